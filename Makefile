@@ -1,0 +1,54 @@
+# Every target makes the environment it needs. `make demo` and `make test` are the two to know.
+PYTHON ?= python3
+VENV := .venv
+OFFICIAL := .venv-official
+BIN := $(VENV)/bin
+MINUTES ?= 30
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench snapshots soak types format
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.made: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("limegrove needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/.made-dev: pyproject.toml $(VENV)/.made
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(OFFICIAL)/.made: Makefile
+	test -x $(OFFICIAL)/bin/python || $(PYTHON) -m venv $(OFFICIAL)
+	$(OFFICIAL)/bin/python -m pip install --quiet limacharlie==5.10.1
+	touch $@
+
+demo: $(VENV)/.made  ## the console on a realistic provider in the sandbox; no account needed
+	@$(BIN)/limegrove demo
+
+test: $(VENV)/.made-dev $(OFFICIAL)/.made lint  ## everything that can be tested here
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
+lint: $(VENV)/.made-dev  ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.made-dev  ## let ruff put it right
+	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: $(VENV)/.made-dev  ## figures, each a ratio against something run beside it
+	$(BIN)/python -m benchmarks start --output json
+	$(BIN)/python -m benchmarks help --output json
+	$(BIN)/python -m benchmarks keys --output json
+
+snapshots: $(VENV)/.made-dev  ## accept what the screens look like now
+	$(BIN)/python -m pytest -n $(JOBS) tests/screens tests/console --snapshot-update
+
+soak: $(VENV)/.made-dev  ## the long tests, a seeded sample that fits MINUTES
+	LIMEGROVE_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak -n $(JOBS) --dist worksteal

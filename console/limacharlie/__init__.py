@@ -1,0 +1,1 @@
+"""LimaCharlie's API: tokens, limits, faults, typed answers."""

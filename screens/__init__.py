@@ -1,0 +1,1 @@
+"""What the operator sees. Screens read the store and post requests; they do nothing themselves."""

@@ -1,0 +1,1 @@
+"""Dialogs: given all they need, dismissed with an answer."""

@@ -1,0 +1,1 @@
+"""How a store of one schema becomes one of the next; imported only by `store upgrade`."""

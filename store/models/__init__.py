@@ -1,0 +1,37 @@
+"""Every table, one module a subject. Importing this package registers them all.
+
+Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise.
+"""
+
+from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
+from store.models.activity import Journal, Preference, SyncRun, SyncState
+from store.models.configuration import ConfigurationBody, ConfigurationRecord
+from store.models.detections import Detection, DetectionBody, DetectionCount
+from store.models.operations import AuditEntry, OrganizationError, Usage
+from store.models.organizations import Organization
+from store.models.sensors import Sensor
+from store.models.tree import Node
+
+__all__ = [
+    "ApiKey",
+    "AuditEntry",
+    "ConfigurationBody",
+    "ConfigurationRecord",
+    "Detection",
+    "DetectionBody",
+    "DetectionCount",
+    "DirectPermission",
+    "Group",
+    "GroupMember",
+    "GroupOrganization",
+    "Journal",
+    "Node",
+    "Organization",
+    "OrganizationError",
+    "Preference",
+    "Sensor",
+    "SyncRun",
+    "SyncState",
+    "Usage",
+    "User",
+]

@@ -1,0 +1,42 @@
+"""Which schema a store has, told without importing Alembic."""
+
+from sqlalchemy import Engine, inspect, text
+from sqlmodel import SQLModel
+
+from store.errors import StoreTooNew, StoreTooOld
+
+REVISIONS: tuple[str, ...] = ("0001",)
+"""Every schema there has been, oldest first; `store/migrations/versions` has one file for each."""
+
+
+def is_empty(engine: Engine) -> bool:
+    """Whether nothing was ever stored here."""
+    return not inspect(engine).has_table("alembic_version")
+
+
+def create_schema(engine: Engine) -> None:
+    """Make the newest schema; the migrations, run one by one, make the same (a test says so)."""
+    with engine.begin() as connection:
+        SQLModel.metadata.create_all(connection)
+        connection.execute(
+            text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)")
+        )
+        if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
+            connection.execute(
+                text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": REVISIONS[-1]}
+            )
+
+
+def check_schema(engine: Engine) -> None:
+    """Raise StoreTooNew or StoreTooOld unless the store has the newest schema."""
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if found not in REVISIONS:
+        raise StoreTooNew(
+            f"The store was written by a newer limegrove (schema {found}, this one knows {REVISIONS[-1]}). "
+            "Upgrade limegrove; nothing was changed."
+        )
+    if found != REVISIONS[-1]:
+        raise StoreTooOld(
+            f"The store has schema {found}. Run `limegrove store upgrade`, which backs up first."
+        )

@@ -1,0 +1,33 @@
+"""Times as the store keeps them (milliseconds since 1970, UTC) and as people read them."""
+
+import time
+from datetime import UTC, datetime
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def rfc3339(milliseconds: int | None) -> str | None:
+    """`2026-01-31T12:00:00Z`; with milliseconds only where there are any. None stays None."""
+    if milliseconds is None:
+        return None
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    if milliseconds % 1000:
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def age(milliseconds: int | None, now: int) -> str:
+    """How long ago, in at most four characters: `12s`, `4m`, `3h`, `12d`, `-` when never."""
+    if milliseconds is None:
+        return "-"
+    seconds = max(0, (now - milliseconds) // 1000)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{min(seconds // size, 999)}{unit}"
+    return f"{seconds}s"
