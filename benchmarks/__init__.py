@@ -1,0 +1,1 @@
+"""What is measured against what; run as `python -m benchmarks NAME --output json`."""

@@ -1,0 +1,32 @@
+"""From exec to the first paint, and to the first alerts on screen, against a bare Textual application."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.figure import Figure, median
+from benchmarks.fixture import store_of
+from benchmarks.terminal import Terminal
+
+FIRST_PAINT = "limegrove"
+"""Stands in the first frame, before anything heavy is imported."""
+
+
+def figures(runs: int) -> Iterator[Figure]:
+    """Whole processes on a 120x40 terminal, in turn, after one of each that does not count."""
+    store = store_of(1_000_000)
+    program = str(Path(sys.executable).with_name("limegrove"))
+    environment = {"LIMEGROVE_HOME": str(store.parents[1])}
+    paints, alerts, bare = [], [], []
+    for run in range(runs + 1):
+        with Terminal([program, "--offline", "--view", "alerts"], environment=environment) as terminal:
+            paint = terminal.until(FIRST_PAINT)
+            filled = terminal.until("Customer 0")
+        with Terminal([sys.executable, "-m", "benchmarks.bare", "50"]) as terminal:
+            other = terminal.until("BARE-MARKER")
+        if run:
+            paints.append(paint)
+            alerts.append(filled)
+            bare.append(other)
+    yield Figure("start", "first paint / bare Textual table", median(paints), median(bare), 1.5, "ms")
+    yield Figure("start", "first alerts of 1,000,000 / bare Textual table", median(alerts), median(bare), 4.0, "ms")
