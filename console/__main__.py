@@ -1,0 +1,101 @@
+"""`limegrove`, and `python -m console`."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from console.commands.parser import command, parse
+from console.commands.problem import Problem
+
+_SENTENCES = (
+    ("store.errors", "StoreError"),
+    ("console.settings", "SettingsError"),
+    ("console.limacharlie.errors", "LimaCharlieError"),
+    ("store.credentials", "CredentialError"),
+)
+"""Errors whose text is what the operator is told. Looked up among the modules that were imported, so
+that a failure imports nothing more."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what a command line says.
+
+    Args:
+        argv: without the program's name; the process's own unless given.
+
+    Returns:
+        0 done, 1 failed, 2 usage, 3 partly done, 4 plan has changes, 5 refused, 130 interrupted.
+
+    Raises:
+        SystemExit: after `--help` and `--version`.
+    """
+    _prepare_streams()
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+    except Problem as problem:
+        return _complain(str(problem), problem.code)
+
+    from console.commands.session import Session
+
+    debug = bool(arguments.debug)
+    session = Session(arguments)
+    try:
+        _harden()
+        debug = session.settings.debug
+        code = command(arguments.noun).run(session)
+        sys.stdout.flush()
+    except Problem as problem:
+        return _complain(str(problem), problem.code)
+    except BrokenPipeError:
+        # The reader has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if _is_sentence(error):
+            return _complain(str(error), 1)
+        if debug:
+            raise
+        return _complain(f"This should not have happened: {type(error).__name__}. --debug shows where.", 1)
+    else:
+        return code
+    finally:
+        session.close()
+
+
+def _harden() -> None:
+    try:
+        from console.process import harden
+    except ModuleNotFoundError:
+        return
+    harden()
+
+
+def _is_sentence(error: Exception) -> bool:
+    for module, name in _SENTENCES:
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(error, kind):
+            return True
+    return False
+
+
+def _complain(sentence: str, code: int) -> int:
+    from store.text import safe_text
+
+    print(f"limegrove: {safe_text(sentence)}", file=sys.stderr)
+    return code
+
+
+def _prepare_streams() -> None:
+    """Nothing that is printed may fail for want of a character; what goes to a program is UTF-8."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            if not stream.isatty():
+                stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

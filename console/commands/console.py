@@ -1,0 +1,43 @@
+"""Bare `limegrove`: the console on the environment's store."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from console.commands.session import Problem, Session
+
+if TYPE_CHECKING:
+    from console.operations.ports import Report
+    from store.database import Store
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """It has no options of its own."""
+
+
+def run(session: Session) -> int:
+    """Open the console; unless it is offline, read the cloud in the background as long as it is open."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise Problem(
+            "The console needs a terminal; `limegrove --help` lists the commands that do not.", code=2
+        )
+    import asyncio
+
+    from console.app import run_console
+
+    wake = asyncio.Event()
+
+    async def background(store: "Store", report: "Report") -> None:
+        from console.operations.sync import watch
+
+        async with session.cloud() as cloud:
+            key = await asyncio.to_thread(session.redaction_key)
+            await watch(store=store, cloud=cloud, redaction_key=key, report=report, wake=wake)
+
+    return run_console(
+        open_store=session.store,
+        environment=session.settings.environment,
+        settings=session.settings,
+        background=None if session.settings.offline else background,
+        sync_now=wake.set,
+    )

@@ -1,0 +1,222 @@
+"""How a command prints: a table for people; JSON, JSON lines, YAML and CSV for programs."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from store.text import cell_width, fit, safe_text
+
+_GAP = 2
+_NARROWEST = 6
+"""Cells that a column keeps, however narrow the terminal."""
+
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
+"""What a spreadsheet may take for a formula, or strip and then take for one."""
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None, output: str) -> None:
+    """Print a list on standard output.
+
+    Args:
+        rows: each with the same keys.
+        columns: keys that a table shows; all keys of the first row by default.
+        output: of `console.commands.parser.OUTPUTS`.
+    """
+    if output == "table":
+        _write(table(rows, columns or _keys(rows), width=_width()))
+    elif output == "csv":
+        _write(csv_text(rows, _keys(rows) or list(columns or ())))
+    elif output == "jsonl":
+        for row in rows:
+            _write(json_text(row) + "\n")
+    elif output == "yaml":
+        _write(yaml_text([dict(row) for row in rows]))
+    else:
+        _write(json_text(list(rows), indent=sys.stdout.isatty()) + "\n")
+
+
+def write_object(thing: Mapping[str, Any], output: str) -> None:
+    """Print one thing on standard output: CSV as a row, a table as its fields one below the other."""
+    if output == "table":
+        _write(fields_text(thing))
+    elif output == "csv":
+        _write(csv_text([thing], list(thing)))
+    elif output == "yaml":
+        _write(yaml_text(dict(thing)))
+    else:
+        _write(json_text(thing, indent=output == "json" and sys.stdout.isatty()) + "\n")
+
+
+def json_text(value: Any, *, indent: bool = False) -> str:
+    r"""Exact data as JSON.
+
+    What a terminal would obey or hide (C1, bidirectional controls, ...) is written as `\uXXXX`: the same
+    data to a parser. So are lone surrogates, which UTF-8 cannot carry.
+    """
+    import orjson
+
+    try:
+        options = orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+        text = orjson.dumps(value, option=options).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        # Lone surrogates, and integers of more than 64 bits: telemetry holds both.
+        text = json.dumps(value, indent=2 if indent else None, separators=None if indent else (",", ":"))
+    return text if text.isascii() and "\x7f" not in text else "".join(map(_json_escape, text))
+
+
+def yaml_text(value: Any) -> str:
+    """Exact data as YAML that `yaml.safe_load` reads back equal; anything invisible is escaped."""
+    import yaml
+
+    options: dict[str, Any] = {"sort_keys": False, "default_flow_style": False, "width": 120}
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    try:
+        text = str(yaml.dump(value, Dumper=dumper, allow_unicode=True, **options))
+    except UnicodeEncodeError:
+        return str(yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=False, **options))
+    if all(character == "\n" or not _active(character) for character in text):
+        return text
+    return str(yaml.dump(value, Dumper=dumper, allow_unicode=False, **options))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as CSV with a header line, quoted as RFC 4180 has it.
+
+    A text that a spreadsheet could take for a formula is preceded by `'`. Lists and mappings are JSON.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow([_csv_cell(name) for name in columns])
+    writer.writerows([_csv_cell(row.get(name)) for name in columns] for row in rows)
+    return out.getvalue()
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, width: int | None) -> str:
+    """Rows below a header line, each text made safe.
+
+    Args:
+        rows: what to show.
+        columns: which keys, in order.
+        width: cells of the terminal; None for as wide as it takes.
+    """
+    titles = [name.replace("_", " ").upper() for name in columns]
+    numeric = [bool(rows) and all(_is_number(row.get(name)) for row in rows) for name in columns]
+    cells = [[safe_text(_plain(row.get(name))) for name in columns] for row in rows]
+    widths = [
+        max([cell_width(title), *(cell_width(line[at]) for line in cells)]) for at, title in enumerate(titles)
+    ]
+    if width is not None:
+        widths = _narrowed(widths, width)
+    gap = " " * _GAP
+
+    def line(values: Sequence[str]) -> str:
+        fitted = (
+            fit(value, size, align="right" if number else "left")
+            for value, size, number in zip(values, widths, numeric, strict=True)
+        )
+        return gap.join(fitted).rstrip() + "\n"
+
+    return "".join([line(titles), *map(line, cells)])
+
+
+def fields_text(thing: Mapping[str, Any], indent: str = "") -> str:
+    """A thing's fields one below the other, what is nested indented below its name; each text made safe."""
+    if not thing:
+        return ""
+    names = {key: safe_text(str(key).replace("_", " ")) for key in thing}
+    width = max(cell_width(name) for name, value in zip(names.values(), thing.values(), strict=True))
+    lines: list[str] = []
+    for key, value in thing.items():
+        name = names[key]
+        if isinstance(value, Mapping) and value:
+            lines.append(f"{indent}{name}\n" + fields_text(value, indent + "  "))
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            inner = "".join(
+                f"{indent}  " + "  ".join(safe_text(_plain(each)) for each in row.values()).rstrip() + "\n"
+                for row in value
+            )
+            lines.append(f"{indent}{name}\n{inner}")
+        else:
+            lines.append(f"{indent}{fit(name, width)}  {safe_text(_plain(value), 65536)}".rstrip() + "\n")
+    return "".join(lines)
+
+
+def _keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(rows[0]) if rows else []
+
+
+def _plain(value: Any) -> str:
+    """A value as people read it; still to be made safe."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple) and all(isinstance(each, str | int | float) for each in value):
+        return ", ".join(map(str, value)) or "-"
+    if isinstance(value, Mapping | list | tuple):
+        return json_text(value)
+    return str(value)
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _narrowed(widths: Sequence[int], width: int) -> list[int]:
+    """Take from the widest column, cell by cell, until a line fits."""
+    narrowed = list(widths)
+    excess = sum(narrowed) + _GAP * (len(narrowed) - 1) - width
+    while excess > 0:
+        widest = max(range(len(narrowed)), key=narrowed.__getitem__)
+        if narrowed[widest] <= _NARROWEST:
+            break
+        second = max((size for size in narrowed if size < narrowed[widest]), default=_NARROWEST)
+        step = min(excess, max(1, narrowed[widest] - max(second, _NARROWEST)))
+        narrowed[widest] -= step
+        excess -= step
+    return narrowed
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return str(value)
+    text = value if isinstance(value, str) else json_text(value)
+    text = f"'{text}" if _FORMULA.match(text) else text
+    if sys.stdout.isatty():
+        return safe_text(text, 65536)
+    # A lone surrogate has no UTF-8.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _active(character: str) -> bool:
+    """Whether it is a control, a format character, a separator of lines, a surrogate or private."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _json_escape(character: str) -> str:
+    if character in "\n" or (character.isascii() and character != "\x7f") or not _active(character):
+        return character
+    return "".join(f"\\u{unit:04x}" for unit in _utf16(character))
+
+
+def _utf16(character: str) -> Sequence[int]:
+    encoded = character.encode("utf-16-be", "surrogatepass")
+    return [int.from_bytes(encoded[at : at + 2], "big") for at in range(0, len(encoded), 2)]
+
+
+def _width() -> int | None:
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)

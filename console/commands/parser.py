@@ -1,0 +1,207 @@
+"""The command line, read without importing more than the noun that was used."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
+
+from console.commands.problem import Problem
+
+if TYPE_CHECKING:
+    from console.commands.session import Session
+
+NOUNS: dict[str, str] = {
+    "demo": "the console on a sandbox with a realistic provider; no account needed",
+    "sync": "read LimaCharlie into the store, once or for good",
+    "tree": "the provider's hierarchy over its organizations",
+    "org": "the organizations, and how each of them is",
+    "alert": "the queue over all organizations",
+    "access": "who may do what, and through what",
+    "auth": "credentials, kept in the keyring",
+    "store": "the store: state, upgrade, check, backup, restore",
+    "doctor": "the posture of this installation, machine-readable",
+    "config": "the settings in force, and where each comes from",
+    "sandbox": "a stand-in for LimaCharlie's cloud, for trials and tests",
+}
+"""noun -> what `--help` says of it. The module is `console.commands.NOUN`."""
+
+OUTPUTS = ("table", "json", "jsonl", "yaml", "csv")
+
+DEFAULTS: dict[str, Any] = {
+    "output": None,
+    "scope": None,
+    "env": None,
+    "read_only": False,
+    "offline": False,
+    "yes": False,
+    "debug": False,
+    "noun": None,
+    "verb": None,
+}
+"""What an option that was not given is in the parsed arguments."""
+
+PROGRAM = "limegrove"
+
+_COMMON: dict[str, dict[str, Any]] = {
+    "--output": {
+        "choices": OUTPUTS,
+        "help": "how to print; unless said otherwise a table on a terminal, JSON to a pipe",
+    },
+    "--scope": {"metavar": "NODE", "help": "only what is below this node: its id, path, name or oid"},
+    "--env": {"metavar": "NAME", "help": "the environment: a named set of credentials"},
+    "--read-only": {"action": "store_true", "help": "refuse whatever would change something"},
+    "--offline": {"action": "store_true", "help": "never reach the network"},
+    "--yes": {"action": "store_true", "help": "answer questions with yes"},
+    "--debug": {"action": "store_true", "help": "keep a log, and show where a failure came from"},
+}
+_WITH_VALUE = ("--output", "--scope", "--env")
+
+
+class Command(Protocol):
+    """What each module of a noun is."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the noun's options, or its verbs."""
+
+    def run(self, session: "Session") -> int:
+        """Do what the arguments ask for; answers the exit code."""
+
+
+def command(noun: str | None) -> Command:
+    """The module of a noun; None is the console itself. Importing it is all that it costs."""
+    return cast(Command, import_module(f"console.commands.{noun or 'console'}"))
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes the options of every command wherever they stand, and complains in one sentence."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options.setdefault("allow_abbrev", False)
+        options.setdefault("formatter_class", _formatter)
+        super().__init__(*arguments, **options)
+        top = self.prog == PROGRAM
+        if not top:
+            self.epilog = f"What every command takes (--output, --scope, ...) is in `{PROGRAM} --help`."
+        common = self.add_argument_group("options of every command, before or after its name")
+        # SUPPRESS: a parser below must not put its default over what was given to one above.
+        unset: Any = argparse.SUPPRESS
+        for option, settings in _COMMON.items():
+            common.add_argument(option, **(settings | {"default": unset} | ({} if top else {"help": unset})))
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse found wrong, as one sentence.
+
+        Raises:
+            Problem: always, with exit code 2.
+        """
+        raise Problem(_sentence(self.prog, message), code=2)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line.
+
+    Args:
+        argv: without the program's name.
+
+    Returns:
+        A namespace with every key of DEFAULTS, and what the noun added.
+
+    Raises:
+        Problem: it means nothing; exit code 2.
+        SystemExit: `--help` and `--version`, after printing.
+    """
+    noun = _noun_of(argv)
+    parser = _top_level(noun)
+    given = parser.parse_args(argv)
+    return argparse.Namespace(**(DEFAULTS | vars(given)))
+
+
+def _noun_of(argv: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor an option's value."""
+    words = iter(argv)
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
+def _top_level(noun: str | None) -> Parser:
+    from console import __version__
+
+    parser = Parser(
+        prog=PROGRAM,
+        usage="limegrove [options] [NOUN [VERB] ...]",
+        description="Run all your LimaCharlie organizations from one terminal. Without a noun: the console.",
+        epilog=None if noun else _catalogue(),
+    )
+    parser.add_argument("--version", action="version", version=f"limegrove {__version__}")
+    if noun is None:
+        return parser
+    if noun not in NOUNS:
+        raise Problem(
+            f"There is no {noun!r} here; `limegrove --help` lists what there is.{_nearest(noun, NOUNS)}",
+            code=2,
+        )
+    nouns = parser.add_subparsers(dest="noun", metavar="NOUN", parser_class=Parser)
+    # `prog` as the operator types it, whatever the usage line above says.
+    below = nouns.add_parser(
+        noun, help=NOUNS[noun], description=_capital(NOUNS[noun]), prog=f"{PROGRAM} {noun}"
+    )
+    command(noun).configure(below)
+    return parser
+
+
+def _catalogue() -> str:
+    width = max(map(len, NOUNS)) + 2
+    lines = [f"  {noun:<{width}}{help_}" for noun, help_ in NOUNS.items()]
+    return "nouns (each has its own --help):\n" + "\n".join(lines)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _sentence(prog: str, message: str) -> str:
+    """argparse's complaint in our words."""
+    noun = prog.removeprefix(PROGRAM).strip()
+    choice = re.fullmatch(r"argument (.+): invalid choice: (.+) \(choose from (.+)\)", message, re.DOTALL)
+    if choice:
+        what, got, allowed = choice.groups()
+        allowed = allowed.replace("'", "")
+        if what in ("VERB", "verb"):
+            return f"`{noun}` has no verb {got}; it has {allowed}."
+        return f"{what} cannot be {got}; it takes {allowed}."
+    if message.startswith("the following arguments are required: "):
+        missing = message.partition(": ")[2]
+        if missing in ("VERB", "verb"):
+            return f"`{noun}` needs a verb; `limegrove {noun} --help` lists them."
+        return f"`{prog}` needs {missing}; see `{prog} --help`."
+    if message.startswith("unrecognized arguments: "):
+        return f"{message.partition(': ')[2]!r} means nothing here; see `{prog} --help`."
+    return f"{_capital(message.removeprefix('argument '))} See `{prog} --help`."
+
+
+def _nearest(word: str, known: Sequence[str] | dict[str, str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Knows the width without importing shutil, which costs as much as argparse itself."""
+    try:
+        width = int(os.environ.get("COLUMNS", "")) or 80
+    except ValueError:
+        try:
+            width = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns
+        except (OSError, ValueError):
+            width = 80
+    return argparse.RawDescriptionHelpFormatter(
+        prog, max_help_position=26, width=max(40, min(width, 100) - 2)
+    )

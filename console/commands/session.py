@@ -1,0 +1,293 @@
+"""What a command is given: the arguments, the store, the cloud, and ways to answer and to ask."""
+
+import argparse
+import sys
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from console.commands.problem import Problem
+
+if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
+    from console.settings import Settings
+    from store.database import Reader, Store
+
+__all__ = ["Problem", "Session", "safe", "shown"]
+
+Result = TypeVar("Result")
+
+
+class Session:
+    """One run of one command."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self._store: Store | None = None
+        self._progress_shown = False
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The settings in force.
+
+        Raises:
+            SettingsError: one of them is not understood.
+        """
+        from console.settings import load
+
+        return load(self.arguments)
+
+    def store(self) -> "Store":
+        """The environment's store, opened at the first call and made if there is none.
+
+        Raises:
+            StoreError: it cannot be opened, or its schema is not ours.
+        """
+        if self._store is None:
+            from store.database import Store
+
+            self._store = Store(self.settings.store_url)
+        return self._store
+
+    @property
+    def reader(self) -> "Reader":
+        """The half of the store that cannot write."""
+        return self.store().reader
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        self.clear_progress()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def refuse_read_only(self, what: str) -> None:
+        """Call before anything is changed.
+
+        Args:
+            what: the command that would change something, such as `tree add`.
+
+        Raises:
+            Problem: the session is read-only; exit code 5.
+        """
+        if self.settings.read_only:
+            raise Problem(
+                f"`{what}` changes something, and this console is read-only; nothing was changed.", code=5
+            )
+
+    @asynccontextmanager
+    async def cloud(self) -> "AsyncIterator[Cloud]":
+        """LimaCharlie, as the environment's credentials see it.
+
+        Raises:
+            CredentialError: there are none, or they cannot be read.
+            LimaCharlieError: it cannot be reached.
+            Problem: the session is offline; exit code 5.
+        """
+        if self.settings.offline:
+            raise Problem("This needs the cloud, and the session is offline; leave out --offline.", code=5)
+        from console.operations.connecting import connect
+
+        async with connect(self.settings) as cloud:
+            yield cloud
+
+    def redaction_key(self) -> bytes:
+        """Under what secrets are fingerprinted before they reach the store: 32 bytes, kept in the keyring.
+
+        Raises:
+            CredentialError: the keyring cannot be used.
+        """
+        from console.operations.connecting import redaction_key
+
+        return redaction_key(self.settings)
+
+    def scope(self) -> str:
+        """The id of the tree node that `--scope` names; "" for all organizations.
+
+        Raises:
+            Problem: there is no such node, or several; exit code 2.
+        """
+        wanted: str | None = self.arguments.scope
+        if wanted is None:
+            return ""
+        return self.node(wanted, "--scope")
+
+    def node(self, wanted: str, what: str) -> str:
+        """The id of one tree node.
+
+        Args:
+            wanted: its id, path, name or oid.
+            what: how the operator's word is called in a complaint.
+
+        Raises:
+            Problem: there is no such node, or several; exit code 2.
+        """
+        from store.queries.organizations import find_node
+
+        with self.reader.reading() as connection:
+            found = find_node(connection, wanted)
+        if not found:
+            raise Problem(
+                f"{what}: the tree has no node {shown(wanted)}; `limegrove tree show` lists them.", code=2
+            )
+        if len(found) > 1:
+            named = _listed([f"{path} ({id_})" for id_, path in found])
+            raise Problem(
+                f"{what}: {shown(wanted)} may be any of {len(found)} nodes: {named}. Give the id.", code=2
+            )
+        return found[0][0]
+
+    def scope_oids(self) -> list[str] | None:
+        """The organizations below `--scope`; None when it was not given.
+
+        Raises:
+            Problem: as `scope`.
+        """
+        scope = self.scope()
+        if not scope:
+            return None
+        from store.queries.organizations import organizations
+        from store.times import now_ms
+
+        with self.reader.reading() as connection:
+            return [row.oid for row in organizations(connection, scope=scope, now=now_ms())]
+
+    def organization(self, wanted: str) -> str:
+        """The oid of one organization.
+
+        Args:
+            wanted: its oid, the beginning of it, or its name.
+
+        Raises:
+            Problem: there is no such organization, or several; exit code 2.
+        """
+        from store.queries.organizations import find_organization
+
+        with self.reader.reading() as connection:
+            found = find_organization(connection, wanted)
+        if not found:
+            raise Problem(
+                f"There is no organization {shown(wanted)} in the store; `limegrove org list` names them, "
+                "`limegrove sync` reads new ones.",
+                code=2,
+            )
+        if len(found) > 1:
+            named = _listed([f"{name} ({oid})" for oid, name in found])
+            raise Problem(
+                f"{shown(wanted)} may be any of {len(found)} organizations: {named}. Give the oid.", code=2
+            )
+        return found[0][0]
+
+    @property
+    def output(self) -> str:
+        """How to print: of `console.commands.parser.OUTPUTS`."""
+        chosen: str | None = self.arguments.output or self.settings.output
+        return chosen or ("table" if sys.stdout.isatty() else "json")
+
+    def show_rows(
+        self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None, footer: str = ""
+    ) -> None:
+        """Print a list.
+
+        Args:
+            rows: what JSON prints, exactly. CSV has the keys of the first row.
+            columns: keys shown in a table; all keys of the first row by default.
+            footer: said on standard error below a table, such as "3 of 5 organizations".
+        """
+        from console.commands.output import write_rows
+
+        write_rows(rows, columns, self.output)
+        if footer and self.output == "table":
+            self.say(footer)
+
+    def show_object(
+        self,
+        thing: Mapping[str, Any],
+        rows: Sequence[Mapping[str, Any]] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> None:
+        """Print one thing.
+
+        Args:
+            thing: what JSON and YAML print, exactly.
+            rows: what a table and CSV print instead, where the thing is at heart a list.
+            columns: as in `show_rows`.
+        """
+        from console.commands.output import write_object, write_rows
+
+        if rows is not None and self.output in ("table", "csv"):
+            write_rows(rows, columns, self.output)
+        else:
+            write_object(thing, self.output)
+
+    def say(self, text: str) -> None:
+        """One line for the operator, on standard error; it may hold a stranger's text."""
+        self.clear_progress()
+        print(safe(text), file=sys.stderr, flush=True)
+
+    def progress(self, text: str) -> None:
+        """How far something has come: one line that overwrites the last one, on a terminal only."""
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{safe(text)[: _columns() - 1]}")
+            sys.stderr.flush()
+            self._progress_shown = True
+
+    def clear_progress(self) -> None:
+        """Take the line of `progress` away."""
+        if self._progress_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._progress_shown = False
+
+    def ask(self, question: str) -> bool:
+        """Put a yes-or-no question to the operator; no is the default.
+
+        Args:
+            question: a sentence that ends in a question mark.
+
+        Raises:
+            Problem: nobody is there to answer, and `--yes` was not given; exit code 5.
+        """
+        if self.arguments.yes:
+            return True
+        self.clear_progress()
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise Problem(f"{safe(question)} Nobody is here to answer; --yes answers yes.", code=5)
+        print(f"{safe(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().casefold() in ("y", "yes")
+
+    async def asking(self, question: str) -> bool:
+        """`ask`, in the shape that operations take (`console.operations.ports.Ask`)."""
+        import asyncio
+
+        return await asyncio.to_thread(self.ask, question)
+
+    def run(self, operation: Coroutine[Any, Any, Result]) -> Result:
+        """Run an asynchronous operation to its end."""
+        import asyncio
+
+        return asyncio.run(operation)
+
+
+def shown(word: str) -> str:
+    """An operator's word in a complaint: quoted, and safe to print."""
+    return f"`{safe(word)}`"
+
+
+def safe(text: str) -> str:
+    """`store.text.safe_text`, at a length that keeps whole sentences."""
+    from store.text import safe_text
+
+    return safe_text(text)
+
+
+def _listed(candidates: Sequence[str], most: int = 5) -> str:
+    named = ", ".join(safe(candidate) for candidate in candidates[:most])
+    return named if len(candidates) <= most else f"{named}, and {len(candidates) - most} more"
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
