@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
+
+from store.models import Journal, Node, Organization, SyncRun, SyncState
+from store.text import Untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Run:
     """(oid, reason)"""
     detections_new: int
     requests: int
-    note: str
+    note: Untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,10 @@ class Failure:
     """A subject that could not be read."""
 
     oid: str
-    organization: str
+    organization: Untrusted
     subject: str
     failure: str
-    reason: str
+    reason: Untrusted
     attempted_at: int | None
     checked_at: int | None
 
@@ -51,14 +54,59 @@ class Entry:
 
 def runs(connection: Connection, *, limit: int = 50) -> list[Run]:
     """Newest first."""
-    raise NotImplementedError
+    run = SyncRun.__table__.c  # type: ignore[attr-defined]
+    found = connection.execute(select(*run).order_by(run.id.desc()).limit(limit))
+    return [
+        Run(
+            id=row.id,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            seen_at=row.seen_at,
+            organizations=row.organizations,
+            done=row.done,
+            failed=tuple((each.get("oid", ""), each.get("reason", "")) for each in row.failed),
+            detections_new=row.detections_new,
+            requests=row.requests,
+            note=Untrusted(row.note),
+        )
+        for row in found
+    ]
 
 
 def failures(connection: Connection, *, scope: str = "", limit: int = 1000) -> list[Failure]:
-    """By organization name."""
-    raise NotImplementedError
+    """By organization name; what belongs to the credential itself has the oid "" and comes first."""
+    state = SyncState.__table__.c  # type: ignore[attr-defined]
+    organization = Organization.__table__.c  # type: ignore[attr-defined]
+    wanted = (
+        select(state, organization.name)
+        .join_from(SyncState, Organization, state.oid == organization.oid, isouter=True)
+        .where(state.failure != "")
+        .order_by(organization.name.is_not(None), organization.name, state.oid, state.subject)
+        .limit(limit)
+    )
+    if scope:
+        node = Node.__table__.c  # type: ignore[attr-defined]
+        top = select(node.first, node.last).where(node.id == scope).subquery()
+        below = select(node.oid).where(
+            node.oid.is_not(None), node.first >= top.c.first, node.first <= top.c.last
+        )
+        wanted = wanted.where((state.oid == "") | state.oid.in_(below))
+    return [
+        Failure(
+            oid=row.oid,
+            organization=Untrusted(row.name or ""),
+            subject=row.subject,
+            failure=row.failure,
+            reason=Untrusted(row.reason),
+            attempted_at=row.attempted_at,
+            checked_at=row.checked_at,
+        )
+        for row in connection.execute(wanted)
+    ]
 
 
 def journal(connection: Connection, *, limit: int = 200) -> list[Entry]:
     """Newest first."""
-    raise NotImplementedError
+    entry = Journal.__table__.c  # type: ignore[attr-defined]
+    found = connection.execute(select(*entry).order_by(entry.seq.desc()).limit(limit))
+    return [Entry(row.seq, row.time, row.actor, row.action, row.oid, row.target, row.detail) for row in found]
