@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import sys
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,7 +66,8 @@ def json_text(value: Any, *, indent: bool = False) -> str:
     except (TypeError, orjson.JSONEncodeError):
         # Lone surrogates, and integers of more than 64 bits: telemetry holds both.
         text = json.dumps(value, indent=2 if indent else None, separators=None if indent else (",", ":"))
-    return text if text.isascii() and "\x7f" not in text else "".join(map(_json_escape, text))
+    lines = text.split("\n")
+    return "\n".join(line if _is_safe(line) else line.translate(_JSON_ESCAPES) for line in lines)
 
 
 def yaml_text(value: Any) -> str:
@@ -80,7 +80,7 @@ def yaml_text(value: Any) -> str:
         text = str(yaml.dump(value, Dumper=dumper, allow_unicode=True, **options))
     except UnicodeEncodeError:
         return str(yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=False, **options))
-    if all(character == "\n" or not _active(character) for character in text):
+    if all(_is_safe(line) for line in text.split("\n")):
         return text
     return str(yaml.dump(value, Dumper=dumper, allow_unicode=False, **options))
 
@@ -198,20 +198,22 @@ def _csv_cell(value: Any) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def _active(character: str) -> bool:
-    """Whether it is a control, a format character, a separator of lines, a surrogate or private."""
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+def _is_safe(line: str) -> bool:
+    return safe_text(line, len(line) + 1) == line
 
 
-def _json_escape(character: str) -> str:
-    if character in "\n" or (character.isascii() and character != "\x7f") or not _active(character):
-        return character
-    return "".join(f"\\u{unit:04x}" for unit in _utf16(character))
+class _JsonEscapes(dict[int, str]):
+    """Code point -> itself, or its JSON escape where a terminal would obey or hide it."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        units = character.encode("utf-16-be", "surrogatepass")
+        escaped = "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))
+        self[code] = character if _is_safe(character) else escaped
+        return self[code]
 
 
-def _utf16(character: str) -> Sequence[int]:
-    encoded = character.encode("utf-16-be", "surrogatepass")
-    return [int.from_bytes(encoded[at : at + 2], "big") for at in range(0, len(encoded), 2)]
+_JSON_ESCAPES = _JsonEscapes()
 
 
 def _width() -> int | None:

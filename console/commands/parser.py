@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from console.commands.session import Session
 
 NOUNS: dict[str, str] = {
-    "demo": "the console on a sandbox with a realistic provider; no account needed",
+    "demo": "the console on a realistic provider in a sandbox; no account",
     "sync": "read LimaCharlie into the store, once or for good",
     "tree": "the provider's hierarchy over its organizations",
     "org": "the organizations, and how each of them is",

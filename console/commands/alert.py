@@ -1,0 +1,172 @@
+"""`limegrove alert`: the queue over all organizations."""
+
+import argparse
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session, shown
+
+if TYPE_CHECKING:
+    from store.alerts import AlertFilter
+    from store.queries.alerts import AlertDetail, AlertRow
+
+PAGE = 500
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs of `alert`."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    queue = verbs.add_parser("list", help="open alerts, worst and newest first")
+    queue.add_argument(
+        "--filter",
+        metavar="LINE",
+        default="",
+        help="as after / on screen: `sev:high host:web since:2h encoded`",
+    )
+    queue.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)")
+    queue.add_argument(
+        "--status",
+        metavar="STATUS",
+        help="new, in_progress, resolved, closed, open or any, or several with commas (open)",
+    )
+    queue.add_argument("--severity", metavar="SEVERITY", help="at least info, low, medium, high or critical")
+    queue.add_argument("--organization", metavar="OID|NAME", help="of one organization only")
+    queue.add_argument("--since", metavar="DURATION", help="not older than this, such as 30m, 12h or 7d")
+    show = verbs.add_parser("show", help="one alert, with the detection as LimaCharlie sent it")
+    show.add_argument("detect_id", metavar="DETECT_ID")
+    show.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+
+
+def run(session: Session) -> int:
+    """List the queue, or show one alert."""
+    return _list(session) if session.arguments.verb == "list" else _show(session)
+
+
+def _list(session: Session) -> int:
+    from store.queries.alerts import count, page
+
+    limit: int = session.arguments.limit
+    if limit < 0:
+        raise Problem("--limit takes a number from 0 on.", code=2)
+    wanted = wanted_by(session)
+    rows: list[AlertRow] = []
+    with session.reader.reading() as connection:
+        while not limit or len(rows) < limit:
+            size = min(PAGE, limit - len(rows)) if limit else PAGE
+            more = page(connection, wanted, after=rows[-1].key if rows else None, limit=size)
+            rows += more
+            if len(more) < size:
+                break
+        total = count(connection, wanted) if session.output == "table" else None
+    session.show_rows(
+        [listed(row) for row in rows],
+        columns=("severity", "time", "organization", "cat", "hostname", "status", "detect_id"),
+        footer="" if total is None else f"{len(rows)} of {total.value}{'' if total.exact else '+'} alerts",
+    )
+    return 0
+
+
+def wanted_by(session: Session) -> "AlertFilter":
+    """What the options of `alert list` ask for; an option wins over the same word in `--filter`.
+
+    Raises:
+        Problem: one of them means nothing; exit code 2.
+    """
+    from store.alerts import OPEN, SEVERITIES, STATUSES, FilterError, parse_filter
+    from store.times import now_ms
+
+    given = session.arguments
+    try:
+        wanted = parse_filter(given.filter, scope=session.scope())
+    except FilterError as error:
+        raise Problem(f"--filter: {error}", code=2) from error
+    if given.status is not None:
+        named = {word: (at,) for at, word in enumerate(STATUSES)} | {
+            "open": OPEN,
+            "any": tuple(range(len(STATUSES))),
+        }
+        statuses: set[int] = set()
+        for word in given.status.split(","):
+            if word.strip() not in named:
+                raise Problem(f"--status cannot be {shown(word)}; it takes {', '.join(named)}.", code=2)
+            statuses.update(named[word.strip()])
+        wanted = replace(wanted, statuses=tuple(sorted(statuses)))
+    if given.severity is not None:
+        if given.severity not in SEVERITIES:
+            raise Problem(
+                f"--severity cannot be {shown(given.severity)}; it takes {', '.join(SEVERITIES)}.", code=2
+            )
+        wanted = replace(wanted, severity=SEVERITIES.index(given.severity))
+    if given.organization is not None:
+        wanted = replace(wanted, oid=session.organization(given.organization))
+    if given.since is not None:
+        from store.times import parse_duration
+
+        try:
+            wanted = replace(wanted, since=now_ms() - parse_duration(given.since) * 1000)
+        except ValueError as error:
+            raise Problem(f"--since {shown(given.since)}: {error}", code=2) from error
+    return wanted
+
+
+def listed(row: "AlertRow") -> dict[str, Any]:
+    """One alert as `alert list` prints it: severity and status as words, times RFC 3339 in UTC."""
+    from store.alerts import SEVERITIES, STATUSES
+    from store.times import rfc3339
+
+    return {
+        "detect_id": row.detect_id,
+        "oid": row.oid,
+        "organization": row.organization,
+        "cat": row.cat,
+        "severity": SEVERITIES[row.severity],
+        "hostname": row.hostname,
+        "status": STATUSES[row.status],
+        "time": rfc3339(row.time),
+        "rule": row.rule,
+        "assignee": row.assignee,
+        "damaged": row.damaged,
+    }
+
+
+def _show(session: Session) -> int:
+    from store.queries.alerts import by_detect_id
+
+    wanted: str = session.arguments.detect_id
+    oid = session.organization(session.arguments.organization) if session.arguments.organization else None
+    with session.reader.reading() as connection:
+        found = [each for each in by_detect_id(connection, wanted) if oid in (None, each.row.oid)]
+    if not found:
+        raise Problem(
+            f"There is no alert {shown(wanted)} in the store; `limegrove alert list` names them.", code=2
+        )
+    if len(found) > 1:
+        named = ", ".join(each.row.oid for each in found)
+        raise Problem(
+            f"{len(found)} organizations have an alert {shown(wanted)}: {named}. Give --organization.", code=2
+        )
+    session.show_object(shown_whole(found[0]))
+    return 0
+
+
+def shown_whole(alert: "AlertDetail") -> dict[str, Any]:
+    """One alert as `alert show` prints it: what `alert list` has, and the detection as received.
+
+    `detection` is the record; of a damaged one it is None, and `raw` is the text that came, with bytes
+    that are not UTF-8 as `\\xNN`.
+    """
+    from store.alerts import CLASSIFICATIONS
+
+    whole = listed(alert.row) | {
+        "path": alert.path,
+        "sid": alert.sid,
+        "event_type": alert.event_type,
+        "priority": alert.priority,
+        "classification": CLASSIFICATIONS[alert.classification],
+    }
+    try:
+        # Not orjson: it turns integers of more than 64 bits into floats.
+        return whole | {"detection": json.loads(alert.body)}
+    except ValueError:
+        return whole | {"detection": None, "raw": alert.body.decode("utf-8", "backslashreplace")}
