@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from store.models import Journal, Node, Organization, SyncRun, SyncState
+from store.models import Journal, Organization, SyncRun, SyncState
+from store.queries.scopes import oids_of
 from store.text import Untrusted
 
 
@@ -84,12 +85,8 @@ def failures(connection: Connection, *, scope: str = "", limit: int = 1000) -> l
         .order_by(organization.name.is_not(None), organization.name, state.oid, state.subject)
         .limit(limit)
     )
-    if scope:
-        node = Node.__table__.c  # type: ignore[attr-defined]
-        top = select(node.first, node.last).where(node.id == scope).subquery()
-        below = select(node.oid).where(
-            node.oid.is_not(None), node.first >= top.c.first, node.first <= top.c.last
-        )
+    below = oids_of(connection, scope)
+    if below is not None:
         wanted = wanted.where((state.oid == "") | state.oid.in_(below))
     return [
         Failure(

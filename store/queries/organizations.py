@@ -22,6 +22,7 @@ from store.models import (
     Sensor,
     SyncState,
 )
+from store.queries.scopes import UNPLACED, oids_of
 from store.text import Untrusted
 
 _organization = Organization.__table__.c  # type: ignore[attr-defined]
@@ -33,8 +34,6 @@ _detection = Detection.__table__.c  # type: ignore[attr-defined]
 _error = OrganizationError.__table__.c  # type: ignore[attr-defined]
 
 DAY = 86_400_000
-UNPLACED = "unplaced"
-"""Id of the node that stands in for organizations without one."""
 
 HEALTH: tuple[str, ...] = ("well", "partly", "unknown", "failed")
 """Worst last: `o`, `~`, `.`, `x`. Unknown (never synced) is not healthy."""
@@ -138,26 +137,6 @@ class OrganizationDetail:
     """(subject, checked_at, failure, reason)"""
 
 
-def below(scope: str) -> Select[tuple[str]]:
-    """The oids of the organizations at or below a node, as a subquery."""
-    top = select(_node.first, _node.last).where(_node.id == scope).subquery()
-    return select(_node.oid).where(
-        _node.oid.is_not(None), _node.first >= top.c.first, _node.first <= top.c.last
-    )
-
-
-def unplaced() -> Select[tuple[str]]:
-    """The oids of organizations without a node, as a subquery."""
-    return select(_organization.oid).where(
-        _organization.oid.not_in(select(_node.oid).where(_node.oid.is_not(None)))
-    )
-
-
-def oids_of(scope: str) -> Select[tuple[str]]:
-    """The oids that a scope stands for: below a node, or without one when it is `unplaced`."""
-    return unplaced() if scope == UNPLACED else below(scope)
-
-
 def path_of(connection: Connection, oid: str) -> str:
     """The path of an organization's node; "" when it has none."""
     return connection.execute(select(_node.path).where(_node.oid == oid)).scalar_one_or_none() or ""
@@ -165,7 +144,7 @@ def path_of(connection: Connection, oid: str) -> str:
 
 def organizations(connection: Connection, *, scope: str = "", now: int) -> list[OrganizationRow]:
     """Every organization below the node `scope` ("" is all), by path, gone ones last."""
-    found = _rows(connection, oids_of(scope) if scope else None, now)
+    found = _rows(connection, oids_of(connection, scope), now)
     return sorted(found.values(), key=lambda row: (row.gone, row.path.casefold(), row.oid))
 
 
@@ -368,7 +347,7 @@ def tree(connection: Connection, *, now: int) -> list[TreeRow]:
             one.add(row)
             answer.append(
                 _tree_row(
-                    f"{UNPLACED}/{row.oid}",
+                    row.oid,
                     UNPLACED,
                     row.name,
                     row.oid,

@@ -17,10 +17,10 @@ from store.queries.organizations import (
     Completeness,
     TreeRow,
     completeness,
-    oids_of,
     organizations,
     tree,
 )
+from store.queries.scopes import oids_of
 from store.text import Untrusted
 
 HOUR = 3_600_000
@@ -56,7 +56,7 @@ class Overview:
 def overview(connection: Connection, *, scope: str = "", now: int) -> Overview:
     """The figures of a scope ("" is all organizations)."""
     rows = [row for row in organizations(connection, scope=scope, now=now) if not row.gone]
-    oids = oids_of(scope) if scope else None
+    oids = oids_of(connection, scope)
     by_severity = [sum(row.by_severity[severity] for row in rows) for severity in range(5)]
     here = {row.oid for row in rows}
     one_by_one = [row for row in tree(connection, now=now) if row.oid in here and not _is_well(row)]
