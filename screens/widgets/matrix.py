@@ -1,0 +1,491 @@
+"""A matrix with a frozen first column and a frozen header, drawn line by line."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from store.text import cell_width, fit, safe_text
+
+NOT = "."
+"""Stands in every cell that holds nothing."""
+
+_HEADER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; those of one category must stand together."""
+
+    key: str
+    category: str
+    label: str
+    """What is written below the category."""
+    risky: bool = False
+    """Its cells carry a `!` where they hold something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: what each column of it holds."""
+
+    key: str
+    label: str
+    """May be a stranger's text."""
+    kind: str = ""
+    """Written before the label; chosen by us."""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    """Column key -> sign of one cell; what is absent is shown as `.`"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A column as it stands on the screen: a permission, or a whole category folded."""
+
+    key: str
+    """Of the column; of the first one when folded."""
+    category: str
+    title: str
+    label: str
+    width: int
+    members: tuple[Column, ...]
+    folded: bool
+
+
+class Matrix(Widget, can_focus=True):
+    """Rows by columns, any number of either: only what is visible is ever drawn.
+
+    The columns of a category fold to one that counts. The cursor stays on its row and column by key.
+    """
+
+    DEFAULT_CSS = """
+    Matrix { height: 1fr; overflow: hidden hidden; }
+    Matrix > .matrix--head { text-style: bold; }
+    Matrix > .matrix--mark { text-style: bold; color: $text-accent; }
+    Matrix > .matrix--risky { color: $text-error; text-style: bold; }
+    Matrix > .matrix--row { background: $boost; }
+    Matrix > .matrix--cursor { text-style: bold reverse; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "matrix--head",
+        "matrix--mark",
+        "matrix--risky",
+        "matrix--row",
+        "matrix--cursor",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1, 0)", "Up", id="matrix.up", show=False, tooltip="The row above"),
+        Binding("down,j", "move(1, 0)", "Down", id="matrix.down", show=False, tooltip="The row below"),
+        Binding("left,h", "move(0, -1)", "Left", id="matrix.left", show=False, tooltip="One column left"),
+        Binding("right,l", "move(0, 1)", "Right", id="matrix.right", show=False, tooltip="One column right"),
+        Binding(
+            "w",
+            "category(1)",
+            "Next",
+            id="matrix.next",
+            show=False,
+            tooltip="First column of the next category",
+        ),
+        Binding(
+            "b",
+            "category(-1)",
+            "Before",
+            id="matrix.before",
+            show=False,
+            tooltip="Back to the category before",
+        ),
+        Binding("pageup,ctrl+b", "page(-1)", "Page up", id="matrix.page_up", show=False, tooltip="A page up"),
+        Binding(
+            "pagedown,ctrl+f",
+            "page(1)",
+            "Page down",
+            id="matrix.page_down",
+            show=False,
+            tooltip="A page down",
+        ),
+        Binding("home,g", "edge(-1, 0)", "Top", id="matrix.top", show=False, tooltip="The first row"),
+        Binding("end,G", "edge(1, 0)", "Bottom", id="matrix.bottom", show=False, tooltip="The last row"),
+        Binding("0", "edge(0, -1)", "First", id="matrix.first", show=False, tooltip="The first column"),
+        Binding("$", "edge(0, 1)", "Last", id="matrix.last", show=False, tooltip="The last column"),
+        Binding("z", "fold", "Fold", id="matrix.fold", tooltip="Fold or unfold the category of this column"),
+        Binding(
+            "Z",
+            "fold_all",
+            "Fold all",
+            id="matrix.fold_all",
+            show=False,
+            tooltip="Fold all categories, or unfold them",
+        ),
+    ]
+
+    @dataclass
+    class Moved(Message):
+        """The cursor stands on another cell, or the cell holds something else."""
+
+        matrix: "Matrix"
+
+        @property
+        def control(self) -> "Matrix":
+            """The matrix that was moved in."""
+            return self.matrix
+
+        def can_replace(self, message: Message) -> bool:
+            """Only where the cursor came to rest matters."""
+            return isinstance(message, Matrix.Moved)
+
+    def __init__(self, *, sign: str = ">", id: str | None = None) -> None:  # noqa: A002
+        """An empty matrix; `sign` of one cell marks the row of the cursor."""
+        super().__init__(id=id)
+        self._sign = sign
+        self._rows: Sequence[Row] = ()
+        self._columns: Sequence[Column] = ()
+        self._shown: list[_Shown] = []
+        self._starts: list[int] = [0]
+        self._folded: set[str] = set()
+        self._row = 0
+        self._column = 0
+        self._top = 0
+        self._left = 0
+
+    @property
+    def row(self) -> Row | None:
+        """The row of the cursor; None in an empty matrix."""
+        return self._rows[self._row] if self._rows else None
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The column of the cursor, or all those folded into it."""
+        return self._shown[self._column].members if self._shown else ()
+
+    @property
+    def category(self) -> str:
+        """The category of the cursor's column; "" in an empty matrix."""
+        return self._shown[self._column].category if self._shown else ""
+
+    @property
+    def folded(self) -> frozenset[str]:
+        """The categories that are folded."""
+        return frozenset(self._folded)
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """(row, column on the screen), both from 0."""
+        return self._row, self._column
+
+    def fill(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
+        """Show these; the cursor goes where its row and column went, or as near as it can."""
+        old_row = self.row.key if self.row else None
+        old_column = self._shown[self._column].key if self._shown else None
+        self._rows = rows
+        self._columns = columns
+        self._row = _index((row.key for row in rows), old_row, self._row)
+        self._arrange(old_column)
+        self._settle()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def go(self, row_key: str, column_key: str | None = None) -> None:
+        """Put the cursor on this row, and on this column if one is named and shown."""
+        self._place(
+            _index((row.key for row in self._rows), row_key, self._row),
+            self._column
+            if column_key is None
+            else next(
+                (
+                    number
+                    for number, shown in enumerate(self._shown)
+                    if any(member.key == column_key for member in shown.members)
+                ),
+                self._column,
+            ),
+        )
+
+    def action_move(self, rows: int, columns: int) -> None:
+        """Move the cursor; it stops at the edges."""
+        self._place(self._row + rows, self._column + columns)
+
+    def action_page(self, pages: int) -> None:
+        """Move by as many rows as are visible."""
+        self._place(self._row + pages * max(1, self._height - 1), self._column)
+
+    def action_edge(self, rows: int, columns: int) -> None:
+        """Go to the first or last row or column; 0 leaves it."""
+        self._place(self._row + rows * len(self._rows), self._column + columns * len(self._shown))
+
+    def action_category(self, step: int) -> None:
+        """Go to the first column of the category beside; backwards first to the start of this one."""
+        firsts = [
+            number
+            for number, shown in enumerate(self._shown)
+            if number == 0 or self._shown[number - 1].category != shown.category
+        ]
+        if not firsts:
+            return
+        beyond = [first for first in firsts if (first > self._column if step > 0 else first < self._column)]
+        self._place(self._row, (beyond[0] if step > 0 else beyond[-1]) if beyond else self._column)
+
+    def action_fold(self) -> None:
+        """Fold the category of the cursor to one column, or unfold it."""
+        if self._shown:
+            self._folded ^= {self.category}
+            self._refold()
+
+    def action_fold_all(self) -> None:
+        """Fold every category; when all are, unfold them."""
+        every = {column.category for column in self._columns}
+        self._folded = set() if self._folded >= every else every
+        self._refold()
+
+    def _refold(self) -> None:
+        self._arrange(self._shown[self._column].key if self._shown else None)
+        self._settle()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def _arrange(self, column_key: str | None) -> None:
+        """Lay the columns out again, the cursor on the one that holds this key."""
+        shown: list[_Shown] = []
+        at = 0
+        while at < len(self._columns):
+            category = self._columns[at].category
+            end = at
+            while end < len(self._columns) and self._columns[end].category == category:
+                end += 1
+            members = tuple(self._columns[at:end])
+            if category in self._folded:
+                label = f"+{len(members)}"
+                width = 1 + max(
+                    len(f"{len(members)}/{len(members)}!") + 1, min(cell_width(safe_text(category)), 10)
+                )
+                shown.append(_Shown(members[0].key, category, category, label, width, members, True))
+            else:
+                for number, member in enumerate(members):
+                    label = safe_text(member.label, 40) + ("!" if member.risky else "")
+                    title = category if number == 0 else ""
+                    width = 1 + max(3, min(cell_width(label), 12))
+                    if len(members) == 1:
+                        width = max(width, 1 + min(cell_width(safe_text(category)), 9))
+                    shown.append(_Shown(member.key, category, title, label, width, (member,), False))
+            at = end
+        self._shown = shown
+        self._starts = [0, *accumulate(column.width for column in shown)]
+        self._column = next(
+            (
+                number
+                for number, column in enumerate(shown)
+                if any(member.key == column_key for member in column.members)
+            ),
+            min(self._column, max(0, len(shown) - 1)),
+        )
+
+    @property
+    def _height(self) -> int:
+        return max(0, self.size.height - _HEADER)
+
+    @property
+    def _frozen(self) -> int:
+        """Cells of the first column: the longest label, but never more than two fifths."""
+        width = self.size.width
+        return min(max(16, self._label_width + 3), max(16, width * 2 // 5))
+
+    @property
+    def _label_width(self) -> int:
+        # The visible ones would make the column jump while scrolling; a thousand labels say enough.
+        if self._measured[0] is not self._rows:
+            widest = max(
+                (cell_width(safe_text(row.label, 80)) + len(row.kind) + 1 for row in self._rows[:1000]),
+                default=0,
+            )
+            self._measured = (self._rows, widest)
+        return self._measured[1]
+
+    _measured: tuple[Sequence[Row], int] = ((), 0)
+
+    @property
+    def _room(self) -> int:
+        return max(0, self.size.width - self._frozen)
+
+    @property
+    def _right(self) -> int:
+        """One behind the last column that is wholly visible."""
+        return max(self._left + 1, bisect_right(self._starts, self._starts[self._left] + self._room) - 1)
+
+    def _place(self, row: int, column: int) -> None:
+        row = max(0, min(row, len(self._rows) - 1))
+        column = max(0, min(column, len(self._shown) - 1))
+        if (row, column) == (self._row, self._column):
+            return
+        old_row, old_column = self._row, self._column
+        self._row, self._column = row, column
+        if self._settle():
+            self.refresh()
+        else:
+            lines = {_HEADER + old_row - self._top, _HEADER + row - self._top}
+            if column != old_column:
+                lines |= {0, 1}
+            self.refresh(*(Region(0, line, self.size.width, 1) for line in lines))
+        self.post_message(self.Moved(self))
+
+    def _settle(self) -> bool:
+        """Scroll until the cursor is visible, half a screen at a time: a line costs far less than a page."""
+        before = self._top, self._left
+        height = self._height
+        if height:
+            if not self._top <= self._row < self._top + height:
+                jump = max(1, height // 2)
+                self._top = self._row - jump if self._row < self._top else self._row - height + jump
+            self._top = max(0, min(self._top, len(self._rows) - height))
+        if self._shown and self._room:
+            last = len(self._shown)
+            self._left = min(self._left, last - 1)
+            if not self._left <= self._column < self._right:
+                half = self._starts[self._column] + self._shown[self._column].width - self._room // 2
+                if self._column < self._left:
+                    half = self._starts[self._column] - self._room // 2
+                self._left = min(self._column, max(0, bisect_right(self._starts, max(0, half)) - 1))
+                while self._column >= self._right and self._left < self._column:
+                    self._left += 1
+            # No empty space to the right while there is something to the left of it.
+            while self._left and self._starts[last] - self._starts[self._left - 1] <= self._room:
+                self._left -= 1
+        return before != (self._top, self._left)
+
+    def on_resize(self) -> None:
+        """Keep the cursor in sight."""
+        self._settle()
+        self.refresh()
+
+    def on_focus(self) -> None:
+        """Show the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show that the cursor is elsewhere."""
+        self.refresh()
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """The wheel moves the cursor, three rows at a time."""
+        event.stop()
+        self.action_move(3, 0)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """The wheel moves the cursor, three rows at a time."""
+        event.stop()
+        self.action_move(-3, 0)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click puts the cursor there."""
+        row = self._top + event.y - _HEADER
+        if event.y < _HEADER or row >= len(self._rows):
+            return
+        column = self._column
+        if event.x >= self._frozen and self._shown:
+            at = self._starts[self._left] + event.x - self._frozen
+            column = bisect_right(self._starts, at) - 1
+        self._place(row, column)
+
+    def render_line(self, y: int) -> Strip:
+        """One line: two of the header, then the visible rows."""
+        width = self.size.width
+        base = self.rich_style
+        if y < _HEADER:
+            strip = Strip(self._header(y, base))
+        else:
+            number = self._top + y - _HEADER
+            if number >= len(self._rows):
+                return Strip.blank(width, base)
+            strip = Strip(self._line(number, base))
+        return strip.adjust_cell_length(width, base)
+
+    def _header(self, y: int, base: Style) -> list[Segment]:
+        head = base + self.get_component_rich_style("matrix--head", partial=True)
+        mark = base + self.get_component_rich_style("matrix--mark", partial=True)
+        left, right, last = self._left, self._right, len(self._shown)
+        corner = ""
+        if y == 1 and self._shown and right - left < last:
+            corner = f"columns {left + 1}-{min(right, last)} of {last}"
+        segments = [Segment(" " + fit(corner, self._frozen - 1), base)]
+        shown = self._shown[left:right]
+        if y == 1:
+            for number, column in enumerate(shown, left):
+                text = " " + fit(column.label, column.width - 1)
+                segments.append(Segment(text, mark if number == self._column else head))
+            return segments
+        at = 0
+        while at < len(shown):
+            category = shown[at].category
+            end = at
+            while end < len(shown) and shown[end].category == category:
+                end += 1
+            span = sum(column.width for column in shown[at:end])
+            here = left + at <= self._column < left + end
+            segments.append(Segment(" " + fit(category, span - 1), mark if here else head))
+            at = end
+        return segments
+
+    def _line(self, number: int, base: Style) -> list[Segment]:
+        row = self._rows[number]
+        here = number == self._row
+        style = base + self.get_component_rich_style("matrix--row", partial=True) if here else base
+        kind = f"{row.kind} " if row.kind else ""
+        label = fit(row.label, max(0, self._frozen - 3 - len(kind)), cut="middle")
+        segments = [Segment(f"{self._sign if here else ' '} {kind}{label} ", style)]
+        risky = style + self.get_component_rich_style("matrix--risky", partial=True)
+        run: list[str] = []
+        for column_number in range(self._left, min(self._right, len(self._shown))):
+            column = self._shown[column_number]
+            text, alarming = _cell(row, column)
+            at_cursor = here and column_number == self._column
+            if at_cursor or alarming:
+                if run:
+                    segments.append(Segment("".join(run), style))
+                    run = []
+                if at_cursor:
+                    marked = f"[{text}]"
+                    cursor = style
+                    if self.has_focus:
+                        cursor = style + self.get_component_rich_style("matrix--cursor", partial=True)
+                    segments.append(Segment(marked, cursor))
+                    segments.append(Segment(" " * (column.width - len(marked)), style))
+                else:
+                    segments.append(Segment(f" {text}".ljust(column.width), risky))
+            else:
+                run.append(f" {text}".ljust(column.width))
+        if run:
+            segments.append(Segment("".join(run), style))
+        return segments
+
+
+def _cell(row: Row, column: _Shown) -> tuple[str, bool]:
+    """What a cell says, and whether it should draw the eye."""
+    cells = row.cells
+    if column.folded:
+        held = [member for member in column.members if member.key in cells]
+        alarming = any(member.risky for member in held)
+        text = f"{len(held)}/{len(column.members)}" if held else NOT
+        return text + ("!" if alarming else ""), alarming
+    member = column.members[0]
+    sign = cells.get(member.key)
+    if sign is None:
+        return NOT, False
+    return sign + ("!" if member.risky else ""), member.risky
+
+
+def _index(keys: Iterable[str], wanted: str | None, otherwise: int) -> int:
+    """Where the wanted key stands, or the nearest valid place to where it was."""
+    last = -1
+    for number, key in enumerate(keys):
+        if key == wanted:
+            return number
+        last = number
+    return max(0, min(otherwise, last))
