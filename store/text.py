@@ -5,8 +5,8 @@ safe when it is shown: what a terminal would obey, hide, reorder or pile up appe
 (`\\x1b`, `\\u202e`, `\\U000e0041`), never silently gone.
 
 A backslash is left as it is, because Windows paths must stay readable and exact. So the four characters
-`\\x1b` in a file name and the notation for ESC read alike as plain text; `safe_parts` tells them apart, and the
-screens underline the notation.
+`\\x1b` in a file name and the notation for ESC read alike as plain text; `safe_parts` tells them apart, and
+the screens underline the notation.
 """
 
 import re
@@ -88,13 +88,6 @@ def safe_block(value: str, limit: int = 65536, *, marks: int = 3) -> list[str]:
     """
     kept = value.replace("\r\n", "\n") if len(value) <= 2 * limit else value
     return "".join(piece for piece, _ in _limited(kept, limit, marks, newlines=True)).split("\n")
-
-
-def forbidden(text: str) -> bool:
-    """Whether text holds anything that `safe_text` shows as a notation, a tab or a line break included."""
-    if text.isprintable() and (text.isascii() or _plain(text)):
-        return False
-    return any(notation for _, notation in _pieces(text, 3, newlines=False))
 
 
 def cell_width(text: str) -> int:
