@@ -31,3 +31,18 @@ def age(milliseconds: int | None, now: int) -> str:
         if seconds >= size:
             return f"{min(seconds // size, 999)}{unit}"
     return f"{seconds}s"
+
+
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def parse_duration(text: str) -> int:
+    """Seconds of `45s`, `30m`, `12h`, `7d` or `2w`.
+
+    Raises:
+        ValueError: it is none of these; the text says what is allowed.
+    """
+    number, unit = text.strip()[:-1], text.strip()[-1:].lower()
+    if unit not in _SECONDS or not (number.isascii() and number.isdigit()) or len(number) > 6:
+        raise ValueError("use a number and a unit, such as 45s, 30m, 12h, 7d or 2w.")
+    return int(number) * _SECONDS[unit]
