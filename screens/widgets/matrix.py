@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from screens.keys import MOVES, count_for, has_count, motion
 from store.text import cell_width, fit, safe_text
 
 NOT = "."
@@ -84,47 +85,27 @@ class Matrix(Widget, can_focus=True):
         "matrix--cursor",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1, 0)", "Up", id="matrix.up", show=False, tooltip="The row above"),
-        Binding("down,j", "move(1, 0)", "Down", id="matrix.down", show=False, tooltip="The row below"),
-        Binding("left,h", "move(0, -1)", "Left", id="matrix.left", show=False, tooltip="One column left"),
-        Binding("right,l", "move(0, 1)", "Right", id="matrix.right", show=False, tooltip="One column right"),
+        *MOVES,
+        motion("l,right", "column_right", "One column right"),
+        motion("h,left", "column_left", "One column left"),
+        motion("w", "category_right", "The first column of the next category"),
+        motion("b", "category_left", "Back to the start of a category"),
+        motion("dollar_sign", "column_last", "The last column"),
+        motion("circumflex_accent", "column_first", "The first column"),
         Binding(
-            "w",
-            "category(1)",
-            "Next",
-            id="matrix.next",
-            show=False,
-            tooltip="First column of the next category",
+            "z",
+            "fold",
+            "fold",
+            id="matrix.fold",
+            tooltip="Fold the category of this column to one, or unfold it",
         ),
-        Binding(
-            "b",
-            "category(-1)",
-            "Before",
-            id="matrix.before",
-            show=False,
-            tooltip="Back to the category before",
-        ),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", id="matrix.page_up", show=False, tooltip="A page up"),
-        Binding(
-            "pagedown,ctrl+f",
-            "page(1)",
-            "Page down",
-            id="matrix.page_down",
-            show=False,
-            tooltip="A page down",
-        ),
-        Binding("home,g", "edge(-1, 0)", "Top", id="matrix.top", show=False, tooltip="The first row"),
-        Binding("end,G", "edge(1, 0)", "Bottom", id="matrix.bottom", show=False, tooltip="The last row"),
-        Binding("0", "edge(0, -1)", "First", id="matrix.first", show=False, tooltip="The first column"),
-        Binding("$", "edge(0, 1)", "Last", id="matrix.last", show=False, tooltip="The last column"),
-        Binding("z", "fold", "Fold", id="matrix.fold", tooltip="Fold or unfold the category of this column"),
         Binding(
             "Z",
             "fold_all",
-            "Fold all",
+            "fold all",
             id="matrix.fold_all",
             show=False,
-            tooltip="Fold all categories, or unfold them",
+            tooltip="Fold all categories, or unfold",
         ),
     ]
 
@@ -210,29 +191,72 @@ class Matrix(Widget, can_focus=True):
             ),
         )
 
-    def action_move(self, rows: int, columns: int) -> None:
-        """Move the cursor; it stops at the edges."""
-        self._place(self._row + rows, self._column + columns)
+    def action_cursor_down(self) -> None:
+        """A row down."""
+        self._place(self._row + count_for(self), self._column)
 
-    def action_page(self, pages: int) -> None:
-        """Move by as many rows as are visible."""
-        self._place(self._row + pages * max(1, self._height - 1), self._column)
+    def action_cursor_up(self) -> None:
+        """A row up."""
+        self._place(self._row - count_for(self), self._column)
 
-    def action_edge(self, rows: int, columns: int) -> None:
-        """Go to the first or last row or column; 0 leaves it."""
-        self._place(self._row + rows * len(self._rows), self._column + columns * len(self._shown))
+    def action_half_down(self) -> None:
+        """Half a page down."""
+        self._place(self._row + count_for(self) * max(1, self._height // 2), self._column)
 
-    def action_category(self, step: int) -> None:
-        """Go to the first column of the category beside; backwards first to the start of this one."""
-        firsts = [
+    def action_half_up(self) -> None:
+        """Half a page up."""
+        self._place(self._row - count_for(self) * max(1, self._height // 2), self._column)
+
+    def action_page_down(self) -> None:
+        """A page down."""
+        self._place(self._row + count_for(self) * max(1, self._height - 1), self._column)
+
+    def action_page_up(self) -> None:
+        """A page up."""
+        self._place(self._row - count_for(self) * max(1, self._height - 1), self._column)
+
+    def action_first(self) -> None:
+        """The first row."""
+        self._place(count_for(self) - 1 if has_count(self) else 0, self._column)
+
+    def action_last(self) -> None:
+        """The last row, or the one whose number was typed."""
+        self._place(count_for(self) - 1 if has_count(self) else len(self._rows) - 1, self._column)
+
+    def action_column_right(self) -> None:
+        """A column right."""
+        self._place(self._row, self._column + count_for(self))
+
+    def action_column_left(self) -> None:
+        """A column left."""
+        self._place(self._row, self._column - count_for(self))
+
+    def action_column_first(self) -> None:
+        """The first column."""
+        self._place(self._row, 0)
+
+    def action_column_last(self) -> None:
+        """The last column."""
+        self._place(self._row, len(self._shown) - 1)
+
+    def action_category_right(self) -> None:
+        """The first column of the next category."""
+        beyond = [first for first in self._firsts() if first > self._column]
+        if beyond:
+            self._place(self._row, beyond[min(count_for(self), len(beyond)) - 1])
+
+    def action_category_left(self) -> None:
+        """The first column of this category, or of the one before."""
+        before = [first for first in self._firsts() if first < self._column]
+        if before:
+            self._place(self._row, before[-min(count_for(self), len(before))])
+
+    def _firsts(self) -> list[int]:
+        return [
             number
             for number, shown in enumerate(self._shown)
             if number == 0 or self._shown[number - 1].category != shown.category
         ]
-        if not firsts:
-            return
-        beyond = [first for first in firsts if (first > self._column if step > 0 else first < self._column)]
-        self._place(self._row, (beyond[0] if step > 0 else beyond[-1]) if beyond else self._column)
 
     def action_fold(self) -> None:
         """Fold the category of the cursor to one column, or unfold it."""
@@ -376,12 +400,12 @@ class Matrix(Widget, can_focus=True):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The wheel moves the cursor, three rows at a time."""
         event.stop()
-        self.action_move(3, 0)
+        self._place(self._row + 3, self._column)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """The wheel moves the cursor, three rows at a time."""
         event.stop()
-        self.action_move(-3, 0)
+        self._place(self._row - 3, self._column)
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor there."""

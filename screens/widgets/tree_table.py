@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from screens.keys import MOVES, count_for, has_count, motion
 from store.text import fit
 
 Tone = Literal["", "bad", "warn", "faint"]
@@ -83,29 +84,13 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         "tree--faint",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", id="tree.up", show=False, tooltip="The line above"),
-        Binding("down,j", "move(1)", "Down", id="tree.down", show=False, tooltip="The line below"),
-        Binding(
-            "right,l",
-            "open",
-            "Unfold",
-            id="tree.open",
-            show=False,
-            tooltip="Unfold, or go to the first below",
-        ),
-        Binding(
-            "left,h", "close", "Fold", id="tree.close", show=False, tooltip="Fold, or go to the one above it"
-        ),
-        Binding("pageup,ctrl+b", "page(-1)", "Page up", id="tree.page_up", show=False, tooltip="A page up"),
-        Binding(
-            "pagedown,ctrl+f", "page(1)", "Page down", id="tree.page_down", show=False, tooltip="A page down"
-        ),
-        Binding("home,g", "edge(-1)", "Top", id="tree.top", show=False, tooltip="The first line"),
-        Binding("end,G", "edge(1)", "Bottom", id="tree.bottom", show=False, tooltip="The last line"),
+        *MOVES,
+        motion("l,right", "open", "Unfold, or go to the first below it"),
+        motion("h,left", "close", "Fold, or go to the one above it"),
         Binding(
             "Z",
             "fold_all",
-            "Fold all",
+            "fold all",
             id="tree.fold_all",
             show=False,
             tooltip="Fold everything, or unfold it",
@@ -223,17 +208,37 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         self._after()
         return True
 
-    def action_move(self, lines: int) -> None:
-        """Move the cursor; it stops at the ends."""
-        self._place(self._line + lines)
+    def action_cursor_down(self) -> None:
+        """A line down."""
+        self._place(self._line + count_for(self))
 
-    def action_page(self, pages: int) -> None:
-        """Move by as many lines as are visible."""
-        self._place(self._line + pages * max(1, self._height - 1))
+    def action_cursor_up(self) -> None:
+        """A line up."""
+        self._place(self._line - count_for(self))
 
-    def action_edge(self, end: int) -> None:
-        """Go to the first or the last line."""
-        self._place(0 if end < 0 else len(self._lines) - 1)
+    def action_half_down(self) -> None:
+        """Half a page down."""
+        self._place(self._line + count_for(self) * max(1, self._height // 2))
+
+    def action_half_up(self) -> None:
+        """Half a page up."""
+        self._place(self._line - count_for(self) * max(1, self._height // 2))
+
+    def action_page_down(self) -> None:
+        """A page down."""
+        self._place(self._line + count_for(self) * max(1, self._height - 1))
+
+    def action_page_up(self) -> None:
+        """A page up."""
+        self._place(self._line - count_for(self) * max(1, self._height - 1))
+
+    def action_first(self) -> None:
+        """The first line, or the one whose number was typed."""
+        self._place(count_for(self) - 1 if has_count(self) else 0)
+
+    def action_last(self) -> None:
+        """The last line, or the one whose number was typed."""
+        self._place(count_for(self) - 1 if has_count(self) else len(self._lines) - 1)
 
     def action_open(self) -> None:
         """Unfold the node; one that is open moves the cursor to its first child."""
@@ -390,12 +395,12 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The wheel moves the cursor, three lines at a time."""
         event.stop()
-        self.action_move(3)
+        self._place(self._line + 3)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """The wheel moves the cursor, three lines at a time."""
         event.stop()
-        self.action_move(-3)
+        self._place(self._line - 3)
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor there."""
