@@ -50,6 +50,11 @@ class Back(Request):
 
 
 @dataclass
+class LastView(Request):
+    """Go to the mode shown before this one, and back when asked again."""
+
+
+@dataclass
 class SyncNow(Request):
     """Read the cloud again, all organizations of the scope."""
 

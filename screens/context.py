@@ -1,0 +1,139 @@
+"""What every view is given: the store, the clock, where the operator is, and how to hear of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from textual.signal import Signal
+
+    from store.database import Change, Reader
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The signs that carry a state beside its word. Each is one cell wide, severities two."""
+
+    severity: tuple[str, ...]
+    """Indexed like `store.alerts.SEVERITIES`."""
+    health: dict[str, str]
+    """By the words of `store.queries.organizations.HEALTH`."""
+    cursor: str
+    open: str
+    """Before a node whose children are shown."""
+    closed: str
+    rule: str
+    """Drawn across, between a list and its detail."""
+    bar: str
+    """One cell of a full bar; `empty` is one of what is left."""
+    empty: str
+
+
+ASCII = Glyphs(
+    severity=("  ", ". ", "- ", "! ", "!!"),
+    health={"well": "o", "partly": "~", "unknown": ".", "failed": "x"},
+    cursor=">",
+    open="v",
+    closed=">",
+    rule="-",
+    bar="#",
+    empty=".",
+)
+
+UNICODE = Glyphs(
+    severity=("  ", "· ", "- ", "! ", "!!"),
+    health={"well": "✓", "partly": "~", "unknown": "·", "failed": "✗"},
+    cursor="▌",
+    open="▾",
+    closed="▸",
+    rule="─",
+    bar="█",
+    empty="░",
+)
+
+GLYPHS = {"ascii": ASCII, "unicode": UNICODE}
+
+SEVERITY_WORDS: tuple[str, ...] = ("INFO", "LOW", "MED", "HIGH", "CRIT")
+"""At most four letters, indexed like `store.alerts.SEVERITIES`."""
+
+SEVERITY_STYLES: tuple[str, ...] = ("dim", "", "ansi_cyan", "ansi_yellow", "bold ansi_red")
+"""Colour only repeats what sign and word say."""
+
+HEALTH_STYLES: dict[str, str] = {
+    "well": "ansi_green",
+    "partly": "ansi_yellow",
+    "unknown": "dim",
+    "failed": "bold ansi_red",
+}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The tree node that everything on screen is limited to."""
+
+    node_id: str = ""
+    """"" is the root: all organizations."""
+    name: str = "ALL ORGANIZATIONS"
+    """Its path in the tree: a stranger's text."""
+    oid: str = ""
+    """Set when the node is an organization."""
+
+
+ALL = Scope()
+
+
+@dataclass(frozen=True)
+class Status:
+    """What line 1 says about the data and what runs."""
+
+    organizations: int = 0
+    fresh: int = 0
+    failed: int = 0
+    oldest: int | None = None
+    """The oldest successful reading among the fresh ones (ms); None when there is none."""
+    running: str = ""
+    """What runs, in a few words: `sync 34/216, 2 min left`. "" when nothing does."""
+    trouble: str = ""
+    """One sentence about background work that failed; "" when none did."""
+    known: bool = False
+    """Whether the figures were read at all."""
+
+
+@dataclass
+class Context:
+    """Everything a view may use. One instance serves all views of a console.
+
+    `scope` and `status` are changed by the app alone, which then publishes the signal beside it: a view never
+    assigns them, it posts `SetScope` and subscribes.
+    """
+
+    reader: Reader
+    """Its connections refuse to write."""
+    changes: Signal[Change]
+    """Published on the event loop after every commit, here or in another process."""
+    scope_changed: Signal[Scope]
+    status_changed: Signal[Status]
+    clock: Callable[[], int]
+    """Milliseconds since 1970, UTC."""
+    environment: str = "default"
+    writable: bool = False
+    offline: bool = False
+    zone: tzinfo = UTC
+    """In which times are shown; every shown time says which."""
+    zone_name: str = "UTC"
+    glyphs: Glyphs = ASCII
+    scope: Scope = ALL
+    status: Status = Status()
+
+    def when(self, milliseconds: int | None, *, seconds: bool = True) -> str:
+        """A moment in the declared zone, `2026-11-24 13:05:09 UTC`; `never` for None."""
+        if milliseconds is None:
+            return "never"
+        try:
+            moment = datetime.fromtimestamp(milliseconds / 1000, self.zone)
+        except (OverflowError, ValueError, OSError):
+            return "out of range"
+        return f"{moment:%Y-%m-%d %H:%M:%S}"[: 19 if seconds else 16] + f" {self.zone_name}"

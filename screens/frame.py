@@ -1,0 +1,241 @@
+"""What stands around every view: where you are and what you could break, what it shows, which keys work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from textual.content import Content
+from textual.visual import VisualType
+from textual.widget import Widget
+
+from screens.context import Context, Scope, Status
+from store.text import CUT, cell_width, fit, safe_text
+from store.times import age
+
+Part = tuple[str, str]
+"""(safe text, style)"""
+
+
+class Line(Widget):
+    """One line, painted only when it says something else than before."""
+
+    DEFAULT_CSS = "Line { height: 1; width: 1fr; }"
+    ALLOW_SELECT = False
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._content = Content()
+
+    def say(self, content: Content) -> None:
+        """Show this line; it must be safe text already."""
+        if content != self._content or content.spans != self._content.spans:
+            self._content = content
+            self.refresh()
+
+    def render(self) -> VisualType:
+        """The line."""
+        return self._content
+
+    @property
+    def text(self) -> str:
+        """What it says, without styles."""
+        return self._content.plain
+
+
+def two_sided(left: Iterable[Part], right: Iterable[Part], width: int) -> Content:
+    """A line with text at both ends; the left gives way, the right stays whole as long as it fits."""
+    right = list(right)
+    taken = sum(cell_width(text) for text, _ in right)
+    room = max(0, width - taken - (1 if taken else 0))
+    kept: list[Part] = []
+    for text, style in left:
+        if room <= 0:
+            break
+        size = cell_width(text)
+        if size > room:
+            text, size = _cut(text, room)
+        kept.append((text, style))
+        room -= size
+    gap = width - taken - sum(cell_width(text) for text, _ in kept)
+    if gap < 0:
+        return Content.assemble(*((text, style) for text, style in kept)).truncate(width)
+    return Content.assemble(*kept, " " * gap, *right)
+
+
+def _cut(text: str, room: int) -> tuple[str, int]:
+    kept = ""
+    for character in text:
+        if cell_width(kept + character) > room - len(CUT):
+            break
+        kept += character
+    kept += CUT
+    return kept, cell_width(kept)
+
+
+class WhereLine(Line):
+    """Line 1: scope, how much of it is fresh and how old, environment, writable or locked, what runs."""
+
+    DEFAULT_CSS = "WhereLine { text-style: bold; }"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(id="where")
+        self._shared = context
+
+    def on_mount(self) -> None:
+        """Follow the app's word on scope and status, and the clock."""
+        self._shared.status_changed.subscribe(self, self._status)
+        self._shared.scope_changed.subscribe(self, self._scope)
+        self.set_interval(5, self.write)
+        self.write()
+
+    def on_resize(self) -> None:
+        """Another width, another line."""
+        self.write()
+
+    def _status(self, _status: Status) -> None:
+        self.write()
+
+    def _scope(self, _scope: Scope) -> None:
+        self.write()
+
+    def write(self) -> None:
+        """Write the line anew."""
+        context, status = self._shared, self._shared.status
+        width = self.size.width
+        if not width:
+            return
+        left: list[Part] = [(" " + fit(context.scope.name, max(12, width // 3)).rstrip(), "bold")]
+        if not status.known:
+            left.append(("  reading the store", ""))
+        else:
+            whole = status.fresh == status.organizations
+            left.append(
+                (f"  {status.fresh:,} of {status.organizations:,} fresh", "" if whole else "bold ansi_yellow")
+            )
+            if status.failed:
+                left.append((f", {status.failed:,} failed", "bold ansi_red"))
+            if status.oldest is not None:
+                left.append((f", {_rounded_age(status.oldest, context.clock())}", ""))
+        right: list[Part] = []
+        if status.running:
+            right.append((safe_text(status.running, max(12, width // 3)) + "   ", ""))
+        if status.trouble:
+            right.append(("sync failed: see 5   ", "bold ansi_red"))
+        if context.offline:
+            right.append(("OFFLINE  ", "bold ansi_yellow"))
+        right.append((fit(context.environment, 12).rstrip() + "  ", ""))
+        right.append(
+            ("WRITE " if context.writable else "LOCKED ", "bold" if context.writable else "bold reverse")
+        )
+        self.say(two_sided(left, right, width))
+
+
+def _rounded_age(since: int, now: int) -> str:
+    """An age that does not tick each second: under a minute in steps of ten seconds."""
+    seconds = max(0, now - since) // 1000
+    if seconds < 10:
+        return "now"
+    return f"{seconds // 10 * 10} s" if seconds < 60 else age(since, now)
+
+
+class TitleLine(Line):
+    """Line 2: the view's title, its filter, and at the right its counts."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(id="title")
+        self._title = title
+        self._filter = ""
+        self._counts = ""
+        self._problem = ""
+
+    def on_resize(self) -> None:
+        """Another width, another line."""
+        self.write()
+
+    def write(
+        self,
+        *,
+        filter: str | None = None,  # noqa: A002
+        counts: str | None = None,
+        problem: str | None = None,
+        title: str | None = None,
+    ) -> None:
+        """Change what is given, keep the rest. `filter` and `counts` may hold strangers' text.
+
+        `problem` is why the view could not be read again while it still shows what it had; "" clears it.
+        """
+        self._title = self._title if title is None else title
+        self._filter = self._filter if filter is None else filter
+        self._counts = self._counts if counts is None else counts
+        self._problem = self._problem if problem is None else problem
+        if not self.size.width:
+            return
+        left: list[Part] = [(f" {safe_text(self._title, 60)}", "bold")]
+        if self._filter:
+            left.append((f"   {safe_text(self._filter, 200)}", "ansi_cyan"))
+        if self._problem:
+            left.append((f"   {safe_text(self._problem, 200)}", "bold ansi_red"))
+        right: list[Part] = [(safe_text(self._counts, 60) + " ", "")] if self._counts else []
+        self.say(two_sided(left, right, self.size.width))
+
+
+Tone = Literal["plain", "warning", "error"]
+
+
+class KeyLine(Line):
+    """The last line: the keys that work here, or for a while what was just said."""
+
+    def __init__(self) -> None:
+        super().__init__(id="keys")
+        self._keys: list[tuple[str, str, bool]] = []
+        self._said: tuple[str, Tone] | None = None
+        self._count = ""
+
+    def on_resize(self) -> None:
+        """Another width, another line."""
+        self.write()
+
+    def keys(self, keys: list[tuple[str, str, bool]]) -> None:
+        """Say which keys work: (key, what it does, whether it can work now)."""
+        self._keys = keys
+        self.write()
+
+    def tell(self, text: str, tone: Tone = "plain") -> None:
+        """Say one sentence instead of the keys, until `forget`."""
+        self._said = (text, tone)
+        self.write()
+
+    def forget(self) -> None:
+        """Show the keys again."""
+        if self._said is not None or self._count:
+            self._said, self._count = None, ""
+            self.write()
+
+    def count(self, digits: str) -> None:
+        """Show the digits typed so far."""
+        self._count = digits
+        self.write()
+
+    def write(self) -> None:
+        """Write the line anew."""
+        width = self.size.width
+        if not width:
+            return
+        if self._said is not None:
+            text, tone = self._said
+            style = {"plain": "bold", "warning": "bold ansi_yellow", "error": "bold ansi_red"}[tone]
+            self.say(two_sided([(" " + safe_text(text, 600), style)], [], width))
+            return
+        right: list[Part] = [(self._count + " ", "bold reverse")] if self._count else []
+        right.append(("? ", "bold"))
+        left: list[Part] = []
+        room = width - 3 - len(self._count)
+        for key, says, works in self._keys:
+            size = cell_width(key) + 1 + cell_width(says) + 2
+            if size > room:
+                break
+            room -= size
+            left.append((f" {key}", "bold" if works else "dim"))
+            left.append((f" {says}", "" if works else "dim"))
+        self.say(two_sided(left, right, width))

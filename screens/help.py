@@ -1,0 +1,90 @@
+"""The keys and commands that work on the view beneath."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from screens.keys import MODES, key_name, reason_against
+from screens.widgets.command_line import COMMANDS
+
+
+class Help(ModalScreen[None]):
+    """Every key that works now, gathered from the focused widget up; one that cannot says why."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark,enter", "dismiss", "close", id="help.close", tooltip="Close"),
+        Binding("j,down", "scroll(1)", "down", show=False, id="help.down", tooltip="Down"),
+        Binding("k,up", "scroll(-1)", "up", show=False, id="help.up", tooltip="Up"),
+        Binding(
+            "ctrl+d,space,pagedown",
+            "scroll(10)",
+            "page down",
+            show=False,
+            id="help.page",
+            tooltip="Page down",
+        ),
+        Binding("ctrl+u,pageup", "scroll(-10)", "page up", show=False, id="help.page_up", tooltip="Page up"),
+    ]
+
+    def __init__(self, beneath: Screen[Any]) -> None:
+        super().__init__()
+        self._content = describe(beneath)
+
+    def compose(self) -> ComposeResult:
+        """One scrolling text."""
+        with VerticalScroll(id="help", can_focus=False):
+            yield Static(self._content, markup=False)
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll by lines."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+
+def describe(screen: Screen[Any]) -> Content:
+    """The keys of a screen as text, its own first."""
+    groups: dict[str, dict[str, tuple[list[str], str, str]]] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if not binding.id or not (binding.tooltip or binding.description):
+            continue
+        area = binding.id.partition(".")[0]
+        title = {
+            "app": "Everywhere",
+            "move": "Moving (a number before it repeats: 5j)",
+            "view": "This view",
+        }.get(area, (screen.title or area).capitalize() if area != "line" else "")
+        if not title:
+            continue
+        reason = "" if active.enabled else reason_against(active.node, binding.action.partition("(")[0])
+        keys, _, _ = groups.setdefault(title, {}).setdefault(
+            binding.id, ([], binding.tooltip or binding.description, reason)
+        )
+        keys.append(key_name(binding.key))
+    order = sorted(groups, key=lambda title: (title == "Everywhere", title.startswith("Moving")))
+    lines: list[Content] = []
+    for title in order:
+        lines.append(Content.styled(title, "bold"))
+        for keys, says, reason in groups[title].values():
+            shown = " ".join(keys)
+            note = Content.styled(f"   not now: {reason}", "ansi_yellow") if reason else Content()
+            lines.append(Content.assemble("  ", (f"{shown:<16}", "bold"), says, note))
+        lines.append(Content())
+    lines.append(Content.styled("Views", "bold"))
+    lines.append(
+        Content("  " + "   ".join(f"{number} {title}" for number, (_, title) in enumerate(MODES, 1)))
+    )
+    lines.append(Content())
+    lines.append(Content.styled("Commands (tab completes)", "bold"))
+    for command in COMMANDS:
+        also = f" ({', '.join(command.aliases)})" if command.aliases else ""
+        lines.append(
+            Content.assemble("  ", (f"{':' + command.name:<16}", "bold"), command.says, (also, "dim"))
+        )
+    return Content("\n").join(lines)

@@ -1,0 +1,94 @@
+"""The keys that mean the same on every screen, and how a key is written for people."""
+
+from typing import Protocol, runtime_checkable
+
+from textual.binding import Binding
+from textual.dom import DOMNode
+from textual.widget import Widget
+
+MODES: tuple[tuple[str, str], ...] = (
+    ("overview", "Overview"),
+    ("organizations", "Organizations"),
+    ("alerts", "Alerts"),
+    ("access", "Access"),
+    ("activity", "Activity"),
+)
+"""(name for `ShowView`, title), in the order of the number keys and of Tab."""
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A screen that collects the digits typed before a movement."""
+
+    def take_count(self) -> int:
+        """The count typed before this key, and forget it; 1 when there is none."""
+        ...
+
+    def has_count(self) -> bool:
+        """Whether one was typed."""
+        ...
+
+
+def count_for(widget: Widget) -> int:
+    """What a movement of `widget` is to be multiplied with: the `5` of `5j`; 1 when nothing was typed."""
+    screen = widget.screen
+    return screen.take_count() if isinstance(screen, Counting) else 1
+
+
+def has_count(widget: Widget) -> bool:
+    """Whether a count was typed before this key (`12G` goes to a line, `G` to the end)."""
+    screen = widget.screen
+    return screen.has_count() if isinstance(screen, Counting) else False
+
+
+def motion(keys: str, action: str, says: str) -> Binding:
+    """A binding that moves and takes a count: digits are kept for an id that begins with `move.`."""
+    return Binding(keys, action, says, show=False, id=f"move.{action}", tooltip=says)
+
+
+MOVES: tuple[Binding, ...] = (
+    motion("j,down", "cursor_down", "Down; 5j five lines"),
+    motion("k,up", "cursor_up", "Up"),
+    motion("ctrl+d", "half_down", "Half a page down"),
+    motion("ctrl+u", "half_up", "Half a page up"),
+    motion("pagedown,ctrl+f,space", "page_down", "A page down"),
+    motion("pageup,ctrl+b", "page_up", "A page up"),
+    motion("g,home", "first", "The first line"),
+    motion("G,end", "last", "The last line"),
+)
+"""For every list: give a widget these, and the actions they name."""
+
+
+_NAMES = {
+    "question_mark": "?",
+    "colon": ":",
+    "slash": "/",
+    "minus": "-",
+    "semicolon": ";",
+    "equals_sign": "=",
+    "full_stop": ".",
+    "comma": ",",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "escape": "esc",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "shift+tab": "S-tab",
+}
+
+
+def key_name(key: str) -> str:
+    """A key as people write it: `?`, `^d`, `esc`, `G`."""
+    if key in _NAMES:
+        return _NAMES[key]
+    if key.startswith("ctrl+"):
+        return "^" + key_name(key[5:])
+    if key.startswith("upper_") and len(key) == 7:
+        return key[6:].upper()
+    return key
+
+
+def reason_against(node: DOMNode, action: str) -> str:
+    """Why an action cannot work now, asked of the node that would carry it out; "" when it can."""
+    ask = getattr(node, "why_not", None)
+    return str(ask(action)) if callable(ask) else ""

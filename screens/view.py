@@ -1,0 +1,590 @@
+"""The base of every screen that shows the store.
+
+How to write a view
+-------------------
+A view lives as long as the console, shows what the store holds, and posts requests. It never writes, never
+waits for the network, and keeps no state that matters.
+
+    class Things(View[list[Thing]]):
+        "Every thing."
+
+        MODE = "things"                       # its name for `ShowView`
+        TITLE = "Things"                      # line 2
+        READS = frozenset({"thing"})          # tables: after a commit that touched one, it is read again
+        EMPTY = "No things yet. :sync reads the cloud."
+        BINDINGS = [Binding("o", "open", "open", id="things.open", tooltip="Show the whole thing")]
+
+        def compose_body(self) -> ComposeResult:      # between line 2 and the last line
+            yield RowTable(...)
+
+        def read(self, connection: Connection) -> list[Thing]:   # in a THREAD: touch no widget here
+            return things(connection, scope=self.context.scope.node_id)
+
+        def has_nothing(self, found) -> bool:            # shows EMPTY instead of the body
+            return not found
+
+        def show(self, found) -> None:                # on the event loop
+            self.table.replace(found)
+            self.say(counts=f"{len(found):,}")
+
+        def why_not(self, action: str) -> str:        # dims the key, and is said when it is pressed
+            return "No thing is selected." if action == "open" and self.table.current is None else ""
+
+        def apply_filter(self, line: str) -> None:    # what follows `/`; a ValueError keeps the old one
+            ...
+
+        def close_inner(self) -> bool:                # q and esc: close a pane first; True when there was one
+            ...
+
+A module of a view is imported after the first paint, in a thread, so it may import `store.queries` at its
+top. This module, `context`, `frame`, `keys`, `opening` and the widgets are imported before it, and must not.
+
+Every binding has an `id` ("area.verb") and a tooltip (a sentence for `?`). Style sheets: one `NAME.tcss`
+beside the module, named by CSS_PATH, every rule beginning with the view's class name. A widget that moves
+takes `screens.keys.MOVES` and multiplies by `screens.keys.count_for(self)`. `AUTO_FOCUS` names the widget
+that gets the keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from screens.context import Context, Scope
+from screens.frame import KeyLine, TitleLine, Tone, WhereLine
+from screens.keys import MODES, key_name, reason_against
+from screens.requests import (
+    Back,
+    LastView,
+    Quit,
+    SetScope,
+    ShowAccess,
+    ShowAlerts,
+    ShowOrganization,
+    ShowView,
+    SyncNow,
+)
+from screens.widgets.command_line import CommandError, CommandLine, understand
+from store.text import safe_text
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from store.database import Change
+
+Found = TypeVar("Found")
+
+RELOAD_EVERY = 0.25
+"""Seconds between two readings that changes of the store cause."""
+
+MODE_AFTER = 0.4
+"""Seconds after which a lone digit is a mode and no longer the beginning of a count."""
+
+SMALLEST = (60, 15)
+"""Columns and lines below which a view shows one sentence instead."""
+
+
+class View(Screen[None], Generic[Found], inherit_bindings=False):
+    """A screen that reads in a thread, shows on the event loop, and reads again when its tables change."""
+
+    MODE: ClassVar[str] = ""
+    """Its name for `ShowView`."""
+    READS: ClassVar[frozenset[str]] = frozenset()
+    """The tables it reads."""
+    EMPTY: ClassVar[str] = "Nothing here."
+    """What is said when there is nothing to show: why, and what to do."""
+    SCOPED: ClassVar[bool] = True
+    """Whether another scope means reading again."""
+
+    BINDING_GROUP_TITLE = "Everywhere"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("colon", "command", "command", show=False, id="app.command", tooltip="Type a command"),
+        Binding("slash", "filter", "filter", show=False, id="view.filter", tooltip="Filter what is shown"),
+        Binding(
+            "question_mark,f1", "help", "keys", show=False, id="app.help", tooltip="The keys that work here"
+        ),
+        Binding(
+            "q,escape", "back", "back", show=False, id="app.back", tooltip="Close, or go back; never quits"
+        ),
+        Binding(
+            "minus", "last_view", "last view", show=False, id="app.last", tooltip="The view before, and back"
+        ),
+        Binding(
+            "tab",
+            "mode(1)",
+            "next view",
+            show=False,
+            id="app.next",
+            tooltip="The next view; 1 to 5 choose one",
+        ),
+        Binding(
+            "shift+tab", "mode(-1)", "previous", show=False, id="app.previous", tooltip="The previous view"
+        ),
+        Binding("r", "sync", "sync", show=False, id="app.sync", tooltip="Read the cloud again"),
+        Binding(
+            "ctrl+l", "repaint", "repaint", show=False, id="app.repaint", tooltip="Paint the screen anew"
+        ),
+        Binding(
+            "ctrl+q", "quit", "quit", show=False, id="app.quit", tooltip="Leave the console, after asking"
+        ),
+        Binding("ctrl+c", "hint_quit", "", show=False, id="app.interrupt", tooltip="Says how to leave"),
+    ]
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(id=self.MODE or None)
+        self.context = context
+        self.filter_line = ""
+        """What was last accepted after `/`; "" when nothing filters."""
+        self.look = "loading"
+        """loading, empty, failed or full."""
+        self._stale = True
+        self._reading = False
+        self._read_at = 0.0
+        self._pending: Timer | None = None
+        self._digits = ""
+        self._digit_timer: Timer | None = None
+        self._candidates: dict[str, list[str]] | None = None
+
+    # -- to override ------------------------------------------------------------------------------------
+
+    def compose_body(self) -> ComposeResult:
+        """The view's own widgets, between line 2 and the last line."""
+        raise NotImplementedError
+
+    def read(self, connection: Connection) -> Found:
+        """Ask the store. Runs in a thread: touch no widget here."""
+        raise NotImplementedError
+
+    def show(self, found: Found) -> None:
+        """Put what was read on the screen. On the event loop."""
+        raise NotImplementedError
+
+    def has_nothing(self, found: Found) -> bool:
+        """Whether EMPTY is to be shown instead of the body."""
+        return False
+
+    def empty_text(self) -> str:
+        """What is said when there is nothing."""
+        if not self.context.status.known or self.context.status.organizations:
+            return self.EMPTY
+        return "The store is empty. :sync reads the cloud; `limegrove auth login` gives it a key."
+
+    def why_not(self, action: str) -> str:
+        """One sentence why this action cannot work now; "" when it can."""
+        return ""
+
+    def apply_filter(self, line: str) -> None:
+        """Filter by what was typed after `/`; "" shows everything. Then call `reload`.
+
+        Raises:
+            ValueError: it means nothing; the text is said, and the old filter stays.
+        """
+        raise ValueError(f"{self.TITLE or 'This view'} has no filter.")
+
+    def close_inner(self) -> bool:
+        """Close what is open inside the view (a pane); True when there was something."""
+        return False
+
+    # -- for subclasses ---------------------------------------------------------------------------------
+
+    def say(self, *, filter: str | None = None, counts: str | None = None, title: str | None = None) -> None:  # noqa: A002
+        """Change what line 2 says; what is not given stays."""
+        self.query_one("#title", TitleLine).write(filter=filter, counts=counts, title=title)
+
+    def tell(self, text: str, tone: Tone = "plain") -> None:
+        """Say one sentence in the last line, until the next key. Strangers' text is made safe."""
+        if self.is_mounted:
+            self.query_one("#keys", KeyLine).tell(text, tone)
+
+    def reload(self) -> None:
+        """Read again now; an older reading that is under way is dropped."""
+        if self._pending is not None:
+            self._pending.stop()
+            self._pending = None
+        if not self.is_current:
+            self._stale = True
+            return
+        self._load()
+
+    def keys_changed(self) -> None:
+        """Ask `why_not` again for every key in the last line."""
+        if self.is_mounted:
+            self.query_one("#keys", KeyLine).keys(self.shown_keys())
+
+    # -- the frame --------------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """The frame around `compose_body`."""
+        yield WhereLine(self.context)
+        yield TitleLine(self.TITLE or "")
+        with Container(id="body"):
+            yield from self.compose_body()
+        yield Static("Reading the store.", id="notice", markup=False)
+        yield Static("", id="small", markup=False)
+        yield CommandLine(self._candidates_for)
+        yield KeyLine()
+
+    def on_mount(self) -> None:
+        """Listen to the store and to the scope."""
+        self._look("loading", "Reading the store.")
+        self.context.changes.subscribe(self, self._store_changed)
+        self.context.scope_changed.subscribe(self, self._scope_changed)
+        self.bindings_updated_signal.subscribe(self, self._bindings_updated)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Too small a terminal gets a sentence."""
+        small = event.size.width < SMALLEST[0] or event.size.height < SMALLEST[1]
+        self.set_class(small, "-small")
+        self.set_class(event.size.width >= 120, "-wide")
+        if small:
+            self.query_one("#small", Static).update(
+                f"limegrove needs {SMALLEST[0]} columns and {SMALLEST[1]} lines; "
+                f"this terminal has {event.size.width} and {event.size.height}. :quit and ctrl+q still work."
+            )
+
+    def on_screen_resume(self) -> None:
+        """Shown again: read what changed meanwhile."""
+        self._bindings_updated(self)
+        if self._stale:
+            self.reload()
+
+    def _bindings_updated(self, _screen: Screen[Any]) -> None:
+        self.keys_changed()
+
+    def _look(self, look: str, text: str = "") -> None:
+        self.look = look
+        full = look == "full"
+        body, notice = self.query_one("#body"), self.query_one("#notice", Static)
+        if not full:
+            notice.update(Content.styled(text, "bold ansi_red" if look == "failed" else ""))
+        body.set_class(not full, "-hidden")
+        notice.set_class(full, "-hidden")
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def _store_changed(self, change: Change) -> None:
+        if not change.touches(self.READS):
+            return
+        if change.touches(frozenset({"organization", "node"})):
+            self._candidates = None
+        self._refresh_soon()
+
+    def _scope_changed(self, _scope: Scope) -> None:
+        if self.SCOPED:
+            self.reload()
+
+    def _refresh_soon(self) -> None:
+        self._stale = True
+        if not self.is_current or self._pending is not None or self._reading:
+            return
+        wait = max(0.0, self._read_at + RELOAD_EVERY - time.monotonic())
+        self._pending = self.set_timer(max(wait, 0.01), self._refresh_now)
+
+    def _refresh_now(self) -> None:
+        self._pending = None
+        if not self.is_current or self._reading:
+            return
+        self._load()
+
+    @work(exclusive=True, group="reload", exit_on_error=False)
+    async def _load(self) -> None:
+        self._stale, self._reading, self._read_at = False, True, time.monotonic()
+        try:
+            found = await asyncio.to_thread(self._read)
+        finally:
+            self._reading = False
+        if not self.is_mounted:
+            return
+        if self.has_nothing(found):
+            self.show_empty(found)
+            self._look("empty", self.empty_text())
+        else:
+            self._look("full")
+            self.show(found)
+        self.query_one("#title", TitleLine).write(problem="")
+        self.keys_changed()
+        if self._stale:
+            self._refresh_soon()
+
+    def show_empty(self, found: Found) -> None:
+        """Called instead of `show` when there is nothing; line 2 should then not keep old counts."""
+        self.say(counts="")
+
+    def _read(self) -> Found:
+        with self.context.reader.reading() as connection:
+            return self.read(connection)
+
+    @on(Worker.StateChanged)
+    def _reload_failed(self, event: Worker.StateChanged) -> None:
+        if event.worker.group != "reload":
+            return
+        if event.state is WorkerState.ERROR:
+            event.stop()
+            self.read_failed(event.worker.error)
+
+    def read_failed(self, error: BaseException | None) -> None:
+        """Say that the store could not be read; what is on the screen stays, marked as old."""
+        text = safe_text(str(error) or type(error).__name__, 200)
+        self.log.error("reading the store failed", error=text)
+        if self.look == "full":
+            self.query_one("#title", TitleLine).write(problem=f"not read again: {text}")
+        else:
+            self._look(
+                "failed",
+                f"The store could not be read: {text}\n\n:activity says more.",
+            )
+
+    # -- keys -------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Dim what cannot work now."""
+        return None if self.is_mounted and self.why_not(action) else True
+
+    def shown_keys(self) -> list[tuple[str, str, bool]]:
+        """(key, what it does, whether it can work now) for the last line, the view's own keys first."""
+        keys: list[tuple[str, str, bool]] = []
+        seen: set[str] = set()
+        for active in self.active_bindings.values():
+            binding = active.binding
+            if binding.show and binding.action not in seen and binding.description:
+                seen.add(binding.action)
+                keys.append((key_name(binding.key), binding.description, active.enabled))
+        keys += [("/", "filter", True), (":", "command", True), ("tab", "view", True)]
+        return keys
+
+    def on_key(self, event: events.Key) -> None:
+        """Digits before a movement are a count, a lone one is a mode; a key that cannot work says why."""
+        line = self.query_one("#keys", KeyLine)
+        digits, self_digits = self._digits, event.character or ""
+        if isinstance(self.focused, Widget) and self.focused.id == "command-input":
+            return
+        if self_digits.isascii() and self_digits.isdigit() and (digits or self_digits != "0"):
+            event.stop()
+            event.prevent_default()
+            self._digit(self_digits)
+            return
+        line.forget()
+        if digits:
+            binding = self._bound(event.key)
+            if binding is None or not (binding.id or "").startswith("move."):
+                self._forget_count()
+                if digits in _MODE_KEYS and binding is not None and binding.action != "back":
+                    event.stop()
+                    event.prevent_default()
+                    self.post_message(ShowView(_MODE_KEYS[digits]))
+                    return
+        for namespace, bindings in self._modal_binding_chain:
+            for bound in bindings.key_to_bindings.get(event.key, ()):
+                if reason := reason_against(namespace, bound.action.partition("(")[0]):
+                    event.stop()
+                    event.prevent_default()
+                    self.tell(reason, "warning")
+                    return
+                return
+
+    def _bound(self, key: str) -> Binding | None:
+        for _namespace, bindings in self._modal_binding_chain:
+            for bound in bindings.key_to_bindings.get(key, ()):
+                return bound
+        return None
+
+    def _digit(self, digit: str) -> None:
+        self._digits = (self._digits + digit)[:6]
+        if self._digit_timer is not None:
+            self._digit_timer.stop()
+            self._digit_timer = None
+        if self._digits in _MODE_KEYS:
+            self._digit_timer = self.set_timer(MODE_AFTER, self._lone_digit)
+        self.query_one("#keys", KeyLine).count(self._digits)
+
+    def _lone_digit(self) -> None:
+        digits = self._digits
+        self._forget_count()
+        self.query_one("#keys", KeyLine).forget()
+        if digits in _MODE_KEYS and _MODE_KEYS[digits] != self.MODE:
+            self.post_message(ShowView(_MODE_KEYS[digits]))
+
+    def _forget_count(self) -> None:
+        self._digits = ""
+        if self._digit_timer is not None:
+            self._digit_timer.stop()
+            self._digit_timer = None
+
+    def take_count(self) -> int:
+        """The count typed before this key, and forget it; 1 when there is none."""
+        digits = self._digits
+        self._forget_count()
+        return int(digits) if digits else 1
+
+    def has_count(self) -> bool:
+        """Whether a count was typed before this key."""
+        return bool(self._digits)
+
+    # -- the command line -------------------------------------------------------------------------------
+
+    def action_command(self) -> None:
+        """Open the `:` line."""
+        self.query_one(CommandLine).open(":")
+        if self._candidates is None:
+            self._gather()
+
+    def action_filter(self) -> None:
+        """Open the `/` line, with the filter in force."""
+        self.query_one(CommandLine).open("/", self.filter_line)
+
+    def _candidates_for(self, kind: str) -> list[str]:
+        return (self._candidates or {}).get(kind, [])
+
+    @work(exclusive=True, group="candidates", exit_on_error=False)
+    async def _gather(self) -> None:
+        self._candidates = await asyncio.to_thread(self._read_candidates)
+        self.query_one(CommandLine).candidates_came()
+
+    def _read_candidates(self) -> dict[str, list[str]]:
+        from store.queries.organizations import tree
+
+        with self.context.reader.reading() as connection:
+            rows = tree(connection, now=self.context.clock())
+        return {
+            "organization": sorted(row.name for row in rows if row.oid),
+            "node": [row.path or row.name for row in rows[1:]],
+        }
+
+    @on(CommandLine.Closed)
+    def _command_closed(self) -> None:
+        if isinstance(self.AUTO_FOCUS, str) and self.AUTO_FOCUS:
+            found = self.query(self.AUTO_FOCUS)
+            if found:
+                found.first().focus()
+                return
+        self.set_focus(None)
+
+    @on(CommandLine.Submitted)
+    def _command_given(self, event: CommandLine.Submitted) -> None:
+        event.stop()
+        if event.mark == "/":
+            self.filter_by(event.text)
+        else:
+            self.run_command(event.text)
+
+    def filter_by(self, line: str) -> bool:
+        """Apply a filter line; a bad one is explained, and the old one stays. True when it was accepted."""
+        try:
+            self.apply_filter(line.strip())
+        except ValueError as error:
+            self.tell(str(error), "error")
+            return False
+        self.filter_line = line.strip()
+        return True
+
+    @work(group="command", exit_on_error=False)
+    async def run_command(self, text: str) -> None:
+        """Carry out what was typed after `:`; what it means nothing is said."""
+        try:
+            command, rest = understand(text)
+        except CommandError as error:
+            self.tell(str(error), "error")
+            return
+        match command:
+            case "":
+                return
+            case "alerts":
+                self.post_message(ShowAlerts(rest))
+            case "org" | "access":
+                found = await asyncio.to_thread(self._find, "organization", rest) if rest else []
+                if not rest:
+                    self.post_message(ShowView("organizations" if command == "org" else "access"))
+                elif oid := self._the_one(found, rest, "organization"):
+                    self.post_message(ShowOrganization(oid) if command == "org" else ShowAccess(oid))
+            case "scope":
+                if rest in ("", "/", "all", "*"):
+                    self.post_message(SetScope(""))
+                else:
+                    found = await asyncio.to_thread(self._find, "node", rest)
+                    if node_id := self._the_one(found, rest, "node"):
+                        self.post_message(SetScope(node_id))
+            case "sync":
+                self.post_message(SyncNow())
+            case "back":
+                self.action_back()
+            case "help":
+                self.action_help()
+            case "quit":
+                self.post_message(Quit())
+            case mode:
+                self.post_message(ShowView(mode))
+
+    def _find(self, kind: str, text: str) -> list[tuple[str, str]]:
+        from store.queries.organizations import find_node, find_organization
+
+        with self.context.reader.reading() as connection:
+            return (
+                find_organization(connection, text) if kind == "organization" else find_node(connection, text)
+            )
+
+    def _the_one(self, found: list[tuple[str, str]], text: str, what: str) -> str:
+        if len(found) == 1:
+            return found[0][0]
+        shown = safe_text(text, 40)
+        if not found:
+            self.tell(f"There is no {what} {shown}. Tab completes names.", "error")
+        else:
+            ids = ", ".join(safe_text(one, 12) for one, _ in found[:4])
+            self.tell(f"{len(found)} of this name: {shown}. Give the id instead: {ids}.", "error")
+        return ""
+
+    # -- actions ----------------------------------------------------------------------------------------
+
+    def action_back(self) -> None:
+        """Close what is open, else go to the view before; never quits."""
+        if self._digits:
+            self._forget_count()
+        elif not self.close_inner():
+            self.post_message(Back())
+
+    def action_last_view(self) -> None:
+        """The view before this one, and back."""
+        self.post_message(LastView())
+
+    def action_mode(self, step: int) -> None:
+        """The next or previous view."""
+        names = [name for name, _ in MODES]
+        here = names.index(self.MODE) if self.MODE in names else 0
+        self.post_message(ShowView(names[(here + step) % len(names)]))
+
+    def action_sync(self) -> None:
+        """Read the cloud again."""
+        self.post_message(SyncNow())
+
+    def action_quit(self) -> None:
+        """Ask whether to leave."""
+        self.post_message(Quit())
+
+    def action_hint_quit(self) -> None:
+        """Ctrl+C copies nothing and stops nothing here: say how to leave."""
+        self.tell("To leave: :quit or ctrl+q. Nothing was stopped.")
+
+    def action_repaint(self) -> None:
+        """Paint everything anew, after something else wrote on the terminal."""
+        self.refresh(layout=True)
+
+    def action_help(self) -> None:
+        """Every key that works here, with what it does."""
+        from screens.help import Help
+
+        self.app.push_screen(Help(self))
+
+
+_MODE_KEYS = {str(number): name for number, (name, _) in enumerate(MODES, start=1)}
