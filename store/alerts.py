@@ -1,6 +1,11 @@
 """The words of the alert queue: severities, states, and what a filter line means."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from store.times import now_ms
 
 SEVERITIES: tuple[str, ...] = ("info", "low", "medium", "high", "critical")
 """Index is what `Detection.severity` holds."""
@@ -45,7 +50,7 @@ def severity_of(level: object, priority: object) -> int:
 
     Args:
         level: `detect_mtd.level`, if it is one of LimaCharlie's words.
-        priority: 0 to 10, used when there is no level: critical from 8, high from 5, medium from 3, low below.
+        priority: 0 to 10, used when there is no level: critical from 8, high from 5, medium from 3, else low.
 
     Returns:
         Index into SEVERITIES; medium when neither says anything.
@@ -60,13 +65,100 @@ def severity_of(level: object, priority: object) -> int:
     return 2
 
 
-def parse_filter(line: str, *, scope: str = "") -> AlertFilter:
+_PREFIXES = {
+    "sev": "severity", "severity": "severity", "status": "status", "state": "status",
+    "cat": "cat", "category": "cat", "host": "hostname", "hostname": "hostname", "rule": "rule",
+    "org": "organization", "organization": "organization", "oid": "oid", "since": "since", "until": "until",
+}  # fmt: skip
+_LEVELS = {word: index for index, word in enumerate(SEVERITIES)} | {"crit": 4, "med": 2}
+_TOKEN = re.compile(r'(?:([A-Za-z_]+):)?(?:"([^"]*)"|\'([^\']*)\'|(\S+))')
+_DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def parse_filter(line: str, *, scope: str = "", now: int | None = None) -> AlertFilter:
     """Read what an operator typed after `/`.
 
     `sev:high host:web cat:powershell rule:x org:acme status:closed status:any since:2h encoded` : prefixed
-    words filter a column, bare words any of category, host, rule and organization. Quotes keep spaces.
+    words filter a column, bare words any of category, host, rule and organization. Quotes keep spaces and
+    colons. `since` and `until` take an age (`45s`, `30m`, `2h`, `7d`, `1w`) or a time (`2026-01-31`,
+    `2026-01-31T12:00Z`; UTC unless it says otherwise).
+
+    Args:
+        line: what was typed; an empty line wants every open alert.
+        scope: id of a tree node, passed through.
+        now: milliseconds, UTC, from which ages are counted; the clock when None.
 
     Raises:
-        FilterError: an unknown prefix, severity, status or duration.
+        FilterError: an unknown prefix, severity, status, duration or time; a quote that is not closed.
     """
-    raise NotImplementedError
+    found: dict[str, Any] = {"scope": scope}
+    words: list[str] = []
+    at = 0
+    while True:
+        while at < len(line) and line[at].isspace():
+            at += 1
+        if at >= len(line):
+            break
+        token = _TOKEN.match(line, at)
+        if token is None or (token[4] and token[4][0] in "\"'"):
+            raise FilterError(f"{line[at:]}: the quote is not closed.")
+        at = token.end()
+        prefix = (token[1] or "").lower()
+        value = next(group for group in token.groups()[1:] if group is not None)
+        if not prefix:
+            if value.endswith(":") and value[:-1].lower() in _PREFIXES:
+                raise FilterError(f"{value} needs a value right behind the colon.")
+            words.append(value)
+            continue
+        column = _PREFIXES.get(prefix)
+        if column is None:
+            raise FilterError(
+                f"{token[1]}: is not a column; use sev, status, cat, host, rule, org, oid, since or until,"
+                " or put the word in quotes."
+            )
+        found[column] = _value(column, value, now_ms() if now is None else now)
+    statuses = found.pop("status", OPEN)
+    return AlertFilter(**found, statuses=statuses, words=tuple(word for word in words if word))
+
+
+def _value(column: str, value: str, now: int) -> object:
+    if column == "severity":
+        level = _LEVELS.get(value.strip().lower().removesuffix("+"))
+        if level is None:
+            raise FilterError(f"{value} is not a severity; use {', '.join(SEVERITIES)}.")
+        return level
+    if column == "status":
+        return _statuses(value)
+    if column in ("since", "until"):
+        return _moment(value, now)
+    return value
+
+
+def _statuses(value: str) -> tuple[int, ...]:
+    wanted: set[int] = set()
+    for word in value.lower().replace("-", "_").split(","):
+        if word in ("any", "all"):
+            wanted.update(range(len(STATUSES)))
+        elif word == "open":
+            wanted.update(OPEN)
+        elif word in STATUSES:
+            wanted.add(STATUSES.index(word))
+        else:
+            raise FilterError(f"{word} is not a status; use open, any, {', '.join(STATUSES)}.")
+    return tuple(sorted(wanted))
+
+
+def _moment(value: str, now: int) -> int:
+    duration = _DURATION.fullmatch(value.lower())
+    if duration:
+        return now - int(duration[1]) * _SECONDS[duration[2]] * 1000
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise FilterError(
+            f"{value} is no time; use an age such as 30m, 2h or 7d, or a date such as 2026-01-31."
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)

@@ -156,7 +156,7 @@ class Store:
         self, _connection: Connection, statement: Any, _many: Any, _params: Any, _options: Any, result: Any
     ) -> None:
         if isinstance(statement, Insert | Update | Delete) and result.rowcount != 0:
-            self._touched.add(str(statement.table.name))  # type: ignore[attr-defined]
+            self._touched.add(str(getattr(statement.table, "name", "")))
 
     def _tell(self, change: Change) -> None:
         for listener in tuple(self._listeners):
@@ -211,6 +211,7 @@ def _engine(url: str, *, read_only: bool) -> Engine:
 
 def _sqlite_writer(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where sqlite3 guesses
+    _lend_functions(connection)
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",
@@ -224,8 +225,16 @@ def _sqlite_writer(connection: sqlite3.Connection, _record: object) -> None:
 
 def _sqlite_reader(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None
+    _lend_functions(connection)
     for pragma in ("busy_timeout=5000", "query_only=ON", "mmap_size=268435456"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _lend_functions(connection: sqlite3.Connection) -> None:
+    """SQLite folds the case of ASCII only."""
+    connection.create_function(
+        "limegrove_contains", 2, lambda text, part: part in text.casefold(), deterministic=True
+    )
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -60,7 +60,7 @@ class Journal(SQLModel, table=True):
 
     __tablename__ = "journal"
 
-    seq: int | None = Field(default=None, sa_type=_ID, primary_key=True)  # type: ignore[call-overload]
+    seq: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     time: int = Field(sa_type=BigInteger)
     actor: str
     """Who ran the console: the operating system's user and host."""

@@ -4,6 +4,7 @@ from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, te
 from sqlmodel import Field, SQLModel
 
 _OPEN = text("status < 2")
+_DONE = text("status >= 2")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -30,10 +31,15 @@ class Detection(SQLModel, table=True):
             "ix_detection_queue_hostname", "hostname", "severity", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
-        Index("ix_detection_time", "time", "id"),
+        Index("ix_detection_done", "severity", "time", "id", sqlite_where=_DONE, postgresql_where=_DONE),
+        Index(
+            "ix_detection_done_oid", "oid", "severity", "time", "id",
+            sqlite_where=_DONE, postgresql_where=_DONE,
+        ),
+        Index("ix_detection_time", "time", "oid"),
     )  # fmt: skip
 
-    id: int | None = Field(default=None, sa_type=_ID, primary_key=True)  # type: ignore[call-overload]
+    id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     oid: str
     detect_id: str
     severity: int = Field(sa_type=SmallInteger)
@@ -66,7 +72,7 @@ class DetectionBody(SQLModel, table=True):
 
     __tablename__ = "detection_body"
 
-    detection_id: int = Field(sa_type=_ID, primary_key=True)  # type: ignore[call-overload]
+    detection_id: int = Field(sa_type=_ID, primary_key=True)
     body: bytes = Field(sa_type=LargeBinary)
 
 

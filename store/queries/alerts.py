@@ -1,10 +1,28 @@
 """Pages of the alert queue, by keyset."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.sql.elements import ColumnElement
 
-from store.alerts import AlertFilter
+from store import models
+from store.alerts import SEVERITIES, STATUSES, AlertFilter
+from store.bodies import storable, unpack
+from store.queries.scopes import NODE, ORGANIZATION, oids_of
+from store.text import Untrusted
 
 Key = tuple[int, int, int]
 """(severity, time, id): the order of the queue, each descending."""
@@ -15,16 +33,16 @@ class AlertRow:
     """One line of the queue."""
 
     id: int
-    detect_id: str
+    detect_id: Untrusted
     oid: str
-    organization: str
+    organization: Untrusted
     severity: int
     time: int
-    cat: str
-    rule: str
-    hostname: str
+    cat: Untrusted
+    rule: Untrusted
+    hostname: Untrusted
     status: int
-    assignee: str
+    assignee: Untrusted
     damaged: bool
 
     @property
@@ -38,11 +56,11 @@ class AlertDetail:
     """One alert, whole."""
 
     row: AlertRow
-    sid: str
-    event_type: str
+    sid: Untrusted
+    event_type: Untrusted
     priority: int | None
     classification: int
-    path: str
+    path: Untrusted
     """Of the organization in the tree."""
     body: bytes
     """The detection as received, JSON text (or whatever came, when `row.damaged`)."""
@@ -54,6 +72,38 @@ class Count:
 
     value: int
     exact: bool
+
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
+_COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
+
+_COLUMNS = (
+    _D.c.id, _D.c.detect_id, _D.c.oid, ORGANIZATION.c.name, _D.c.severity, _D.c.time, _D.c.cat, _D.c.rule,
+    _D.c.hostname, _D.c.status, _D.c.assignee, _D.c.damaged,
+)  # fmt: skip
+_KEYS = (_D.c.severity, _D.c.time, _D.c.id)
+_OPEN = text("detection.status < 2")
+_DONE = text("detection.status >= 2")
+"""Spelled as the partial indexes spell them: a bound value would hide that they apply."""
+
+_PROBES = 40
+"""With at most so many organizations, categories or hosts, each is paged by its own index and the pages
+are merged; with more, the queue is walked and those wanted are picked out of it."""
+
+_DISTINCT = 5_000
+"""So many different categories or host names are looked through before walking the queue is cheaper."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How to read: each of `probes` by its own index, `conditions` checked on what is found."""
+
+    column: Any
+    probes: tuple[str, ...]
+    conditions: tuple[ColumnElement[bool], ...]
+    parts: tuple[Any, ...]
+    """`_OPEN`, `_DONE` or both: the halves of the queue that are wanted."""
 
 
 def page(
@@ -72,24 +122,288 @@ def page(
         before: the last `limit` ones ahead of this key (still answered in queue order).
         starting: like `after`, this key included.
     """
-    raise NotImplementedError
+    keys = tuple_(*_KEYS)
+    bounds: list[ColumnElement[bool]] = []
+    if after is not None:
+        bounds.append(keys < tuple_(*map(literal, after)))
+    if starting is not None:
+        bounds.append(keys <= tuple_(*map(literal, starting)))
+    if before is not None:
+        bounds.append(keys > tuple_(*map(literal, before)))
+    backwards = before is not None and after is None and starting is None
+    return _read(connection, wanted, bounds, limit, backwards=backwards)
 
 
 def last_page(connection: Connection, wanted: AlertFilter, *, limit: int = 50) -> list[AlertRow]:
     """The last `limit` alerts, in the order of the queue."""
-    raise NotImplementedError
+    return _read(connection, wanted, [], limit, backwards=True)
+
+
+def statements(connection: Connection, wanted: AlertFilter, *, limit: int = 50) -> list[Select[Any]]:
+    """The queries by which the first page is read; for looking at how the database runs them."""
+    plan = _plan(connection, wanted)
+    return [] if plan is None else list(_selects(plan, [], limit, backwards=False))
 
 
 def count(connection: Connection, wanted: AlertFilter, *, cap: int = 100_000) -> Count:
     """How many match. From the exact counters when only scope, organization, severity and status filter."""
-    raise NotImplementedError
+    if (
+        not (wanted.cat or wanted.hostname or wanted.rule or wanted.words)
+        and wanted.since is None is wanted.until
+    ):
+        conditions = [_COUNT.c.severity >= wanted.severity, _COUNT.c.status.in_(wanted.statuses)]
+        if wanted.oid:
+            conditions.append(_COUNT.c.oid == wanted.oid)
+        oids = oids_of(connection, wanted.scope)
+        if oids is not None:
+            conditions.append(_COUNT.c.oid.in_(oids))
+        if wanted.organization:
+            conditions.append(_COUNT.c.oid.in_(_named(connection, wanted.organization)))
+        total = connection.execute(select(func.sum(_COUNT.c.count)).where(*conditions)).scalar_one()
+        return Count(int(total or 0), exact=True)
+    plan = _plan(connection, wanted)
+    if plan is None:
+        return Count(0, exact=True)
+    found = 0
+    for part in plan.parts:
+        conditions = [part, *plan.conditions]
+        if plan.probes:
+            conditions.append(plan.column.in_(plan.probes))
+        inner = (
+            select(literal_column("1")).select_from(_D).where(*conditions).limit(cap + 1 - found).subquery()
+        )
+        found += int(connection.execute(select(func.count()).select_from(inner)).scalar_one())
+        if found > cap:
+            return Count(cap, exact=False)
+    return Count(found, exact=True)
 
 
 def detail(connection: Connection, alert_id: int) -> AlertDetail | None:
     """One alert by its number in the store."""
-    raise NotImplementedError
+    return next(iter(_details(connection, _D.c.id == alert_id)), None)
 
 
 def by_detect_id(connection: Connection, detect_id: str) -> list[AlertDetail]:
     """Every alert with this LimaCharlie id (one, unless two organizations share it)."""
-    raise NotImplementedError
+    oids = select(_COUNT.c.oid)  # the unique index begins with the organization
+    return _details(connection, and_(_D.c.oid.in_(oids), _D.c.detect_id == detect_id))
+
+
+def _details(connection: Connection, condition: ColumnElement[bool]) -> list[AlertDetail]:
+    found = connection.execute(
+        select(
+            *_COLUMNS,
+            _D.c.sid,
+            _D.c.event_type,
+            _D.c.priority,
+            _D.c.classification,
+            NODE.c.path,
+            _BODY.c.body,
+        )
+        .select_from(
+            _D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid)
+            .outerjoin(NODE, NODE.c.oid == _D.c.oid)
+            .outerjoin(_BODY, _BODY.c.detection_id == _D.c.id)
+        )
+        .where(condition)
+        .order_by(_D.c.id)
+    )
+    details = []
+    for each in found:
+        row = _row(each[: len(_COLUMNS)])
+        sid, event_type, priority, classification, path, body = each[len(_COLUMNS) :]
+        details.append(
+            AlertDetail(
+                row=row,
+                sid=Untrusted(sid),
+                event_type=Untrusted(event_type),
+                priority=priority,
+                classification=classification,
+                path=Untrusted(path or row.organization),
+                body=unpack(body) if body is not None else b"",
+            )
+        )
+    return details
+
+
+def _row(row: Any) -> AlertRow:
+    return AlertRow(
+        row[0], Untrusted(row[1]), row[2], Untrusted(row[3] if row[3] is not None else row[2]),
+        row[4], row[5], Untrusted(row[6]), Untrusted(row[7]), Untrusted(row[8]), row[9], Untrusted(row[10]), bool(row[11]),
+    )  # fmt: skip
+
+
+def _read(
+    connection: Connection,
+    wanted: AlertFilter,
+    bounds: list[ColumnElement[bool]],
+    limit: int,
+    *,
+    backwards: bool,
+) -> list[AlertRow]:
+    plan = _plan(connection, wanted)
+    if plan is None or limit < 1:
+        return []
+    found: list[Any] = []
+    reads = 0
+    for statement in _selects(plan, bounds, limit, backwards=backwards):
+        found.extend(connection.execute(statement))
+        reads += 1
+    if reads > 1:
+        found.sort(key=lambda row: (row[4], row[5], row[0]), reverse=not backwards)
+        del found[limit:]
+    rows = [_row(row) for row in found]
+    return rows[::-1] if backwards else rows
+
+
+def _selects(plan: _Plan, bounds: list[ColumnElement[bool]], limit: int, *, backwards: bool) -> Any:
+    order = [key.asc() if backwards else key.desc() for key in _KEYS]
+    for part in plan.parts:
+        for probe in plan.probes or (None,):
+            conditions = [part, *plan.conditions, *bounds]
+            if probe is not None:
+                conditions.append(plan.column == probe)
+            yield (
+                select(*_COLUMNS)
+                .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
+                .where(*conditions)
+                .order_by(*order)
+                .limit(limit)
+            )
+
+
+def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
+    """How to read what is wanted; None when nothing can match."""
+    statuses = set(wanted.statuses)
+    parts = tuple(
+        part for part, half in ((_OPEN, {0, 1}), (_DONE, {2, 3})) if statuses & half
+    )  # fmt: skip
+    if not parts or wanted.severity >= len(SEVERITIES):
+        return None
+    conditions: list[ColumnElement[bool]] = []
+    if not _halves(statuses):
+        conditions.append(_D.c.status.in_(sorted(statuses)))
+    if wanted.severity > 0:
+        conditions.append(_D.c.severity >= wanted.severity)
+    if wanted.since is not None:
+        conditions.append(_D.c.time >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(_D.c.time < wanted.until)
+    if wanted.rule:
+        conditions.append(contains(connection, _D.c.rule, wanted.rule))
+
+    column: Any = None
+    probes: tuple[str, ...] = ()
+    for each, needle in ((_D.c.cat, wanted.cat), (_D.c.hostname, wanted.hostname)):
+        if not needle:
+            continue
+        matching = _matching(connection, each, needle, parts) if column is None else None
+        if matching is None:
+            conditions.append(contains(connection, each, needle))
+        elif not matching:
+            return None
+        elif len(matching) <= _PROBES and not wanted.oid:
+            column, probes = each, matching
+        else:
+            conditions.append(each.in_(matching))
+
+    oids = oids_of(connection, wanted.scope)
+    if wanted.oid:
+        conditions.append(_D.c.oid == wanted.oid)
+        if oids is not None:
+            conditions.append(_D.c.oid.in_(oids))
+        if wanted.organization:
+            conditions.append(_D.c.oid.in_(_named(connection, wanted.organization)))
+    elif oids is not None or wanted.organization:
+        held = _holders(connection, oids, wanted)
+        if not held:
+            return None
+        if column is None and len(held) <= _PROBES:
+            column, probes = _D.c.oid, tuple(held)
+        elif oids is not None and not wanted.organization:
+            conditions.append(_walked(connection, oids))
+        else:
+            conditions.append(_walked(connection, select(_COUNT.c.oid).where(_COUNT.c.oid.in_(held))))
+    for word in wanted.words:
+        named = _D.c.oid.in_(_named(connection, word))
+        conditions.append(
+            or_(
+                contains(connection, _D.c.cat, word),
+                contains(connection, _D.c.hostname, word),
+                contains(connection, _D.c.rule, word),
+                named,
+            )
+        )
+    return _Plan(column, probes, tuple(conditions), parts)
+
+
+def _halves(statuses: set[int]) -> bool:
+    """Whether the wanted statuses are whole halves of the queue, which the partial indexes tell already."""
+    return all(not statuses & half or half <= statuses for half in ({0, 1}, {2, 3})) and statuses <= set(
+        range(len(STATUSES))
+    )
+
+
+def _walked(connection: Connection, oids: Select[Any]) -> ColumnElement[bool]:
+    """The condition for walking the queue and picking: SQLite would else gather all rows and sort them."""
+    if connection.dialect.name == "sqlite":
+        return literal_column("+detection.oid").in_(oids)
+    return _D.c.oid.in_(oids)
+
+
+def _holders(connection: Connection, oids: Select[Any] | None, wanted: AlertFilter) -> list[str]:
+    """The organizations of a scope that have anything of these statuses and severities, by the counters."""
+    query = select(_COUNT.c.oid).where(
+        _COUNT.c.severity >= wanted.severity, _COUNT.c.status.in_(wanted.statuses), _COUNT.c.count > 0
+    )
+    if oids is not None:
+        query = query.where(_COUNT.c.oid.in_(oids))
+    if wanted.organization:
+        query = query.where(_COUNT.c.oid.in_(_named(connection, wanted.organization)))
+    return list(connection.execute(query.distinct()).scalars())
+
+
+def _named(connection: Connection, needle: str) -> Select[tuple[str]]:
+    return select(ORGANIZATION.c.oid).where(contains(connection, ORGANIZATION.c.name, needle))
+
+
+def _matching(
+    connection: Connection, column: Any, needle: str, parts: tuple[Any, ...]
+) -> tuple[str, ...] | None:
+    """The different values of an indexed column that contain the needle; None when there are too many.
+
+    The values are found by skipping through the index, not by reading the rows.
+    """
+    name = column.name
+    found: set[str] = set()
+    for part in parts:
+        half = "status < 2" if part is _OPEN else "status >= 2"
+        if part is _DONE and connection.execute(select(_D.c.id).where(_DONE).limit(1)).first() is None:
+            continue
+        if part is _DONE:
+            return None
+        values = connection.execute(
+            text(
+                "WITH RECURSIVE v(x) AS ("
+                f"SELECT * FROM (SELECT min({name}) FROM detection WHERE {half}) AS first "
+                f"UNION ALL SELECT (SELECT min({name}) FROM detection WHERE {half} AND {name} > v.x) "
+                f"FROM v WHERE v.x IS NOT NULL) SELECT x FROM v WHERE x IS NOT NULL LIMIT {_DISTINCT + 1}"
+            )
+        ).scalars()
+        listed = list(values)
+        if len(listed) > _DISTINCT:
+            return None
+        folded = needle.casefold()
+        found.update(value for value in listed if folded in value.casefold())
+    return tuple(sorted(found))
+
+
+def contains(connection: Connection, column: Any, needle: str) -> ColumnElement[bool]:
+    """Whether a column contains a text, upper and lower case alike."""
+    condition: ColumnElement[bool]
+    if connection.dialect.name == "sqlite" and not needle.isascii():
+        # SQLite folds ASCII only; `store.database` lends it Python's folding.
+        condition = func.limegrove_contains(column, storable(needle).casefold()) == 1
+    else:
+        condition = column.icontains(storable(needle), autoescape=True)
+    return condition

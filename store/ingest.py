@@ -1,0 +1,1009 @@
+"""What sync writes: answers of the cloud into tables, touching only the rows that changed.
+
+Every function takes a connection of `Store.writing()`, compares with what is there, and answers how many
+rows it changed; 0 means that nothing was written. Doing the same twice is the same as doing it once.
+Answers are taken leniently: what is missing stays empty, and what has the wrong shape is skipped.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store import models
+from store.alerts import severity_of
+from store.bodies import pack, storable
+from store.configuration import Record, canonical, content_hash
+from store.times import now_ms
+
+CHUNK: Final = 500
+"""Keys in one IN list: far below every engine's limit of bound values."""
+
+LONGEST: Final = 500
+"""Characters kept in an indexed column; PostgreSQL refuses index rows over 2,704 bytes."""
+
+_MILLISECONDS: Final = 10**11
+"""Times from here on are milliseconds, below it seconds (`sys_mtd` and `ts` do not say)."""
+_YEAR_10000: Final = 253_402_300_800_000
+
+_ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
+_DETECTION: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
+_COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
+_SENSOR: Table = models.Sensor.__table__  # type: ignore[attr-defined]
+_USER: Table = models.User.__table__  # type: ignore[attr-defined]
+_DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
+_GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
+_MEMBER: Table = models.GroupMember.__table__  # type: ignore[attr-defined]
+_HELD: Table = models.GroupOrganization.__table__  # type: ignore[attr-defined]
+_KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
+_CONTENT: Table = models.ConfigurationBody.__table__  # type: ignore[attr-defined]
+_RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
+_USAGE: Table = models.Usage.__table__  # type: ignore[attr-defined]
+_ERROR: Table = models.OrganizationError.__table__  # type: ignore[attr-defined]
+_AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
+_RUN: Table = models.SyncRun.__table__  # type: ignore[attr-defined]
+
+
+# Detections
+
+
+@dataclass(frozen=True, slots=True)
+class NewDetection:
+    """A detection as it was received, and what the queue needs of it."""
+
+    detect_id: str
+    severity: int
+    """Index into `store.alerts.SEVERITIES`."""
+    time: int
+    """Milliseconds, UTC."""
+    cat: str
+    rule: str
+    hostname: str
+    sid: str
+    event_type: str
+    priority: int | None
+    damaged: bool
+    """It could not be read as a JSON object."""
+    body: bytes
+    """Exactly what was received."""
+
+
+class _Routing(msgspec.Struct):
+    hostname: Any = None
+    sid: Any = None
+    event_type: Any = None
+    event_time: Any = None
+
+
+class _Metadata(msgspec.Struct):
+    level: Any = None
+
+
+class _Event(msgspec.Struct):
+    routing: _Routing | None = None
+
+
+class _Detect(msgspec.Struct):
+    detect_id: Any = None
+    cat: Any = None
+    source_rule: Any = None
+    priority: Any = None
+    gen_time: Any = None
+    ts: Any = None
+    routing: _Routing | None = None
+    detect: _Event | None = None
+    detect_mtd: _Metadata | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Detect)
+
+
+def detection_from(raw: bytes, oid: str, *, received: int | None = None) -> NewDetection:
+    """Read one detection of `GET insight/{oid}/detections`.
+
+    The fast way reads only what is needed; a record that it refuses (a lone surrogate, a field of another
+    shape) is read again with the standard library. One that is no JSON object at all is kept as it came,
+    marked as damaged, under an id made of its content.
+
+    Args:
+        raw: one record, JSON text.
+        oid: the organization that was asked.
+        received: milliseconds, UTC: the time of a detection that carries none; the clock when None.
+
+    Returns:
+        Texts made storable (see `storable`). The time is `gen_time`, else `ts`, else `routing.event_time`;
+        `ts` may be seconds or milliseconds (the docs show both).
+    """
+    try:
+        read = _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _leniently(raw, oid, received)
+    mtd, routing = read.detect_mtd, read.routing or _Routing()
+    inner = (read.detect.routing if read.detect else None) or _Routing()
+    return _new(
+        raw,
+        received=received,
+        detect_id=read.detect_id,
+        level=mtd.level if mtd else None,
+        priority=read.priority,
+        times=(read.gen_time, read.ts, routing.event_time),
+        cat=read.cat,
+        rule=read.source_rule,
+        hostname=routing.hostname or inner.hostname,
+        sid=routing.sid or inner.sid,
+        event_type=routing.event_type or inner.event_type,
+    )
+
+
+def _leniently(raw: bytes, oid: str, received: int | None) -> NewDetection:
+    try:
+        read = json.loads(raw)
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict):
+        return NewDetection(
+            detect_id="damaged-" + hashlib.sha256(raw).hexdigest()[:24],
+            severity=severity_of(None, None),
+            time=now_ms() if received is None else received,
+            cat="", rule="", hostname="", sid="", event_type="",
+            priority=None,
+            damaged=True,
+            body=raw,
+        )  # fmt: skip
+    routing, inner = _mapping(read.get("routing")), _mapping(_mapping(read.get("detect")).get("routing"))
+    return _new(
+        raw,
+        received=received,
+        detect_id=read.get("detect_id"),
+        level=_mapping(read.get("detect_mtd")).get("level"),
+        priority=read.get("priority"),
+        times=(read.get("gen_time"), read.get("ts"), routing.get("event_time")),
+        cat=read.get("cat"),
+        rule=read.get("source_rule"),
+        hostname=routing.get("hostname") or inner.get("hostname"),
+        sid=routing.get("sid") or inner.get("sid"),
+        event_type=routing.get("event_type") or inner.get("event_type"),
+    )
+
+
+def _new(
+    raw: bytes,
+    *,
+    received: int | None,
+    detect_id: object,
+    level: object,
+    priority: object,
+    times: tuple[object, ...],
+    cat: object,
+    rule: object,
+    hostname: object,
+    sid: object,
+    event_type: object,
+) -> NewDetection:
+    moment = next((found for found in map(milliseconds, times) if found is not None), None)
+    if moment is None:
+        moment = now_ms() if received is None else received
+    return NewDetection(
+        detect_id=_key(detect_id) or "unnamed-" + hashlib.sha256(raw).hexdigest()[:24],
+        severity=severity_of(level, priority),
+        time=moment,
+        cat=_short(cat),
+        rule=storable(rule),
+        hostname=_short(hostname),
+        sid=_short(sid),
+        event_type=_short(event_type),
+        priority=_whole(priority, 31),
+        damaged=False,
+        body=raw,
+    )
+
+
+def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> int:
+    """Store those detections that are not there yet, with their bodies, and count them.
+
+    Args:
+        records: at most a few hundred, so that other writers do not wait for long.
+
+    Returns:
+        How many were new.
+    """
+    wanted = {record.detect_id: record for record in reversed(records)}
+    for known in _in_chunks(c, _DETECTION.c.detect_id, wanted, _DETECTION.c.oid == oid):
+        wanted.pop(known, None)
+    fresh = [record for record in records if wanted.get(record.detect_id) is record]
+    if not fresh:
+        return 0
+    statement = (
+        _insert(c, _DETECTION)
+        .on_conflict_do_nothing(index_elements=["oid", "detect_id"])
+        .returning(_DETECTION.c.id, _DETECTION.c.detect_id)
+    )
+    rows = [
+        {
+            "oid": oid, "detect_id": record.detect_id, "severity": record.severity, "time": record.time,
+            "cat": record.cat, "rule": record.rule, "hostname": record.hostname, "sid": record.sid,
+            "event_type": record.event_type, "priority": record.priority, "damaged": record.damaged,
+            "status": 0, "classification": 0, "assignee": "", "version": 0,
+        }
+        for record in fresh
+    ]  # fmt: skip
+    stored = c.execute(statement, rows).all()
+    if not stored:
+        return 0
+    c.execute(
+        insert(_BODY),
+        [{"detection_id": number, "body": pack(wanted[detect_id].body)} for number, detect_id in stored],
+    )
+    counts: dict[int, int] = {}
+    for _, detect_id in stored:
+        severity = wanted[detect_id].severity
+        counts[severity] = counts.get(severity, 0) + 1
+    upsert = _insert(c, _COUNT)
+    c.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["oid", "severity", "status"],
+            set_={"count": _COUNT.c.count + upsert.excluded["count"]},
+        ),
+        [
+            {"oid": oid, "severity": severity, "status": 0, "count": count}
+            for severity, count in sorted(counts.items())
+        ],
+    )
+    return len(stored)
+
+
+# Organizations
+
+
+def put_organizations(c: Connection, rows: Iterable[Mapping[str, Any]], *, complete: bool, now: int) -> int:
+    """Store what `GET user/orgs` listed.
+
+    Args:
+        rows: dicts with oid, name, region, status, sensor_quota, details; what is missing stays as it was.
+        complete: the listing was read to its end: organizations that it does not name are marked as gone,
+            and those that it names again are not gone any more.
+        now: milliseconds, UTC.
+    """
+    known = {row.oid: row for row in c.execute(select(_ORGANIZATION))}
+    changed = 0
+    new: list[dict[str, Any]] = []
+    named: set[str] = set()
+    for row in rows:
+        oid = _key(row.get("oid"))
+        if not oid or oid in named:
+            continue
+        named.add(oid)
+        listing = {**_mapping(row.get("details")), "sensor_quota": row.get("sensor_quota")}
+        found = known.get(oid)
+        if found is None:
+            new.append(
+                {
+                    "oid": oid, "name": _short(row.get("name")), "region": storable(row.get("region")),
+                    "status": storable(row.get("status")), "first_seen": now, "gone_at": None,
+                    "sensor_quota": _whole(row.get("sensor_quota"), 31), "details": {"listing": listing},
+                }
+            )  # fmt: skip
+            continue
+        before = _mapping(found.details.get("listing"))
+        values = {
+            column: value
+            for column, value in (
+                ("name", _short(row["name"]) if "name" in row else found.name),
+                ("region", storable(row["region"]) if "region" in row else found.region),
+                ("status", storable(row["status"]) if "status" in row else found.status),
+            )
+            if value != getattr(found, column)
+        }
+        if listing != before:
+            values["details"] = {**found.details, "listing": listing}
+            quota = _whole(row.get("sensor_quota"), 31)
+            if listing["sensor_quota"] != before.get("sensor_quota") and quota is not None:
+                values["sensor_quota"] = quota
+        if found.gone_at is not None:
+            values["gone_at"] = None
+        changed += _change(c, _ORGANIZATION, {"oid": oid}, values)
+    if new:
+        c.execute(insert(_ORGANIZATION), new)
+    if complete:
+        gone = sorted(oid for oid, row in known.items() if oid not in named and row.gone_at is None)
+        for part in _chunks(gone):
+            c.execute(update(_ORGANIZATION).where(_ORGANIZATION.c.oid.in_(part)).values(gone_at=now))
+        changed += len(gone)
+    return changed + len(new)
+
+
+def put_organization_facts(
+    c: Connection,
+    oid: str,
+    *,
+    details: Mapping[str, Any] | None = None,
+    quota: int | None = None,
+    quota_used: float | None = None,
+    sensors_online: int | None = None,
+) -> int:
+    """Store what `GET orgs/{oid}`, `quota_usage/{oid}` and `online/{oid}` answered; None leaves as it was."""
+    found = c.execute(select(_ORGANIZATION).where(_ORGANIZATION.c.oid == oid)).one_or_none()
+    if found is None:
+        return 0
+    values: dict[str, Any] = {}
+    if details is not None:
+        merged = {**_plain(details), "listing": _mapping(found.details.get("listing"))}
+        if merged != found.details:
+            values["details"] = merged
+    for column, value in (
+        ("sensor_quota", _whole(quota, 31)),
+        ("quota_used", _number(quota_used)),
+        ("sensors_online", _whole(sensors_online, 31)),
+    ):
+        if value is not None and value != getattr(found, column):
+            values[column] = value
+    return _change(c, _ORGANIZATION, {"oid": oid}, values)
+
+
+# Sensors
+
+
+def put_sensors(c: Connection, oid: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Store a complete listing of `GET sensors/{oid}`, its records as received; vanished ones are deleted."""
+    wanted = {}
+    for row in map(_plain, rows):
+        sid = _key(row.get("sid"))
+        if not sid:
+            continue
+        wanted[sid] = {
+            "oid": oid, "sid": sid, "hostname": _short(row.get("hostname")),
+            "platform": _whole(row.get("plat"), 63) or 0, "architecture": _whole(row.get("arch"), 31) or 0,
+            "enrolled": milliseconds(row.get("enroll")), "alive": milliseconds(row.get("alive")),
+            "internal_ip": storable(row.get("int_ip")), "external_ip": storable(row.get("ext_ip")),
+            "isolated": bool(row.get("isolated")), "tags": _texts(row.get("tags")), "details": row,
+        }  # fmt: skip
+    return _mirror(c, _SENSOR, ("sid",), {(sid,): row for sid, row in wanted.items()}, _SENSOR.c.oid == oid)
+
+
+# Access
+
+
+def put_access(c: Connection, oid: str, answer: Mapping[str, Any], *, now: int | None = None) -> int:
+    """Store what `GET orgs/{oid}/users/permissions` answered.
+
+    `user_permissions` and `direct_users` are what is granted directly; `from_groups` and `group_info` tell
+    the groups that hold the organization. Of a group that `put_groups` has read whole, only what that
+    listing does not know is taken from here.
+
+    Args:
+        answer: the answer as received.
+        now: milliseconds, UTC; the clock when None.
+    """
+    now = now_ms() if now is None else now
+    answer = _plain(answer)
+    users: dict[str, dict[str, Any]] = {}
+    direct: dict[str, set[str]] = {}
+    for email, permissions in _mapping(answer.get("user_permissions")).items():
+        users.setdefault(_key(email), {})
+        direct.setdefault(_key(email), set()).update(_texts(permissions))
+    for user in _list(answer.get("direct_users")):
+        email = _key(_mapping(user).get("email"))
+        if email:
+            users.setdefault(email, {}).update(_person(user))
+            direct.setdefault(email, set()).update(_texts(user.get("perms")))
+    members: dict[str, set[str]] = {}
+    for name, user in _mapping(answer.get("from_groups")).items():
+        user = _mapping(user)
+        email = _key(user.get("email") or name)
+        users.setdefault(email, {}).update(_person(user))
+        for gid, held in _mapping(user.get("groups")).items():
+            if held:
+                members.setdefault(_key(gid), set()).add(email)
+    infos = {_key(gid): _mapping(info) for gid, info in _mapping(answer.get("group_info")).items()}
+    for gid in members:
+        infos.setdefault(gid, {})
+    owners = {gid: {_key(owner) for owner in _list(info.get("owners"))} for gid, info in infos.items()}
+
+    changed = _put_users(c, users, now)
+    changed += _mirror(
+        c,
+        _DIRECT,
+        ("email",),
+        {
+            (email,): {"oid": oid, "email": email, "permissions": sorted(permissions)}
+            for email, permissions in direct.items()
+            if email
+        },
+        _DIRECT.c.oid == oid,
+    )
+    return changed + _put_groups_of(c, oid, infos, members, owners, now)
+
+
+def _put_groups_of(
+    c: Connection,
+    oid: str,
+    infos: Mapping[str, Mapping[str, Any]],
+    members: Mapping[str, set[str]],
+    owners: Mapping[str, set[str]],
+    now: int,
+) -> int:
+    changed = 0
+    known = {row.gid: row for row in c.execute(select(_GROUP))}
+    foreign = {gid for gid in infos if gid not in known or not known[gid].complete}
+    for gid in sorted(foreign):
+        permissions = sorted(_texts(infos[gid].get("perms")))
+        changed += _upsert(
+            c,
+            _GROUP,
+            {"gid": gid},
+            {"name": _short(infos[gid].get("name")) or gid, "permissions": permissions},
+            {"complete": False, "first_seen": now},
+        )
+        changed += _put_members(c, gid, members.get(gid, set()), owners.get(gid, set()))
+    held = set(
+        c.execute(
+            select(_HELD.c.gid).join(_GROUP, _GROUP.c.gid == _HELD.c.gid, isouter=True)
+            .where(_HELD.c.oid == oid, _GROUP.c.complete.is_not(True))
+        ).scalars()
+    )  # fmt: skip
+    for gid in sorted(foreign - held):
+        c.execute(insert(_HELD).values(gid=gid, oid=oid))
+    for gid in sorted(held - foreign):
+        c.execute(delete(_HELD).where(_HELD.c.gid == gid, _HELD.c.oid == oid))
+        changed += _drop_if_unheld(c, gid)
+    return changed + len(held ^ foreign)
+
+
+def _drop_if_unheld(c: Connection, gid: str) -> int:
+    """Forget a group that nobody lists whole and that holds no organization any more."""
+    if c.execute(select(_HELD.c.oid).where(_HELD.c.gid == gid).limit(1)).first() is not None:
+        return 0
+    c.execute(delete(_MEMBER).where(_MEMBER.c.gid == gid))
+    c.execute(delete(_GROUP).where(_GROUP.c.gid == gid))
+    return 1
+
+
+def put_groups(c: Connection, groups: Iterable[Mapping[str, Any]], *, now: int | None = None) -> int:
+    """Store all groups of the credential, each whole.
+
+    A group that was whole and is no longer among them is known by its organizations' own listings from
+    then on, if any names it.
+
+    Args:
+        groups: as `GET groups/{gid}` answers: group_id (or gid), name, owners, members,
+            orgs [{org_id, org_name}], perms.
+        now: milliseconds, UTC; the clock when None.
+    """
+    now = now_ms() if now is None else now
+    changed = 0
+    listed: set[str] = set()
+    people: dict[str, dict[str, Any]] = {}
+    for group in map(_plain, groups):
+        gid = _key(group.get("group_id") or group.get("gid"))
+        if not gid or gid in listed:
+            continue
+        listed.add(gid)
+        members = {_key(email) for email in _emails(group.get("members"))}
+        owners = {_key(email) for email in _emails(group.get("owners"))}
+        people.update((email, {}) for email in (members | owners) if email)
+        changed += _upsert(
+            c,
+            _GROUP,
+            {"gid": gid},
+            {
+                "name": _short(group.get("name")) or gid,
+                "permissions": sorted(_texts(group.get("perms"))),
+                "complete": True,
+            },
+            {"first_seen": now},
+        )
+        changed += _put_members(c, gid, members, owners)
+        oids = {
+            _key(each.get("org_id") if isinstance(each, dict) else each) for each in _list(group.get("orgs"))
+        }
+        changed += _mirror(
+            c, _HELD, ("oid",), {(oid,): {"gid": gid, "oid": oid} for oid in oids if oid}, _HELD.c.gid == gid
+        )
+    lost = [
+        gid for gid in c.execute(select(_GROUP.c.gid).where(_GROUP.c.complete)).scalars() if gid not in listed
+    ]
+    for gid in sorted(lost):
+        changed += _change(c, _GROUP, {"gid": gid}, {"complete": False})
+        # Their organizations have to be asked again, though their answers may equal the last ones.
+        holders = select(_HELD.c.oid).where(_HELD.c.gid == gid).scalar_subquery()
+        c.execute(
+            update(_STATE)
+            .where(_STATE.c.subject == "access", _STATE.c.oid.in_(holders))
+            .values(fingerprint="")
+        )
+        _drop_if_unheld(c, gid)
+    return changed + _put_users(c, people, now)
+
+
+def _put_members(c: Connection, gid: str, members: set[str], owners: set[str]) -> int:
+    rows = {
+        (email, owner): {"gid": gid, "email": email, "owner": owner}
+        for owner, emails in ((False, members), (True, owners))
+        for email in emails
+        if email
+    }
+    return _mirror(c, _MEMBER, ("email", "owner"), rows, _MEMBER.c.gid == gid)
+
+
+def _put_users(c: Connection, users: Mapping[str, Mapping[str, Any]], now: int) -> int:
+    """Store people; a field that an answer does not carry stays as it was."""
+    wanted = {email: facts for email, facts in users.items() if email}
+    known: dict[str, Any] = {}
+    for part in _chunks(sorted(wanted)):
+        known.update((row.email, row) for row in c.execute(select(_USER).where(_USER.c.email.in_(part))))
+    changed = 0
+    new = []
+    for email, facts in wanted.items():
+        if email not in known:
+            new.append({"email": email, "uid": "", "mfa": None, "mfa_types": [], **facts, "first_seen": now})
+            continue
+        values = {name: value for name, value in facts.items() if value != getattr(known[email], name)}
+        changed += _change(c, _USER, {"email": email}, values)
+    if new:
+        c.execute(_insert(c, _USER).on_conflict_do_nothing(), sorted(new, key=lambda row: row["email"]))
+    return changed + len(new)
+
+
+def _person(user: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if user.get("uid"):
+        facts["uid"] = storable(user["uid"])
+    if isinstance(user.get("MFA_enabled"), bool):
+        facts["mfa"] = user["MFA_enabled"]
+    if isinstance(user.get("MFA_types"), list):
+        facts["mfa_types"] = sorted(_texts(user["MFA_types"]))
+    return facts
+
+
+def put_keys(
+    c: Connection, oid: str, keys: Mapping[str, Any] | Iterable[Mapping[str, Any]], *, now: int | None = None
+) -> int:
+    """Store a complete listing of `GET orgs/{oid}/keys`; vanished keys are deleted.
+
+    Args:
+        keys: {key_hash: {name, priv, by, allowed_ip_range, last_used}}, or a list with `key_hash` in each.
+        now: milliseconds, UTC; the clock when None.
+    """
+    now = now_ms() if now is None else now
+    if isinstance(keys, Mapping):
+        listed = [(name, _mapping(_plain(key))) for name, key in keys.items()]
+    else:
+        listed = [(each.get("key_hash"), each) for each in map(_plain, keys)]
+    seen = {
+        row.key_hash: row.first_seen
+        for row in c.execute(select(_KEY.c.key_hash, _KEY.c.first_seen).where(_KEY.c.oid == oid))
+    }
+    rows = {}
+    for name, key in listed:
+        key_hash = _key(name)
+        if key_hash:
+            rows[(key_hash,)] = {
+                "oid": oid, "key_hash": key_hash, "name": storable(key.get("name")),
+                "permissions": sorted(_texts(key.get("priv") or key.get("perms"))),
+                "created_by": storable(key.get("by")),
+                "allowed_ip_range": storable(key.get("allowed_ip_range")),
+                "last_used": milliseconds(key.get("last_used")), "first_seen": seen.get(key_hash, now),
+            }  # fmt: skip
+    return _mirror(c, _KEY, ("key_hash",), rows, _KEY.c.oid == oid)
+
+
+# Configuration
+
+
+def put_configuration(c: Connection, oid: str, section: str, records: Mapping[str, Record], now: int) -> int:
+    """Store a complete section of one organization: a record that changed or vanished ends at `now`.
+
+    Args:
+        section: of `store.configuration.SECTIONS`.
+        records: by name; bodies already redacted.
+        now: milliseconds, UTC.
+    """
+    current = {
+        row.name: row
+        for row in c.execute(
+            select(_RECORD).where(
+                _RECORD.c.oid == oid, _RECORD.c.section == section, _RECORD.c.valid_to.is_(None)
+            )
+        )
+    }
+    wanted: dict[str, dict[str, Any]] = {}
+    bodies: dict[str, object] = {}
+    ended: list[int] = []
+    for given, record in records.items():
+        name = _key(given, LONGEST)
+        digest = content_hash(record.body)
+        metadata = _plain(record.metadata)
+        enabled = metadata.get("enabled")
+        row = {
+            "hash": digest, "metadata": metadata, "enabled": enabled if isinstance(enabled, bool) else None,
+            "etag": storable(record.etag), "author": storable(record.author),
+            "modified": milliseconds(record.modified),
+        }  # fmt: skip
+        found = current.pop(name, None)
+        if found is not None:
+            if all(found._mapping[column] == value for column, value in row.items()):
+                continue
+            ended.append(found.id)
+        wanted[name] = {"oid": oid, "section": section, "name": name, **row, "valid_from": now}
+        bodies[digest] = record.body
+    ended.extend(row.id for row in current.values())
+    for part in _chunks(sorted(ended)):
+        c.execute(update(_RECORD).where(_RECORD.c.id.in_(part)).values(valid_to=now))
+    for known in _in_chunks(c, _CONTENT.c.hash, bodies):
+        bodies.pop(known)
+    if bodies:
+        c.execute(
+            _insert(c, _CONTENT).on_conflict_do_nothing(),
+            [{"hash": digest, "body": pack(canonical(body))} for digest, body in sorted(bodies.items())],
+        )
+    if wanted:
+        c.execute(insert(_RECORD), list(wanted.values()))
+    return len(ended) + sum(1 for name in wanted)
+
+
+# Usage, errors, audit
+
+
+def put_usage(c: Connection, oid: str, usage: Mapping[str, Any]) -> int:
+    """Store `GET usage/{oid}`: {YYYY-MM-DD: {metric: number}}, in its envelope or bare. Older days stay."""
+    usage = _plain(usage)
+    days = _mapping(usage["usage"]) if isinstance(usage.get("usage"), dict) else usage
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for day, metrics in days.items():
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+            continue
+        for metric, value in _mapping(metrics).items():
+            number = _number(value)
+            if number is not None:
+                name = _key(metric)
+                rows[day, name] = {"oid": oid, "day": day, "metric": name, "value": number}
+    return _mirror(c, _USAGE, ("day", "metric"), rows, _USAGE.c.oid == oid, keep=True)
+
+
+def put_errors(c: Connection, oid: str, errors: Iterable[Mapping[str, Any]] | Mapping[str, Any]) -> int:
+    """Store `GET errors/{oid}`: all standing errors [{component, error, ts}]; ended ones are deleted."""
+    if isinstance(errors, Mapping):
+        inner = errors.get("errors", errors)
+        listed: Iterable[Any] = (
+            [{"component": name, **_entry(each)} for name, each in inner.items()]
+            if isinstance(inner, Mapping)
+            else _list(inner)
+        )
+    else:
+        listed = errors
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for error in map(_plain, listed):
+        component = _key(error.get("component"))
+        rows[component,] = {
+            "oid": oid, "component": component, "error": storable(error.get("error")),
+            "time": milliseconds(error.get("ts")),
+        }  # fmt: skip
+    return _mirror(c, _ERROR, ("component",), rows, _ERROR.c.oid == oid)
+
+
+def _entry(value: object) -> dict[str, Any]:
+    return {"error": value} if isinstance(value, str) else _mapping(value)
+
+
+def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> int:
+    """Store entries of `GET insight/{oid}/audit` that are not there yet, by their content."""
+    rows: dict[str, dict[str, Any]] = {}
+    for entry in map(_plain, entries):
+        digest = hashlib.sha256(canonical(entry)).hexdigest()
+        moment = milliseconds(entry.get("time"))
+        rows[digest] = {
+            "oid": oid, "digest": digest,
+            "time": (milliseconds(entry.get("ts")) or 0) if moment is None else moment,
+            "kind": storable(entry.get("etype")), "message": storable(entry.get("msg")),
+            "actor": storable(entry.get("ident") or entry.get("origin")), "details": entry,
+        }  # fmt: skip
+    for known in _in_chunks(c, _AUDIT.c.digest, rows, _AUDIT.c.oid == oid):
+        rows.pop(known, None)
+    if rows:
+        c.execute(_insert(c, _AUDIT).on_conflict_do_nothing(), list(rows.values()))
+    return len(rows)
+
+
+# How far sync has come
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What `SyncState` holds of one subject of one organization."""
+
+    oid: str
+    subject: str
+    cursor: str
+    mark: int | None
+    fingerprint: str
+    checked_at: int | None
+    attempted_at: int | None
+    failure: str
+    reason: str
+
+
+def sync_state(c: Connection, oid: str, subject: str) -> State | None:
+    """What is known of one subject; None if it was never tried."""
+    row = c.execute(select(_STATE).where(_STATE.c.oid == oid, _STATE.c.subject == subject)).one_or_none()
+    return None if row is None else State(**row._mapping)
+
+
+def sync_states(c: Connection, subject: str) -> dict[str, State]:
+    """The states of one subject, by oid."""
+    return {
+        row.oid: State(**row._mapping) for row in c.execute(select(_STATE).where(_STATE.c.subject == subject))
+    }
+
+
+def put_sync_state(
+    c: Connection,
+    oid: str,
+    subject: str,
+    *,
+    cursor: str | None = None,
+    mark: int | None = None,
+    fingerprint: str | None = None,
+    checked_at: int | None = None,
+    attempted_at: int | None = None,
+    failure: str = "",
+    reason: str = "",
+) -> int:
+    """Say how far a subject has come. What is None stays as it was; a call without `failure` clears it."""
+    values = {
+        name: value
+        for name, value in (
+            ("cursor", cursor), ("mark", mark), ("fingerprint", fingerprint),
+            ("checked_at", checked_at), ("attempted_at", attempted_at),
+        )
+        if value is not None
+    }  # fmt: skip
+    return _upsert(
+        c,
+        _STATE,
+        {"oid": oid, "subject": subject},
+        {**values, "failure": storable(failure), "reason": storable(reason)},
+        {"cursor": "", "fingerprint": ""},
+    )
+
+
+def begin_run(c: Connection, *, now: int, organizations: int = 0) -> int:
+    """Note that a run of sync begins; answers its number."""
+    made = c.execute(
+        insert(_RUN)
+        .values(
+            started_at=now, seen_at=now, organizations=organizations, done=0, failed=[], detections_new=0,
+            requests=0, note="",
+        )
+        .returning(_RUN.c.id)
+    )  # fmt: skip
+    return int(made.scalar_one())
+
+
+def touch_run(c: Connection, run: int, *, now: int, **values: Any) -> None:
+    """Leave a sign of life: `organizations`, `done`, `detections_new`, `requests`, `note`."""
+    c.execute(update(_RUN).where(_RUN.c.id == run).values(seen_at=now, **_run_values(values)))
+
+
+def end_run(c: Connection, run: int, *, now: int, **values: Any) -> None:
+    """Note that a run ended; like `touch_run`, and `failed`: [{oid, reason}]."""
+    c.execute(
+        update(_RUN).where(_RUN.c.id == run).values(seen_at=now, finished_at=now, **_run_values(values))
+    )
+
+
+def _run_values(values: dict[str, Any]) -> dict[str, Any]:
+    if "note" in values:
+        values["note"] = storable(values["note"])
+    return values
+
+
+# Values
+
+
+def milliseconds(value: object) -> int | None:
+    """A time of the cloud in milliseconds UTC: seconds, ms or us by magnitude, or `YYYY-MM-DD HH:MM:SS` UTC.
+
+    None for what is no time, is 0 or below, or lies beyond the year 9999.
+    """
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip()
+        if not re.fullmatch(r"\d{1,20}(\.\d+)?", text):
+            return _parsed(text)
+        value = float(text) if "." in text else int(text)
+    if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        return None
+    if value < _MILLISECONDS:
+        value *= 1000
+    elif value >= _YEAR_10000:
+        value /= 1000
+    return int(value) if value < _YEAR_10000 else None
+
+
+def _parsed(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        stamp = int(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+    return stamp if stamp > 0 else None
+
+
+def _short(value: object) -> str:
+    return _key(value, LONGEST)
+
+
+def _key(value: object, limit: int = 200) -> str:
+    """A text for an indexed column: one that is too long keeps its beginning and a digest of the whole."""
+    text = storable(value)
+    if len(text) <= limit:
+        return text
+    return text[: limit - 33] + "~" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _whole(value: object, bits: int) -> int | None:
+    """A whole number that fits a column of so many bits, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if abs(value) < 2**bits else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """A mapping as a plain dict of JSON data that both engines can hold."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value)
+    if not isinstance(value, Mapping):
+        return {}
+    plain = _json(value)
+    return plain if isinstance(plain, dict) else {}
+
+
+def _json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(name): _json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_json(item) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return _json(msgspec.to_builtins(value))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return str(value)
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: object) -> list[str]:
+    """A list of texts, out of a list or a comma-separated text."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, dict):
+        value = [name for name, held in value.items() if held]
+    return [text for text in dict.fromkeys(storable(each).strip() for each in _list(value)) if text]
+
+
+def _emails(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value)
+    return [each.get("email") if isinstance(each, dict) else each for each in _list(value)]
+
+
+# Writing
+
+
+def _insert(c: Connection, table: Table) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT."""
+    return sqlite.insert(table) if c.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def _chunks(values: Iterable[Any]) -> Iterable[list[Any]]:
+    listed = list(values)
+    for at in range(0, len(listed), CHUNK):
+        yield listed[at : at + CHUNK]
+
+
+def _in_chunks(c: Connection, column: Any, values: Iterable[Any], *conditions: Any) -> list[Any]:
+    """Those of the values that the column holds."""
+    found: list[Any] = []
+    for part in _chunks(values):
+        found.extend(c.execute(select(column).where(column.in_(part), *conditions)).scalars())
+    return found
+
+
+def _change(c: Connection, table: Table, key: Mapping[str, Any], values: Mapping[str, Any]) -> int:
+    if not values:
+        return 0
+    where = [table.c[name] == value for name, value in key.items()]
+    c.execute(update(table).where(*where).values(dict(values)))
+    return 1
+
+
+def _upsert(
+    c: Connection,
+    table: Table,
+    key: Mapping[str, Any],
+    values: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+) -> int:
+    """Make a row have these values; `defaults` only when it is made."""
+    where = [table.c[name] == value for name, value in key.items()]
+    found = c.execute(select(table).where(*where)).one_or_none()
+    if found is None:
+        c.execute(
+            _insert(c, table).on_conflict_do_update(index_elements=list(key), set_=dict(values)),
+            {**defaults, **values, **key},
+        )
+        return 1
+    return _change(
+        c, table, key, {name: value for name, value in values.items() if found._mapping[name] != value}
+    )
+
+
+def _mirror(
+    c: Connection,
+    table: Table,
+    key: tuple[str, ...],
+    wanted: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    within: Any,
+    *,
+    keep: bool = False,
+) -> int:
+    """Make the rows `within` be exactly those wanted, by key; `keep` deletes none."""
+    known = {tuple(row._mapping[name] for name in key): row for row in c.execute(select(table).where(within))}
+    new: list[dict[str, Any]] = []
+    changed = 0
+    columns = [table.c[name] for name in key]
+    for each, row in sorted(wanted.items()):
+        found = known.pop(each, None)
+        if found is None:
+            new.append(dict(row))
+            continue
+        values = {name: value for name, value in row.items() if found._mapping[name] != value}
+        if values:
+            where = [column == part for column, part in zip(columns, each, strict=True)]
+            c.execute(update(table).where(within, *where).values(values))
+            changed += 1
+    if known and not keep:
+        for part in _chunks(sorted(known)):
+            if len(columns) == 1:
+                c.execute(delete(table).where(within, columns[0].in_([each[0] for each in part])))
+            else:
+                c.execute(delete(table).where(within, tuple_(*columns).in_(part)))
+        changed += len(known)
+    if new:
+        for part in _chunks(new):
+            c.execute(_insert(c, table).on_conflict_do_nothing(), part)
+        changed += len(new)
+    return changed
+
+
+def detections_held(c: Connection, oid: str) -> int:
+    """How many detections of an organization are stored."""
+    found = c.execute(select(func.sum(_COUNT.c.count)).where(_COUNT.c.oid == oid)).scalar_one()
+    return int(found or 0)
