@@ -539,7 +539,7 @@ def find_organization(connection: Connection, text: str) -> list[tuple[str, str]
         select(_organization.oid, _organization.name)
         .where(or_(_organization.oid == text, _organization.name.in_((text, wanted)), _prefix(text)))
         .order_by(_organization.name, _organization.oid)
-    ).tuples()
+    )
     return _best(
         found, lambda row: row[0] == text, lambda row: unicodedata.normalize("NFC", row[1]) == wanted
     )
