@@ -1,0 +1,613 @@
+"""What is deployed in each organization: rules, outputs, extensions, keys and all other sections.
+
+Bodies are shared by most organizations, as templates leave them; what differs, differs on purpose: drift,
+a customer's own records, secrets.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from console.sandbox import names, rules
+from console.sandbox.access import Access
+from console.sandbox.chance import Chance, hex_of, uuid_of
+from console.sandbox.detections import variant
+from console.sandbox.organizations import DAY, Organization
+from console.sandbox.rules import BAD_DOMAINS, BASELINE, Value
+from console.sandbox.sensors import OFFICE365, TEXT, installation_key_ids, layout
+
+HIVES: frozenset[str] = frozenset(
+    (
+        "dr-general", "dr-managed", "dr-service", "dr-mail", "fp", "cloud_sensor", "external_adapter",
+        "extension_config", "yara", "lookup", "secret", "query", "playbook", "ai_agent", "ai_skill", "ai_memory",
+        "ai_cost_model", "sop", "org_notes", "app", "acl", "app_control_policy", "app_control_rule",
+        "cloudsec_provider", "cloudsec_policy", "cloudsec_query", "cloudsec_code_rule", "mailsec_provider",
+        "mailsec_policy", "model", "note",
+    )
+)  # fmt: skip
+"""As the official client 5.10.1 lists them; there is no endpoint that does."""
+
+_PREFIX = {
+    "cloud_sensor": "cloudsensor", "external_adapter": "externaladapter", "extension_config": "ext.conf",
+    "note": "org_notes", "acl": "acl", "ai_cost_model": "ai_agent",
+}  # fmt: skip
+
+
+def needed(hive: str, act: str) -> tuple[str, ...]:
+    """The permissions of which one is needed.
+
+    Args:
+        act: get, get.mtd, set, set.mtd or del.
+    """
+    if hive in ("dr-general", "dr-managed", "dr-service", "dr-mail"):
+        verb = {"get": "list", "get.mtd": "list", "set": "set", "set.mtd": "set", "del": "del"}[act]
+        ending = {"dr-general": "", "dr-managed": ".managed", "dr-service": ".service", "dr-mail": ""}[hive]
+        return (f"dr.{verb}{ending}",)
+    if hive == "fp":
+        return ("fp.ctrl",)
+    if hive.startswith(("cloudsec_", "mailsec_", "app_control")) and not hive.endswith("_provider"):
+        family = hive.split("_", 1)[0] if not hive.startswith("app_") else "cloudsec"
+        return (f"{family}.get" if act.startswith("get") else f"{family}.set",)
+    prefix = _PREFIX.get(hive, hive)
+    if prefix == "acl":
+        return ("acl.get" if act.startswith("get") else "acl.set",)
+    return (
+        (f"{prefix}.{act}", f"{prefix}.{act.removesuffix('.mtd')}")
+        if act.endswith(".mtd")
+        else (f"{prefix}.{act}",)
+    )
+
+
+_FP: dict[str, Value] = {
+    "printer-assist-updater": {
+        "op": "and",
+        "rules": [
+            {"op": "is", "path": "cat", "value": "Scheduled task from a temp directory"},
+            {
+                "op": "contains",
+                "path": "detect/event/COMMAND_LINE",
+                "value": "PrinterAssist",
+                "case sensitive": False,
+            },
+        ],
+    },
+    "helpdesk-remote-sessions": {
+        "op": "and",
+        "rules": [
+            {"op": "is", "path": "cat", "value": "Remote access tool installed by a user"},
+            {
+                "op": "starts with",
+                "path": "detect/event/USER_NAME",
+                "value": "HELPDESK\\",
+                "case sensitive": False,
+            },
+        ],
+    },
+    "deploy-user-keys": {
+        "op": "and",
+        "rules": [
+            {"op": "is", "path": "cat", "value": "SSH authorized_keys changed"},
+            {"op": "is", "path": "detect/event/FILE_PATH", "value": "/home/deploy/.ssh/authorized_keys"},
+        ],
+    },
+}
+
+_LOOKUPS: dict[str, Value] = {
+    "bad-domains": {"newline_content": "\n".join(BAD_DOMAINS)},
+    "vulnerable-drivers": {
+        "lookup_data": {
+            hex_of("binary", f"C:\\Windows\\System32\\drivers\\{name}", length=64): {
+                "name": name,
+                "source": "provider list",
+            }
+            for name in ("rtcore64.sys", "gdrv.sys", "kprocesshacker.sys", "capcom.sys")
+        }
+    },
+    "approved-scanners": {
+        "lookup_data": {rules.SCANNER_HASH: {"product": "Inventory Scanner", "owner": "IT operations"}}
+    },
+}
+
+_QUERIES: dict[str, Value] = {
+    "powershell-last-day": {
+        "query": "-24h | plat == windows | NEW_PROCESS | event/FILE_PATH ends with 'powershell.exe'",
+        "stream": "event",
+    },
+    "new-remote-tools": {
+        "query": "-7d | plat == windows | NEW_PROCESS | event/FILE_PATH contains 'anydesk'",
+        "stream": "event",
+    },
+    "critical-detections": {"query": "-24h | * | * | detect_mtd/level == 'critical'", "stream": "detect"},
+}
+
+_YARA: dict[str, Value] = {
+    "packed-dropper": {
+        "rule": (
+            'rule packed_dropper\n{\n  meta:\n    author = "Northlight"\n  strings:\n    $a = "UPX!"\n'
+            '    $b = "IsDebuggerPresent"\n  condition:\n    uint16(0) == 0x5a4d and all of them\n}\n'
+        )
+    },
+    "php-web-shell": {
+        "rule": 'rule php_web_shell\n{\n  strings:\n    $a = "eval(base64_decode("\n  condition:\n    $a and filesize < 100KB\n}\n'
+    },
+}
+
+_SOPS: dict[str, Value] = {
+    "encoded-powershell": {
+        "description": "Encoded PowerShell download",
+        "text": "1. Decode the command.\n2. Look at the parent: mail client or Office means phishing.\n3. Isolate when it reached out.\n",
+    },
+    "impossible-travel": {
+        "description": "Impossible travel sign-in",
+        "text": "1. Ask the contact whether the user travels.\n2. Revoke sessions.\n3. Look for new inbox rules.\n",
+    },
+}
+
+_EXFIL: Value = {
+    "list": {
+        f"default-{name}": {"events": events, "filters": {"platforms": [name], "tags": []}}
+        for name, events in {
+            "windows": [
+                "NEW_PROCESS",
+                "NEW_TCP4_CONNECTION",
+                "DNS_REQUEST",
+                "WEL",
+                "REGISTRY_WRITE",
+                "DRIVER_CHANGE",
+            ],
+            "linux": ["NEW_PROCESS", "FIM_HIT", "NEW_TCP4_CONNECTION", "DNS_REQUEST"],
+            "macos": ["NEW_PROCESS", "FIM_HIT", "DNS_REQUEST"],
+            "chrome": ["HTTP_REQUEST", "DNS_REQUEST"],
+        }.items()
+    },
+    "watch": {
+        "wininet-on-servers": {
+            "event": "MODULE_LOAD",
+            "operator": "ends with",
+            "value": "wininet.dll",
+            "path": ["FILE_PATH"],
+            "filters": {"platforms": ["windows"], "tags": ["server"]},
+        }
+    },
+    "perf": {},
+}
+
+_INTEGRITY: Value = {
+    "linux-keys": {
+        "patterns": ["/root/.ssh/authorized_keys", "/home/*/.ssh/authorized_keys", "/etc/cron.d/*"],
+        "filters": {"platforms": ["linux"], "tags": []},
+    },
+    "macos-launch-agents": {
+        "patterns": ["/Users/*/Library/LaunchAgents/*"],
+        "filters": {"platforms": ["macos"], "tags": []},
+    },
+}
+
+_ARTIFACT: Value = {
+    "windows-security-log": {
+        "patterns": ["wel://Security:*"],
+        "filters": {"platforms": ["windows"], "tags": []},
+        "days_retention": 30,
+        "is_delete_after": False,
+        "is_ignore_cert": False,
+    },
+    "linux-auth": {
+        "patterns": ["/var/log/auth.log"],
+        "filters": {"platforms": ["linux"], "tags": []},
+        "days_retention": 30,
+        "is_delete_after": False,
+        "is_ignore_cert": False,
+    },
+}
+
+_YARA_SCANS: Value = {
+    "scan-droppers": {"sources": ["packed-dropper"], "filters": {"platforms": ["windows"], "tags": []}},
+}
+
+_DEFINITIONS: dict[str, str] = {
+    "ext-artifact": "Collects files and Windows events from endpoints",
+    "ext-cases": "Cases over detections",
+    "ext-exfil": "Which events endpoints send",
+    "ext-git-sync": "Configuration from and to a repository",
+    "ext-infrastructure": "Infrastructure as code",
+    "ext-integrity": "File and registry integrity monitoring",
+    "ext-lookup-manager": "Keeps lookups up to date",
+    "ext-reliable-tasking": "Tasks for endpoints that are away",
+    "ext-sensor-cull": "Removes sensors that were not seen for long",
+    "ext-usage-alerts": "Alerts on usage",
+    "ext-yara": "Scans with YARA",
+    "ext-yara-manager": "Keeps YARA rules up to date",
+}
+
+
+def definitions() -> list[Value]:
+    """The extensions that exist (`GET extension/definition`)."""
+    return [
+        {
+            "name": name,
+            "short_description": text,
+            "owner_oid": "00000000-0000-4000-8000-000000000001",
+            "required_extensions": [],
+            "is_public": True,
+        }
+        for name, text in sorted(_DEFINITIONS.items())
+    ]
+
+
+class Configuration:
+    """The configuration of every organization, before anybody changed it."""
+
+    def __init__(self, seed: int, access: Access, now: int, failing: int | None) -> None:
+        """Prepare.
+
+        Args:
+            now: seconds, UTC.
+            failing: index of the organization whose SIEM output fails.
+        """
+        self._seed = seed
+        self._access = access
+        self._now = now
+        self.failing = failing
+        self.hives: Callable[[Organization], dict[str, dict[str, Value]]] = lru_cache(maxsize=64)(self._hives)
+
+    def extensions(self, organization: Organization) -> tuple[str, ...]:
+        """The subscriptions of an organization, sorted."""
+        found = [
+            "ext-artifact", "ext-exfil", "ext-infrastructure", "ext-integrity", "ext-lookup-manager",
+            "ext-reliable-tasking",
+        ]  # fmt: skip
+        if organization.tier != "bronze":
+            found += ["ext-cases", "ext-yara"]
+        if organization.tier == "gold":
+            found += ["ext-usage-alerts", "ext-yara-manager"]
+        if organization.index % 6 == 2:
+            found.append("ext-git-sync")
+        if organization.index % 11 == 5:
+            found.append("ext-sensor-cull")
+        return tuple(sorted(found))
+
+    def resources(self, organization: Organization) -> dict[str, list[str]]:
+        """Subscriptions to add-ons by category."""
+        lookups = ["insight", "ip-geo", *(["vt"] if organization.tier != "bronze" else [])]
+        return {"api": lookups, "replicant": ["exfil", "integrity", "logging", "yara"]}
+
+    def values(self, organization: Organization) -> dict[str, str]:
+        """The organization's settings (`configs/{oid}/{name}`)."""
+        found = {"domain": organization.domain}
+        if organization.tier != "bronze":
+            found["vt"] = hex_of(self._seed, "vt", organization.index, length=64)
+        if organization.index % 7 == 3:
+            found["otx"] = hex_of(self._seed, "otx", organization.index, length=64)
+        if organization.tier == "gold":
+            found["pagerduty"] = hex_of(self._seed, "pagerduty", organization.index, length=20)
+        return found
+
+    def outputs(self, organization: Organization) -> dict[str, Value]:
+        """Where data goes. Option values are text."""
+        index = organization.index
+        found: dict[str, Value] = {
+            "soc-siem": {
+                "name": "soc-siem",
+                "module": "syslog",
+                "for": "detect",
+                "dest_host": f"siem-{organization.region}.{names.PROVIDER_DOMAIN}:6514",
+                "is_tls": "true",
+                "is_strict_tls": "true",
+                "structured_data": f"{organization.slug}@32473",
+            },
+            "soc-slack": {
+                "name": "soc-slack",
+                "module": "slack",
+                "for": "detect",
+                "slack_api_token": f"xoxb-sandbox-{hex_of(self._seed, 'slack', index, length=24)}",
+                "slack_channel": f"#soc-{organization.tier}",
+                "cat_black_list": "Scheduled task from a temp directory\nSQL injection probe",
+            },
+        }
+        if organization.tier != "bronze":
+            found["audit-archive"] = {
+                "name": "audit-archive",
+                "module": "s3",
+                "for": "audit",
+                "bucket": f"{names.PROVIDER_SLUG}-audit-{organization.region}",
+                "key_id": f"AKIASANDBOX{hex_of(self._seed, 's3', index, length=9).upper()}",
+                "secret_key": hex_of(self._seed, "s3 secret", index, length=40),
+                "region_name": {"europe": "eu-central-1", "americas": "us-east-1"}.get(
+                    organization.region, "ap-southeast-2"
+                ),
+                "is_compression": "true",
+                "sec_per_file": "300",
+            }
+        if index % 8 == 1 or index == self.failing:
+            found["customer-syslog"] = {
+                "name": "customer-syslog",
+                "module": "syslog",
+                "for": "event",
+                "dest_host": f"log.{organization.domain}:514",
+                "is_tls": "false",
+                "event_white_list": "NEW_PROCESS\nDNS_REQUEST",
+            }
+        return found
+
+    def installation_keys(self, organization: Organization) -> dict[str, Value]:
+        """How machines enroll, by iid."""
+        found = {}
+        kinds = (("workstations", "workstation"), ("servers", "server,prod"), ("adapters", "adapter"))
+        for number, iid in enumerate(installation_key_ids(self._seed, organization)):
+            description, tags = kinds[number]
+            token = hex_of(self._seed, "ikey", organization.index, number, length=96)
+            found[iid] = {
+                "iid": iid,
+                "desc": description,
+                "key": f"AAAA{token}==",
+                "json_key": f'{{"oid":"{organization.oid}","iid":"{iid}"}}',
+                "tags": tags,
+                "created": organization.created + number * 3600,
+                "use_public_root_ca": number == 2,
+            }
+        return found
+
+    def services(self, organization: Organization) -> dict[str, Any]:
+        """What the older services answer to `list_rules`."""
+        by = self._access.engineers[0]
+        updated = (self._now - 40 * DAY) * 1000
+
+        def stamped(of: Value) -> Value:
+            return {name: rule | {"by": by, "updated": updated} for name, rule in of.items()}
+
+        return {
+            "logging": stamped(_ARTIFACT),
+            "integrity": stamped(_INTEGRITY),
+            "yara": stamped(_YARA_SCANS if "ext-yara" in self.extensions(organization) else {}),
+            "exfil": _EXFIL,
+        }
+
+    def _hives(self, organization: Organization) -> dict[str, dict[str, Value]]:
+        found: dict[str, dict[str, Value]] = {}
+        chance = Chance(self._seed, "configuration", organization.index)
+        engineer = self._access.engineers[organization.index % len(self._access.engineers)]
+
+        def put(
+            hive: str, key: str, data: Value, *, tags: tuple[str, ...] = ("baseline",), enabled: bool = True,
+            author: str = "", days: int = 60, comment: str = "", expiry: int = 0,
+        ) -> None:  # fmt: skip
+            # A rollout reaches its organizations within an hour.
+            modified = (
+                self._now - days * DAY + Chance(self._seed, "mod", organization.index, hive, key).below(3600)
+            )
+            found.setdefault(hive, {})[key] = {
+                "data": data,
+                "usr_mtd": {"enabled": enabled, "expiry": expiry, "tags": list(tags), "comment": comment},
+                "sys_mtd": {
+                    "etag": hex_of(self._seed, "etag", organization.index, hive, key),
+                    "guid": uuid_of(self._seed, "guid", organization.index, hive, key),
+                    "created_by": self._access.engineers[1],
+                    "created_at": max(organization.created, self._now - 400 * DAY),
+                    "last_author": author or self._access.engineers[0],
+                    "last_mod": max(organization.created, modified),
+                    "last_error": "",
+                    "last_error_ts": 0,
+                },
+            }
+
+        for number, rule in enumerate(BASELINE):
+            state = variant(self._seed, organization.index, number)
+            if not state.present:
+                continue
+            changed = state.priority != rule.priority
+            put(
+                "dr-managed" if rule.managed else "dr-general",
+                rule.key,
+                rules.body(rule, state.priority),
+                tags=("baseline", rule.level),
+                enabled=state.enabled,
+                author=engineer if changed or not state.enabled else "",
+                days=4 + number % 5 if changed or not state.enabled else 30 + number,
+                comment="too loud, will look at it later" if not state.enabled else "",
+            )
+        if chance.happens(40):
+            put(
+                "dr-general",
+                f"{organization.slug}-file-server-access",
+                {
+                    "detect": {
+                        "event": "USER_OBSERVED",
+                        "op": "and",
+                        "rules": [
+                            {"op": "is tagged", "tag": "server"},
+                            {
+                                "op": "ends with",
+                                "path": "event/USER_NAME",
+                                "value": "-adm",
+                                "case sensitive": False,
+                            },
+                        ],
+                    },
+                    "respond": [
+                        {"action": "report", "name": "Administrator on a file server", "priority": 3}
+                    ],
+                },
+                tags=("customer",),
+                author=engineer,
+                days=90,
+            )
+        for number, (key, data) in enumerate(_FP.items()):
+            if number == 2 and organization.index % 3:
+                continue
+            put("fp", key, data, expiry=(self._now + 90 * DAY) * 1000 if number == 1 else 0, days=45)
+        for key, data in _LOOKUPS.items():
+            put("lookup", key, data, days=3 if key == "bad-domains" else 120)
+        put(
+            "secret",
+            "slack-token",
+            {"secret": f"xoxb-sandbox-{hex_of(self._seed, 'slack', organization.index, length=24)}"},
+        )
+        put(
+            "secret",
+            "o365-client-secret",
+            {"secret": hex_of(self._seed, "o365", organization.index, length=40)},
+            tags=("adapter",),
+        )
+        if organization.tier == "gold":
+            put(
+                "secret",
+                "pagerduty-key",
+                {"secret": hex_of(self._seed, "pagerduty", organization.index, length=20)},
+            )
+        for key, data in _QUERIES.items():
+            put("query", key, data, tags=("soc",), days=200)
+        for key, data in _YARA.items():
+            put("yara", key, data, days=150)
+        for key, data in _SOPS.items():
+            put("sop", key, data, tags=("soc",), days=100)
+        contact = self._access.contacts(organization)[0][0]
+        put(
+            "org_notes",
+            "customer",
+            {
+                "description": f"What to know about {organization.name}",
+                "text": (
+                    f"# {organization.name}\n\nContact: {contact}, phone first.\nMaintenance: Sunday 02:00 to 04:00 UTC.\n"
+                    f"Service level: {dict((tier, sla) for tier, _, sla, _ in names.TIERS)[organization.tier]}.\n"
+                ),
+            },
+            tags=("customer",),
+            author=self._access.managers[0],
+            days=20 + chance.below(200),
+        )
+        keys = installation_key_ids(self._seed, organization)
+        kinds = layout(organization)
+        if len(kinds[OFFICE365]):
+            put(
+                "cloud_sensor",
+                "office365",
+                self._adapter(organization, "office365", "office365", keys[2]),
+                tags=("adapter",),
+                days=180,
+            )
+        if len(kinds[TEXT]):
+            put(
+                "external_adapter",
+                "web-access-log",
+                self._adapter(organization, "syslog", "text", keys[2]),
+                tags=("adapter",),
+                days=180,
+            )
+        put("extension_config", "ext-exfil", {"exfil_rules": _EXFIL})
+        put("extension_config", "ext-integrity", {"fim_rules": _INTEGRITY})
+        put("extension_config", "ext-artifact", {"log_rules": _ARTIFACT})
+        if organization.tier != "bronze":
+            put("extension_config", "ext-cases", {"ingestion_mode": "all"})
+            put("extension_config", "ext-yara", {"yara_scanners": _YARA_SCANS})
+        if organization.index % 6 == 2:
+            put(
+                "extension_config",
+                "ext-git-sync",
+                {
+                    "repo_url": f"git@git.{names.PROVIDER_DOMAIN}:content/limacharlie.git",
+                    "branch": "main",
+                    "conf_root": f"orgs/{organization.oid}/index.yaml",
+                    "ssh_key_source": "secret",
+                    "ssh_key_secret_name": "git-sync-key",
+                },
+            )
+            put(
+                "secret",
+                "git-sync-key",
+                {"secret": f"sandbox-ssh-key-{hex_of(self._seed, 'git', organization.index)}"},
+            )
+        if organization.tier == "gold":
+            put(
+                "playbook",
+                "close-approved-scanner",
+                {
+                    "python": 'def playbook(sdk, data):\n    """Tell whether the scanner is an approved one."""\n    return {"data": {"approved": True}}\n',
+                    "sdk_version": "5",
+                },
+                days=70,
+            )
+        return found
+
+    def _adapter(self, organization: Organization, kind: str, platform: str, iid: str) -> Value:
+        options = {
+            "identity": {"oid": organization.oid, "installation_key": iid},
+            "platform": platform,
+            "sensor_seed_key": f"{organization.slug}-{kind}",
+            "hostname": f"{organization.slug}-{kind}",
+        }
+        if kind == "office365":
+            return {
+                "sensor_type": kind,
+                kind: {
+                    "client_options": options,
+                    "domain": organization.domain,
+                    "tenant_id": uuid_of(self._seed, "tenant", organization.index),
+                    "client_id": uuid_of(self._seed, "client", organization.index),
+                    "client_secret": "hive://secret/o365-client-secret",
+                    "content_types": "Audit.AzureActiveDirectory,Audit.Exchange,Audit.SharePoint",
+                },
+            }
+        return {"sensor_type": kind, kind: {"client_options": options, "port": 514, "iface": "0.0.0.0"}}  # noqa: S104
+
+
+def infrastructure(
+    options: Value,
+    *,
+    hives: dict[str, dict[str, Value]],
+    outputs: dict[str, Value],
+    extensions: tuple[str, ...],
+    resources: dict[str, list[str]],
+    values: dict[str, str],
+    installation_keys: dict[str, Value],
+    services: dict[str, Any],
+) -> Value:
+    """The organization as an infrastructure document, version 3, limited to the sections asked for."""
+    document: Value = {"version": 3}
+    if options.get("sync_resources"):
+        document["resources"] = resources
+    if options.get("sync_extensions"):
+        document["extensions"] = list(extensions)
+    if options.get("sync_outputs"):
+        document["outputs"] = {
+            name: {key: value for key, value in output.items() if key != "name"}
+            for name, output in outputs.items()
+        }
+    if options.get("sync_org_values"):
+        document["org-value"] = values
+    if options.get("sync_integrity"):
+        document["integrity"] = {name: _flat(rule) for name, rule in services["integrity"].items()}
+    if options.get("sync_artifacts"):
+        document["artifact"] = {name: _flat(rule) for name, rule in services["logging"].items()}
+    if options.get("sync_exfil"):
+        document["exfil"] = services["exfil"]
+    if options.get("sync_yara"):
+        document["yara"] = {
+            "rules": {name: _flat(rule) for name, rule in services["yara"].items()},
+            "sources": {},
+        }
+    if options.get("sync_installation_keys"):
+        document["installation_keys"] = {
+            key["desc"]: {
+                "desc": key["desc"],
+                "tags": [tag for tag in key["tags"].split(",") if tag],
+                "use_public_root_ca": key["use_public_root_ca"],
+            }
+            for key in installation_keys.values()
+        }
+    wanted = options.get("sync_hives")
+    if isinstance(wanted, dict) and any(wanted.values()):
+        document["hives"] = {
+            hive: {
+                key: {"data": record["data"], "usr_mtd": record["usr_mtd"]}
+                for key, record in hives.get(hive, {}).items()
+            }
+            for hive, on in wanted.items()
+            if on and hives.get(hive)
+        }
+    return document
+
+
+def _flat(rule: Value) -> Value:
+    """A rule as the document's older sections have it: filters beside the patterns, no author."""
+    flat = {key: value for key, value in rule.items() if key not in ("filters", "by", "updated")}
+    return flat | rule.get("filters", {})

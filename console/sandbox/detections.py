@@ -1,0 +1,335 @@
+"""Detections, made when they are asked for.
+
+The past of an organization is numbered, and number i has a time of its own slot, so that the numbers
+are in the order of time and a range of time is found by bisection. Nothing is kept: a million
+detections take the memory of none. Live ones are kept as (time, rule) after the numbers of the past.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from console.sandbox import names, rules
+from console.sandbox.chance import Chance, hex_of, mixed, numbered_uuid, numbers_of
+from console.sandbox.organizations import Organization
+from console.sandbox.rules import BASELINE, Rule, Scene
+from console.sandbox.sensors import OFFICE365, TEXT, WINDOWS, Sensor, layout, sensor, stamp
+
+HOURS = 30 * 24
+HOUR_MS = 3_600_000
+HOSTILE_PATH = "C:\\Users\\Public\\\x1b]0;pwned\x07[bold @click=app.quit]inv\u202eslx.exe[/]\u2067\x1b[2J.exe"
+_BY_KEY = {rule.key: number for number, rule in enumerate(BASELINE)}
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What an organization made of a baseline rule."""
+
+    priority: int
+    enabled: bool
+    present: bool
+
+    @property
+    def drifted(self) -> bool:
+        """Whether it is not as the provider wants it, priority aside."""
+        return not (self.enabled and self.present)
+
+
+@lru_cache(maxsize=4096)
+def variant(seed: int, index: int, rule_number: int) -> Variant:
+    """The state of a baseline rule in an organization."""
+    rule = BASELINE[rule_number]
+    if rule.key in rules.DRIFTING:
+        fate = Chance(seed, "drift", index, rule.key).below(100)
+        if fate < 6:
+            return Variant(min(10, rule.priority + 3), True, True)
+        if fate < 9:
+            return Variant(rule.priority, False, True)
+        if fate < 12:
+            return Variant(rule.priority, True, False)
+    return Variant(rule.priority, True, True)
+
+
+@lru_cache(maxsize=1024)
+def _rule_table(seed: int, index: int) -> tuple[list[int], list[int]]:
+    """Cumulative weights, and the rules they stand for: what is missing or disabled does not fire."""
+    sums, numbers, total = [], [], 0
+    taste = Chance(seed, "taste", index)
+    for number, rule in enumerate(BASELINE):
+        loud = taste.pick((1, 2, 3, 4))
+        if variant(seed, index, number).drifted or rule.key == rules.STORM:
+            continue
+        total += rule.weight * loud
+        sums.append(total)
+        numbers.append(number)
+    return sums, numbers
+
+
+class Detections:
+    """All detections of a world."""
+
+    def __init__(
+        self, seed: int, organizations: tuple[Organization, ...], now_ms: int, hostile: int | None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            now_ms: the end of the past; its start is 30 days earlier.
+            hostile: index of the organization whose first sensor is hostile.
+        """
+        self._seed = seed
+        self._organizations = organizations
+        self._now_ms = now_ms
+        self._start = now_ms - HOURS * HOUR_MS
+        self._hostile = hostile
+        self._keys = [
+            int.from_bytes(bytes.fromhex(hex_of(seed, "stream", one.index, length=16)))
+            for one in organizations
+        ]
+        self._curve = self._hourly()
+        self._live: dict[int, list[tuple[int, int]]] = {}
+        self._shares: list[int] = []
+        self._planned: list[tuple[int, int, int]] = []
+        self._rate = 0.0
+        self._emitted = 0
+        self._released = 0
+
+    def _hourly(self) -> list[float]:
+        """Cumulative share of the past up to each hour: working hours are louder, weekends quieter."""
+        sums, total = [0.0], 0.0
+        for hour in range(HOURS):
+            moment = self._start // HOUR_MS + hour
+            of_day, weekday = moment % 24, (moment // 24 + 3) % 7
+            loud = 1.0 + (1.4 if 7 <= of_day <= 17 else 0.5 if of_day <= 21 else 0.0)
+            total += loud * (0.55 if weekday >= 5 else 1.0)
+            sums.append(total)
+        return [value / total for value in sums]
+
+    def go_live(self, rate: float, storm_after: float | None) -> None:
+        """Let new ones appear from now on.
+
+        Args:
+            rate: detections a minute over all organizations.
+            storm_after: seconds until one rule fires at many organizations; None for no storm.
+        """
+        self._rate = rate
+        total = 0
+        for organization in self._organizations:
+            total += organization.detections + 1
+            self._shares.append(total)
+        if storm_after is None:
+            return
+        begin = self._now_ms + int(storm_after * 1000)
+        order = sorted(range(len(self._organizations)), key=lambda index: mixed(self._keys[index], 77))
+        number = _BY_KEY[rules.STORM]
+        for index in order[: max(1, min(60, len(order) * 28 // 100))]:
+            chance = Chance(self._seed, "storm", index)
+            lag = chance.below(70_000)
+            self._planned += [
+                (begin + lag + chance.below(25_000), index, number) for _ in range(chance.between(6, 30))
+            ]
+        self._planned.sort()
+
+    def advance(self, now_ms: int) -> None:
+        """Release what is due. Cheap when nothing is."""
+        if self._rate <= 0 and not self._planned:
+            return
+        gap = 60_000 / self._rate if self._rate > 0 else float("inf")
+        due: list[tuple[int, int, int]] = []
+        while self._rate > 0:
+            draw = mixed(self._seed ^ 0x11FE, self._emitted)
+            moment = self._now_ms + int((self._emitted + (draw & 0xFFFF) / 65536) * gap)
+            if moment > now_ms:
+                break
+            index = bisect_right(self._shares, (draw >> 16) % self._shares[-1])
+            due.append((moment, index, -1))
+            self._emitted += 1
+        while self._released < len(self._planned) and self._planned[self._released][0] <= now_ms:
+            due.append(self._planned[self._released])
+            self._released += 1
+        for moment, index, number in sorted(due):
+            kept = self._live.setdefault(index, [])
+            place = self._organizations[index].detections + len(kept)
+            kept.append((moment, number if number >= 0 else self._drawn_rule(index, place)))
+
+    def count(self, index: int) -> int:
+        """How many an organization has by now."""
+        return self._organizations[index].detections + len(self._live.get(index, ()))
+
+    def time(self, index: int, number: int) -> int:
+        """`gen_time` of one: milliseconds, UTC. Grows with the number."""
+        past = self._organizations[index].detections
+        if number >= past:
+            return self._live[index][number - past][0]
+        share = (number + (mixed(self._keys[index], number) >> 11) / (1 << 53)) / past
+        curve = self._curve
+        hour = min(HOURS - 1, bisect_right(curve, share) - 1)
+        within = (share - curve[hour]) / (curve[hour + 1] - curve[hour])
+        return self._start + int((hour + within) * HOUR_MS)
+
+    def first_at(self, index: int, moment: int) -> int:
+        """The number of the first one at or after a time (ms)."""
+        low, high = 0, self.count(index)
+        while low < high:
+            middle = (low + high) // 2
+            if self.time(index, middle) < moment:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _drawn_rule(self, index: int, number: int) -> int:
+        sums, numbers = _rule_table(self._seed, index)
+        return numbers[bisect_right(sums, mixed(self._keys[index] ^ 0xA5A5, number) % sums[-1])]
+
+    def rule(self, index: int, number: int) -> Rule:
+        """The rule that fired."""
+        past = self._organizations[index].detections
+        if number >= past:
+            return BASELINE[self._live[index][number - past][1]]
+        return BASELINE[self._drawn_rule(index, number)]
+
+    def _sensor(self, organization: Organization, number: int, rule: Rule) -> tuple[Sensor, bool]:
+        hostile_here = organization.index == self._hostile
+        if hostile_here and rule.platform == WINDOWS and number % 7 == 0:
+            place, hostile = 0, True
+        else:
+            kind = layout(organization)[rule.platform]
+            draw = mixed(self._keys[organization.index] ^ 0x5E45, number)
+            # A few machines are noisy: half of all fires on an eighth of them.
+            span = len(kind) if draw & 1 else max(1, len(kind) // 8)
+            place = kind.start + (draw >> 8) % span
+            hostile = hostile_here and place == 0
+        return sensor(self._seed, organization, place, hostile, self._now_ms // 1000), hostile
+
+    def sid(self, index: int, number: int) -> str:
+        """The sensor it fired on."""
+        return self._sensor(self._organizations[index], number, self.rule(index, number))[0].sid
+
+    def detect_id(self, index: int, number: int) -> str:
+        """Its id."""
+        return numbered_uuid(self._seed, "detection", index, number)
+
+    def find(self, index: int, detect_id: str) -> int | None:
+        """The number of a detection of this organization, by its id."""
+        found = numbers_of(self._seed, "detection", detect_id)
+        if found is None or found[0] != index or found[1] >= self.count(index):
+            return None
+        return found[1]
+
+    def detection(self, index: int, number: int) -> dict[str, Any]:
+        """One detection as the API answers it (docs/5-integrations/outputs/stream-structures.md)."""
+        organization = self._organizations[index]
+        rule = self.rule(index, number)
+        where, hostile = self._sensor(organization, number, rule)
+        chance = Chance(self._seed, "event", index, number)
+        made = self.time(index, number)
+        latency = chance.between(120, 4000)
+        happened = made - latency
+        event, data, mtd = rule.invent(Scene(self._seed, organization, where, chance))
+        if hostile:
+            if "FILE_PATH" in event:
+                event["FILE_PATH"] = HOSTILE_PATH
+            data = data | {"process": HOSTILE_PATH}
+        atoms = hex_of(self._seed, "atom", index, number, length=128)
+        adapter = rule.platform in (OFFICE365, TEXT)
+        routing: dict[str, Any] = {
+            "oid": organization.oid,
+            "sid": where.sid,
+            "iid": where.iid,
+            "did": where.did,
+            "hostname": where.hostname,
+            "event_type": rule.event_type,
+            "event_time": happened,
+            "event_id": f"{atoms[:8]}-{atoms[8:12]}-4{atoms[12:15]}-a{atoms[15:18]}-{atoms[18:30]}",
+            "ext_ip": data.get("ip", where.external_ip) if adapter else where.external_ip,
+            "int_ip": where.internal_ip,
+            "plat": where.platform,
+            "arch": where.architecture,
+            "moduleid": 6 if adapter else 2,
+            "this": atoms[32:64],
+            "tags": list(where.tags),
+        }
+        if not adapter:
+            routing["parent"] = atoms[64:96]
+            routing["latency"] = latency
+        metadata: dict[str, Any] = {
+            "level": rule.level,
+            "author": names.PROVIDER,
+            "tags": list(rule.tags),
+            "description": rule.description,
+            "falsepositives": list(rule.false_positives),
+            "references": list(rule.references),
+        }
+        detection: dict[str, Any] = {
+            "cat": rule.cat,
+            "source": f"{organization.oid}.{where.iid}.{where.sid}.{where.platform:x}.{where.architecture}",
+            "routing": routing,
+            "detect": {
+                "event": event,
+                "routing": {"oid": organization.oid, "sid": where.sid, "event_type": rule.event_type},
+                "ts": stamp(happened // 1000),
+            },
+            "detect_id": self.detect_id(index, number),
+            "namespace": "managed" if rule.managed else "general",
+            "priority": variant(self._seed, index, _BY_KEY[rule.key]).priority,
+            "mtd": mtd,
+            "detect_mtd": metadata,
+            "detect_data": data,
+            "author": f"content@{names.PROVIDER_DOMAIN}",
+            "source_rule": f"{'managed' if rule.managed else 'general'}.{rule.key}",
+            "rule_tags": [tag for tag in rule.tags if tag.startswith("attack.t")],
+            "gen_time": made,
+            # The field is documented without its unit, and both are seen.
+            "ts": made if rule.platform == OFFICE365 else made // 1000,
+        }
+        if rule.platform != OFFICE365:
+            detection["link"] = (
+                f"https://app.limacharlie.io/orgs/{organization.oid}/sensors/{where.sid}"
+                f"/timeline?time={happened // 1000}&selected={atoms[32:64]}"
+            )
+        return detection
+
+    def page(
+        self,
+        index: int,
+        first: int,
+        last: int,
+        limit: int,
+        *,
+        cat: str = "",
+        sid: str = "",
+        effort: int = 50_000,
+    ) -> tuple[list[int], int]:
+        """Numbers of a page, newest first.
+
+        Args:
+            first: the lowest number wanted.
+            last: one above the highest.
+            limit: how many at most.
+            cat: only this category.
+            sid: only of this sensor.
+            effort: how many may be looked at; a page may be short because of it.
+
+        Returns:
+            The numbers, and where the next page ends (equal to `first` when there is none).
+        """
+        if not cat and not sid:
+            stop = max(first, last - limit)
+            return list(range(last - 1, stop - 1, -1)), stop
+        found: list[int] = []
+        number = last
+        while number > first and len(found) < limit and effort > 0:
+            number -= 1
+            effort -= 1
+            if cat and self.rule(index, number).cat != cat:
+                continue
+            if sid and self.sid(index, number) != sid:
+                continue
+            found.append(number)
+        return found, number
+
+    def live_since(self, index: int, moment: int) -> int:
+        """How many live ones of an organization are at or after a time (ms)."""
+        return len(self._live.get(index, ())) - bisect_left(self._live.get(index, []), (moment, -1))

@@ -1,0 +1,5 @@
+"""The endpoints, one module a subject. Importing this package fills the table."""
+
+from console.sandbox.endpoints import access, configuration, hive, identity, insight, organizations, sensors
+
+__all__ = ["access", "configuration", "hive", "identity", "insight", "organizations", "sensors"]

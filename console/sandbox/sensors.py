@@ -1,0 +1,170 @@
+"""Sensors: endpoints and adapters, each a function of its organization and its number."""
+
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from console.sandbox import names
+from console.sandbox.chance import Chance, hex_of, numbered_uuid, uuid_of
+from console.sandbox.organizations import DAY, Organization
+
+WINDOWS, LINUX, MACOS, CHROME = 0x10000000, 0x20000000, 0x30000000, 0x60000000
+TEXT, OFFICE365 = 0x80000000, 0xE0000000
+"""Platform codes, docs/8-reference/id-schema.md."""
+
+PLATFORM_NAMES = {
+    "windows": WINDOWS, "linux": LINUX, "macos": MACOS, "chrome": CHROME, "text": TEXT, "office365": OFFICE365,
+}  # fmt: skip
+
+HOSTILE_HOSTNAME = "WS-\x1b[31mALERT\x1b[0m[@click=app.bell]x[/]\u202etxt.exe\u2066"
+"""Terminal sequences, console markup and direction marks, as an attacker's machine may call itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sensor:
+    """One endpoint or adapter."""
+
+    index: int
+    sid: str
+    hostname: str
+    platform: int
+    architecture: int
+    internal_ip: str
+    external_ip: str
+    tags: tuple[str, ...]
+    iid: str
+    did: str
+    enrolled: int
+    """Seconds, UTC."""
+    silent: int
+    """Seconds since it was last heard of; 0 while online."""
+    isolated: bool
+    user: int
+    """Number of the person it belongs to."""
+
+
+def stamp(seconds: int) -> str:
+    """`2026-01-31 12:00:00`, UTC: LimaCharlie's own notation."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
+
+
+def layout(organization: Organization) -> dict[int, range]:
+    """Which sensor numbers are of which platform. Each organization has one of every platform its rules need."""
+    rest = organization.sensors - 2
+    linux = max(1, rest * (28 if organization.industry in ("energy", "services") else 13) // 100)
+    macs = max(1, rest * (22 if organization.industry in ("services", "legal") else 7) // 100)
+    chrome = rest * 5 // 100 if organization.industry in ("public", "retail") and rest > 40 else 0
+    windows = rest - linux - macs - chrome
+    ends = [windows, windows + linux, windows + linux + macs, rest, rest + 1, rest + 2]
+    kinds = (WINDOWS, LINUX, MACOS, CHROME, OFFICE365, TEXT)
+    return {
+        kind: range(end - size, end)
+        for kind, end, size in zip(kinds, ends, (windows, linux, macs, chrome, 1, 1), strict=True)
+    }
+
+
+def installation_key_ids(seed: int, organization: Organization) -> tuple[str, str, str]:
+    """The iids of an organization: workstations, servers, adapters."""
+    return (
+        uuid_of(seed, "iid", organization.index, 0),
+        uuid_of(seed, "iid", organization.index, 1),
+        uuid_of(seed, "iid", organization.index, 2),
+    )
+
+
+@lru_cache(maxsize=8192)
+def sensor(seed: int, organization: Organization, index: int, hostile: bool, now: int) -> Sensor:
+    """The sensor of that number.
+
+    Args:
+        index: 0 <= index < organization.sensors.
+        hostile: this one names itself with text that is code to a terminal.
+        now: seconds, UTC.
+    """
+    chance = Chance(seed, "sensor", organization.index, index)
+    kinds = layout(organization)
+    platform = next(kind for kind, numbers in kinds.items() if index in numbers)
+    place = index - kinds[platform].start
+    keys = installation_key_ids(seed, organization)
+    short = organization.slug.split("-")[0][:8] or "hq"
+    net = Chance(seed, "net", organization.index)
+    site, outside = net.below(200) + 10, net.below(254) + 1
+    tags: list[str] = []
+    iid = keys[0]
+    if platform == WINDOWS:
+        if place < max(1, len(kinds[WINDOWS]) // 8):
+            hostname = f"{short}-{names.MACHINES['server'][place % 10]}{place // 10 + 1:02d}"
+            tags += ["server", "prod"]
+            iid = keys[1]
+        else:
+            hostname = f"{organization.netbios[:6]}-{chance.pick(('WS', 'LT', 'PC'))}{1000 + place}"
+            tags.append("workstation")
+            if chance.happens(6):
+                tags.append("vip")
+    elif platform == LINUX:
+        hostname = f"{short}-{names.MACHINES['linux'][place % 10]}-{place // 10 + 1}"
+        tags += ["linux", "server", *(["dmz"] if place % 10 in (0, 2, 8) else [])]
+        iid = keys[1]
+    elif platform == MACOS:
+        hostname = f"{chance.pick(names.FIRST).lower()}s-macbook-{place + 1}.{organization.domain}"
+        tags.append("workstation")
+    elif platform == CHROME:
+        hostname = f"chromebook-{place + 1:03d}"
+        tags.append("kiosk")
+    elif platform == OFFICE365:
+        hostname, iid = f"o365-{short}", keys[2]
+        tags.append("o365")
+    else:
+        hostname, iid = f"{short}-web-access-log", keys[2]
+        tags.append("web")
+    adapter = platform in (OFFICE365, TEXT)
+    if chance.happens(3) and not adapter:
+        tags.append("pilot")
+    away = 0 if adapter or "server" in tags else chance.below(100)
+    silent = 0 if away < 86 else chance.between(1, 12) * 3600 if away < 95 else chance.between(1, 60) * DAY
+    return Sensor(
+        index=index,
+        sid=numbered_uuid(seed, "sid", organization.index, index),
+        hostname=HOSTILE_HOSTNAME if hostile else hostname,
+        platform=platform,
+        architecture=9 if adapter else 6 if platform == CHROME else 4 if platform == MACOS else 2,
+        internal_ip="" if adapter else f"10.{site}.{index // 250 % 250}.{index % 250 + 4}",
+        external_ip=f"203.0.113.{outside}",
+        tags=tuple(tags),
+        iid=iid,
+        did="" if adapter else uuid_of(seed, "did", organization.index, index),
+        enrolled=max(organization.created, now - chance.between(5, 900) * DAY),
+        silent=silent,
+        isolated=platform == WINDOWS and place == 7 and organization.index % 19 == 4,
+        user=chance.below(max(3, organization.sensors)),
+    )
+
+
+def record(found: Sensor, organization: Organization, now: int, tags: tuple[str, ...]) -> dict[str, Any]:
+    """The sensor as the API shows it (docs/8-reference/id-schema.md, api: GET sensors/{oid})."""
+    return {
+        "oid": organization.oid,
+        "iid": found.iid,
+        "sid": found.sid,
+        "did": found.did,
+        "plat": found.platform,
+        "ext_plat": found.platform,
+        "arch": found.architecture,
+        "enroll": stamp(found.enrolled),
+        "alive": stamp(now - found.silent),
+        "hostname": found.hostname,
+        "int_ip": found.internal_ip,
+        "ext_ip": found.external_ip,
+        "mac_addr": "" if not found.did else "-".join(("02", *_pairs(hex_of(found.sid, length=10)))).upper(),
+        "isolated": found.isolated,
+        "should_isolate": found.isolated,
+        "sealed": False,
+        "should_seal": False,
+        "kernel": found.platform in (WINDOWS, LINUX),
+        "tags": list(tags),
+    }
+
+
+def _pairs(text: str) -> list[str]:
+    return [text[place : place + 2] for place in range(0, len(text), 2)]

@@ -1,0 +1,239 @@
+"""The sandbox over a real socket: every host of LimaCharlie on one port."""
+
+import asyncio
+import ipaddress
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+import console.sandbox.endpoints  # noqa: F401  (fills the table)
+from console.sandbox.calls import Call, Refusal, not_found, table
+from console.sandbox.requestlog import Entry, RequestLog
+from console.sandbox.tokens import Tokens
+from console.sandbox.world import World
+
+BODY_LIMIT = 32 * 1024 * 1024
+HEADER_LIMIT = 16 * 1024
+"""Bytes of all headers. The gateway refuses large ones, of an unpublished size (docs: api-keys.md)."""
+
+Before = Callable[[Call], Awaitable[web.StreamResponse | None]]
+"""Sees a request before its endpoint, and may answer in its place: where faults are put in."""
+
+
+def _request(*parts: Any) -> web.BaseRequest:
+    return web.BaseRequest(*parts, asyncio.get_running_loop(), client_max_size=BODY_LIMIT)
+
+
+class NotLoopback(ValueError):
+    """The sandbox has no secrets worth the name: it listens on this machine only."""
+
+
+class Sandbox:
+    """A stand-in for LimaCharlie's cloud over one world."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        latency: float = 0,
+        rate_quota: int = 600_000,
+        rate_period: int = 60,
+        live_rate: float = 0,
+        storm_after: float | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            latency: milliseconds that every answer waits.
+            rate_quota: requests that one credential has in a window.
+            rate_period: seconds of the window.
+            live_rate: new detections a minute over all organizations.
+            storm_after: seconds until the storm; see `World.begin`.
+        """
+        self.world = world
+        self.latency = latency
+        self.rate_quota = rate_quota
+        self.rate_period = rate_period
+        self.live_rate = live_rate
+        self.storm_after = storm_after
+        self.tokens = Tokens()
+        self.log = RequestLog()
+        self.before: Before | None = None
+        self.url = ""
+        self._windows: dict[str, tuple[float, int]] = {}
+        self._runner: web.ServerRunner | None = None
+        self._headers = {"X-RateLimit-Quota": str(rate_quota), "X-RateLimit-Period": str(rate_period)}
+
+    def endpoints(self) -> dict[str, int]:
+        """How often each endpoint was asked: `GET /v1/orgs/{oid}` -> n."""
+        return self.log.endpoints()
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
+        """Listen.
+
+        Args:
+            port: 0 takes a free one.
+            host: a loopback address.
+
+        Returns:
+            The base address, without a slash at its end.
+
+        Raises:
+            NotLoopback: the host is none.
+            OSError: the port is taken.
+        """
+        address = "127.0.0.1" if host == "localhost" else host
+        try:
+            loopback = ipaddress.ip_address(address).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback:
+            raise NotLoopback(
+                f"The sandbox listens on loopback addresses only, and {host!r} is none; try 127.0.0.1."
+            )
+        server = web.Server(
+            self._serve,
+            access_log=None,
+            request_factory=_request,
+            max_line_size=4 * HEADER_LIMIT,
+            # More than is accepted, so that too much can be refused with 413 and not as nonsense.
+            max_field_size=4 * 1024 * 1024,
+        )
+        self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, address, port, backlog=1024)
+        await site.start()
+        bound = self._runner.addresses[0][1]
+        self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
+        self.world.begin(live_rate=self.live_rate, storm_after=self.storm_after)
+        return self.url
+
+    async def stop(self) -> None:
+        """Stop listening, and drop open connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        began = time.perf_counter()
+        raw_path, _, query = request.raw_path.partition("?")
+        if raw_path.startswith("/sandbox/"):
+            return self._about(request, raw_path)
+        call = Call(
+            sandbox=self,
+            world=self.world,
+            method=request.method,
+            raw_path=raw_path,
+            query_text=query,
+            body=b"",
+            content_type=request.headers.get("Content-Type", "").lower(),
+            authorization=request.headers.get("Authorization", ""),
+            peer=request.remote or "",
+        )
+        try:
+            response = await self._respond(call, request)
+        finally:
+            if self.latency:
+                await asyncio.sleep(self.latency / 1000)
+        self.log.add(
+            Entry(
+                time=time.time_ns() // 1_000_000,
+                method=call.method,
+                template=call.template,
+                path=request.raw_path,
+                status=response.status,
+                credential=call.claims.credential if call.claims else "",
+                oid=call.oid,
+                milliseconds=(time.perf_counter() - began) * 1000,
+            )
+        )
+        return response
+
+    async def _respond(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+        # Read whatever comes, so that a refusal does not cut the connection off.
+        try:
+            if request.body_exists:
+                call.body = await request.read()
+            if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > HEADER_LIMIT:
+                raise Refusal(413, "Payload too large")
+            if self.before is not None:
+                instead = await self.before(call)
+                if instead is not None:
+                    return instead
+            return self._answer(200, self._handle(call))
+        except web.HTTPRequestEntityTooLarge:
+            return self._answer(413, {"error": "Payload too large"})
+        except Refusal as refusal:
+            return self._answer(refusal.status, refusal.body)
+
+    def _handle(self, call: Call) -> object:
+        found = table.find(call.method, call.raw_path)
+        if found is None:
+            raise not_found()
+        endpoint, call.params = found
+        call.template = endpoint.template
+        call.oid = call.params.get("oid", "")
+        if not endpoint.open:
+            scheme, _, token = call.authorization.partition(" ")
+            claims = self.tokens.read(token.strip()) if scheme.lower() == "bearer" else None
+            if claims is None:
+                raise Refusal(401, "unauthorized: invalid or expired token")
+            call.claims = claims
+            self._count(claims.credential)
+        return endpoint.handler(call)
+
+    def _count(self, credential: str) -> None:
+        """Take one request out of the credential's window (docs: reliable-tasking.md: per credential, 60 s)."""
+        now = time.monotonic()
+        begun, used = self._windows.get(credential, (now, 0))
+        if now - begun >= self.rate_period:
+            begun, used = now, 0
+        self._windows[credential] = (begun, used + 1)
+        if used >= self.rate_quota:
+            left = max(1, math.ceil(self.rate_period - (now - begun)))
+            raise Refusal(429, "rate limit exceeded", retry_after=left)
+
+    def _answer(self, status: int, body: object) -> web.Response:
+        headers = self._headers
+        if status == 429 and isinstance(body, dict) and "retry_after" in body:
+            headers = headers | {"Retry-After": str(body["retry_after"])}
+        return web.Response(
+            body=body if isinstance(body, bytes) else orjson.dumps(body),
+            status=status,
+            content_type="application/json",
+            headers=headers,
+        )
+
+    def _about(self, request: web.BaseRequest, path: str) -> web.Response:
+        """What other processes may know of this one; no part of LimaCharlie's API."""
+        if path != "/sandbox/log" or request.method != "GET":
+            return self._answer(404, {"error": "not found"})
+        newest = request.query.get("newest", "0")
+        return self._answer(
+            200,
+            {
+                "total": self.log.total,
+                "endpoints": self.log.endpoints(),
+                "statuses": self.log.statuses(),
+                "newest": self.log.newest(int(newest) if newest.isdecimal() else 0),
+            },
+        )
+
+
+async def serve(world: World, host: str = "127.0.0.1", port: int = 0, **options: Any) -> Sandbox:
+    """A sandbox that listens; the caller stops it.
+
+    Args:
+        options: of `Sandbox`.
+
+    Raises:
+        NotLoopback: the host is none.
+        OSError: the port is taken.
+    """
+    sandbox = Sandbox(world, **options)
+    await sandbox.start(port=port, host=host)
+    return sandbox

@@ -1,0 +1,181 @@
+"""The stage set: one provider with everything it has, decided by a seed."""
+
+import time
+from typing import Any
+
+from console.sandbox import organizations as customers
+from console.sandbox import sensors
+from console.sandbox.access import Access
+from console.sandbox.activity import Audit
+from console.sandbox.chance import hex_of, numbers_of
+from console.sandbox.configuration import Configuration
+from console.sandbox.detections import Detections
+from console.sandbox.organizations import Organization
+from console.sandbox.rules import Value
+
+
+class World:
+    """A provider and its organizations.
+
+    What nobody changed is a function of the seed and of `now_ms`; what somebody changed lies over it
+    and is the only state. Whoever builds a second world with the same arguments has the same world.
+    """
+
+    def __init__(
+        self, *, seed: int = 7, orgs: int = 216, detections: int = 12_000, now_ms: int | None = None
+    ) -> None:
+        """Decide everything.
+
+        Args:
+            seed: another number, another provider.
+            orgs: how many organizations, at least 1.
+            detections: how many over all of them, in the 30 days before now.
+            now_ms: milliseconds, UTC, truncated to the second; the time of the call when None.
+        """
+        if orgs < 1 or detections < 0:
+            raise ValueError("A world has at least one organization, and no fewer than 0 detections.")
+        self.seed = seed
+        self.now_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) // 1000 * 1000
+        self.now = self.now_ms // 1000
+        self.organizations = customers.build(seed, orgs, detections, self.now)
+        self.by_oid = {organization.oid: organization for organization in self.organizations}
+        count = len(self.organizations)
+        loudest = sorted(self.organizations, key=lambda one: -one.detections)
+        quiet = 4 if count >= 6 else None
+        self.unauthorized: Organization | None = None if quiet is None else self.organizations[quiet]
+        """Listed, and refuses everything."""
+        self.hostile = next(
+            one for one in loudest[min(2, count - 1) :] + loudest if one is not self.unauthorized
+        )
+        """Its first sensor calls itself something that is code to a terminal."""
+        self.failing = self.organizations[1 % count]
+        """Its syslog output fails."""
+        self.over_quota = self.organizations[3 % count]
+        self.access = Access(seed, self.organizations, self.now)
+        self.configuration = Configuration(seed, self.access, self.now, self.failing.index)
+        self.audit = Audit(seed, self.access, self.now)
+        self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
+        self._began: float | None = None
+        self._records: dict[tuple[int, str, str], Value | None] = {}
+        self._tags: dict[tuple[int, int], dict[str, tuple[str, int]]] = {}
+        self._entries: dict[int, list[Value]] = {}
+        self._writes = 0
+
+    def begin(self, *, live_rate: float = 0, storm_after: float | None = None) -> None:
+        """Let time pass from now on.
+
+        Args:
+            live_rate: new detections a minute over all organizations.
+            storm_after: seconds until the storm; with a live rate and None, the seed decides (90 to 150).
+        """
+        if storm_after is None and live_rate > 0:
+            storm_after = 90 + int(hex_of(self.seed, "storm", length=6), 16) % 60
+        self._began = time.monotonic()
+        if live_rate > 0 or storm_after is not None:
+            self.detections.go_live(live_rate, storm_after)
+
+    def clock(self) -> int:
+        """The world's time: milliseconds, UTC. It stands still until `begin`."""
+        if self._began is None:
+            return self.now_ms
+        return self.now_ms + int((time.monotonic() - self._began) * 1000)
+
+    def tree(self) -> list[dict[str, Any]]:
+        """The provider's hierarchy: a list of {id, parent, name, oid?, labels?, parameters?, marks?}, parents first."""
+        marks: dict[int, list[str]] = {}
+        for organization in self.organizations:
+            found = []
+            if organization.tier == "gold" and organization.index % 5 == 0:
+                found.append("protected")
+            if organization.index % 54 == 7:
+                found.append("canary")
+            if organization.index % 71 == 20:
+                found.append("frozen")
+            if organization.index % 97 == 30:
+                found.append("leaving")
+            if found:
+                marks[organization.index] = found
+        return customers.tree(self.organizations, marks=marks)
+
+    def sensor(self, organization: Organization, index: int) -> sensors.Sensor:
+        """A sensor by its number."""
+        hostile = index == 0 and organization is self.hostile
+        return sensors.sensor(self.seed, organization, index, hostile, self.now)
+
+    def sensor_by_sid(self, sid: str) -> tuple[Organization, sensors.Sensor] | None:
+        """A sensor and its organization."""
+        found = numbers_of(self.seed, "sid", sid)
+        if found is None or found[0] >= len(self.organizations):
+            return None
+        organization = self.organizations[found[0]]
+        return (
+            (organization, self.sensor(organization, found[1])) if found[1] < organization.sensors else None
+        )
+
+    def tags(self, organization: Organization, sensor: sensors.Sensor) -> dict[str, tuple[str, int]]:
+        """The tags of a sensor: tag -> (who set it, when in seconds)."""
+        changed = self._tags.get((organization.index, sensor.index))
+        if changed is not None:
+            return changed
+        return {tag: (self.access.administrators[0], sensor.enrolled) for tag in sensor.tags}
+
+    def set_tags(
+        self, organization: Organization, sensor: sensors.Sensor, tags: dict[str, tuple[str, int]]
+    ) -> None:
+        """Replace the tags of a sensor."""
+        self._tags[organization.index, sensor.index] = tags
+
+    def sensor_record(self, organization: Organization, sensor: sensors.Sensor) -> Value:
+        """A sensor as the API shows it."""
+        return sensors.record(sensor, organization, self.now, tuple(self.tags(organization, sensor)))
+
+    def records(self, organization: Organization, hive: str) -> dict[str, Value]:
+        """The records of a hive: key -> {data, usr_mtd, sys_mtd}. Not to be changed by the caller."""
+        found = self.configuration.hives(organization).get(hive, {})
+        if not self._records:
+            return found
+        changed = {
+            key: record
+            for (index, name, key), record in self._records.items()
+            if index == organization.index and name == hive
+        }
+        if not changed:
+            return found
+        merged = {**found, **changed}
+        return {key: record for key, record in merged.items() if record is not None}
+
+    def all_records(self, organization: Organization) -> dict[str, dict[str, Value]]:
+        """Every hive of an organization that holds something."""
+        hives = set(self.configuration.hives(organization)) | {
+            hive for index, hive, _ in self._records if index == organization.index
+        }
+        return {hive: self.records(organization, hive) for hive in sorted(hives)}
+
+    def put_record(self, organization: Organization, hive: str, key: str, record: Value | None) -> None:
+        """Write a record, or remove it with None."""
+        self._records[organization.index, hive, key] = record
+
+    def fresh_etag(self) -> str:
+        """One that was never used before."""
+        self._writes += 1
+        return hex_of(self.seed, "written", self._writes)
+
+    def note(self, organization: Organization, etype: str, ident: str, message: str, **more: Any) -> None:
+        """Append to the organization's audit log."""
+        moment = self.clock()
+        entry = {
+            "oid": organization.oid,
+            "ts": sensors.stamp(moment // 1000),
+            "time": moment,
+            "etype": etype,
+            "msg": message,
+            "ident": ident,
+            "entity": more.get("entity", {}),
+            "mtd": more.get("mtd", {}),
+            "origin": "api",
+        }
+        self._entries.setdefault(organization.index, []).append(entry)
+
+    def noted(self, organization: Organization) -> list[Value]:
+        """What was appended to the audit log, oldest first."""
+        return self._entries.get(organization.index, [])
