@@ -38,11 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from console.commands.session import Session
 
-    debug = bool(arguments.debug)
     session = Session(arguments)
     try:
-        _harden()
-        debug = session.settings.debug
+        from console.process import harden, start_log, workspace
+
+        harden()
+        if session.settings.debug:
+            start_log(workspace(session.settings.home))
         code = command(arguments.noun).run(session)
         sys.stdout.flush()
     except Problem as problem:
@@ -56,21 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if _is_sentence(error):
             return _complain(str(error), 1)
-        if debug:
-            raise
-        return _complain(f"This should not have happened: {type(error).__name__}. --debug shows where.", 1)
+        from console.process import report_crash
+
+        return _complain(report_crash(error), 1)
     else:
         return code
     finally:
         session.close()
-
-
-def _harden() -> None:
-    try:
-        from console.process import harden
-    except ModuleNotFoundError:
-        return
-    harden()
 
 
 def _is_sentence(error: Exception) -> bool:

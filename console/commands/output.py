@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from store.text import cell_width, fit, safe_text
@@ -75,14 +76,14 @@ def yaml_text(value: Any) -> str:
     import yaml
 
     options: dict[str, Any] = {"sort_keys": False, "default_flow_style": False, "width": 120}
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    fast, pure = _yaml_dumpers()
     try:
-        text = str(yaml.dump(value, Dumper=dumper, allow_unicode=True, **options))
+        text = str(yaml.dump(value, Dumper=fast, allow_unicode=True, **options))
     except UnicodeEncodeError:
-        return str(yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=False, **options))
+        return str(yaml.dump(value, Dumper=pure, allow_unicode=False, **options))
     if all(_is_safe(line) for line in text.split("\n")):
         return text
-    return str(yaml.dump(value, Dumper=dumper, allow_unicode=False, **options))
+    return str(yaml.dump(value, Dumper=fast, allow_unicode=False, **options))
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -196,6 +197,24 @@ def _csv_cell(value: Any) -> str:
         return safe_text(text, 65536)
     # A lone surrogate has no UTF-8.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+@cache
+def _yaml_dumpers() -> tuple[Any, Any]:
+    """The C one, and the one that can write a lone surrogate; both write a subclass of `str` as text."""
+    import yaml
+
+    class Pure(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    class Fast(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]  # chosen at run time
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    for dumper in (Fast, Pure):
+        dumper.add_multi_representer(str, lambda self, text: self.represent_str(str(text)))
+    return Fast, Pure
 
 
 def _is_safe(line: str) -> bool:

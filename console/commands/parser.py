@@ -55,7 +55,7 @@ _COMMON: dict[str, dict[str, Any]] = {
     "--read-only": {"action": "store_true", "help": "refuse whatever would change something"},
     "--offline": {"action": "store_true", "help": "never reach the network"},
     "--yes": {"action": "store_true", "help": "answer questions with yes"},
-    "--debug": {"action": "store_true", "help": "keep a log, and show where a failure came from"},
+    "--debug": {"action": "store_true", "help": "keep a log in the workspace, without secrets"},
 }
 _WITH_VALUE = ("--output", "--scope", "--env")
 

@@ -43,10 +43,13 @@ class Session:
 
         Raises:
             StoreError: it cannot be opened, or its schema is not ours.
+            WorkspaceError: the workspace is not this user's alone.
         """
         if self._store is None:
+            from console.process import workspace
             from store.database import Store
 
+            workspace(self.settings.home)
             self._store = Store(self.settings.store_url)
         return self._store
 
@@ -87,9 +90,22 @@ class Session:
         """
         if self.settings.offline:
             raise Problem("This needs the cloud, and the session is offline; leave out --offline.", code=5)
-        from console.operations.connecting import connect
+        import asyncio
 
-        async with connect(self.settings) as cloud:
+        from console.credentials import credential
+        from console.limacharlie.client import Cloud
+        from console.limacharlie.credentials import OrganizationKey, UserKey
+        from console.limacharlie.endpoint import Endpoint
+
+        settings = self.settings
+        held = await asyncio.to_thread(credential, settings)
+        who: OrganizationKey | UserKey
+        if held.kind == "user":
+            who = UserKey(held.uid, held.secret)
+        else:
+            who = OrganizationKey(held.oid, held.secret)
+        where = Endpoint.single(held.endpoint) if held.endpoint else Endpoint.limacharlie()
+        async with Cloud(who, where, proxy=settings.proxy, ca_file=settings.ca_file) as cloud:
             yield cloud
 
     def redaction_key(self) -> bytes:
@@ -98,7 +114,7 @@ class Session:
         Raises:
             CredentialError: the keyring cannot be used.
         """
-        from console.operations.connecting import redaction_key
+        from console.credentials import redaction_key
 
         return redaction_key(self.settings)
 
