@@ -113,7 +113,7 @@ def _now_ms(text: str | None) -> int | None:
 def _line(world: "World", url: str) -> dict[str, object]:
     """What a caller needs to use the sandbox.
 
-    `users` names the staff, who left, and the customers' people of the first organizations: every kind of them.
+    `users` names the staff, who left, and the customers' people of the first organizations.
     """
     access = world.access
     root = access.users[access.root]

@@ -1,4 +1,4 @@
-"""Who may do what at the provider: staff, groups, customer contacts, API keys, and the mistakes real providers make."""
+"""Who may do what at the provider: staff, groups, contacts, API keys, and the mistakes of real providers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -123,7 +123,7 @@ class Access:
         urgent = tuple(one.index for one in self._organizations if one.tier in ("gold", "silver"))
         owners = (self.root, self.administrators[0])
         groups = [
-            # Drifted from its role: an analyst of the first line was once lent dr.set, for everybody and for good.
+            # Drifted from its role: dr.set was once lent to one analyst, so all of them have it for good.
             self._group("SOC L1", owners, self.analysts, (*catalogue.SOC_L1, "dr.set"), every),
             self._group("SOC L2", owners, self.seniors, catalogue.SOC_L2, every),
             self._group("Detection Engineering", owners, self.engineers, catalogue.ENGINEERS, every),

@@ -141,8 +141,13 @@ class Call:
             raise Refusal(400, f"bad parameter {name}") from None
 
     def token(self) -> Claims:
-        """The claims of the caller; endpoints that are not open always have them."""
-        assert self.claims is not None
+        """The claims of the caller.
+
+        Raises:
+            Refusal: 401 without a token; only an open endpoint can meet that.
+        """
+        if self.claims is None:
+            raise Refusal(401, "unauthorized")
         return self.claims
 
     def user(self) -> Claims:

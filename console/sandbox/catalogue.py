@@ -33,21 +33,26 @@ ALL: tuple[str, ...] = (
 )  # fmt: skip
 """Everything an owner holds, in the order of the reference."""
 
-VIEWER: tuple[str, ...] = tuple(
-    permission
-    for permission in ALL
-    if permission.endswith((".get", ".get.mtd", ".list", ".get.simple"))
-    and permission not in ("secret.get", "acl.get", "audit.get", "output.list", "ikey.list", "mailsec.get")
-) + ("insight.stat",)
+VIEWER: tuple[str, ...] = (
+    *(
+        permission
+        for permission in ALL
+        if permission.endswith((".get", ".get.mtd", ".list", ".get.simple"))
+        and permission
+        not in ("secret.get", "acl.get", "audit.get", "output.list", "ikey.list", "mailsec.get")
+    ),
+    "insight.stat",
+)
 
 OPERATOR: tuple[str, ...] = (
-    "audit.get", "dr.del", "dr.list", "dr.list.managed", "dr.set", "ext.conf.get", "ext.conf.get.mtd", "ext.request",
-    "fp.ctrl", "ikey.list", "insight.det.get", "insight.evt.get", "insight.evt.get.simple", "insight.list",
-    "insight.stat", "investigation.get", "investigation.set", "job.ctrl", "job.get", "lookup.del", "lookup.get",
-    "lookup.get.mtd", "lookup.set", "lookup.set.mtd", "org.conf.get", "org.get", "org_notes.get", "org_notes.get.mtd",
-    "output.list", "playbook.get", "playbook.get.mtd", "query.del", "query.get", "query.get.mtd", "query.set",
-    "query.set.mtd", "replicant.get", "sensor.del", "sensor.get", "sensor.list", "sensor.tag", "sensor.task",
-    "sop.get", "sop.get.mtd", "yara.del", "yara.get", "yara.get.mtd", "yara.set", "yara.set.mtd",
+    "audit.get", "dr.del", "dr.list", "dr.list.managed", "dr.set", "ext.conf.get", "ext.conf.get.mtd",
+    "ext.request", "fp.ctrl", "ikey.list", "insight.det.get", "insight.evt.get",
+    "insight.evt.get.simple", "insight.list", "insight.stat", "investigation.get", "investigation.set",
+    "job.ctrl", "job.get", "lookup.del", "lookup.get", "lookup.get.mtd", "lookup.set", "lookup.set.mtd",
+    "org.conf.get", "org.get", "org_notes.get", "org_notes.get.mtd", "output.list", "playbook.get",
+    "playbook.get.mtd", "query.del", "query.get", "query.get.mtd", "query.set", "query.set.mtd",
+    "replicant.get", "sensor.del", "sensor.get", "sensor.list", "sensor.tag", "sensor.task", "sop.get",
+    "sop.get.mtd", "yara.del", "yara.get", "yara.get.mtd", "yara.set", "yara.set.mtd",
 )  # fmt: skip
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -59,25 +64,26 @@ ROLES: dict[str, tuple[str, ...]] = {
 }
 
 SOC_L1: tuple[str, ...] = (
-    "org.get", "org.conf.get", "sensor.list", "sensor.get", "insight.list", "insight.evt.get", "insight.det.get",
-    "insight.stat", "insight.obj.get", "dr.list", "query.get", "query.get.mtd", "lookup.get", "lookup.get.mtd",
-    "sop.get", "sop.get.mtd", "org_notes.get", "org_notes.get.mtd", "investigation.get", "investigation.set",
-    "job.get", "ext.request",
+    "org.get", "org.conf.get", "sensor.list", "sensor.get", "insight.list", "insight.evt.get",
+    "insight.det.get", "insight.stat", "insight.obj.get", "dr.list", "query.get", "query.get.mtd",
+    "lookup.get", "lookup.get.mtd", "sop.get", "sop.get.mtd", "org_notes.get", "org_notes.get.mtd",
+    "investigation.get", "investigation.set", "job.get", "ext.request",
 )  # fmt: skip
 SOC_L2: tuple[str, ...] = (
-    *SOC_L1, "sensor.tag", "sensor.task", "fp.ctrl", "audit.get", "query.set", "query.set.mtd", "dr.list.managed",
-    "lookup.set", "playbook.get", "playbook.get.mtd", "job.ctrl",
+    *SOC_L1, "sensor.tag", "sensor.task", "fp.ctrl", "audit.get", "query.set", "query.set.mtd",
+    "dr.list.managed", "lookup.set", "playbook.get", "playbook.get.mtd", "job.ctrl",
 )  # fmt: skip
 RESPONDERS: tuple[str, ...] = (
-    "org.get", "sensor.list", "sensor.get", "sensor.task", "sensor.tag", "insight.evt.get", "insight.det.get",
-    "insight.obj.get", "payload.use", "payload.ctrl", "job.get", "job.ctrl", "ext.request", "investigation.get",
-    "investigation.set", "yara.get", "yara.set",
+    "org.get", "sensor.list", "sensor.get", "sensor.task", "sensor.tag", "insight.evt.get",
+    "insight.det.get", "insight.obj.get", "payload.use", "payload.ctrl", "job.get", "job.ctrl",
+    "ext.request", "investigation.get", "investigation.set", "yara.get", "yara.set",
 )  # fmt: skip
 ENGINEERS: tuple[str, ...] = (
-    "org.get", "org.conf.get", "sensor.list", "sensor.get", "insight.evt.get", "insight.det.get", "insight.stat",
-    "dr.list", "dr.set", "dr.del", "dr.list.managed", "dr.set.managed", "dr.del.managed", "fp.ctrl", *_family("lookup"),
-    *_family("yara"), *_family("query"), "ext.conf.get", "ext.conf.set", "ext.conf.get.mtd", "ext.conf.set.mtd",
-    "ext.request", "ext.sub.mtd", "output.list", "audit.get", "secret.get.mtd",
+    "org.get", "org.conf.get", "sensor.list", "sensor.get", "insight.evt.get", "insight.det.get",
+    "insight.stat", "dr.list", "dr.set", "dr.del", "dr.list.managed", "dr.set.managed", "dr.del.managed",
+    "fp.ctrl", *_family("lookup"), *_family("yara"), *_family("query"), "ext.conf.get", "ext.conf.set",
+    "ext.conf.get.mtd", "ext.conf.set.mtd", "ext.request", "ext.sub.mtd", "output.list", "audit.get",
+    "secret.get.mtd",
 )  # fmt: skip
 REPORTING: tuple[str, ...] = (
     "org.get", "sensor.list", "insight.det.get", "insight.stat", "investigation.get", "audit.get", "dr.list",

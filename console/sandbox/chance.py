@@ -1,4 +1,4 @@
-"""Decisions that depend on nothing but their key: the same key decides the same, in any order, at any time."""
+"""Decisions that depend on nothing but their key, whatever was decided before."""
 
 from collections.abc import Sequence
 from hashlib import blake2b

@@ -19,10 +19,10 @@ from console.sandbox.sensors import OFFICE365, TEXT, installation_key_ids, layou
 HIVES: frozenset[str] = frozenset(
     (
         "dr-general", "dr-managed", "dr-service", "dr-mail", "fp", "cloud_sensor", "external_adapter",
-        "extension_config", "yara", "lookup", "secret", "query", "playbook", "ai_agent", "ai_skill", "ai_memory",
-        "ai_cost_model", "sop", "org_notes", "app", "acl", "app_control_policy", "app_control_rule",
-        "cloudsec_provider", "cloudsec_policy", "cloudsec_query", "cloudsec_code_rule", "mailsec_provider",
-        "mailsec_policy", "model", "note",
+        "extension_config", "yara", "lookup", "secret", "query", "playbook", "ai_agent", "ai_skill",
+        "ai_memory", "ai_cost_model", "sop", "org_notes", "app", "acl", "app_control_policy",
+        "app_control_rule", "cloudsec_provider", "cloudsec_policy", "cloudsec_query",
+        "cloudsec_code_rule", "mailsec_provider", "mailsec_policy", "model", "note",
     )
 )  # fmt: skip
 """As the official client 5.10.1 lists them; there is no endpoint that does."""
@@ -128,18 +128,26 @@ _YARA: dict[str, Value] = {
         )
     },
     "php-web-shell": {
-        "rule": 'rule php_web_shell\n{\n  strings:\n    $a = "eval(base64_decode("\n  condition:\n    $a and filesize < 100KB\n}\n'
+        "rule": (
+            'rule php_web_shell\n{\n  strings:\n    $a = "eval(base64_decode("\n'
+            "  condition:\n    $a and filesize < 100KB\n}\n"
+        )
     },
 }
 
 _SOPS: dict[str, Value] = {
     "encoded-powershell": {
         "description": "Encoded PowerShell download",
-        "text": "1. Decode the command.\n2. Look at the parent: mail client or Office means phishing.\n3. Isolate when it reached out.\n",
+        "text": (
+            "1. Decode the command.\n2. Look at the parent: mail client or Office means phishing.\n"
+            "3. Isolate when it reached out.\n"
+        ),
     },
     "impossible-travel": {
         "description": "Impossible travel sign-in",
-        "text": "1. Ask the contact whether the user travels.\n2. Revoke sessions.\n3. Look for new inbox rules.\n",
+        "text": (
+            "1. Ask the contact whether the user travels.\n2. Revoke sessions.\n3. Look for inbox rules.\n"
+        ),
     },
 }
 
@@ -232,6 +240,9 @@ def definitions() -> list[Value]:
         }
         for name, text in sorted(_DEFINITIONS.items())
     ]
+
+
+_SLA = {tier: sla for tier, _, sla, _ in names.TIERS}
 
 
 class Configuration:
@@ -467,8 +478,8 @@ class Configuration:
             {
                 "description": f"What to know about {organization.name}",
                 "text": (
-                    f"# {organization.name}\n\nContact: {contact}, phone first.\nMaintenance: Sunday 02:00 to 04:00 UTC.\n"
-                    f"Service level: {dict((tier, sla) for tier, _, sla, _ in names.TIERS)[organization.tier]}.\n"
+                    f"# {organization.name}\n\nContact: {contact}, phone first.\n"
+                    f"Maintenance: Sunday 02:00 to 04:00 UTC.\nService level: {_SLA[organization.tier]}.\n"
                 ),
             },
             tags=("customer",),
@@ -521,7 +532,11 @@ class Configuration:
                 "playbook",
                 "close-approved-scanner",
                 {
-                    "python": 'def playbook(sdk, data):\n    """Tell whether the scanner is an approved one."""\n    return {"data": {"approved": True}}\n',
+                    "python": (
+                        "def playbook(sdk, data):\n"
+                        '    """Tell whether the scanner is an approved one."""\n'
+                        '    return {"data": {"approved": True}}\n'
+                    ),
                     "sdk_version": "5",
                 },
                 days=70,
@@ -610,4 +625,5 @@ def infrastructure(
 def _flat(rule: Value) -> Value:
     """A rule as the document's older sections have it: filters beside the patterns, no author."""
     flat = {key: value for key, value in rule.items() if key not in ("filters", "by", "updated")}
-    return flat | rule.get("filters", {})
+    filters: Value = rule.get("filters", {})
+    return flat | filters

@@ -14,7 +14,8 @@ TEXT, OFFICE365 = 0x80000000, 0xE0000000
 """Platform codes, docs/8-reference/id-schema.md."""
 
 PLATFORM_NAMES = {
-    "windows": WINDOWS, "linux": LINUX, "macos": MACOS, "chrome": CHROME, "text": TEXT, "office365": OFFICE365,
+    "windows": WINDOWS, "linux": LINUX, "macos": MACOS, "chrome": CHROME, "text": TEXT,
+    "office365": OFFICE365,
 }  # fmt: skip
 
 HOSTILE_HOSTNAME = "WS-\x1b[31mALERT\x1b[0m[@click=app.bell]x[/]\u202etxt.exe\u2066"
@@ -50,7 +51,7 @@ def stamp(seconds: int) -> str:
 
 
 def layout(organization: Organization) -> dict[int, range]:
-    """Which sensor numbers are of which platform. Each organization has one of every platform its rules need."""
+    """Which sensor numbers are of which platform; each has one of every platform that rules are for."""
     rest = organization.sensors - 2
     linux = max(1, rest * (28 if organization.industry in ("energy", "services") else 13) // 100)
     macs = max(1, rest * (22 if organization.industry in ("services", "legal") else 7) // 100)

@@ -9,6 +9,9 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.streams import StreamReader
 
 import console.sandbox.endpoints  # noqa: F401  (fills the table)
 from console.sandbox.calls import Call, Refusal, not_found, table
@@ -24,8 +27,15 @@ Before = Callable[[Call], Awaitable[web.StreamResponse | None]]
 """Sees a request before its endpoint, and may answer in its place: where faults are put in."""
 
 
-def _request(*parts: Any) -> web.BaseRequest:
-    return web.BaseRequest(*parts, asyncio.get_running_loop(), client_max_size=BODY_LIMIT)
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: web.RequestHandler,
+    writer: AbstractStreamWriter,
+    task: "asyncio.Task[None]",
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=BODY_LIMIT)
 
 
 class NotLoopback(ValueError):
@@ -187,7 +197,7 @@ class Sandbox:
         return endpoint.handler(call)
 
     def _count(self, credential: str) -> None:
-        """Take one request out of the credential's window (docs: reliable-tasking.md: per credential, 60 s)."""
+        """Take one request out of the credential's window (60 s, docs: reliable-tasking.md)."""
         now = time.monotonic()
         begun, used = self._windows.get(credential, (now, 0))
         if now - begun >= self.rate_period:

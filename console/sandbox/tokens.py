@@ -85,8 +85,8 @@ class Tokens:
         """A token.
 
         Args:
-            permissions: by oid. With `shared` the payload maps oid to permissions; without, there is at most one
-                and the payload lists it, as the platform's two layouts are.
+            permissions: by oid; without `shared` at most one.
+            shared: the payload maps oid to permissions, else it lists both: the platform's two layouts.
         """
         payload: dict[str, object] = {
             "email": ident,

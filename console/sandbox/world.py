@@ -60,6 +60,7 @@ class World:
         self._tags: dict[tuple[int, int], dict[str, tuple[str, int]]] = {}
         self._entries: dict[int, list[Value]] = {}
         self._writes = 0
+        self._online: dict[int, int] = {}
 
     def begin(self, *, live_rate: float = 0, storm_after: float | None = None) -> None:
         """Let time pass from now on.
@@ -81,7 +82,7 @@ class World:
         return self.now_ms + int((time.monotonic() - self._began) * 1000)
 
     def tree(self) -> list[dict[str, Any]]:
-        """The provider's hierarchy: a list of {id, parent, name, oid?, labels?, parameters?, marks?}, parents first."""
+        """The hierarchy, flat: {id, parent, name, oid?, labels?, parameters?, marks?}, parents first."""
         marks: dict[int, list[str]] = {}
         for organization in self.organizations:
             found = []
@@ -101,6 +102,15 @@ class World:
         """A sensor by its number."""
         hostile = index == 0 and organization is self.hostile
         return sensors.sensor(self.seed, organization, index, hostile, self.now)
+
+    def online(self, organization: Organization) -> int:
+        """How many sensors of an organization are online."""
+        count = self._online.get(organization.index)
+        if count is None:
+            numbers = range(organization.sensors)
+            count = sum(not self.sensor(organization, number).silent for number in numbers)
+            self._online[organization.index] = count
+        return count
 
     def sensor_by_sid(self, sid: str) -> tuple[Organization, sensors.Sensor] | None:
         """A sensor and its organization."""

@@ -1,5 +1,6 @@
 """Organizations: listing, record, settings, usage, errors, quota, coverage, billing status."""
 
+from collections.abc import Callable
 from typing import Any
 
 from console.sandbox import activity
@@ -17,19 +18,15 @@ _INTEGRATIONS = frozenset(
 )  # fmt: skip
 
 
-def _online(call: Call, organization: Organization) -> int:
-    return sum(not call.world.sensor(organization, number).silent for number in range(organization.sensors))
-
-
 def _row(call: Call, organization: Organization, ident: str, fields: frozenset[str]) -> dict[str, Any]:
     world = call.world
-    wanted = {
+    wanted: dict[str, Callable[[], Any]] = {
         "oid": lambda: organization.oid,
         "name": lambda: organization.name,
         "code": lambda: organization.slug,
         "description": lambda: f"{organization.industry}, {organization.tier}",
         "status": lambda: "active",
-        "sensor_online": lambda: _online(call, organization),
+        "sensor_online": lambda: world.online(organization),
         "sensor_quota": lambda: _quota(call, organization)["quota"],
         "sensor_version": lambda: VERSION,
         "permissions": lambda: list(world.access.permissions(ident, organization)),
@@ -48,7 +45,7 @@ def user_orgs(call: Call) -> object:
     if needle:
         found = [one for one in found if needle in one.name.casefold() or needle in one.oid]
     by = call.asked("sort_by") or "name"
-    keys = {
+    keys: dict[str, Callable[[Organization], Any]] = {
         "name": lambda one: one.name.casefold(),
         "oid": lambda one: one.oid,
         "sensor_quota": lambda one: one.quota,
@@ -160,7 +157,7 @@ def quota_usage(call: Call) -> object:
 @table.add("GET", "/v1/online/{oid}")
 def online(call: Call) -> object:
     """How many sensors are online."""
-    return {"count": _online(call, call.organization("sensor.list"))}
+    return {"count": call.world.online(call.organization("sensor.list"))}
 
 
 @table.add("POST", "/v1/online/{oid}")
