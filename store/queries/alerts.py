@@ -229,7 +229,8 @@ def _details(connection: Connection, condition: ColumnElement[bool]) -> list[Ale
 def _row(row: Any) -> AlertRow:
     return AlertRow(
         row[0], Untrusted(row[1]), row[2], Untrusted(row[3] if row[3] is not None else row[2]),
-        row[4], row[5], Untrusted(row[6]), Untrusted(row[7]), Untrusted(row[8]), row[9], Untrusted(row[10]), bool(row[11]),
+        row[4], row[5], Untrusted(row[6]), Untrusted(row[7]), Untrusted(row[8]), row[9], Untrusted(row[10]),
+        bool(row[11]),
     )  # fmt: skip
 
 
