@@ -61,6 +61,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--now", metavar="TIME", help="RFC 3339: the end of the past; the moment of the start if not given"
     )
+    serve.add_argument(
+        "--while-stdin", action="store_true", help="end when standard input is closed, as it is when a parent dies"
+    )
     serve.set_defaults(verb="serve")
 
 
@@ -162,6 +165,8 @@ async def _serve(arguments: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    if arguments.while_stdin:
+        loop.add_reader(sys.stdin.fileno(), lambda: sys.stdin.buffer.raw.read(1) or ended.set())
     try:
         url = await sandbox.start(port=arguments.port, host=arguments.host)
     except NotLoopback as refused:

@@ -1,0 +1,166 @@
+"""`limegrove demo`: the console on a realistic provider, no account needed.
+
+The stage set is a sandbox in a process of its own; everything that the console shows of it was read
+over HTTP, through the same client and the same sync as with LimaCharlie's cloud.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session
+
+if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
+    from console.operations.ports import Report
+    from store.database import Store
+
+START_WITHIN = 60.0
+"""Seconds for the sandbox to say its address."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `demo`."""
+    parser.add_argument("--seed", type=int, default=7, help="another number, another provider (7)")
+    parser.add_argument("--orgs", type=int, default=216, metavar="N", help="how many customers (216)")
+    parser.add_argument(
+        "--detections", type=int, default=12_000, metavar="N", help="how many detections (12000)"
+    )
+    parser.add_argument("--live-rate", type=int, default=20, metavar="N", help="new detections a minute (20)")
+    parser.add_argument(
+        "--once", action="store_true", help="sync once, print a JSON summary and leave, as without a terminal"
+    )
+
+
+def run(session: Session) -> int:
+    """Open the console on a sandbox; without a terminal print what was started and read, as JSON."""
+    home = Path(tempfile.mkdtemp(prefix="limegrove-demo-"))
+    try:
+        if session.arguments.once or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return session.run(_once(session, home))
+        return _console(session, home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _stage(arguments: argparse.Namespace, *, live: bool) -> AsyncIterator[dict[str, Any]]:
+    """A sandbox in a process of its own, ended with us; yields the line that it prints."""
+    command = [sys.executable, "-m", "console", "sandbox", "serve"]
+    for name in ("seed", "orgs", "detections"):
+        command += [f"--{name}", str(getattr(arguments, name))]
+    if live:
+        command += ["--live-rate", str(arguments.live_rate)]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        "--while-stdin",  # however we end, our end of the pipe closes, and the sandbox with it
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=Path(__file__).parents[2],
+        start_new_session=True,  # ctrl+c in the console is the console's alone
+    )
+    try:
+        async with asyncio.timeout(START_WITHIN):
+            line = await process.stdout.readline() if process.stdout else b""
+        if not line:
+            raise Problem(
+                "The sandbox ended before it said its address; run `limegrove sandbox serve` to see why."
+            )
+        yield json.loads(line)
+    except TimeoutError as error:
+        raise Problem(f"The sandbox did not start within {START_WITHIN:.0f} seconds.") from error
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def _connected(stage: dict[str, Any]) -> "AsyncIterator[Cloud]":
+    from console.limacharlie.client import Cloud
+    from console.limacharlie.credentials import UserKey
+    from console.limacharlie.endpoint import Endpoint
+    from store.secret import Secret
+
+    credentials = UserKey(stage["uid"], Secret(stage["api_key"]))
+    async with Cloud(credentials, Endpoint.single(stage["url"])) as cloud:
+        yield cloud
+
+
+def _plant_tree(store: "Store", arguments: argparse.Namespace) -> None:
+    """Import the provider's hierarchy, as `tree import` would."""
+    from console.operations.tree import import_nodes
+    from console.sandbox.world import World
+
+    world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections)
+    import_nodes(world.tree(), store=store, known_only=False)
+
+
+async def _once(session: Session, home: Path) -> int:
+    from console.operations.sync import Sync
+    from store.database import Store
+
+    async with _stage(session.arguments, live=False) as stage, _connected(stage) as cloud:
+        store = Store(f"sqlite:///{home / 'store.db'}")
+        await asyncio.to_thread(_plant_tree, store, session.arguments)
+        outcome = await Sync(store=store, cloud=cloud, redaction_key=os.urandom(32), since=30 * 86_400).run()
+        store.close()
+        session.show_object(
+            {
+                "url": stage["url"],
+                "organizations": outcome.organizations,
+                "failed": [{"oid": each.oid, "reason": each.reason} for each in outcome.failed],
+                "detections": outcome.detections_new,
+                "requests": outcome.requests,
+                "endpoints": dict(sorted(cloud.stats.endpoints.items())),
+                "seconds": outcome.seconds,
+            }
+        )
+    return 0
+
+
+def _console(session: Session, home: Path) -> int:
+    from console.app import run_console
+
+    key = os.urandom(32)
+    wake = asyncio.Event()
+
+    async def background(store: "Store", report: "Report") -> None:
+        from console.operations.ports import Progress
+        from console.operations.sync import watch
+
+        report(Progress(0, 0, "starting the sandbox"))
+        async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
+            await asyncio.to_thread(_plant_tree, store, session.arguments)
+            await watch(
+                store=store,
+                cloud=cloud,
+                redaction_key=key,
+                since=30 * 86_400,
+                interval=5.0,
+                report=report,
+                wake=wake,
+            )
+
+    def open_store() -> "Store":
+        from store.database import Store
+
+        return Store(f"sqlite:///{home / 'store.db'}")
+
+    return run_console(
+        open_store=open_store,
+        environment="demo",
+        settings=session.settings,
+        background=background,
+        sync_now=wake.set,
+    )

@@ -1,0 +1,110 @@
+"""`limegrove sync`: read LimaCharlie into the store, once or for good."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session
+
+if TYPE_CHECKING:
+    from console.operations.ports import Progress
+    from console.operations.sync import Outcome
+
+ONLY = ("orgs", "access", "config", "detections", "usage", "audit")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `sync`."""
+    parser.add_argument(
+        "--since",
+        default="7d",
+        metavar="DURATION",
+        help="how far back detections and audit are wanted, such as 12h or 30d (7d)",
+    )
+    parser.add_argument(
+        "--only", metavar="SUBJECTS", help=f"comma-separated, of {','.join(ONLY)}; all by default"
+    )
+    parser.add_argument("--watch", action="store_true", help="go on until interrupted")
+    parser.add_argument(
+        "--interval", type=float, default=20.0, metavar="SECONDS", help="between turns of --watch (20)"
+    )
+
+
+def run(session: Session) -> int:
+    """Sync once or watch; 3 when some organizations failed, which are named."""
+    from store.times import parse_duration
+
+    arguments = session.arguments
+    if session.settings.offline:
+        raise Problem("`sync` needs the cloud, and --offline forbids it. Leave --offline out.", code=5)
+    try:
+        since = parse_duration(arguments.since)
+    except ValueError as error:
+        raise Problem(f"--since {arguments.since!r}: {error}", code=2) from error
+    only = _only(arguments.only)
+    return session.run(_sync(session, since, only))
+
+
+def _only(given: str | None) -> list[str]:
+    wanted = [word.strip() for word in given.split(",") if word.strip()] if given else []
+    for word in wanted:
+        if word not in ONLY:
+            raise Problem(f"--only: {word!r} is not a subject. Take of: {', '.join(ONLY)}.", code=2)
+    return wanted
+
+
+async def _sync(session: Session, since: int, only: list[str]) -> int:
+    from console.operations.sync import Sync, watch
+
+    store = session.store()
+    oids = session.scope_oids()
+    async with session.cloud() as cloud:
+        key = session.redaction_key()
+        if session.arguments.watch:
+            await watch(
+                store=store,
+                cloud=cloud,
+                redaction_key=key,
+                since=since,
+                only=only,
+                interval=session.arguments.interval,
+                report=lambda progress: _say(session, progress),
+            )
+        turn = Sync(
+            store=store,
+            cloud=cloud,
+            redaction_key=key,
+            since=since,
+            only=only,
+            oids=oids,
+            report=lambda progress: _say(session, progress),
+        )
+        outcome = await turn.run()
+    session.clear_progress()
+    session.show_object(summary(outcome))
+    for failed in outcome.failed:
+        session.say(f"{failed.name or failed.oid} ({failed.oid}): {failed.reason}")
+    if outcome.failed:
+        read = outcome.organizations - len(outcome.failed)
+        session.say(f"{read} of {outcome.organizations} organizations read whole.")
+        return 3
+    return 0
+
+
+def summary(outcome: "Outcome") -> dict[str, Any]:
+    """What `sync` answers: organizations, failed [{oid, name, reason}], detections_new, seconds, ..."""
+    return {
+        "organizations": outcome.organizations,
+        "failed": [
+            {"oid": each.oid, "name": each.name, "reason": each.reason, "subjects": list(each.subjects)}
+            for each in outcome.failed
+        ],
+        "detections_new": outcome.detections_new,
+        "rows_changed": outcome.rows_changed,
+        "requests": outcome.requests,
+        "seconds": outcome.seconds,
+    }
+
+
+def _say(session: Session, progress: "Progress") -> None:
+    left = "" if progress.seconds_left is None else f", {progress.seconds_left:.0f} s left"
+    session.progress(f"{progress.done} of {progress.total} organizations, {progress.note}{left}")
