@@ -1,0 +1,55 @@
+"""From the settings in force to LimaCharlie: whose key, to which hosts, through which proxy."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from console import credentials
+from console.settings import Settings
+from store.credentials import Credential
+
+if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
+
+
+@asynccontextmanager
+async def connect(settings: Settings) -> "AsyncIterator[Cloud]":
+    """LimaCharlie, as the environment's credential sees it.
+
+    Raises:
+        CredentialError: there is no credential, or it cannot be read or sent to this endpoint.
+        LimaCharlieError: the proxy or the file of certificates cannot be used.
+    """
+    async with connect_with(credentials.credential(settings), settings) as cloud:
+        yield cloud
+
+
+@asynccontextmanager
+async def connect_with(credential: Credential, settings: Settings) -> "AsyncIterator[Cloud]":
+    """LimaCharlie, as one credential sees it: only the hosts that the credential is for are spoken to.
+
+    Raises:
+        LimaCharlieError: the proxy or the file of certificates cannot be used.
+    """
+    from console.limacharlie.client import Cloud
+    from console.limacharlie.credentials import OrganizationKey, UserKey
+    from console.limacharlie.endpoint import Endpoint
+
+    key = (
+        UserKey(credential.uid, credential.secret)
+        if credential.kind == "user"
+        else OrganizationKey(credential.oid, credential.secret)
+    )
+    endpoint = Endpoint.single(credential.endpoint) if credential.endpoint else Endpoint.limacharlie()
+    ca_file = str(settings.ca_file) if settings.ca_file else None
+    async with Cloud(key, endpoint, proxy=settings.proxy, ca_file=ca_file) as cloud:
+        yield cloud
+
+
+def redaction_key(settings: Settings) -> bytes:
+    """The 32 bytes under which secrets are replaced before they reach the environment's store.
+
+    Raises:
+        CredentialError: there is no credential, or it cannot be read.
+    """
+    return credentials.redaction_key(settings)
