@@ -105,7 +105,8 @@ class Session:
         else:
             who = OrganizationKey(held.oid, held.secret)
         where = Endpoint.single(held.endpoint) if held.endpoint else Endpoint.limacharlie()
-        async with Cloud(who, where, proxy=settings.proxy, ca_file=settings.ca_file) as cloud:
+        trusted = str(settings.ca_file) if settings.ca_file else None
+        async with Cloud(who, where, proxy=settings.proxy, ca_file=trusted) as cloud:
             yield cloud
 
     def redaction_key(self) -> bytes:
