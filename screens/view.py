@@ -108,6 +108,15 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     SCOPED: ClassVar[bool] = True
     """Whether another scope means reading again."""
 
+    DEFAULT_CSS = """
+    View { layout: vertical; }
+    View > #body { height: 1fr; }
+    View > #notice { height: 1fr; padding: 1 2; }
+    View > .-hidden { display: none; }
+    View > #small { display: none; height: 1fr; }
+    View.-small > #small { display: block; }
+    View.-small > #body, View.-small > #notice { display: none; }
+    """
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon", "command", "command", show=False, id="app.command", tooltip="Type a command"),
@@ -163,6 +172,9 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         """The view's own widgets, between line 2 and the last line."""
         raise NotImplementedError
 
+    def prepare(self) -> None:
+        """On the event loop, just before `read`: note there what `read` may not ask a widget for."""
+
     def read(self, connection: Connection) -> Found:
         """Ask the store. Runs in a thread: touch no widget here."""
         raise NotImplementedError
@@ -186,7 +198,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         return ""
 
     def apply_filter(self, line: str) -> None:
-        """Filter by what was typed after `/`; "" shows everything. Then call `reload`.
+        """Check and keep what was typed after `/`; "" shows everything. The view is read again afterwards.
 
         Raises:
             ValueError: it means nothing; the text is said, and the old filter stays.
@@ -301,6 +313,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     @work(exclusive=True, group="reload", exit_on_error=False)
     async def _load(self) -> None:
         self._stale, self._reading, self._read_at = False, True, time.monotonic()
+        self.prepare()
         try:
             found = await asyncio.to_thread(self._read)
         finally:
@@ -487,6 +500,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             self.tell(str(error), "error")
             return False
         self.filter_line = line.strip()
+        self.reload()
         return True
 
     @work(group="command", exit_on_error=False)

@@ -1,0 +1,519 @@
+"""The console: it paints first, opens the store behind that, and carries out what the screens ask.
+
+Only Textual and the light half of `screens` are imported here. The store, and the views with their queries,
+are imported in a thread after the first paint (`_open`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, tzinfo
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from textual import on, work
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.signal import Signal
+from textual.worker import Worker, WorkerState
+
+from screens.context import ALL, ASCII, GLYPHS, Context, Glyphs, Scope
+from screens.dialogs.confirm import Confirm
+from screens.guard import Guard
+from screens.keys import MODES
+from screens.opening import Opening
+from screens.requests import (
+    Back,
+    LastView,
+    Quit,
+    Remember,
+    SetScope,
+    ShowAccess,
+    ShowAlerts,
+    ShowOrganization,
+    ShowView,
+    SyncNow,
+)
+from screens.view import View
+from store.times import now_ms
+
+if TYPE_CHECKING:
+    from console.operations.ports import Progress, Report
+    from console.settings import Settings
+    from store.database import Change, Reader, Store
+
+log = logging.getLogger(__name__)
+
+FIRST_MODE = "alerts"
+TOLD_EVERY = 0.1
+"""Seconds between two notices of change to the views, however often is committed."""
+STATUS_EVERY = 1.0
+"""Seconds between two readings of how fresh the scope is."""
+STATUS_TABLES = frozenset({"sync_state", "organization", "node"})
+LEAVE_WITHIN = 5.0
+"""Seconds that background work has to end in when the console is left."""
+
+VIEWS = {name: (f"screens.{name}", name.capitalize()) for name, _ in MODES}
+"""Mode -> module and class of its view. Imported after the first paint."""
+
+
+class NotOpen:
+    """Stands for the reader until the store is open."""
+
+    def reading(self) -> contextlib.AbstractContextManager[Any]:
+        """Nothing can be read yet."""
+        raise RuntimeError("the store is not open yet")
+
+
+class Console(App[int], inherit_bindings=False):
+    """One operator's console."""
+
+    CSS_PATH = Path(__file__).parents[1] / "screens" / "styles" / "console.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "limegrove"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "ask_quit", "quit", show=False, id="app.leave", tooltip="Leave, after asking"),
+    ]
+
+    def __init__(
+        self,
+        *,
+        open_store: Callable[[], Store],
+        environment: str = "default",
+        writable: bool = True,
+        offline: bool = False,
+        zone: tzinfo = UTC,
+        zone_name: str = "UTC",
+        glyphs: Glyphs = ASCII,
+        clock: Callable[[], int] = now_ms,
+        background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
+        sync_now: Callable[[], object] | None = None,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            open_store: called in a thread after the first paint; what it raises ends the console with that
+                error.
+            clock: milliseconds, UTC.
+            background: runs as long as the console does, once the store is open; its failure is said in
+                line 1 and ends nothing else.
+            sync_now: wakes the background work.
+        """
+        super().__init__()
+        self.theme = "ansi-dark"
+        self.animation_level = "none"
+        self.guard = Guard()
+        self.failure: BaseException | None = None
+        """Why the console ended, if it did not end by itself."""
+        self.store: Store | None = None
+        self._open_store = open_store
+        self._background = background
+        self._sync_now = sync_now
+        self._history: list[str] = []
+        self._noted: set[str] | None = None
+        self._note_lock = threading.Lock()
+        self._stop_listening: Callable[[], None] = lambda: None
+        self._looking = False
+        self._status_due = False
+        self._reported = 0.0
+        self.changes: Signal[Change] = Signal(self, "store-changed")
+        self.context = Context(
+            reader=cast("Reader", NotOpen()),
+            changes=self.changes,
+            scope_changed=Signal(self, "scope-changed"),
+            status_changed=Signal(self, "status-changed"),
+            clock=clock,
+            environment=environment,
+            writable=writable,
+            offline=offline or background is None,
+            zone=zone,
+            zone_name=zone_name,
+            glyphs=glyphs,
+        )
+
+    # -- opening ----------------------------------------------------------------------------------------
+
+    def get_default_screen(self) -> Screen[Any]:
+        """What is painted first."""
+        return Opening(self.context)
+
+    def on_mount(self) -> None:
+        """Paint, then open the store."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+                loop.add_signal_handler(number, self._ended_by, number)
+        self.call_after_refresh(self._open)
+
+    @work(exit_on_error=False, group="open")
+    async def _open(self) -> None:
+        try:
+            store, views = await asyncio.to_thread(self._open_all)
+        except BaseException as error:
+            if not isinstance(error, asyncio.CancelledError):
+                self._fail(error)
+            raise
+        self.store = store
+        self.context.reader = store.reader
+        self._stop_listening = store.on_change(self._note)
+        for name, view in views.items():
+            self.add_mode(name, partial(view, self.context))
+        self.set_interval(1.0, self._look_outside)
+        self.set_interval(30.0, self.refresh_status)
+        await self._go(FIRST_MODE if FIRST_MODE in views else next(iter(views)))
+        self.refresh_status()
+        if self._background is not None:
+            self._run_background(store)
+
+    def _open_all(self) -> tuple[Store, dict[str, type[View[Any]]]]:
+        views = {name: getattr(import_module(module), kind) for name, (module, kind) in VIEWS.items()}
+        return self._open_store(), views
+
+    # -- the store speaks -------------------------------------------------------------------------------
+
+    def _note(self, change: Change) -> None:
+        """In the thread that committed: gather, and wake the loop once."""
+        with self._note_lock:
+            first = self._noted is None
+            if first:
+                self._noted = set()
+            assert self._noted is not None  # noqa: S101  (set two lines above)
+            self._noted |= change.tables or {""}
+        if first:
+            self.call_later(self.set_timer, TOLD_EVERY, self._publish)
+
+    def _publish(self) -> None:
+        from store.database import Change
+
+        with self._note_lock:
+            noted, self._noted = self._noted or set(), None
+        change = Change(frozenset() if "" in noted else frozenset(noted))
+        self.changes.publish(change)
+        if change.touches(STATUS_TABLES) and not self._status_due:
+            self._status_due = True
+            self.set_timer(STATUS_EVERY, self.refresh_status)
+
+    async def _look_outside(self) -> None:
+        if self.store is None or self._looking:
+            return
+        self._looking = True
+        try:
+            await asyncio.to_thread(self.store.look_outside)
+        finally:
+            self._looking = False
+
+    @work(exclusive=True, group="status", exit_on_error=False)
+    async def refresh_status(self) -> None:
+        """Read how much of the scope is fresh, for line 1."""
+        self._status_due = False
+        scope = self.context.scope.node_id
+        known = await asyncio.to_thread(self._read_status, scope)
+        if scope == self.context.scope.node_id:
+            self._set_status(
+                organizations=known.organizations,
+                fresh=known.fresh,
+                oldest=known.oldest,
+                failed=sum(1 for _, _, state, _ in known.missing if state == "failed"),
+                known=True,
+            )
+
+    def _read_status(self, scope: str) -> Any:
+        from store.queries.organizations import completeness
+
+        with self.context.reader.reading() as connection:
+            return completeness(connection, scope=scope, now=self.context.clock())
+
+    def _set_status(self, **values: Any) -> None:
+        from dataclasses import replace
+
+        status = replace(self.context.status, **values)
+        if status != self.context.status:
+            self.context.status = status
+            self.context.status_changed.publish(status)
+
+    # -- background work --------------------------------------------------------------------------------
+
+    @work(exit_on_error=False, group="background")
+    async def _run_background(self, store: Store) -> None:
+        assert self._background is not None  # noqa: S101  (asked by the caller)
+        self._set_status(trouble="")
+        try:
+            await self._background(store, self._report)
+        except Exception as error:
+            from console.redaction import redact
+
+            sentence = redact(str(error)) or type(error).__name__
+            log.exception("background work failed")
+            self._set_status(running="", trouble=sentence)
+            self.say(sentence, "error")
+
+    def _report(self, progress: Progress) -> None:
+        """Told by the sync, in whichever thread; line 1 says it, four times a second at most."""
+        now = time.monotonic()
+        if progress.done < progress.total and progress.total and now - self._reported < 0.25:
+            return
+        self._reported = now
+        self.call_later(self._show_progress, progress)
+
+    def _show_progress(self, progress: Progress) -> None:
+        note = progress.note
+        if note.startswith("offline"):
+            self._set_status(running="", trouble=note.partition(":")[2].strip() or note)
+        elif note == "idle" or (progress.total and progress.done >= progress.total):
+            self._set_status(running="", trouble="")
+        elif progress.total:
+            left = "" if progress.seconds_left is None else f", {_left(progress.seconds_left)} left"
+            self._set_status(running=f"sync {progress.done}/{progress.total}{left}", trouble="")
+        else:
+            self._set_status(running=note, trouble="")
+
+    # -- requests ---------------------------------------------------------------------------------------
+
+    @on(ShowView)
+    @work(group="go", exit_on_error=False)
+    async def show_view(self, request: ShowView) -> None:
+        """Go to a mode."""
+        await self._go(request.name)
+
+    @on(ShowAlerts)
+    @work(group="go", exit_on_error=False)
+    async def show_alerts(self, request: ShowAlerts) -> None:
+        """Go to the queue, filtered."""
+        await self._go("alerts")
+        if isinstance(self.screen, View):
+            self.screen.filter_by(request.filter)
+
+    @on(ShowAccess)
+    @work(group="go", exit_on_error=False)
+    async def show_access(self, request: ShowAccess) -> None:
+        """Go to the matrix of an organization."""
+        await self._go("access")
+        cast("Any", self.screen).show_organization(request.oid)
+
+    @on(ShowOrganization)
+    @work(group="go", exit_on_error=False)
+    async def show_organization(self, request: ShowOrganization) -> None:
+        """Go to an organization in the tree."""
+        await self._go("organizations")
+        cast("Any", self.screen).show_organization(request.oid)
+
+    @on(Back)
+    @work(group="go", exit_on_error=False)
+    async def go_back(self) -> None:
+        """The view before; at the first one say how to leave."""
+        if self._history:
+            await self._go(self._history.pop(), remember=False)
+        else:
+            self.say("There is no view before this one. :quit leaves the console.")
+
+    @on(LastView)
+    @work(group="go", exit_on_error=False)
+    async def last_view(self) -> None:
+        """The view before, so that the same key comes back here."""
+        if self._history:
+            await self._go(self._history[-1])
+        else:
+            self.say("There is no view before this one.")
+
+    async def _go(self, name: str, *, remember: bool = True) -> None:
+        here = self.current_mode
+        if name == here:
+            return
+        if name not in self._modes:
+            self.say(f"There is no view {name}.", "error")
+            return
+        if remember and here in self._modes and here in VIEWS:
+            self._history = [*self._history[-30:], here]
+        await self.switch_mode(name)
+
+    @on(SetScope)
+    @work(exclusive=True, group="scope", exit_on_error=False)
+    async def set_scope(self, request: SetScope) -> None:
+        """Limit everything to a node."""
+        scope = ALL if not request.node_id else await asyncio.to_thread(self._read_scope, request.node_id)
+        if scope is None:
+            self.say("This node is no longer in the tree.", "error")
+            return
+        if scope != self.context.scope:
+            self.context.scope = scope
+            self.context.scope_changed.publish(scope)
+            self.refresh_status()
+
+    def _read_scope(self, node_id: str) -> Scope | None:
+        from store.queries.organizations import tree
+
+        with self.context.reader.reading() as connection:
+            rows = tree(connection, now=self.context.clock())
+        for number, row in enumerate(rows):
+            if row.id == node_id:
+                return Scope(row.id, row.path or row.name, row.oid or "") if number else ALL
+        return None
+
+    @on(SyncNow)
+    def wake_sync(self) -> None:
+        """Read the cloud at once, or say why that cannot be."""
+        if self._background is None or self._sync_now is None or self.store is None:
+            self.say("Offline: nothing is read from the cloud. Start without --offline for that.", "warning")
+            return
+        running = any(worker.group == "background" and not worker.is_finished for worker in self.workers)
+        self._sync_now()
+        if not running:
+            self._run_background(self.store)
+        self.say("Reading the cloud.")
+
+    @on(Remember)
+    @work(exit_on_error=False, group="remember")
+    async def remember(self, request: Remember) -> None:
+        """Keep a small choice over restarts; a console that may not write forgets it."""
+        if self.store is not None and self.context.writable:
+            await asyncio.to_thread(self._keep, self.store, request.key, request.value)
+
+    @staticmethod
+    def _keep(store: Store, key: str, value: object) -> None:
+        from store import preferences
+
+        with store.writing() as connection:
+            preferences.put(connection, key, value)
+
+    @on(Quit)
+    @work(exclusive=True, group="quit", exit_on_error=False)
+    async def quit_after_asking(self) -> None:
+        """Leave, if that is what was meant."""
+        if self.store is None:
+            self.exit(0)
+            return
+        if any(isinstance(screen, Confirm) for screen in self.screen_stack):
+            return
+        status = self.context.status
+        question = "Leave limegrove?"
+        if status.running:
+            question += "\n\nThe sync stops where it is, and goes on there the next time."
+        if await self.push_screen_wait(Confirm(question, yes="leave", no="stay")):
+            self.exit(0)
+
+    def action_ask_quit(self) -> None:
+        """Ctrl+q on any screen."""
+        self.post_message(Quit())
+
+    def action_screenshot(self, filename: str | None = None, path: str | None = None) -> None:
+        """Off: a picture of customers' data is not to be had by one key."""
+
+    def say(self, text: str, tone: Any = "plain") -> None:
+        """Say one sentence on the view that is shown."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, View):
+                screen.tell(text, tone)
+                return
+
+    # -- what goes wrong, and the end -------------------------------------------------------------------
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """The guard looks last at every line."""
+        return [*super().get_line_filters(), self.guard]
+
+    @on(Worker.StateChanged)
+    def _worker_failed(self, event: Worker.StateChanged) -> None:
+        if event.state is not WorkerState.ERROR or event.worker.group == "open":
+            return
+        error = event.worker.error
+        log.error("a worker failed", exc_info=error)
+        from console.redaction import redact
+
+        self.say(f"That did not work: {redact(str(error)) or type(error).__name__}", "error")
+
+    def _fail(self, error: BaseException) -> None:
+        """End the console with an error that the caller is to say."""
+        self.failure = error
+        self.exit(1, return_code=1)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A defect: end, restore the terminal, and leave the telling to `run_console`.
+
+        Textual would print every frame with its local variables, credentials among them, and exit with 0.
+        """
+        if self.failure is None:
+            self.failure = error
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        self._close_messages_no_wait()
+
+    def _fatal_error(self) -> None:
+        """Nothing is printed from here: see `_handle_exception`."""
+        self._close_messages_no_wait()
+
+    def _ended_by(self, number: signal.Signals) -> None:
+        """SIGTERM, or SIGHUP when the connection dropped: end in order, with the shell's exit code."""
+        self.exit(128 + number, return_code=128 + number)
+
+    async def on_unmount(self) -> None:
+        """Give background work its time to end, then close the store."""
+        self._stop_listening()
+        going = [worker for worker in self.workers if worker.group == "background" and not worker.is_finished]
+        for worker in going:
+            worker.cancel()
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(LEAVE_WITHIN):
+                for worker in going:
+                    with contextlib.suppress(BaseException):
+                        await worker.wait()
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def run_console(
+    *,
+    open_store: Callable[[], Store],
+    environment: str,
+    settings: Settings,
+    background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
+    sync_now: Callable[[], object] | None = None,
+) -> int:
+    """Run the console until it is left.
+
+    Args:
+        open_store: opens the store; called in a thread after the first paint.
+        environment: the name in line 1.
+        settings: time zone, signs, read-only and offline.
+        background: what goes on as long as the console is open (the sync); None when offline.
+        sync_now: wakes it.
+
+    Returns:
+        0 when the operator left, 143 after SIGTERM, 129 after SIGHUP.
+
+    Raises:
+        StoreError: the store cannot be opened.
+        Exception: a defect ended the console; the terminal is restored by then.
+    """
+    from zoneinfo import ZoneInfo
+
+    os.environ.pop("TEXTUAL_LOG", None)
+    app = Console(
+        open_store=open_store,
+        environment=environment,
+        writable=not settings.read_only,
+        offline=settings.offline,
+        zone=UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone),
+        zone_name=settings.time_zone,
+        glyphs=GLYPHS["unicode" if settings.glyphs == "rich" else "ascii"],
+        background=background,
+        sync_now=sync_now,
+    )
+    app.run(mouse=False)
+    if app.failure is not None:
+        raise app.failure
+    return app.return_code or 0

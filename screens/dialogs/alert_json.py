@@ -1,0 +1,54 @@
+"""A detection as it was received, over the whole screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from screens.widgets.json_view import JsonView
+from screens.widgets.text import line
+
+if TYPE_CHECKING:
+    from store.queries.alerts import AlertDetail
+
+
+class AlertJson(ModalScreen[None]):
+    """The raw detection; closed by q, esc or J."""
+
+    AUTO_FOCUS = "#json-lines"
+    DEFAULT_CSS = """
+    AlertJson { background: $background; layout: vertical; }
+    AlertJson #json-title, AlertJson #json-keys { height: 1; padding: 0 1; text-style: bold; }
+    AlertJson #json-keys { text-style: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,J", "close", "close", id="json.close", tooltip="Close"),
+        Binding("ctrl+c", "close", "close", show=False, id="json.interrupt", tooltip="Close"),
+    ]
+
+    def __init__(self, found: AlertDetail) -> None:
+        super().__init__()
+        self._found = found
+
+    def compose(self) -> ComposeResult:
+        """A title that names the organization, the document, the keys."""
+        row = self._found.row
+        yield Static(
+            line((row.organization, "bold"), ("   ", ""), (row.cat, ""), ("   ", ""), (row.detect_id, "dim")),
+            id="json-title",
+            markup=False,
+        )
+        view = JsonView(self._found.body)
+        yield view
+        keys = "j k move   enter fold   Z fold all   q close"
+        yield Static(
+            keys if view.readable else f"not JSON: shown as it came   {keys}", id="json-keys", markup=False
+        )
+
+    def action_close(self) -> None:
+        """Back to the queue."""
+        self.dismiss(None)

@@ -1,0 +1,42 @@
+"""A question with two answers, of which "no" is the one that happens by accident."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from screens.widgets.text import block
+
+
+class Confirm(ModalScreen[bool]):
+    """Dismissed with the operator's answer."""
+
+    DEFAULT_CSS = """
+    Confirm { align: center middle; }
+    Confirm Vertical { width: auto; max-width: 70; height: auto; border: solid $foreground; padding: 1 2; background: $background; }
+    Confirm Static { width: auto; height: auto; }
+    Confirm #answers { text-style: bold; margin-top: 1; }
+    """  # noqa: E501
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes", id="confirm.yes", tooltip="Do it"),
+        Binding("n,escape,q,enter,ctrl+c", "answer(False)", "no", id="confirm.no", tooltip="Leave it"),
+    ]
+
+    def __init__(self, question: str, *, yes: str = "yes", no: str = "no") -> None:
+        """Put `question`, which may hold strangers' text and line breaks; the answers are in our words."""
+        super().__init__()
+        self._question = question
+        self._answers = f"y {yes}    n {no}"
+
+    def compose(self) -> ComposeResult:
+        """The question and the keys."""
+        with Vertical():
+            yield Static(block(self._question), id="question", markup=False)
+            yield Static(self._answers, id="answers", markup=False)
+
+    def action_answer(self, answer: bool) -> None:
+        """Give the answer."""
+        self.dismiss(answer)
