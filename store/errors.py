@@ -19,3 +19,7 @@ class StoreTooOld(StoreError):
 
 class StoreDamaged(StoreError):
     """The file is not whole."""
+
+
+class StoreRefused(StoreError):
+    """A step that could lose something was not confirmed."""

@@ -3,15 +3,24 @@
 from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
-from store.errors import StoreTooNew, StoreTooOld
+from store.errors import StoreTooNew, StoreTooOld, StoreUnavailable
 
 REVISIONS: tuple[str, ...] = ("0001",)
 """Every schema there has been, oldest first; `store/migrations/versions` has one file for each."""
 
 
 def is_empty(engine: Engine) -> bool:
-    """Whether nothing was ever stored here."""
-    return not inspect(engine).has_table("alembic_version")
+    """Whether nothing was ever stored here.
+
+    Raises:
+        StoreUnavailable: there are tables, but they are another program's.
+    """
+    names = set(inspect(engine).get_table_names())
+    if "alembic_version" not in names and names:
+        raise StoreUnavailable(
+            "This database belongs to another program; nothing was changed. Give limegrove one of its own."
+        )
+    return not names
 
 
 def create_schema(engine: Engine) -> None:
@@ -19,7 +28,7 @@ def create_schema(engine: Engine) -> None:
     with engine.begin() as connection:
         SQLModel.metadata.create_all(connection)
         connection.execute(
-            text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)")
+            text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         )
         if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
             connection.execute(
@@ -27,10 +36,21 @@ def create_schema(engine: Engine) -> None:
             )
 
 
+def revision_of(engine: Engine) -> str | None:
+    """The schema that the store says it has; None when it says nothing."""
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return str(found[0]) if len(found) == 1 else None
+
+
 def check_schema(engine: Engine) -> None:
     """Raise StoreTooNew or StoreTooOld unless the store has the newest schema."""
-    with engine.connect() as connection:
-        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    found = revision_of(engine)
+    if found is None:
+        raise StoreUnavailable(
+            "The store does not say which schema it has, so it was not touched; restore a backup with "
+            "`limegrove store restore`."
+        )
     if found not in REVISIONS:
         raise StoreTooNew(
             f"The store was written by a newer limegrove (schema {found}, this one knows {REVISIONS[-1]}). "

@@ -402,9 +402,17 @@ def _matching(
 def contains(connection: Connection, column: Any, needle: str) -> ColumnElement[bool]:
     """Whether a column contains a text, upper and lower case alike."""
     condition: ColumnElement[bool]
-    if connection.dialect.name == "sqlite" and not needle.isascii():
+    if needle.isascii():
+        condition = column.icontains(storable(needle), autoescape=True)
+    elif connection.dialect.name == "sqlite":
         # SQLite folds ASCII only; `store.database` lends it Python's folding.
         condition = func.limegrove_contains(column, storable(needle).casefold()) == 1
     else:
-        condition = column.icontains(storable(needle), autoescape=True)
+        # What PostgreSQL folds depends on how its database was made; spelled out, it does not.
+        condition = column.regexp_match("".join(map(_either, storable(needle))))
     return condition
+
+
+def _either(letter: str) -> str:
+    cases = {case for case in (letter, letter.lower(), letter.upper(), letter.title()) if len(case) == 1}
+    return "[" + "".join(f"\\{case}" if case in "[]\\^-" else case for case in sorted(cases)) + "]"
