@@ -1,8 +1,8 @@
 """The last look at every line before it reaches the terminal.
 
 No Textual widget cleans what it is given: ESC, C1 controls, links and actions hidden in markup pass through
-nearly all of them. Screens make text safe where it becomes a widget's; the guard catches the place where somebody
-forgot. A hit is a defect of ours, so hits are counted and the console shows the count.
+nearly all of them. Screens make text safe where it becomes a widget's; the guard catches the place where
+somebody forgot. A hit is a defect of ours, so hits are counted and the console shows the count.
 
     class Console(App):
         def get_line_filters(self):
@@ -37,7 +37,7 @@ _forbidden = lru_cache(4096)(forbidden)
 
 
 class Guard(LineFilter):
-    """Puts `?` for what must not reach a terminal, and drops links and actions from styles. Keeps the width."""
+    """Puts `?` for what must not reach a terminal; drops links and actions from styles; keeps the width."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -226,7 +226,7 @@ def _limited(value: str, limit: int, marks: int, *, newlines: bool = False) -> l
     return [*start, (CUT, False), *reversed(ending)]
 
 
-_EAST_ASIAN = frozenset({"Latin", "Cjk", "Hiragana", "Katakana", "Hangul", "Bopomofo"})
+_EAST_ASIAN = frozenset({"Latin", "Cjk", "Ideographic", "Hiragana", "Katakana", "Hangul", "Bopomofo"})
 
 # Letters that look like Latin ones in most fonts.
 _POSING_SCRIPTS = {
@@ -300,9 +300,9 @@ def _disguised(character: str) -> bool:
 
 def _script(character: str) -> str | None:
     """The script of a letter by the first word of its Unicode name; None for what is no letter."""
-    if not character.isalpha():
+    if not character.isalpha() or unicodedata.category(character) == "Lm":
         return None
-    if character.isascii():
+    if character < "\u0250":
         return "Latin"
     words = unicodedata.name(character, "UNKNOWN").split()
     return (words[1] if words[0] in ("HALFWIDTH", "FULLWIDTH") and len(words) > 1 else words[0]).title()

@@ -75,7 +75,7 @@ def line(*parts: str | Content | tuple[str, str]) -> Content:
 
 
 def block(value: str, limit: int = 65536, style: str = "") -> Content:
-    """A text of several lines, such as a detection's JSON: its line breaks are kept, the rest is made safe."""
+    """A text of several lines, such as a detection's JSON: line breaks are kept, the rest is made safe."""
     return Content.styled("\n".join(safe_block(value, limit)), style)
 
 
