@@ -195,7 +195,8 @@ def _markup_textual() -> list[str]:
         "[$primary @click={}]x[/]",
     ]
     made = [form.format(action) for form, action in itertools.product(forms, actions)]
-    return made + [
+    return [
+        *made,
         "[\t@click=app.quit]x", "[50% @click=app.quit]x", "[A @click=app.quit]x", "[_ @click=app.quit]x", "[@click=app.quit[]x", "x [/foo] y",
         "C:[/x]", "[/etc/passwd]", "[/]", "[[/]]", "[T1059] PowerShell", "[b]", "[link='http://evil.test']x[/link]", "[@mouse.down=app.quit]x[/]",
         "[@enter=app.quit]x", "\\[@click=app.quit]x", "\\\\[@click=app.quit]x", "[on red]alarm", "[#ff0000]x", "$foo [$bar]", "[not bold", "[]", "[ ]", "[red]" * 50,
