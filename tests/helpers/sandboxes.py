@@ -76,14 +76,14 @@ def limegrove(
 
 @asynccontextmanager
 async def sandbox(
-    *, seed: int = 3, orgs: int = 5, detections: int = 200, **options: Any
+    *, seed: int = 3, orgs: int = 5, detections: int = 200, port: int = 0, **options: Any
 ) -> AsyncIterator[Any]:
     """A sandbox in this process, on a port of its own."""
     from console.sandbox.server import Sandbox
     from console.sandbox.world import World
 
     served = Sandbox(World(seed=seed, orgs=orgs, detections=detections), **options)
-    await served.start(port=0)
+    await served.start(port=port)
     try:
         yield served
     finally:
