@@ -141,10 +141,10 @@ class Alerts(View[Found]):
             ),
             Column("AGE", lambda row: age(row.time, clock()), 4, align="right"),
             Column("ORGANIZATION", lambda row: row.organization, 15, grow=1),
-            Column("RULE", lambda row: ("(damaged) " if row.damaged else "") + row.cat, 20, grow=3),
+            Column("RULE", lambda row: ("(damaged) " if row.damaged else "") + row.cat, 22, grow=3),
             Column("HOST", lambda row: row.hostname, 12, grow=1, from_width=64, cut="middle"),
             Column("STAT", lambda row: _SHORT_STATES[row.status], 4, from_width=52),
-            Column("WHO", lambda row: row.assignee, 4, grow=1, from_width=76),
+            Column("WHO", lambda row: row.assignee, 8, grow=1, from_width=92),
         ]
 
     def prepare(self) -> None:
@@ -257,8 +257,8 @@ class Alerts(View[Found]):
         """Show or hide the pane."""
         pane = self.pane
         pane.display = not pane.display
-        self.set_class(pane.display, "-detail")
         if pane.display:
+            self.queue.hold()
             self._read_detail()
 
     # -- going elsewhere --------------------------------------------------------------------------------

@@ -108,6 +108,8 @@ class WhereLine(Line):
         left: list[Part] = [(" " + fit(context.scope.name, max(12, width // 3)).rstrip(), "bold")]
         if not status.known:
             left.append(("  reading the store", ""))
+        elif not status.organizations:
+            left.append(("  no organizations yet", ""))
         else:
             whole = status.fresh == status.organizations
             left.append(
@@ -118,8 +120,6 @@ class WhereLine(Line):
             if status.oldest is not None:
                 left.append((f", {_rounded_age(status.oldest, context.clock())}", ""))
         right: list[Part] = []
-        if status.running:
-            right.append((safe_text(status.running, max(12, width // 3)) + "   ", ""))
         if status.trouble:
             right.append(("sync failed: see 5   ", "bold ansi_red"))
         if context.offline:
@@ -128,7 +128,20 @@ class WhereLine(Line):
         right.append(
             ("WRITE " if context.writable else "LOCKED ", "bold" if context.writable else "bold reverse")
         )
+        taken = sum(cell_width(text) for text, _ in (*left, *right))
+        for running in _shorter(status.running):
+            if taken + cell_width(running) + 4 <= width:
+                right.insert(0, (running + "   ", ""))
+                break
         self.say(two_sided(left, right, width))
+
+
+def _shorter(running: str) -> list[str]:
+    """What runs, in ever fewer words; nothing when nothing runs."""
+    if not running:
+        return []
+    text = safe_text(running, 60)
+    return [text, text.partition(",")[0], text.partition(" ")[0]]
 
 
 def _rounded_age(since: int, now: int) -> str:
@@ -234,8 +247,8 @@ class KeyLine(Line):
         for key, says, works in self._keys:
             size = cell_width(key) + 1 + cell_width(says) + 2
             if size > room:
-                break
+                continue
             room -= size
             left.append((f" {key}", "bold" if works else "dim"))
-            left.append((f" {says}", "" if works else "dim"))
+            left.append((f" {says} ", "" if works else "dim"))
         self.say(two_sided(left, right, width))

@@ -62,7 +62,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
-from screens.context import Context, Scope
+from screens.context import Context, Scope, Status
 from screens.frame import KeyLine, TitleLine, Tone, WhereLine
 from screens.keys import MODES, key_name, reason_against
 from screens.requests import (
@@ -189,8 +189,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     def empty_text(self) -> str:
         """What is said when there is nothing."""
-        if not self.context.status.known or self.context.status.organizations:
+        status = self.context.status
+        if not status.known or status.organizations:
             return self.EMPTY
+        if status.running:
+            return f"The store is empty so far. {status.running[:1].upper()}{status.running[1:]}."
         return "The store is empty. :sync reads the cloud; `limegrove auth login` gives it a key."
 
     def why_not(self, action: str) -> str:
@@ -253,6 +256,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self._look("loading", "Reading the store.")
         self.context.changes.subscribe(self, self._store_changed)
         self.context.scope_changed.subscribe(self, self._scope_changed)
+        self.context.status_changed.subscribe(self, self._status_changed)
         self.bindings_updated_signal.subscribe(self, self._bindings_updated)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -296,6 +300,10 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     def _scope_changed(self, _scope: Scope) -> None:
         if self.SCOPED:
             self.reload()
+
+    def _status_changed(self, _status: Status) -> None:
+        if self.look == "empty" and self.is_current:
+            self._look("empty", self.empty_text())
 
     def _refresh_soon(self) -> None:
         self._stale = True

@@ -33,7 +33,6 @@ FIRST_WORDS: tuple[tuple[str, str], ...] = (
     ("DOMAIN_NAME", "domain"),
     ("IP_ADDRESS", "address"),
     ("REGISTRY_KEY", "registry"),
-    ("PROCESS_ID", "pid"),
 )
 """Fields of an event that an analyst asks for first, in this order; the others follow as they came."""
 
@@ -79,8 +78,13 @@ def _wrapped(text: str, width: int, lines: int) -> list[str]:
     for character in text:
         cells = cell_width(character)
         if size + cells > width:
-            made.append(line)
-            line, size = "", 0
+            head, space, rest = line.rpartition(" ")
+            if space and len(rest) <= width // 4 and len(made) + 1 < lines:
+                made.append(head)
+                line, size = rest, cell_width(rest)
+            else:
+                made.append(line)
+                line, size = "", 0
             if len(made) == lines:
                 made[-1] = fit(made[-1] + "~~", width)
                 return made
@@ -124,9 +128,10 @@ def describe(found: AlertDetail, context: Context, width: int, height: int) -> C
     platform = PLATFORMS.get(routing.get("plat", 0) if isinstance(routing.get("plat"), int) else 0, "")
     where = row.hostname + (f" ({platform})" if platform else "")
     addresses = [str(routing.get(name) or "") for name in ("int_ip", "ext_ip")]
+    add("org", found.path or row.organization)
     add("host", "  ".join(part for part in (where, *addresses) if part))
     add("command", event.get("COMMAND_LINE") or "", most=3, style="bold")
-    taken = {"COMMAND_LINE"}
+    taken = {"COMMAND_LINE", "PROCESS_ID"}
     for name, label in FIRST_WORDS:
         if event.get(name):
             add(
@@ -152,7 +157,7 @@ def describe(found: AlertDetail, context: Context, width: int, height: int) -> C
         row.rule
         + (f"  by {known['author']}" if isinstance(known.get("author"), str) and known["author"] else ""),
     )
-    add("where", found.path or row.organization)
+    add("pid", event.get("PROCESS_ID") or "")
     reported = f"{context.when(row.time)}, {age(row.time, now)} ago"
     add("reported", reported)
     happened = routing.get("event_time")

@@ -129,9 +129,10 @@ class JsonView(Vertical):
         event.stop()
         line = event.row
         text = safe_text(line.value, 4000) if line is not None else ""
-        long = line is not None and len(line.text) + 3 > self.size.width
-        self.query_one("#json-value", Static).update(Content(text if long else ""))
-        self.query_one("#json-value", Static).display = long
+        long = line is not None and len(line.text) + 3 > self.app.size.width
+        whole = self.query_one("#json-value", Static)
+        whole.update(Content(text if long else ""))
+        whole.display = long
 
     def action_fold(self) -> None:
         """Fold or unfold."""

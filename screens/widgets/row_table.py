@@ -255,9 +255,9 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         return max(64, 2 * self._height)
 
     def where(self) -> Anchor[Row] | None:
-        """Where the cursor is, for `read_window`; None at the top of a table that was not moved in."""
+        """Where the cursor is, for `read_window`; None while it was never moved: then it stays at the top."""
         row = self.current
-        if row is None:
+        if row is None or not self._held:
             return None
         return Anchor(row, self._cursor - self._top, self._at_start and self._top == 0)
 
@@ -272,7 +272,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         """
         if isinstance(source, Listed):
             source.replacing(self._source)
-        anchor = None if top else self.where()
+        self._held = self._held and not top
+        anchor = self.where()
         self._source = source
         self._owed = 0
         if window is None:
@@ -295,6 +296,10 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         else:
             self._top = max(0, self._cursor - offset)
         self._settle()
+
+    def hold(self) -> None:
+        """Keep the cursor on its thing from now on, as if it had been moved there."""
+        self._held = True
 
     def tick(self) -> None:
         """Repaint the lines whose text changed by time alone (ages)."""
@@ -350,7 +355,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
             self._arrive(read(), further)
 
     def _arrive(self, window: Window[Row], further: int) -> None:
-        self._owed = 0
+        self._owed, self._held = 0, True
         self._rows, self._at_start, self._at_end = window.rows, window.at_start, window.at_end
         self._cursor = max(0, window.cursor)
         self._top = max(0, self._cursor - self._height + 1)
@@ -368,6 +373,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         """Move the cursor; with `scroll` the page moves as far as the cursor does."""
         if not self._rows:
             return
+        self._held = True
         before, top = self._cursor, self._top
         target = self._cursor + by
         while target >= len(self._rows) and not self._at_end:
@@ -442,6 +448,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         else:
             self._settle()
 
+    _held = False
     _trimmed = 0
     _added = 0
     _under_way: tuple[bool, Hashable] | None = None
