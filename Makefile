@@ -38,6 +38,7 @@ lint: $(VENV)/.made-dev  ## style, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.lint.sinks
 
 format: $(VENV)/.made-dev  ## let ruff put it right
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
