@@ -1,12 +1,15 @@
 """`limegrove sandbox serve`: a stand-in for LimaCharlie's cloud on this machine."""
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING
 
 from console.commands.problem import Problem
 
 if TYPE_CHECKING:
+    import asyncio
+
     from console.commands.session import Session
     from console.sandbox.world import World
 
@@ -62,7 +65,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--now", metavar="TIME", help="RFC 3339: the end of the past; the moment of the start if not given"
     )
     serve.add_argument(
-        "--while-stdin", action="store_true", help="end when standard input is closed, as it is when a parent dies"
+        "--while-stdin",
+        action="store_true",
+        help="end when standard input is closed, as it is when a parent dies",
     )
     serve.set_defaults(verb="serve")
 
@@ -140,6 +145,11 @@ def _line(world: "World", url: str) -> dict[str, object]:
     }
 
 
+def _read_on(descriptor: int, ended: "asyncio.Event") -> None:
+    if not os.read(descriptor, 4096):
+        ended.set()
+
+
 async def _serve(arguments: argparse.Namespace) -> int:
     import asyncio
     import signal
@@ -166,7 +176,10 @@ async def _serve(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     if arguments.while_stdin:
-        loop.add_reader(sys.stdin.fileno(), lambda: sys.stdin.buffer.raw.read(1) or ended.set())
+        try:
+            loop.add_reader(sys.stdin.fileno(), _read_on, sys.stdin.fileno(), ended)
+        except (OSError, ValueError):
+            raise Problem("--while-stdin needs a pipe or a terminal as standard input.", code=2) from None
     try:
         url = await sandbox.start(port=arguments.port, host=arguments.host)
     except NotLoopback as refused:

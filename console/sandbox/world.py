@@ -10,6 +10,7 @@ from console.sandbox.activity import Audit
 from console.sandbox.chance import hex_of, numbers_of
 from console.sandbox.configuration import Configuration
 from console.sandbox.detections import Detections
+from console.sandbox.events import Events
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import Value
 
@@ -55,6 +56,7 @@ class World:
         self.configuration = Configuration(seed, self.access, self.now, self.failing.index)
         self.audit = Audit(seed, self.access, self.now)
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
+        self.events = Events(seed, self.now_ms)
         self._began: float | None = None
         self._records: dict[tuple[int, str, str], Value | None] = {}
         self._tags: dict[tuple[int, int], dict[str, tuple[str, int]]] = {}

@@ -49,9 +49,11 @@ def exchange(call: Call) -> object:
             }
         shared = not oid
     else:
+        if oid in ("", "-"):
+            raise Refusal(401, "unauthorized: only user-based identities are allowed without an oid")
         organization = world.by_oid.get(oid)
         if organization is None:
-            raise Refusal(401, "unauthorized: an organization key needs its oid")
+            raise Refusal(401, "unauthorized")
         key = next((key for key in world.access.keys(organization) if key.secret == secret), None)
         if key is None:
             raise Refusal(401, "unknown api key")

@@ -5,6 +5,7 @@ from typing import Any
 
 from console.sandbox.calls import Call, Refusal, not_found, packed, table
 from console.sandbox.organizations import Organization
+from console.sandbox.sensors import Sensor
 
 PAGE = 5000
 
@@ -105,3 +106,62 @@ def audit(call: Call) -> object:
         "events": packed(page) if call.flag("is_compressed") else page,
         "next_cursor": _made("audit", start + limit) if start + limit < len(found) else "",
     }
+
+
+@table.add("GET", "/v1/insight/{oid}")
+def bucket(call: Call) -> object:
+    """Where the organization's telemetry is kept; empty when it is not."""
+    one = call.organization("insight.list", "insight.evt.get")
+    return {"insight_bucket": f"insight-{one.site}"}
+
+
+def _its_sensor(call: Call, *permissions: str) -> tuple[Organization, Sensor]:
+    one = call.organization(*permissions)
+    found = call.world.sensor_by_sid(call.params["sid"])
+    if found is None or found[0] is not one:
+        raise not_found()
+    return found
+
+
+@table.add("GET", "/v1/insight/{oid}/{sid}")
+def events(call: Call) -> object:
+    """Telemetry of one sensor, oldest first (newest first with is_forward=false), in pages."""
+    one, sensor = _its_sensor(call, "insight.evt.get")
+    start, end = _range(call)
+    slots = call.world.events.slots(one, sensor, start, end)
+    if call.asked("is_forward", "true").lower() == "false":
+        slots.reverse()
+    found = [call.world.events.event(one, sensor, slot) for slot in slots]
+    kind = call.asked("event_type")
+    if kind:
+        found = [event for event in found if event["routing"]["event_type"] == kind]
+    first = _cursor(call.asked("cursor"), "event") or 0
+    limit = max(1, min(1000, call.number("limit", 1000)))
+    page = found[first : first + limit]
+    return {
+        "events": packed(page) if call.flag("is_compressed") else page,
+        "next_cursor": _made("event", first + limit) if first + limit < len(found) else "",
+    }
+
+
+@table.add("GET", "/v1/insight/{oid}/{sid}/overview")
+def overview(call: Call) -> object:
+    """The hours in which a sensor sent anything (seconds, UTC), of less than 30 days."""
+    one, sensor = _its_sensor(call, "insight.evt.get", "insight.evt.get.simple")
+    start, end = _range(call)
+    if end - start > 30 * 86_400_000:
+        raise Refusal(400, "the range is longer than 30 days")
+    slots = call.world.events.slots(one, sensor, start, end)
+    return {
+        "overview": sorted({call.world.events.time(one, sensor, slot) // 3_600_000 * 3600 for slot in slots})
+    }
+
+
+@table.add("GET", "/v1/insight/{oid}/{sid}/{atom}")
+def event(call: Call) -> object:
+    """One event by its atom."""
+    one, sensor = _its_sensor(call, "insight.evt.get")
+    found = call.world.events.by_atom(one, sensor, call.params["atom"])
+    if found is None:
+        raise not_found()
+    return {"event": found}

@@ -6,7 +6,7 @@ from typing import Any
 
 from console.sandbox.calls import Call, Refusal, missing, packed, table
 from console.sandbox.organizations import Organization
-from console.sandbox.sensors import PLATFORM_NAMES, Sensor
+from console.sandbox.sensors import PLATFORM_NAMES, Sensor, stamp
 
 PAGE = 1000
 
@@ -115,8 +115,6 @@ def sensor(call: Call) -> object:
 
 
 def _tag_rows(call: Call, one: Organization, found: Sensor) -> dict[str, list[str]]:
-    from console.sandbox.sensors import stamp
-
     return {tag: [found.sid, tag, by, stamp(when)] for tag, (by, when) in call.world.tags(one, found).items()}
 
 
