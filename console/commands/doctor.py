@@ -164,7 +164,7 @@ def _credential(settings: "Settings") -> Finding:
 def _store(session: Session) -> Finding:
     from sqlalchemy.exc import SQLAlchemyError
 
-    from console.settings import without_password
+    from console.settings import SettingsError, without_password
     from store.database import sqlite_path
     from store.errors import StoreError
     from store.schema import REVISIONS
@@ -175,10 +175,10 @@ def _store(session: Session) -> Finding:
         if path is not None and not path.exists():
             return Finding("store", "warn", f"{path} is not there yet; run `limegrove sync`")
         dialect = session.store().dialect
-    except (StoreError, SQLAlchemyError, ImportError) as error:
+    except (StoreError, SettingsError, SQLAlchemyError, ImportError) as error:
         sentence = (
             str(error)
-            if isinstance(error, StoreError)
+            if isinstance(error, StoreError | SettingsError)
             else f"{type(error).__name__} at {without_password(url)}"
         )
         return Finding("store", "bad", sentence)
