@@ -9,12 +9,14 @@ from console.commands.parser import command, parse
 from console.commands.problem import Problem
 
 _SENTENCES = (
-    ("store.errors", "StoreError"),
-    ("console.settings", "SettingsError"),
-    ("console.limacharlie.errors", "LimaCharlieError"),
-    ("store.credentials", "CredentialError"),
+    ("store.errors", "StoreRefused", 5),
+    ("store.errors", "StoreError", 1),
+    ("console.process", "WorkspaceError", 1),
+    ("console.settings", "SettingsError", 2),
+    ("console.limacharlie.errors", "LimaCharlieError", 1),
+    ("store.credentials", "CredentialError", 1),
 )
-"""Errors whose text is what the operator is told. Looked up among the modules that were imported, so
+"""Errors whose text is what the operator is told, and the exit code. Looked up among the modules that were imported, so
 that a failure imports nothing more."""
 
 
@@ -56,8 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if _is_sentence(error):
-            return _complain(str(error), 1)
+        known = _code_of(error)
+        if known is not None:
+            return _complain(str(error), known)
         from console.process import report_crash
 
         return _complain(report_crash(error), 1)
@@ -67,12 +70,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         session.close()
 
 
-def _is_sentence(error: Exception) -> bool:
-    for module, name in _SENTENCES:
+def _code_of(error: Exception) -> int | None:
+    """The exit code of an error that is a sentence; None for one that nobody foresaw."""
+    for module, name, code in _SENTENCES:
         kind = getattr(sys.modules.get(module), name, None)
         if kind is not None and isinstance(error, kind):
-            return True
-    return False
+            return code
+    return None
 
 
 def _complain(sentence: str, code: int) -> int:

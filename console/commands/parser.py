@@ -136,7 +136,7 @@ def _top_level(noun: str | None) -> Parser:
     parser = Parser(
         prog=PROGRAM,
         usage="limegrove [options] [NOUN [VERB] ...]",
-        description="Run all your LimaCharlie organizations from one terminal. Without a noun: the console.",
+        description="All your LimaCharlie organizations in one terminal. Without a noun: the console.",
         epilog=None if noun else _catalogue(),
     )
     parser.add_argument("--version", action="version", version=f"limegrove {__version__}")
