@@ -12,7 +12,7 @@ PAGE = 1000
 
 _WORD = re.compile(
     r"""\s*(?:(?P<name>plat|hostname|tags|isolated|arch|sid|int_ip|ext_ip|iid)\s*
-    (?P<op>==|!=|contains|matches|in)\s*(?P<quote>["'`]?)(?P<value>[^"'`]*?)(?P=quote)\s*)$""",
+    (?P<op>==|!=|contains|matches)\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|`(?P<back>[^`]*)`|(?P<bare>[^\s"'`]+))\s*)$""",
     re.VERBOSE,
 )
 
@@ -33,7 +33,8 @@ def _matches(call: Call, one: Organization, sensor: Sensor, selector: str) -> bo
         found = _WORD.match(part)
         if found is None:
             raise Refusal(400, f"bad selector: {part}")
-        name, operator, value = found["name"], found["op"], found["value"].strip()
+        name, operator = found["name"], found["op"]
+        value = next(text for text in found.group("double", "single", "back", "bare") if text is not None)
         actual: Any = {
             "plat": next((name for name, code in PLATFORM_NAMES.items() if code == sensor.platform), ""),
             "hostname": sensor.hostname,
@@ -53,13 +54,11 @@ def _matches(call: Call, one: Organization, sensor: Sensor, selector: str) -> bo
             holds = actual != value
         elif operator == "contains":
             holds = value in actual
-        elif operator == "matches":
+        else:
             try:
                 holds = isinstance(actual, str) and re.search(value, actual) is not None
             except re.error:
                 raise Refusal(400, "bad selector: not a regular expression") from None
-        else:
-            raise Refusal(400, f"bad selector: {part}")
         if not holds:
             return False
     return True
