@@ -21,7 +21,12 @@ from store.text import cell_width, fit, safe_text
 NOT = "."
 """Stands in every cell that holds nothing."""
 
-_HEADER = 2
+_HEADER = 3
+
+_BOLD = Style(bold=True)
+_HERE = Style(bold=True, underline=True)
+_RISKY = Style.parse("bold red")
+_CURSOR = Style(bold=True, reverse=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,10 @@ class Column:
 
     key: str
     category: str
+    group: str
+    """Written below the category, over neighbouring columns of the same."""
     label: str
-    """What is written below the category."""
+    """What is written below the group."""
     risky: bool = False
     """Its cells carry a `!` where they hold something."""
 
@@ -56,7 +63,7 @@ class _Shown:
     key: str
     """Of the column; of the first one when folded."""
     category: str
-    title: str
+    group: str
     label: str
     width: int
     members: tuple[Column, ...]
@@ -71,19 +78,9 @@ class Matrix(Widget, can_focus=True):
 
     DEFAULT_CSS = """
     Matrix { height: 1fr; overflow: hidden hidden; }
-    Matrix > .matrix--head { text-style: bold; }
-    Matrix > .matrix--mark { text-style: bold; color: $text-accent; }
-    Matrix > .matrix--risky { color: $text-error; text-style: bold; }
-    Matrix > .matrix--row { background: $boost; }
-    Matrix > .matrix--cursor { text-style: bold reverse; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "matrix--head",
-        "matrix--mark",
-        "matrix--risky",
-        "matrix--row",
-        "matrix--cursor",
-    }
+    ALLOW_SELECT = False
+    BINDING_GROUP_TITLE = "Moving"
     BINDINGS: ClassVar[list[BindingType]] = [
         *MOVES,
         motion("l,right", "column_right", "One column right"),
@@ -287,19 +284,12 @@ class Matrix(Widget, can_focus=True):
                 end += 1
             members = tuple(self._columns[at:end])
             if category in self._folded:
-                label = f"+{len(members)}"
-                width = 1 + max(
-                    len(f"{len(members)}/{len(members)}!") + 1, min(cell_width(safe_text(category)), 10)
-                )
-                shown.append(_Shown(members[0].key, category, category, label, width, members, True))
+                counted = cell_width(f"{len(members)}/{len(members)}!")
+                width = 1 + max(counted + 1, min(cell_width(safe_text(category, 80)), 10))
+                first = members[0].key
+                shown.append(_Shown(first, category, "", f"+{len(members)}", width, members, True))
             else:
-                for number, member in enumerate(members):
-                    label = safe_text(member.label, 40) + ("!" if member.risky else "")
-                    title = category if number == 0 else ""
-                    width = 1 + max(3, min(cell_width(label), 12))
-                    if len(members) == 1:
-                        width = max(width, 1 + min(cell_width(safe_text(category)), 9))
-                    shown.append(_Shown(member.key, category, title, label, width, (member,), False))
+                shown.extend(self._open_columns(members))
             at = end
         self._shown = shown
         self._starts = [0, *accumulate(column.width for column in shown)]
@@ -311,6 +301,19 @@ class Matrix(Widget, can_focus=True):
             ),
             min(self._column, max(0, len(shown) - 1)),
         )
+
+    def _open_columns(self, members: tuple[Column, ...]) -> list[_Shown]:
+        shown: list[_Shown] = []
+        for number, member in enumerate(members):
+            label = safe_text(member.label, 40) + ("!" if member.risky else "")
+            width = max(3, min(cell_width(label), 12))
+            neighbours = members[max(0, number - 1) : number] + members[number + 1 : number + 2]
+            if all(each.group != member.group for each in neighbours):
+                width = max(width, min(cell_width(safe_text(member.group, 80)), 10))
+            shown.append(
+                _Shown(member.key, member.category, member.group, label, 1 + width, (member,), False)
+            )
+        return shown
 
     @property
     def _height(self) -> int:
@@ -356,7 +359,7 @@ class Matrix(Widget, can_focus=True):
         else:
             lines = {_HEADER + old_row - self._top, _HEADER + row - self._top}
             if column != old_column:
-                lines |= {0, 1}
+                lines |= set(range(_HEADER))
             self.refresh(*(Region(0, line, self.size.width, 1) for line in lines))
         self.post_message(self.Moved(self))
 
@@ -419,7 +422,7 @@ class Matrix(Widget, can_focus=True):
         self._place(row, column)
 
     def render_line(self, y: int) -> Strip:
-        """One line: two of the header, then the visible rows."""
+        """One line: three of the header, then the visible rows."""
         width = self.size.width
         base = self.rich_style
         if y < _HEADER:
@@ -432,39 +435,42 @@ class Matrix(Widget, can_focus=True):
         return strip.adjust_cell_length(width, base)
 
     def _header(self, y: int, base: Style) -> list[Segment]:
-        head = base + self.get_component_rich_style("matrix--head", partial=True)
-        mark = base + self.get_component_rich_style("matrix--mark", partial=True)
+        head = base + _BOLD
+        mark = base + _HERE
         left, right, last = self._left, self._right, len(self._shown)
         corner = ""
-        if y == 1 and self._shown and right - left < last:
+        if y == 2 and self._shown and right - left < last:
             corner = f"columns {left + 1}-{min(right, last)} of {last}"
         segments = [Segment(" " + fit(corner, self._frozen - 1), base)]
         shown = self._shown[left:right]
-        if y == 1:
+        if y == 2:
             for number, column in enumerate(shown, left):
                 text = " " + fit(column.label, column.width - 1)
                 segments.append(Segment(text, mark if number == self._column else head))
             return segments
         at = 0
         while at < len(shown):
-            category = shown[at].category
+            first = shown[at]
             end = at
-            while end < len(shown) and shown[end].category == category:
+            while end < len(shown) and (
+                shown[end].category == first.category and (y == 0 or shown[end].group == first.group)
+            ):
                 end += 1
             span = sum(column.width for column in shown[at:end])
             here = left + at <= self._column < left + end
-            segments.append(Segment(" " + fit(category, span - 1), mark if here else head))
+            title = first.category if y == 0 else first.group
+            segments.append(Segment(" " + fit(title, span - 1), mark if here else head))
             at = end
         return segments
 
     def _line(self, number: int, base: Style) -> list[Segment]:
         row = self._rows[number]
         here = number == self._row
-        style = base + self.get_component_rich_style("matrix--row", partial=True) if here else base
+        style = base + _BOLD if here else base
         kind = f"{row.kind} " if row.kind else ""
         label = fit(row.label, max(0, self._frozen - 3 - len(kind)), cut="middle")
         segments = [Segment(f"{self._sign if here else ' '} {kind}{label} ", style)]
-        risky = style + self.get_component_rich_style("matrix--risky", partial=True)
+        risky = style + _RISKY
         run: list[str] = []
         for column_number in range(self._left, min(self._right, len(self._shown))):
             column = self._shown[column_number]
@@ -478,7 +484,7 @@ class Matrix(Widget, can_focus=True):
                     marked = f"[{text}]"
                     cursor = style
                     if self.has_focus:
-                        cursor = style + self.get_component_rich_style("matrix--cursor", partial=True)
+                        cursor = style + _CURSOR
                     segments.append(Segment(marked, cursor))
                     segments.append(Segment(" " * (column.width - len(marked)), style))
                 else:

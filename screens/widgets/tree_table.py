@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region
@@ -16,6 +17,15 @@ from screens.keys import MOVES, count_for, has_count, motion
 from store.text import fit
 
 Tone = Literal["", "bad", "warn", "faint"]
+
+_TONES: dict[Tone, Style] = {
+    "": Style(),
+    "bad": Style.parse("bold red"),
+    "warn": Style.parse("yellow"),
+    "faint": Style.parse("dim"),
+}
+_BOLD = Style(bold=True)
+_CURSOR = Style(bold=True, reverse=True)
 
 _DEEPEST = 8
 """Levels that are indented; a tree of any depth must leave room for its names."""
@@ -69,20 +79,9 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
 
     DEFAULT_CSS = """
     TreeTable { height: 1fr; overflow: hidden hidden; }
-    TreeTable > .tree--head { text-style: bold; }
-    TreeTable > .tree--cursor { background: $boost; text-style: bold; }
-    TreeTable:focus > .tree--cursor { text-style: bold reverse; }
-    TreeTable > .tree--bad { color: $text-error; text-style: bold; }
-    TreeTable > .tree--warn { color: $text-warning; }
-    TreeTable > .tree--faint { color: $text-muted; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "tree--head",
-        "tree--cursor",
-        "tree--bad",
-        "tree--warn",
-        "tree--faint",
-    }
+    ALLOW_SELECT = False
+    BINDING_GROUP_TITLE = "Moving"
     BINDINGS: ClassVar[list[BindingType]] = [
         *MOVES,
         motion("l,right", "open", "Unfold, or go to the first below it"),
@@ -208,9 +207,13 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         self._after()
         return True
 
+    def step(self, lines: int) -> None:
+        """Move the cursor by so many lines; it stops at the ends."""
+        self._place(self._line + lines)
+
     def action_cursor_down(self) -> None:
         """A line down."""
-        self._place(self._line + count_for(self))
+        self.step(count_for(self))
 
     def action_cursor_up(self) -> None:
         """A line up."""
@@ -392,15 +395,23 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         self._settle()
         self.refresh()
 
+    def on_focus(self) -> None:
+        """The cursor is drawn in reverse."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """And bold without the keys."""
+        self.refresh()
+
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         """The wheel moves the cursor, three lines at a time."""
         event.stop()
-        self._place(self._line + 3)
+        self.step(3)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """The wheel moves the cursor, three lines at a time."""
         event.stop()
-        self._place(self._line - 3)
+        self.step(-3)
 
     def on_click(self, event: events.Click) -> None:
         """A click puts the cursor there."""
@@ -423,7 +434,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         base = self.rich_style
         names, widths = self._widths()
         if y == 0:
-            head = base + self.get_component_rich_style("tree--head", partial=True)
+            head = base + _BOLD
             text = " " + fit(self._title, names - 1) + self._cells([c.title for c in self._columns], widths)
             return Strip([Segment(text, head)]).adjust_cell_length(width, base)
         line = self._top + y - 1
@@ -434,7 +445,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         here = line == self._line
         style = base
         if here:
-            style = base + self.get_component_rich_style("tree--cursor", partial=True)
+            style = base + (_CURSOR if self.has_focus else _BOLD)
         fold = " " if not self._has_children(number) else self._fold_sign(node)
         indent = "  " * min(node.depth, _DEEPEST)
         text = f"{self._sign if here else ' '}{indent}{fold} "
@@ -443,7 +454,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         if not shown.tone or here or not widths:
             segments = [Segment(text + self._cells(shown.cells, widths), style)]
         else:
-            tone = style + self.get_component_rich_style(f"tree--{shown.tone}", partial=True)
+            tone = style + _TONES[shown.tone]
             segments = [
                 Segment(text + self._cells(shown.cells[:-1], widths[:-1]), style),
                 Segment(self._cells(shown.cells[-1:], widths[-1:], len(widths) - 1), tone),

@@ -8,11 +8,11 @@ from screens.widgets.matrix import Column, Matrix, Row
 from screens.widgets.spark import bar, spark
 
 COLUMNS = [
-    Column("sensor.list", "sensor", "list"),
-    Column("sensor.get", "sensor", "get"),
-    Column("sensor.task", "sensor", "task"),
-    Column("dr.set", "dr", "set"),
-    Column("user.ctrl", "user", "ctrl", risky=True),
+    Column("sensor.list", "sensors", "sensor", "list"),
+    Column("sensor.get", "sensors", "sensor", "get"),
+    Column("sensor.task", "sensors", "sensor", "task"),
+    Column("dr.set", "detection", "dr", "set"),
+    Column("user.ctrl", "access", "user", "ctrl", risky=True),
 ]
 ROWS = [
     Row("dana", "dana@provider.example", "u", {"sensor.list": "G", "dr.set": "B", "user.ctrl": "D"}),
@@ -46,12 +46,13 @@ def at(app: Host) -> tuple[str, list[str]]:
 async def test_every_cell_stands_below_its_category_and_verb():
     app = Host()
     async with app.run_test(size=(80, 8)):
-        assert line(app, 0).split() == ["sensor", "dr", "user"]
-        assert line(app, 1).split() == ["list", "get", "task", "set", "ctrl!"]
-        assert line(app, 2).split() == [">", "u", "dana@provider.example", "[G]", ".", ".", "B", "D!"]
-        assert line(app, 3).split() == ["u", "kim@acme.example", ".", ".", "D", ".", "."]
-        assert line(app, 3).index("D") == line(app, 1).index("task")
-        assert line(app, 2).index("D!") == line(app, 1).index("ctrl!")
+        assert line(app, 0).split() == ["sensors", "de~", "acce~"]
+        assert line(app, 1).split() == ["sensor", "dr", "user"]
+        assert line(app, 2).split() == ["list", "get", "task", "set", "ctrl!"]
+        assert line(app, 3).split() == [">", "u", "dana@provider.example", "[G]", ".", ".", "B", "D!"]
+        assert line(app, 4).split() == ["u", "kim@acme.example", ".", ".", "D", ".", "."]
+        assert line(app, 4).index("D") == line(app, 2).index("task")
+        assert line(app, 3).index("D!") == line(app, 2).index("ctrl!")
         assert all(app.matrix.render_line(y).cell_length == 80 for y in range(8))
 
 
@@ -60,14 +61,14 @@ async def test_keys_move_the_cursor_and_stop_at_the_edges():
     async with app.run_test() as pilot:
         await pilot.press("j", "l", "l")
         assert at(app) == ("kim", ["sensor.task"])
-        assert "[D]" in line(app, 3)
+        assert "[D]" in line(app, 4)
         await pilot.press("w", "w", "w", "l", "l")
         assert at(app) == ("kim", ["user.ctrl"])
         await pilot.press("b", "b", "G", "j")
         assert at(app) == ("ci", ["sensor.list"])
         await pilot.press("$", "g")
         assert at(app) == ("dana", ["user.ctrl"])
-        assert "[D!]" in line(app, 2)
+        assert "[D!]" in line(app, 3)
         await pilot.press("^", "k")
         assert at(app) == ("dana", ["sensor.list"])
 
@@ -76,21 +77,21 @@ async def test_a_folded_category_counts_and_keeps_its_warning():
     app = Host()
     async with app.run_test(size=(80, 8)) as pilot:
         await pilot.press("l", "z")
-        assert line(app, 1).split() == ["+3", "set", "ctrl!"]
-        assert line(app, 2).split()[3:] == ["[1/3]", "B", "D!"]
+        assert line(app, 2).split() == ["+3", "set", "ctrl!"]
+        assert line(app, 3).split()[3:] == ["[1/3]", "B", "D!"]
         assert at(app)[1] == ["sensor.list", "sensor.get", "sensor.task"]
         await pilot.press("Z")
-        assert line(app, 2).split()[3:] == ["[1/3]", "1/1", "1/1!"]
+        assert line(app, 3).split()[3:] == ["[1/3]", "1/1", "1/1!"]
         await pilot.press("$", "Z")
         assert at(app)[1] == ["user.ctrl"]
-        assert line(app, 1).split() == ["list", "get", "task", "set", "ctrl!"]
+        assert line(app, 2).split() == ["list", "get", "task", "set", "ctrl!"]
 
 
 async def test_the_cursor_stays_on_its_row_and_column_when_they_change():
     app = Host()
     async with app.run_test() as pilot:
         await pilot.press("j", "l", "l")
-        app.matrix.fill([Column("new.get", "a-new", "get"), *COLUMNS], [Row("new", "new"), *ROWS])
+        app.matrix.fill([Column("new.get", "a-new", "new", "get"), *COLUMNS], [Row("new", "new"), *ROWS])
         assert at(app) == ("kim", ["sensor.task"])
         app.matrix.fill(COLUMNS[:1], ROWS[2:])
         assert at(app) == ("ci", ["sensor.list"])
@@ -100,40 +101,40 @@ async def test_the_cursor_stays_on_its_row_and_column_when_they_change():
 
 
 async def test_names_and_header_stay_while_scrolling_both_ways():
-    columns = [Column(f"c{n // 5}.v{n}", f"category{n // 5}", f"v{n}") for n in range(150)]
+    columns = [Column(f"c{n // 5}.v{n}", f"category{n // 5}", f"c{n // 5}", f"v{n}") for n in range(150)]
     rows = [Row(str(n), f"user{n}@acme.example", "u", {f"c{n % 30}.v{n % 150}": "D"}) for n in range(500)]
     app = Host(columns, rows)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("$", "G")
         assert at(app) == ("499", ["c29.v149"])
-        assert "v149" in line(app, 1)
+        assert "v149" in line(app, 2)
         assert "category29" in line(app, 0)
-        assert "150 of 150" in line(app, 1)
+        assert "150 of 150" in line(app, 2)
         assert "user499@acme.example" in line(app, 23)
         await pilot.press("^")
-        assert line(app, 1).split()[-1].startswith("v")
-        assert "v0" in line(app, 1)
+        assert line(app, 2).split()[-1].startswith("v")
+        assert "v0" in line(app, 2)
         for _ in range(149):
             app.matrix.action_column_right()
             key = app.matrix.columns[0].label
-            assert key in line(app, 1).split()
+            assert key in line(app, 2).split()
         assert all(app.matrix.render_line(y).cell_length == 80 for y in range(24))
 
 
 async def test_a_strangers_name_cannot_steer_the_terminal_or_break_the_columns():
     hostile = "\x1b[2J[@click=app.quit]x[/]\u202e株式会社" * 3
-    app = Host([Column(hostile, hostile, hostile)], [Row("a", hostile, "u", {hostile: "D"})])
+    app = Host([Column(hostile, hostile, hostile, hostile)], [Row("a", hostile, "u", {hostile: "D"})])
     async with app.run_test(size=(80, 6)):
         for y in range(6):
             strip = app.matrix.render_line(y)
             assert "\x1b" not in strip.text
             assert "\u202e" not in strip.text
             assert strip.cell_length == 80
-        assert "\\x1b[2J" in line(app, 2)
+        assert "\\x1b[2J" in line(app, 3)
 
 
 async def test_a_key_in_a_matrix_of_ten_thousand_by_150_costs_little():
-    columns = [Column(f"c{n // 5}.v{n}", f"category{n // 5}", f"v{n}") for n in range(150)]
+    columns = [Column(f"c{n // 5}.v{n}", f"category{n // 5}", f"c{n // 5}", f"v{n}") for n in range(150)]
     cells = {column.key: "D" for column in columns[::3]}
     rows = [Row(str(n), f"user{n}@acme.example", "u", cells) for n in range(10_000)]
     app = Host(columns, rows)

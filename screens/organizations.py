@@ -1,0 +1,564 @@
+"""The tree of organizations: what is below each node, and how it is."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from sqlalchemy import Connection
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Static
+
+from screens.context import HEALTH_STYLES, Context
+from screens.requests import SetScope, ShowAccess, ShowAlerts
+from screens.view import View
+from screens.widgets.spark import spark
+from screens.widgets.text import content, line
+from screens.widgets.tree_table import Line, Tone, TreeColumn, TreeTable, arranged
+from store.alerts import SEVERITIES
+from store.freshness import SUBJECTS, state_of
+from store.queries.organizations import HEALTH, OrganizationDetail, TreeRow, organization, tree
+from store.sensors import platform_name
+from store.times import age
+
+REST = 0.15
+"""Seconds without a key after which the detail follows the cursor."""
+
+_TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
+
+_NARROW = (
+    TreeColumn("FRESH", 7),
+    TreeColumn("SENSORS", 7),
+    TreeColumn("ALERTS", 6),
+    TreeColumn("QUOTA", 5),
+    TreeColumn("HEALTH", 0, "left"),
+)
+_WIDE = (
+    TreeColumn("FRESH", 9),
+    TreeColumn("SENSORS", 7),
+    TreeColumn("ONLINE", 7),
+    TreeColumn("ALERTS", 7),
+    TreeColumn("CRIT", 5),
+    TreeColumn("HIGH", 5),
+    TreeColumn("ERRORS", 6),
+    TreeColumn("QUOTA", 5),
+    TreeColumn("HEALTH", 0, "left"),
+)
+_UNFOLDED = 60
+"""A tree of more rows opens with its lower levels folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The tree below the scope, and when that was so."""
+
+    rows: list[TreeRow]
+    hay: dict[str, str]
+    """Node id -> what the filter looks into."""
+    now: int
+
+
+class OrganizationTree(TreeTable[TreeRow]):
+    """The tree, with as many columns as there is room for."""
+
+    def __init__(self, context: Context) -> None:
+        glyphs = context.glyphs
+        self._health = glyphs.health
+        self._clock = context.clock
+        self._wide = False
+        super().__init__(
+            _NARROW, self._figures, title="ORGANIZATION", signs=(glyphs.cursor, glyphs.open, glyphs.closed)
+        )
+
+    def on_resize(self) -> None:
+        """More columns from 100 cells."""
+        self._wide = self.size.width >= 100
+        self.set_columns(_WIDE if self._wide else _NARROW)
+
+    def _figures(self, row: TreeRow) -> Line:
+        one = row.oid is not None and row.organizations <= 1
+        fresh = (
+            age(row.synced_at, self._clock()) if one else f"{compact(row.fresh)}/{compact(row.organizations)}"
+        )
+        quota = f"{row.quota_used / row.quota:.0%}" if row.quota else "-"
+        health = f"{self._health[row.health]} {row.reason or row.health}"
+        figures: tuple[str, ...]
+        if self._wide:
+            figures = (
+                fresh, compact(row.sensors), compact(row.sensors_online), compact(row.open_alerts),
+                compact(row.by_severity[4]), compact(row.by_severity[3]), compact(row.errors), quota, health,
+            )  # fmt: skip
+        else:
+            figures = (fresh, compact(row.sensors), compact(row.open_alerts), quota, health)
+        return Line(figures, _TONES[row.health])
+
+
+class Organizations(View[Found]):
+    """Every organization in its place, with what is rolled up over each node."""
+
+    MODE = "organizations"
+    TITLE = "Organizations"
+    CSS_PATH = "organizations.tcss"
+    AUTO_FOCUS = "OrganizationTree"
+    EMPTY = "No organization is known yet. r or :sync reads the cloud."
+    READS = frozenset(
+        {
+            "node", "organization", "sync_state", "detection", "detection_count", "sensor",
+            "organization_error", "configuration_record", "direct_permission", "group_member",
+            "group_organization", "api_key",
+        }
+    )  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "detail", "detail", id="organizations.detail", tooltip="Open or close the detail"
+        ),
+        Binding("s", "scope", "scope here", id="organizations.scope", tooltip="Limit every screen to it"),
+        Binding(
+            "u", "scope_up", "scope up", id="organizations.scope_up", show=False,
+            tooltip="Widen the scope to the node above it",
+        ),
+        Binding("a", "alerts", "alerts", id="organizations.alerts", tooltip="The alerts of this node"),
+        Binding(
+            "m", "access", "access", id="organizations.access", tooltip="Who may do what on this organization"
+        ),
+        Binding(
+            "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
+        ),
+        Binding(
+            "J", "detail_scroll(1)", "detail down", id="organizations.detail_down", show=False,
+            tooltip="Scroll the detail down",
+        ),
+        Binding(
+            "K", "detail_scroll(-1)", "detail up", id="organizations.detail_up", show=False,
+            tooltip="Scroll the detail up",
+        ),
+    ]  # fmt: skip
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._found: Found | None = None
+        self._worst_first = False
+        self._open = False
+        self._wanted = ""
+        self._resting: Timer | None = None
+        self._shaped = False
+
+    def compose_body(self) -> ComposeResult:
+        """The tree, and the detail of one node below or beside it."""
+        yield OrganizationTree(self.context)
+        with VerticalScroll(id="organization-detail", can_focus=False):
+            yield Static("", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin without the detail."""
+        self._show_pane(False)
+
+    @property
+    def table(self) -> OrganizationTree:
+        """The tree on the screen."""
+        return self.query_one(OrganizationTree)
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def read(self, connection: Connection) -> Found:
+        """The tree below the scope."""
+        now = self.context.clock()
+        rows = below(tree(connection, now=now), self.context.scope.node_id)
+        return Found(rows, {row.id: _hay(row) for row in rows}, now)
+
+    def has_nothing(self, found: Found) -> bool:
+        """Whether no organization is known at all."""
+        return not found.rows or (len(found.rows) == 1 and not found.rows[0].organizations)
+
+    def show(self, found: Found) -> None:
+        """Bring the tree up to date; the cursor stays on its node."""
+        self._found = found
+        table = self.table
+        rows = arranged(found.rows, _badness) if self._worst_first else found.rows
+        table.fill(rows, self._keep(self.filter_line))
+        if not self._shaped:
+            self._shaped = True
+            if len(rows) > _UNFOLDED:
+                table.fold_below(2)
+        if self._wanted:
+            self._go(self._wanted)
+        self._say_counts()
+        self._show_detail()
+
+    def show_empty(self, found: Found) -> None:
+        """Forget what was shown."""
+        self._found = None
+        self.table.fill([])
+        self.say(counts="")
+
+    def show_organization(self, oid: str) -> None:
+        """Put the cursor on this organization and open its detail; as soon as the tree has been read."""
+        self._wanted = oid
+        self._open = True
+        if self.is_mounted and self._found is not None:
+            self._go(oid)
+
+    def _go(self, oid: str) -> None:
+        self._wanted = ""
+        self._show_pane(self._open)
+        row = next((row for row in (self._found.rows if self._found else ()) if row.oid == oid), None)
+        if row is None:
+            self.tell("That organization is outside the scope. :scope alone shows all.", "warning")
+            return
+        if not self.table.go(row.id):
+            self.filter_line = ""
+            self.say(filter="")
+            self.table.narrow(None)
+            self.table.go(row.id)
+        self._show_detail()
+
+    def _say_counts(self) -> None:
+        if self._found is None:
+            return
+        root = self._found.rows[0]
+        counts = f"{root.fresh:,} of {root.organizations:,} organizations fresh"
+        if self.filter_line:
+            counts = f"{self.table.matches:,} found   {counts}"
+        self.say(counts=counts)
+
+    # -- filter -----------------------------------------------------------------------------------------
+
+    def apply_filter(self, line: str) -> None:
+        """Keep the nodes whose name, oid, labels, marks or health hold every word, and those above them."""
+        self.table.narrow(self._keep(line))
+        self.filter_line = line
+        self.say(filter=f"/{line}" if line else "")
+        self._say_counts()
+
+    def _keep(self, line: str) -> Callable[[TreeRow], bool] | None:
+        words = line.casefold().split()
+        if not words or self._found is None:
+            return None
+        hay = self._found.hay
+        return lambda row: all(word in hay[row.id] for word in words)
+
+    # -- the detail -------------------------------------------------------------------------------------
+
+    def action_detail(self) -> None:
+        """Open the detail, or close it."""
+        self._show_pane(not self._open)
+        self._show_detail()
+
+    def close_inner(self) -> bool:
+        """Close the detail, then forget the filter."""
+        if self._open:
+            self._show_pane(False)
+            return True
+        if self.filter_line:
+            self.apply_filter("")
+            return True
+        return False
+
+    def _show_pane(self, wanted: bool) -> None:
+        self._open = wanted
+        self.query_one("#organization-detail").set_class(not wanted, "-hidden")
+
+    def action_detail_scroll(self, lines: int) -> None:
+        """Scroll the detail."""
+        self.query_one("#organization-detail").scroll_relative(y=lines, animate=False)
+
+    @on(TreeTable.Moved)
+    def follow(self, event: TreeTable.Moved) -> None:
+        """The detail follows when the cursor rests: nothing of it is painted while a key repeats."""
+        event.stop()
+        self.keys_changed()
+        if self._resting is not None:
+            self._resting.stop()
+            self._resting = None
+        if self._open:
+            self._resting = self.set_timer(REST, self._show_detail)
+
+    def _show_detail(self) -> None:
+        row = self.table.node
+        if not self._open or row is None or self._found is None:
+            return
+        if row.oid is None:
+            under = below(self._found.rows, row.id)
+            self._put(node_lines(row, under, self.context, self._found.now))
+        else:
+            self._read_detail(row.oid, row.path)
+
+    @work(exclusive=True, group="detail", exit_on_error=False)
+    async def _read_detail(self, oid: str, path: str) -> None:
+        import asyncio
+
+        now = self.context.clock()
+
+        def reading() -> OrganizationDetail | None:
+            with self.context.reader.reading() as connection:
+                return organization(connection, oid, now=now)
+
+        try:
+            found = await asyncio.to_thread(reading)
+        except Exception as error:
+            self._put([line(("Its detail could not be read: ", "bold"), str(error))])
+            return
+        row = self.table.node
+        if row is None or row.oid != oid:
+            return
+        if found is None:
+            self._put(
+                [
+                    line((path or row.name, "bold")),
+                    Content(
+                        "The tree names this organization; the cloud did not list it to this credential."
+                    ),
+                ]
+            )
+        else:
+            self._put(organization_lines(found, self.context, now))
+
+    def _put(self, lines: Iterable[Content]) -> None:
+        pane = self.query_one("#organization-detail", VerticalScroll)
+        pane.query_one(Static).update(Content("\n").join(lines))
+        pane.scroll_home(animate=False)
+
+    # -- requests ---------------------------------------------------------------------------------------
+
+    def why_not(self, action: str) -> str:
+        """Why a key cannot work on the node of the cursor."""
+        row = self.table.node
+        if action in ("scope", "alerts", "access", "detail") and row is None:
+            return "No node is selected."
+        if action == "access" and row is not None and row.oid is None:
+            return "A folder has no matrix: choose an organization."
+        if action == "scope_up" and not self.context.scope.node_id:
+            return "The scope is all organizations already."
+        return ""
+
+    def action_scope(self) -> None:
+        """Limit everything to this node."""
+        row = self.table.node
+        if row is not None:
+            self.post_message(SetScope(row.id if row.parent_id is not None else ""))
+
+    def action_scope_up(self) -> None:
+        """Widen the scope by one level."""
+        if self._found is not None:
+            self.post_message(SetScope(self._found.rows[0].parent_id or ""))
+
+    def action_alerts(self) -> None:
+        """The queue of this organization; of a folder, after limiting the scope to it."""
+        row = self.table.node
+        if row is None:
+            return
+        if row.oid is not None:
+            self.post_message(ShowAlerts(f"oid:{row.oid}"))
+            return
+        if row.depth > 0:
+            self.post_message(SetScope(row.id))
+        self.post_message(ShowAlerts(""))
+
+    def action_access(self) -> None:
+        """The matrix of this organization."""
+        row = self.table.node
+        if row is not None and row.oid is not None:
+            self.post_message(ShowAccess(row.oid))
+
+    def action_order(self) -> None:
+        """The worst child first, or the order of the tree file."""
+        self._worst_first = not self._worst_first
+        self.tell("Worst child first." if self._worst_first else "In the order of the tree.")
+        if self._found is not None:
+            self.show(self._found)
+
+
+def below(rows: Sequence[TreeRow], node_id: str) -> list[TreeRow]:
+    """A node and what stands below it, its depth counted from 0; all rows for "", none for an unknown id."""
+    if not node_id:
+        return list(rows)
+    start = next((number for number, row in enumerate(rows) if row.id == node_id), None)
+    if start is None:
+        return []
+    depth = rows[start].depth
+    end = start + 1
+    while end < len(rows) and rows[end].depth > depth:
+        end += 1
+    if depth == 0:
+        return list(rows[start:end])
+    return [replace(row, depth=row.depth - depth) for row in rows[start:end]]
+
+
+def _hay(row: TreeRow) -> str:
+    labels = " ".join(f"{key}={value}" for key, value in row.labels.items())
+    return f"{row.name}\n{row.oid or ''}\n{labels}\n{' '.join(row.marks)}\n{row.health}".casefold()
+
+
+def _badness(row: TreeRow) -> tuple[int, ...]:
+    return (HEALTH.index(row.health), row.failed, *reversed(row.by_severity))
+
+
+def compact(number: int) -> str:
+    """At most five characters: `9999`, `18.2k`, `999k`, `1.4M`."""
+    if number < 10_000:
+        return str(number)
+    if number < 99_950:
+        return f"{number / 1000:.1f}k"
+    if number < 999_500:
+        return f"{number / 1000:.0f}k"
+    return f"{number / 1_000_000:.1f}M"
+
+
+def severities(by_severity: Sequence[int]) -> str:
+    """`2 critical, 8 high`: the worst first, those that are none left out; `none open`."""
+    parts = [
+        f"{count:,} {word}"
+        for word, count in zip(reversed(SEVERITIES), reversed(by_severity), strict=True)
+        if count
+    ]
+    return ", ".join(parts) or "none open"
+
+
+_LABEL = 11
+
+
+def _field(name: str, *parts: str | Content | tuple[str, str]) -> Content:
+    return line((f" {name:<{_LABEL}}", "bold"), *parts)
+
+
+def organization_lines(found: OrganizationDetail, context: Context, now: int) -> list[Content]:
+    """The detail of one organization, the most urgent first."""
+    row = found.row
+    fresh = {
+        "fresh": f"fresh, {age(row.synced_at, now)} old",
+        "stale": f"stale, {age(row.synced_at, now)} old",
+        "failed": "failed"
+        + (f", what is shown is {age(row.synced_at, now)} old" if row.synced_at else ", never read"),
+        "never": "never synced",
+    }[row.state]
+    health = {"fresh": "well", "stale": "unknown", "failed": "failed", "never": "unknown"}[row.state]
+    lines = [
+        line(
+            (f" {row.name}", "bold"),
+            "   ",
+            (f"{context.glyphs.health[health]} {fresh}", HEALTH_STYLES[health]),
+            f"   {row.region}" if row.region else "",
+            ("   no longer listed by the cloud", HEALTH_STYLES["failed"]) if row.gone else "",
+        ),
+        _field("oid", row.oid, f"   marked {', '.join(found.marks)}" if found.marks else ""),
+    ]
+    if row.reason:
+        lines.append(_field("because", (row.reason, HEALTH_STYLES["failed"])))
+    lines.append(
+        _field(
+            "alerts",
+            f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
+            f"   14 d {spark(found.days)} {sum(found.days):,}",
+        )
+    )
+    if found.top_rules:
+        lines.append(_field("top rules", ", ".join(f"{cat} ({count:,})" for cat, count in found.top_rules)))
+    quota = ""
+    if row.sensor_quota:
+        used = f", {row.quota_used / row.sensor_quota:.0%} used" if row.quota_used is not None else ""
+        quota = f"   quota {row.sensor_quota:,}{used}"
+    online = "unknown" if row.sensors_online is None else f"{row.sensors_online:,}"
+    lines.append(_field("sensors", f"{row.sensors:,}, {online} online{quota}"))
+    if found.platforms:
+        lines.append(
+            _field(
+                "platforms",
+                ", ".join(
+                    f"{platform_name(code)} {count:,} ({alive:,} alive)"
+                    for code, count, alive in found.platforms
+                ),
+            )
+        )
+    lines.append(
+        _field(
+            "people",
+            f"{found.users:,} users, {found.groups:,} groups, {found.keys:,} keys   m shows who may what",
+        )
+    )
+    records = sum(count for _, count in found.records)
+    sections = ", ".join(f"{section.removeprefix('hive/')} {count:,}" for section, count in found.records)
+    lines.append(_field("records", f"{records:,}" + (f": {sections}" if sections else "")))
+    lines.extend(
+        _field(
+            "error" if number else "errors",
+            (component, "bold"),
+            f": {error}   {age(time, now)}" if time else f": {error}",
+        )
+        for number, (component, error, time) in enumerate(found.errors)
+    )
+    lines.append(_field("copies", *_subject_parts(found, now)))
+    lines.extend(
+        _field("not read", (f"{subject}: {reason or failure}", HEALTH_STYLES["failed"]))
+        for subject, _, failure, reason in found.subjects
+        if failure and reason != row.reason
+    )
+    if found.labels:
+        lines.append(_field("labels", ", ".join(f"{key}={value}" for key, value in found.labels.items())))
+    if found.parameters:
+        lines.append(
+            _field("parameters", ", ".join(f"{key}={value}" for key, value in found.parameters.items()))
+        )
+    return lines
+
+
+def _subject_parts(found: OrganizationDetail, now: int) -> list[str | tuple[str, str]]:
+    """Each subject with its age, those that failed or were never read in words."""
+    known = {subject: (checked_at, failure) for subject, checked_at, failure, _ in found.subjects}
+    parts: list[str | tuple[str, str]] = []
+    for subject in SUBJECTS[2:]:
+        checked_at, failure = known.get(subject, (None, ""))
+        state = state_of(checked_at, failure, now)
+        text = f"{subject} {age(checked_at, now)}" if state in ("fresh", "stale") else f"{subject} {state}"
+        if parts:
+            parts.append(", ")
+        parts.append((text, HEALTH_STYLES["failed"]) if state == "failed" else text)
+    return parts
+
+
+def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: int) -> list[Content]:
+    """The detail of a folder: its sums, what they lack, and which organizations need someone."""
+    lines = [
+        line(
+            (f" {row.name}", "bold"),
+            "   ",
+            (f"{context.glyphs.health[row.health]} {row.health}", HEALTH_STYLES[row.health]),
+            f"   marked {', '.join(row.marks)}" if row.marks else "",
+        ),
+        _field(
+            "made of",
+            f"{row.fresh:,} of {row.organizations:,} organizations",
+            f", {row.failed:,} failed" if row.failed else "",
+            f", the oldest copy {age(row.synced_at, now)} old" if row.synced_at is not None else "",
+        ),
+        _field(
+            "alerts",
+            f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
+        ),
+        _field(
+            "sensors",
+            f"{row.sensors:,}, {row.sensors_online:,} online",
+            f"   quota {row.quota:,}, {row.quota_used / row.quota:.0%} used" if row.quota else "",
+        ),
+        _field("errors", f"{row.errors:,} standing"),
+    ]
+    if row.labels:
+        lines.append(_field("labels", ", ".join(f"{key}={value}" for key, value in row.labels.items())))
+    ill = [each for each in under[1:] if each.oid is not None and each.health != "well"]
+    ill.sort(key=_badness, reverse=True)
+    for each in ill[:20]:
+        sign = f" {context.glyphs.health[each.health]} "
+        lines.append(
+            line(
+                (sign, HEALTH_STYLES[each.health]),
+                content(each.name, 24, cut="middle"),
+                "  ",
+                each.reason or each.health,
+            )
+        )
+    if len(ill) > 20:
+        lines.append(Content(f"   and {len(ill) - 20:,} more"))
+    return lines
