@@ -11,7 +11,9 @@ class Progress:
     done: int
     total: int
     note: str = ""
+    """What is being done, in a word or a sentence; of a sync the subject that `done` organizations have."""
     seconds_left: float | None = None
+    """Until all of it is done, not only what `note` names."""
 
 
 Report = Callable[[Progress], object]

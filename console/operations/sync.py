@@ -178,6 +178,7 @@ class Sync:
         self._done = 0
         self._jobs = 0
         self._left: dict[str, int] = {}
+        self._read = dict.fromkeys(OF_ORGANIZATION, 0)
         self._started = time.monotonic()
         self._told = 0.0
         self._run = 0
@@ -198,7 +199,7 @@ class Sync:
         self._run = await self._write(lambda c: ingest.begin_run(c, now=self._clock()))
         try:
             await self._list()
-            await self._tell("reading", force=True)
+            await self._tell(force=True)
             for oid in self._names:
                 handle = self._cloud.organization(oid)
                 for phase, subject in enumerate(OF_ORGANIZATION):
@@ -300,9 +301,10 @@ class Sync:
                     self._queue.put_nowait((phase, next(self._order), job))
                 else:
                     self._done += 1
+                    self._read[job.subject] += 1
                     self._left[job.handle.oid] -= 1
                 self._queue.task_done()
-            await self._tell(job.subject)
+            await self._tell()
 
     async def _step(self, job: _Job) -> bool:
         """Read one answer; whether there is more of the same. A failure is noted, never raised."""
@@ -570,7 +572,12 @@ class Sync:
     def _organizations_done(self) -> int:
         return sum(1 for left in self._left.values() if left == 0)
 
-    async def _tell(self, note: str, *, force: bool = False) -> None:
+    def _phase(self) -> str:
+        """The subject that is being read: the first one that some organization still lacks."""
+        wanted = [subject for subject in OF_ORGANIZATION if subject in self._subjects]
+        return next((subject for subject in wanted if self._read[subject] < len(self._names)), "")
+
+    async def _tell(self, note: str = "", *, force: bool = False) -> None:
         """Report, and leave a sign of life in the store, at most twice a second."""
         now = time.monotonic()
         if not force and now - self._told < 0.5:
@@ -578,17 +585,19 @@ class Sync:
         self._told = now
         elapsed = now - self._started
         left = elapsed / self._done * (self._jobs - self._done) if self._done else None
-        done, total = self._organizations_done(), len(self._names)
-        self._report(Progress(done, total, note, left))
+        phase = self._phase()
+        done, total = self._read.get(phase, 0), len(self._names)
+        self._report(Progress(done, total, note or phase, left))
+        words = note or f"{phase}: {done} of {total}"
         await self._write(
             lambda c: ingest.touch_run(
                 c,
                 self._run,
                 now=self._clock(),
                 organizations=total,
-                done=done,
+                done=self._organizations_done(),
                 detections_new=self._new,
-                note=note,
+                note=words,
             )
         )
 
