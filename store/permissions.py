@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 OTHER = "other"
 """The category of what the catalogue does not know."""
@@ -102,7 +102,7 @@ def _family(name: str) -> str:
 
 @cache
 def _load() -> _Catalogue:
-    read = json.loads(files("store").joinpath("permissions.json").read_text("utf-8"))
+    read = json.loads(Path(__file__).with_name("permissions.json").read_text("utf-8"))
     permissions = tuple(
         Permission(
             name=each["name"],
