@@ -29,8 +29,7 @@ def store_of(alerts: int) -> Path:
 
 
 def _build(path: Path, alerts: int) -> None:
-    import zstandard
-
+    from store.bodies import pack
     from store.database import Store
 
     Store(f"sqlite:///{path}").close()
@@ -91,7 +90,7 @@ def _build(path: Path, alerts: int) -> None:
         "INSERT INTO detection_count (oid, severity, status, count) VALUES (?, ?, ?, ?)",
         [(*key, count) for key, count in counts.items()],
     )
-    body = zstandard.compress(
+    body = pack(
         json.dumps({"cat": RULES[0], "detect": {"event": {"COMMAND_LINE": "powershell.exe -nop"}}}).encode()
     )
     connection.execute("INSERT INTO detection_body SELECT id, ? FROM detection", (body,))

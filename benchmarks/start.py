@@ -29,4 +29,6 @@ def figures(runs: int) -> Iterator[Figure]:
             alerts.append(filled)
             bare.append(other)
     yield Figure("start", "first paint / bare Textual table", median(paints), median(bare), 1.5, "ms")
-    yield Figure("start", "first alerts of 1,000,000 / bare Textual table", median(alerts), median(bare), 4.0, "ms")
+    yield Figure(
+        "start", "first alerts of 1,000,000 / bare Textual table", median(alerts), median(bare), 4.0, "ms"
+    )

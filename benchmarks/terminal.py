@@ -75,7 +75,9 @@ class Terminal:
         deadline = time.perf_counter() + seconds
         while wanted not in self.seen:
             if time.perf_counter() > deadline:
-                raise TimeoutError(f"{marker!r} never appeared; the end of what did: {bytes(self.seen[-600:])!r}")
+                raise TimeoutError(
+                    f"{marker!r} never appeared; the end of what did: {bytes(self.seen[-600:])!r}"
+                )
             self._read(0.05)
         return (time.perf_counter() - self.started) * 1000
 
