@@ -381,22 +381,24 @@ def decode_page(body: bytes, what: str = "GET insight/{oid}/detections") -> Dete
     return DetectionPage(detects, next_cursor, piecewise)
 
 
-def one_detection(body: bytes, what: str, secrets: Iterable[str] = ()) -> bytes:
-    """A single detection, as it came; it must at least be one JSON object."""
+def one_detection(body: bytes, detect_id: str, what: str, secrets: Iterable[str] = ()) -> bytes:
+    """A single detection, as it came.
+
+    Raises:
+        Protocol: it is no JSON object, has nothing of a detection, or is another one.
+    """
     trimmed = body.strip()
     if not trimmed:
         refuse(what, "is empty")
-    if not _is_object(trimmed):
-        refuse(what, "is not one detection", body, secrets)
-    return trimmed
-
-
-def _is_object(raw: bytes) -> bool:
     try:
-        value = json.loads(raw, parse_constant=_no_constant)
+        value = json.loads(trimmed, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(value, dict) and bool(value)
+        value = None
+    if not isinstance(value, dict) or not value.keys() & {"detect_id", "cat", "detect", "routing"}:
+        refuse(what, "is not one detection", body, secrets)
+    if value.get("detect_id", detect_id) != detect_id:
+        refuse(what, "is another detection")
+    return trimmed
 
 
 def _cut_page(body: bytes, what: str) -> tuple[list[bytes] | str, str]:

@@ -400,7 +400,12 @@ class OrganizationHandle:
     async def subscriptions(self) -> dict[str, Any]:
         """The extensions it is subscribed to, by name (`GET orgs/{oid}/subscriptions`)."""
         answer = await self._get("orgs/{oid}/subscriptions")
-        return answers.mapping(answer.json(), answer.what)
+        held = answers.mapping(answer.json(), answer.what)
+        if isinstance(held.get("error"), str):
+            raise Protocol(
+                f"{answer.what} was answered with an error as a success: {answer.excerpt(held['error'])}."
+            )
+        return held
 
     async def resources(self) -> dict[str, list[str]]:
         """The resources it is subscribed to, by category (`GET orgs/{oid}/resources`)."""
@@ -544,7 +549,7 @@ class OrganizationHandle:
             Gone: there is none with this id.
         """
         answer = await self._get("insight/{oid}/detections/{detect_id}", detect_id=detect_id)
-        return answers.one_detection(answer.body, answer.what, answer.secrets)
+        return answers.one_detection(answer.body, detect_id, answer.what, answer.secrets)
 
     async def audit(self, start: int, end: int, cursor: str = "-", limit: int = AUDIT_PAGE) -> Page:
         """One page of the audit log (`GET insight/{oid}/audit`); arguments as of `detections`.
