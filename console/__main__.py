@@ -11,13 +11,12 @@ from console.commands.problem import Problem
 _SENTENCES = (
     ("store.errors", "StoreRefused", 5),
     ("store.errors", "StoreError", 1),
-    ("console.process", "WorkspaceError", 1),
-    ("console.settings", "SettingsError", 2),
+    ("console.settings", "SettingsError", 1),
     ("console.limacharlie.errors", "LimaCharlieError", 1),
     ("store.credentials", "CredentialError", 1),
 )
-"""Errors whose text is what the operator is told, and the exit code. Looked up among the modules that were imported, so
-that a failure imports nothing more."""
+"""Errors whose text is what the operator is told, and the exit code. Looked up among the modules that
+were imported, so that a failure imports nothing more."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
