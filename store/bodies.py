@@ -17,7 +17,7 @@ def pack(body: bytes) -> bytes:
     """Compress one body."""
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
-        compressor = _local.compressor = zstandard.ZstdCompressor(level=3)
+        compressor = _local.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
     packed: bytes = compressor.compress(body)
     return packed
 

@@ -81,7 +81,7 @@ class Reader:
             StoreUnavailable: the file or the server is gone.
             StoreDamaged: the file is not whole.
         """
-        with _translated(self.url), self._engine.connect() as connection, connection.begin():
+        with translated(self.url), self._engine.connect() as connection, connection.begin():
             yield connection
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Store:
             prepare_private(self._path)
         self._engine = _engine(url, read_only=False)
         try:
-            with _translated(url):
+            with translated(url):
                 if is_empty(self._engine):
                     create_schema(self._engine)
                 else:
@@ -148,7 +148,7 @@ class Store:
             self._writer = threading.get_ident()
             try:
                 self._touched.clear()
-                with _translated(self.url), self._engine.connect() as connection, connection.begin():
+                with translated(self.url), self._engine.connect() as connection, connection.begin():
                     yield connection
                     if self._touched and self.dialect == "postgresql":
                         connection.execute(
@@ -346,6 +346,11 @@ def shown_url(url: str) -> str:
     return hidden.render_as_string(hide_password=True).replace("+psycopg", "")
 
 
+def sqlite_url(path: Path) -> str:
+    """The address of a SQLite store, whatever letters its path has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
 def sqlite_path(url: str) -> Path | None:
     """The file of a SQLite URL; None for any other engine."""
     parsed = parsed_url(url)
@@ -372,7 +377,11 @@ def prepare_private(path: Path) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        why = "it is a symbolic link" if path.is_symlink() else (error.strerror or "unknown").lower()
+        why = (error.strerror or "unknown").lower()
+        if path.is_symlink():
+            why = "it is a symbolic link"
+        elif isinstance(error, FileExistsError):
+            why = "not a directory"
         raise StoreUnavailable(f"The store {path} cannot be opened: {why}.") from error
 
 
@@ -381,9 +390,9 @@ def tables() -> frozenset[str]:
     return frozenset(SQLModel.metadata.tables)
 
 
-def writing_engine(url: str) -> Engine:
-    """An engine that writes, for maintenance; `Store` is what everybody else uses."""
-    return _engine(url, read_only=False)
+def open_engine(url: str, *, read_only: bool) -> Engine:
+    """An engine for maintenance; everybody else uses `Store` and `Reader`."""
+    return _engine(url, read_only=read_only)
 
 
 def _engine(url: str, *, read_only: bool) -> Engine:
@@ -486,7 +495,7 @@ def _postgres_read_only(connection: Any, _record: object) -> None:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def translated(url: str) -> Iterator[None]:
     """Turn what a database says when it is away, full, locked or damaged into one sentence."""
     try:
         yield

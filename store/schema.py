@@ -28,7 +28,10 @@ def create_schema(engine: Engine) -> None:
     with engine.begin() as connection:
         SQLModel.metadata.create_all(connection)
         connection.execute(
-            text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            text(
+                "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL, "
+                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+            )
         )
         if connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 0:
             connection.execute(

@@ -364,6 +364,27 @@ def stored_tree(connection: Any) -> list[TreeNode]:
     ]
 
 
+def misnumbered(connection: Any) -> str:
+    """What is wrong with the tree in the store, one sentence; "" when nothing is."""
+    from sqlalchemy import select
+
+    from store.models import Node
+
+    table = Node.__table__  # type: ignore[attr-defined]
+    nodes = stored_tree(connection)
+    if nodes and (problems := problems_of(nodes)):
+        return problems[0].text
+    numbers = {
+        placed.node.id: (placed.first, placed.last, placed.depth, placed.path) for placed in _placed(nodes)
+    }
+    wrong = [
+        row.id
+        for row in connection.execute(select(table))
+        if numbers.get(row.id) != (row.first, row.last, row.depth, row.path)
+    ]
+    return f"{len(wrong)} nodes are numbered wrongly, first {_q(min(wrong))}." if wrong else ""
+
+
 def replace_tree(connection: Any, nodes: Sequence[TreeNode]) -> int:
     """Make these nodes the tree; answers how many rows changed.
 

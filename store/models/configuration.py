@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, LargeBinary, text
+from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
+
+_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 class ConfigurationBody(SQLModel, table=True):
@@ -37,7 +39,7 @@ class ConfigurationRecord(SQLModel, table=True):
         Index("ix_configuration_content", "section", "name", "hash"),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     oid: str
     section: str
     """`hive/dr-general`, `output`, `installation_key`, `extension`, ... : `store.configuration.SECTIONS`."""

@@ -72,7 +72,7 @@ class DetectionBody(SQLModel, table=True):
 
     __tablename__ = "detection_body"
 
-    detection_id: int = Field(sa_type=_ID, primary_key=True)
+    detection_id: int = Field(sa_type=_ID, primary_key=True, sa_column_kwargs={"autoincrement": False})
     body: bytes = Field(sa_type=LargeBinary)
 
 
