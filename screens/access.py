@@ -241,7 +241,7 @@ class Access(View[Found]):
 
     def why_not(self, action: str) -> str:
         """What goes elsewhere from an organization needs one."""
-        if action in ("tree", "alerts", "next") and not self._oid:
+        if action in ("tree", "alerts") and not self._oid:
             return "No organization is chosen: O chooses one."
         return ""
 
@@ -488,7 +488,8 @@ def _about(principal: Principal) -> Content:
         mfa = {True: "with", False: "WITHOUT", None: "not known whether with"}[principal.mfa]
         groups = {path for paths in principal.via.values() for path in paths if path != "direct"}
         direct = sum(1 for paths in principal.via.values() if "direct" in paths)
-        parts.append(f"{direct:,} of them direct, {len(groups):,} groups, {mfa} a second factor")
+        through = f"{len(groups):,} group{'' if len(groups) == 1 else 's'}"
+        parts.append(f"{direct:,} of them direct, {through}, {mfa} a second factor")
     privileged = [name for name in principal.via if (found := known(name)) is not None and found.privileged]
     if privileged:
         parts.append(f"! {', '.join(privileged)}")

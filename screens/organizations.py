@@ -1,5 +1,6 @@
 """The tree of organizations: what is below each node, and how it is."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -77,15 +78,16 @@ class OrganizationTree(TreeTable[TreeRow]):
     def on_resize(self) -> None:
         """More columns from 100 cells."""
         self._wide = self.size.width >= 100
-        self.set_columns(_WIDE if self._wide else _NARROW)
+        self.set_columns(_WIDE if self._wide else _NARROW, indent=2 if self._wide else 1)
 
     def _figures(self, row: TreeRow) -> Line:
         one = row.oid is not None and row.organizations <= 1
         fresh = (
             age(row.synced_at, self._clock()) if one else f"{compact(row.fresh)}/{compact(row.organizations)}"
         )
-        quota = f"{row.quota_used / row.quota:.0%}" if row.quota else "-"
-        health = f"{self._health[row.health]} {row.reason or row.health}"
+        # A sum of nothing known is no usage of zero.
+        quota = f"{row.quota_used / row.quota:.0%}" if row.quota and row.quota_used else "-"
+        health = f"{self._health[row.health]} {brief(row.reason) or row.health}"
         figures: tuple[str, ...]
         if self._wide:
             figures = (
@@ -315,7 +317,7 @@ class Organizations(View[Found]):
                 ]
             )
         else:
-            self._put(organization_lines(found, self.context, now))
+            self._put(organization_lines(found, self.context, now, wide=self.size.width >= 120))
 
     def _put(self, lines: Iterable[Content]) -> None:
         pane = self.query_one("#organization-detail", VerticalScroll)
@@ -397,6 +399,14 @@ def _badness(row: TreeRow) -> tuple[int, ...]:
     return (HEALTH.index(row.health), row.failed, *reversed(row.by_severity))
 
 
+_CALL = re.compile(r"^(?:[a-z]+: )?(?:GET|POST|PUT|DELETE) \S+ ")
+
+
+def brief(reason: str) -> str:
+    """A reason without the call it begins with, for a column: the detail says it whole."""
+    return _CALL.sub("", reason, count=1)
+
+
 def compact(number: int) -> str:
     """At most five characters: `9999`, `18.2k`, `999k`, `1.4M`."""
     if number < 10_000:
@@ -425,7 +435,7 @@ def _field(name: str, *parts: str | Content | tuple[str, str]) -> Content:
     return line((f" {name:<{_LABEL}}", "bold"), *parts)
 
 
-def organization_lines(found: OrganizationDetail, context: Context, now: int) -> list[Content]:
+def organization_lines(found: OrganizationDetail, context: Context, now: int, *, wide: bool) -> list[Content]:
     """The detail of one organization, the most urgent first."""
     row = found.row
     fresh = {
@@ -452,11 +462,14 @@ def organization_lines(found: OrganizationDetail, context: Context, now: int) ->
         _field(
             "alerts",
             f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
-            f"   14 d {spark(found.days)} {sum(found.days):,}",
+            f"   14 d {spark(found.days)} {sum(found.days):,} in all" if wide else "",
         )
     )
+    if not wide:
+        lines.append(_field("14 days", spark(found.days, gap=" "), f"   {sum(found.days):,} detections"))
     if found.top_rules:
-        lines.append(_field("top rules", ", ".join(f"{cat} ({count:,})" for cat, count in found.top_rules)))
+        top = found.top_rules if wide else found.top_rules[:2]
+        lines.append(_field("top rules", ", ".join(f"{cat} ({count:,})" for cat, count in top)))
     quota = ""
     if row.sensor_quota:
         used = f", {row.quota_used / row.sensor_quota:.0%} used" if row.quota_used is not None else ""
@@ -466,10 +479,9 @@ def organization_lines(found: OrganizationDetail, context: Context, now: int) ->
     if found.platforms:
         lines.append(
             _field(
-                "platforms",
+                "alive",
                 ", ".join(
-                    f"{platform_name(code)} {count:,} ({alive:,} alive)"
-                    for code, count, alive in found.platforms
+                    f"{platform_name(code)} {alive:,}/{count:,}" for code, count, alive in found.platforms
                 ),
             )
         )
@@ -480,8 +492,12 @@ def organization_lines(found: OrganizationDetail, context: Context, now: int) ->
         )
     )
     records = sum(count for _, count in found.records)
-    sections = ", ".join(f"{section.removeprefix('hive/')} {count:,}" for section, count in found.records)
-    lines.append(_field("records", f"{records:,}" + (f": {sections}" if sections else "")))
+    sections = ": " + ", ".join(
+        f"{section.removeprefix('hive/')} {count:,}" for section, count in found.records
+    )
+    if not wide:
+        sections = f" in {len(found.records)} sections"
+    lines.append(_field("records", f"{records:,}{sections}" if found.records else "none"))
     lines.extend(
         _field(
             "error" if number else "errors",
@@ -541,7 +557,9 @@ def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: in
         _field(
             "sensors",
             f"{row.sensors:,}, {row.sensors_online:,} online",
-            f"   quota {row.quota:,}, {row.quota_used / row.quota:.0%} used" if row.quota else "",
+            f"   quota {row.quota:,}, {row.quota_used / row.quota:.0%} used"
+            if row.quota and row.quota_used
+            else "",
         ),
         _field("errors", f"{row.errors:,} standing"),
     ]

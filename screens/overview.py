@@ -11,7 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from screens.context import HEALTH_STYLES, SEVERITY_STYLES, Context
+from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.organizations import brief
 from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowOrganization
 from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
@@ -23,7 +24,7 @@ from store.queries.overview import Overview as Figures
 from store.queries.overview import overview
 from store.times import age
 
-_NAME = 15
+_NAME = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class Overview(View[Found]):
 def why(row: TreeRow) -> str:
     """What is wrong with an organization, in a few words; a reason may be a stranger's text."""
     if row.reason:
-        return row.reason
+        return brief(row.reason)
     if row.by_severity[4]:
         return f"{row.by_severity[4]:,} critical open"
     if row.by_severity[3]:
@@ -167,43 +168,20 @@ Part = str | tuple[str, str] | Content
 
 
 def _band(context: Context, health: str, name: str, *parts: Part) -> Content:
-    sign = context.glyphs.health[health]
-    return line((f" {sign} ", HEALTH_STYLES[health]), (f"{name:<{_NAME}}", "bold"), *parts)
+    return _signed(context.glyphs.health[health], HEALTH_STYLES[health], name, *parts)
+
+
+def _signed(sign: str, style: str, name: str, *parts: Part) -> Content:
+    return line((f" {sign:<3}", style), (f"{name:<{_NAME}}", "bold"), *parts)
 
 
 def _more(*parts: Part) -> Content:
-    return line(" " * (_NAME + 3), *parts)
+    return line(" " * (_NAME + 4), *parts)
 
 
 def bands(figures: Figures, context: Context, now: int, *, wide: bool) -> list[Content]:
     """Eight lines: alerts, sensors, configuration, access, sync; each with a sign for how it is."""
-    by_severity = figures.by_severity
-    total = sum(by_severity)
-    worst = max((severity for severity, count in enumerate(by_severity) if count), default=0)
-    counts: list[str | tuple[str, str]] = [(f"{total:,} open", "bold")]
-    for severity in reversed(range(5)):
-        if by_severity[severity]:
-            sign = context.glyphs.severity[severity].strip()
-            counts.append("   " if len(counts) == 1 or wide else "  ")
-            counts.append(
-                (
-                    f"{sign} {by_severity[severity]:,} {SEVERITIES[severity]}".strip(),
-                    SEVERITY_STYLES[severity],
-                )
-            )
-    hours = figures.per_hour
-    oldest = (
-        f"oldest {SEVERITIES[worst]} {age(figures.oldest_open, now):<4}   "
-        if figures.oldest_open is not None
-        else ""
-    )
-    peak = f"  at most {max(hours, default=0):,} an hour"
-    lines = [
-        _band(
-            context, "failed" if by_severity[4] else "partly" if by_severity[3] else "well", "ALERTS", *counts
-        ),
-        _more(oldest, "24 h ", spark(hours, gap=" " if wide else ""), peak, f"   {sum(hours):,} in all"),
-    ]
+    lines = _alert_lines(figures, context, now, wide=wide)
     share = bar(figures.sensors_online, figures.sensors, 20 if wide else 10)
     over = [name for _, name in figures.over_quota]
     lines.append(
@@ -212,7 +190,7 @@ def bands(figures: Figures, context: Context, now: int, *, wide: bool) -> list[C
             "partly" if over else "well",
             "SENSORS",
             f"{figures.sensors_online:,} of {figures.sensors:,} online  {share}",
-            f"   over quota: {len(over):,} ({_named(list(over), 3 if wide else 1)})"
+            f"   {len(over):,} over quota: {_named(list(over), 3 if wide else 1)}"
             if over
             else "   none over quota",
         )
@@ -241,6 +219,34 @@ def bands(figures: Figures, context: Context, now: int, *, wide: bool) -> list[C
     return lines
 
 
+def _alert_lines(figures: Figures, context: Context, now: int, *, wide: bool) -> list[Content]:
+    by_severity = figures.by_severity
+    worst = max((severity for severity, count in enumerate(by_severity) if count), default=0)
+    counts: list[Part] = [(f"{sum(by_severity):,} open", "bold")]
+    for severity in reversed(range(5)):
+        if by_severity[severity]:
+            sign = context.glyphs.severity[severity].strip()
+            word = SEVERITIES[severity] if wide else SEVERITY_WORDS[severity].lower()
+            counts.append("   " if wide else "  ")
+            counts.append((f"{sign} {by_severity[severity]:,} {word}".strip(), SEVERITY_STYLES[severity]))
+    hours = figures.per_hour
+    oldest = ""
+    if figures.oldest_open is not None:
+        oldest = f"oldest {SEVERITY_WORDS[worst].lower()} {age(figures.oldest_open, now)}   "
+    return [
+        _signed(context.glyphs.severity[worst], SEVERITY_STYLES[worst], "ALERTS", *counts)
+        if any(by_severity)
+        else _band(context, "well", "ALERTS", "none open"),
+        _more(
+            oldest,
+            "24 h ",
+            spark(hours, gap=" " if wide else ""),
+            f"  peak {max(hours, default=0):,}/h",
+            f"   {sum(hours):,} in all" if wide else "",
+        ),
+    ]
+
+
 def _sync_lines(context: Context, whole: Completeness, now: int, *, most: int) -> list[Content]:
     failed = [missing for missing in whole.missing if missing[2] == "failed"]
     others = [missing for missing in whole.missing if missing[2] != "failed"]
@@ -259,7 +265,9 @@ def _sync_lines(context: Context, whole: Completeness, now: int, *, most: int) -
     for _, name, state, reason in (failed + others)[:most]:
         text = {"stale": "not read lately", "never": "never read"}.get(state, state)
         lines.append(
-            _more((name, "bold"), f": {reason or text}") if state == "failed" else _more(name, f": {text}")
+            _more((name, "bold"), f": {brief(reason) or text}")
+            if state == "failed"
+            else _more(name, f": {text}")
         )
     if len(whole.missing) > most:
         lines.append(_more(f"and {len(whole.missing) - most:,} more: 5 names every one"))

@@ -35,10 +35,9 @@ class ChooseOrganization(ModalScreen[str]):
     DEFAULT_CSS = """
     ChooseOrganization { align: center middle; }
     ChooseOrganization > Vertical {
-        width: 90%; max-width: 110; height: 80%; max-height: 30; border: solid $primary; padding: 0 1;
-        background: $surface;
+        width: 90%; max-width: 110; height: 80%; max-height: 30; border: solid $foreground; padding: 0 1;
+        background: $background;
     }
-    ChooseOrganization Input { border: none; height: 1; padding: 0; background: $boost; }
     ChooseOrganization Static { height: 1; }
     """
     AUTO_FOCUS = "Input"
@@ -67,7 +66,7 @@ class ChooseOrganization(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """A line to type in, and what it leaves."""
         with Vertical():
-            yield Input(placeholder="part of a name, a path or an oid", select_on_focus=False)
+            yield Input(placeholder="part of a name, a path or an oid", select_on_focus=False, compact=True)
             yield self._list
             yield Static("", markup=False)
 

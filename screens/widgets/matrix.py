@@ -321,9 +321,8 @@ class Matrix(Widget, can_focus=True):
 
     @property
     def _frozen(self) -> int:
-        """Cells of the first column: the longest label, but never more than two fifths."""
-        width = self.size.width
-        return min(max(16, self._label_width + 3), max(16, width * 2 // 5))
+        """Cells of the first column: the longest label, but never more than a third."""
+        return min(max(16, self._label_width + 3), max(16, self.size.width // 3))
 
     @property
     def _label_width(self) -> int:
@@ -468,7 +467,7 @@ class Matrix(Widget, can_focus=True):
         here = number == self._row
         style = base + _BOLD if here else base
         kind = f"{row.kind} " if row.kind else ""
-        label = fit(row.label, max(0, self._frozen - 3 - len(kind)), cut="middle")
+        label = fit(row.label, max(0, self._frozen - 3 - len(kind)))
         segments = [Segment(f"{self._sign if here else ' '} {kind}{label} ", style)]
         risky = style + _RISKY
         run: list[str] = []

@@ -131,6 +131,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         """
         super().__init__(id=id)
         self._columns = columns
+        self._indent = 2
         self._draw = draw
         self._title = title
         self._sign, self._open_sign, self._closed_sign = signs
@@ -183,9 +184,10 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         self._unroll(old)
         self._after()
 
-    def set_columns(self, columns: Sequence[TreeColumn]) -> None:
-        """Show other columns."""
+    def set_columns(self, columns: Sequence[TreeColumn], *, indent: int = 2) -> None:
+        """Show other columns, and indent each level by so many cells."""
         self._columns = columns
+        self._indent = indent
         self.refresh()
 
     def fold_below(self, depth: int) -> None:
@@ -447,7 +449,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         if here:
             style = base + (_CURSOR if self.has_focus else _BOLD)
         fold = " " if not self._has_children(number) else self._fold_sign(node)
-        indent = "  " * min(node.depth, _DEEPEST)
+        indent = " " * self._indent * min(node.depth, _DEEPEST)
         text = f"{self._sign if here else ' '}{indent}{fold} "
         text += fit(node.name, names - len(text), cut="middle")
         shown = self._draw(node)
