@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,7 +27,6 @@ from console.operations.ports import Progress, Report
 from store import ingest
 from store.configuration import HIVES, Record, redact
 from store.database import Store
-from store.freshness import SUBJECTS
 from store.times import now_ms
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,16 @@ GROUPS_OF_SUBJECTS: dict[str, tuple[str, ...]] = {
 }
 """What `--only` takes, and the subjects that it stands for."""
 
-OF_ORGANIZATION: tuple[str, ...] = SUBJECTS[2:]
-"""In the order in which they are read: what an analyst waits for comes first."""
+PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("detections", ("detections",)),
+    (
+        "people, keys, sensors, logs",
+        ("organization", "access", "keys", "sensors", "errors", "usage", "audit"),
+    ),
+    ("configuration", ("configuration",)),
+)
+"""In the order in which they are read, each for all organizations: what an analyst waits for first, what
+takes most requests last."""
 
 DAY = 86_400
 OVERLAP = 600
@@ -177,11 +185,11 @@ class Sync:
         self._changed = 0
         self._done = 0
         self._jobs = 0
-        self._left: dict[str, int] = {}
-        self._read = dict.fromkeys(OF_ORGANIZATION, 0)
+        self._left: list[Counter[str]] = [Counter() for _ in PHASES]
         self._started = time.monotonic()
         self._told = 0.0
         self._run = 0
+        self._before = 0
         self._order = itertools.count()
         self._ranges: dict[tuple[str, str], Progressing] = {}
         self._unreachable = 0
@@ -195,17 +203,16 @@ class Sync:
             LimaCharlieError: the listing of organizations could not be read, or the cloud went away in
                 the middle. What was read until then is kept, and no organization is blamed.
         """
-        before = self._cloud.stats.requests
+        self._before = self._cloud.stats.requests
         self._run = await self._write(lambda c: ingest.begin_run(c, now=self._clock()))
         try:
             await self._list()
             await self._tell(force=True)
             for oid in self._names:
                 handle = self._cloud.organization(oid)
-                for phase, subject in enumerate(OF_ORGANIZATION):
-                    if subject in self._subjects:
-                        self._queue.put_nowait((phase, next(self._order), _Job(handle, subject)))
-                        self._left[oid] = self._left.get(oid, 0) + 1
+                for phase, subject in self._wanted():
+                    self._queue.put_nowait((phase, next(self._order), _Job(handle, subject)))
+                    self._left[phase][oid] += 1
             self._jobs = self._queue.qsize()
             async with asyncio.TaskGroup() as group:
                 if "groups" in self._subjects:
@@ -220,18 +227,18 @@ class Sync:
                 raise self._away
         except BaseException as error:
             note = "stopped" if isinstance(error, asyncio.CancelledError) else str(error)
-            await self._finish(before, note)
+            await self._finish(note)
             raise
-        return await self._finish(before, "done")
+        return await self._finish("done")
 
-    async def _finish(self, before: int, note: str) -> Outcome:
+    async def _finish(self, note: str) -> Outcome:
         failed = self._failures.listed(self._names)
         outcome = Outcome(
             organizations=len(self._names),
             failed=failed,
             detections_new=self._new,
             rows_changed=self._changed,
-            requests=self._cloud.stats.requests - before,
+            requests=self._cloud.stats.requests - self._before,
             seconds=round(time.monotonic() - self._started, 3),
         )
         await self._write(
@@ -301,8 +308,7 @@ class Sync:
                     self._queue.put_nowait((phase, next(self._order), job))
                 else:
                     self._done += 1
-                    self._read[job.subject] += 1
-                    self._left[job.handle.oid] -= 1
+                    self._left[phase][job.handle.oid] -= 1
                 self._queue.task_done()
             await self._tell()
 
@@ -569,13 +575,24 @@ class Sync:
 
         return await asyncio.to_thread(commit)
 
-    def _organizations_done(self) -> int:
-        return sum(1 for left in self._left.values() if left == 0)
+    def _wanted(self) -> Iterator[tuple[int, str]]:
+        """(phase, subject) of what is to be read of each organization."""
+        for phase, (_, subjects) in enumerate(PHASES):
+            for subject in subjects:
+                if subject in self._subjects:
+                    yield phase, subject
 
-    def _phase(self) -> str:
-        """The subject that is being read: the first one that some organization still lacks."""
-        wanted = [subject for subject in OF_ORGANIZATION if subject in self._subjects]
-        return next((subject for subject in wanted if self._read[subject] < len(self._names)), "")
+    def _organizations_done(self) -> int:
+        """How many have every subject read, or failed."""
+        return sum(1 for oid in self._names if not any(left[oid] for left in self._left)) if self._jobs else 0
+
+    def _phase(self) -> tuple[str, int]:
+        """What is being read, and how many organizations have it."""
+        for phase, left in enumerate(self._left):
+            lacking = sum(1 for count in left.values() if count)
+            if lacking:
+                return PHASES[phase][0], len(self._names) - lacking
+        return "", len(self._names)
 
     async def _tell(self, note: str = "", *, force: bool = False) -> None:
         """Report, and leave a sign of life in the store, at most twice a second."""
@@ -585,8 +602,8 @@ class Sync:
         self._told = now
         elapsed = now - self._started
         left = elapsed / self._done * (self._jobs - self._done) if self._done else None
-        phase = self._phase()
-        done, total = self._read.get(phase, 0), len(self._names)
+        phase, done = self._phase()
+        total = len(self._names)
         self._report(Progress(done, total, note or phase, left))
         words = note or f"{phase}: {done} of {total}"
         await self._write(
@@ -597,6 +614,7 @@ class Sync:
                 organizations=total,
                 done=self._organizations_done(),
                 detections_new=self._new,
+                requests=self._cloud.stats.requests - self._before,
                 note=words,
             )
         )
