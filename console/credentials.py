@@ -22,6 +22,7 @@ CREDENTIALS_VARIABLE: Final = "LIMEGROVE_CREDENTIALS_FD"
 
 _read: dict[str, Credential] = {}
 _passphrase: Secret | None = None
+_may_prompt = True
 
 
 def vault(settings: Settings) -> Vault:
@@ -61,6 +62,29 @@ def credential(settings: Settings) -> Credential:
             f"choose another environment with --env, or log in to that endpoint."
         )
     return found
+
+
+def prepare(settings: Settings) -> None:
+    """Ask for the passphrase now, where the environment's credential will need it, and never later.
+
+    Call before the terminal is given to the screens: after that, whoever asks on it would write over
+    them. A keyring is not touched, so this costs nothing where there is one.
+
+    Raises:
+        CredentialError: the passphrase is wrong, or there is nobody to ask.
+        WorkspaceError: the workspace is not this user's alone.
+    """
+    global _may_prompt
+    try:
+        if settings.offline or _handed_over() is not None:
+            return
+        if not _is_named(settings) and take_environment_credentials() is not None:
+            return
+        entries = {entry.environment: entry.backend for entry in vault(settings).entries()}
+        if entries.get(settings.environment) == "passphrase-file":
+            _stored(settings)
+    finally:
+        _may_prompt = False
 
 
 def redaction_key(settings: Settings) -> bytes:
@@ -133,7 +157,7 @@ def descriptor_from(environ: MutableMapping[str, str], variable: str) -> int | N
 
 
 def _typed(new: bool) -> Secret:
-    if not sys.stdin.isatty():
+    if not (_may_prompt and sys.stdin.isatty()):
         raise CredentialError(
             "The passphrase file needs its passphrase, and nobody is here to type it; "
             f"name a file descriptor with --passphrase-fd or {PASSPHRASE_VARIABLE}."

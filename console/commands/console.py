@@ -23,6 +23,10 @@ def run(session: Session) -> int:
         )
     import asyncio
 
+    from console.credentials import prepare
+
+    prepare(session.settings)  # a passphrase is typed before the terminal belongs to the screens
+
     from console.app import run_console
 
     wake = asyncio.Event()

@@ -1,5 +1,6 @@
 """From the settings in force to LimaCharlie: whose key, to which hosts, through which proxy."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ async def connect(settings: Settings) -> "AsyncIterator[Cloud]":
         CredentialError: there is no credential, or it cannot be read or sent to this endpoint.
         LimaCharlieError: the proxy or the file of certificates cannot be used.
     """
-    async with connect_with(credentials.credential(settings), settings) as cloud:
+    # In a thread: the keyring may take a second to answer, and opening a passphrase file takes 300 ms.
+    credential = await asyncio.to_thread(credentials.credential, settings)
+    async with connect_with(credential, settings) as cloud:
         yield cloud
 
 
