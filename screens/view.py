@@ -105,6 +105,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     """The tables it reads."""
     EMPTY: ClassVar[str] = "Nothing here."
     """What is said when there is nothing to show: why, and what to do."""
+    AUTO_FOCUS = ""
+    """Selects the widget that gets the keys; "" when there is none."""
     SCOPED: ClassVar[bool] = True
     """Whether another scope means reading again."""
 

@@ -182,6 +182,10 @@ class CommandLine(Vertical):
             yield Static(":", id="command-mark", markup=False)
             yield Input(id="command-input", select_on_focus=False, max_length=2000)
 
+    def on_mount(self) -> None:
+        """A closed line takes no keys."""
+        self.query_one(Input).can_focus = False
+
     @property
     def is_open(self) -> bool:
         """Whether it has the keys."""
@@ -195,13 +199,16 @@ class CommandLine(Vertical):
         line = self.query_one(Input)
         line.value = text
         line.cursor_position = len(text)
+        line.can_focus = True
         line.focus()
         self._offer()
 
     def action_close(self) -> None:
         """Hide the line, and give the keys back."""
         self.remove_class("-open")
-        self.query_one(Input).value = ""
+        line = self.query_one(Input)
+        line.value = ""
+        line.can_focus = False
         self.post_message(self.Closed())
 
     def candidates_came(self) -> None:

@@ -149,7 +149,7 @@ def fill(
             )
 
 
-class Host(App[None]):
+class Host(App[None], inherit_bindings=False):
     """Shows one view, and writes down what it asks for."""
 
     CSS_PATH = Path(__file__).parents[2] / "screens" / "styles" / "console.tcss"
