@@ -11,7 +11,7 @@ from console.sandbox.chance import Chance, uuid_of
 DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity: caches are keyed by it
 class Organization:
     """One customer, or a part of one."""
 

@@ -50,6 +50,7 @@ def stamp(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))
 
 
+@lru_cache(maxsize=2048)
 def layout(organization: Organization) -> dict[int, range]:
     """Which sensor numbers are of which platform; each has one of every platform that rules are for."""
     rest = organization.sensors - 2
@@ -74,7 +75,7 @@ def installation_key_ids(seed: int, organization: Organization) -> tuple[str, st
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=20_000)
 def sensor(seed: int, organization: Organization, index: int, hostile: bool, now: int) -> Sensor:
     """The sensor of that number.
 
