@@ -1,5 +1,6 @@
 """Against a real gnome-keyring on a private bus."""
 
+import json
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ from store.credentials import (
 )
 from store.credentials.secret_service import SecretService
 from store.secret import Secret
+from tests.helpers.sandboxes import environment, limegrove
 
 pytestmark = pytest.mark.keyring
 
@@ -225,6 +227,29 @@ def test_a_locked_keyring_is_one_sentence_and_no_prompt(bus: dict[str, str], hom
         assert [entry.environment for entry in vault.entries()] == ["prod"]
     with gnome_keyring(bus, "correct horse"):
         assert Vault(home, no_passphrase).load("prod").secret.reveal() == KEY
+
+
+def test_the_command_line_says_that_the_keyring_is_locked_and_stores_nothing(
+    bus: dict[str, str], tmp_path: Path
+) -> None:
+    address = {"DBUS_SESSION_BUS_ADDRESS": bus["DBUS_SESSION_BUS_ADDRESS"]}
+    login = ("auth", "login", "--env", "prod", "--uid", "Zx9kQ2", "--offline")
+    with gnome_keyring(bus, "correct horse"):
+        opened = limegrove(*login, env=environment(tmp_path, **address), stdin=KEY)
+        assert opened.returncode == 0, opened.stderr
+        assert json.loads(opened.stdout)["backend"] == "secret-service"
+    with gnome_keyring(bus, None):
+        for command in (login, ("auth", "whoami", "--env", "prod"), ("auth", "logout", "--env", "prod")):
+            refused = limegrove(*command, env=environment(tmp_path, **address), stdin="another-key")
+            assert (refused.returncode, refused.stdout) == (1, "")
+            assert refused.stderr.startswith("limegrove: The keyring is locked; unlock it")
+            assert refused.stderr.count("\n") == 1
+        doctor = limegrove("doctor", "--offline", env=environment(tmp_path, **address))
+        assert doctor.returncode == 1
+        assert "The keyring is locked" in doctor.stdout
+    with gnome_keyring(bus, "correct horse"):
+        vault = Vault(tmp_path / "limegrove", no_passphrase)
+        assert vault.load("prod").secret.reveal() == KEY
 
 
 def test_a_keyring_opened_with_the_wrong_password_is_locked(bus: dict[str, str], home: Path) -> None:
