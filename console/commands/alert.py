@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from store.queries.alerts import AlertDetail, AlertRow
 
 PAGE = 500
+DEEPEST = 100
+"""How deep a detection may be nested before it is only shown as the text that came."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -153,8 +155,8 @@ def _show(session: Session) -> int:
 def shown_whole(alert: "AlertDetail") -> dict[str, Any]:
     """One alert as `alert show` prints it: what `alert list` has, and the detection as received.
 
-    `detection` is the record; of a damaged one it is None, and `raw` is the text that came, with bytes
-    that are not UTF-8 as `\\xNN`.
+    `detection` is the record; of one that is damaged or nested beyond reason it is None, and `raw` is the
+    text that came, with bytes that are not UTF-8 as `\\xNN`.
     """
     from store.alerts import CLASSIFICATIONS
 
@@ -167,6 +169,24 @@ def shown_whole(alert: "AlertDetail") -> dict[str, Any]:
     }
     try:
         # Not orjson: it turns integers of more than 64 bits into floats.
-        return whole | {"detection": json.loads(alert.body)}
-    except ValueError:
+        detection = json.loads(alert.body)
+    except (ValueError, RecursionError):
+        detection = None
+    if detection is None or _deeper(detection, DEEPEST):
         return whole | {"detection": None, "raw": alert.body.decode("utf-8", "backslashreplace")}
+    return whole | {"detection": detection}
+
+
+def _deeper(value: Any, depth: int) -> bool:
+    """Whether lists and mappings are nested more than `depth` deep; told without recursion."""
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True

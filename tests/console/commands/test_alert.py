@@ -117,3 +117,27 @@ def test_an_unknown_alert_is_one_sentence_and_exit_code_2(filled, limegrove):
         answer.err
         == "limegrove: There is no alert `detection-99` in the store; `limegrove alert list` names them.\n"
     )
+
+
+@pytest.mark.parametrize("depth", [90, 300, 990, 100_000])
+@pytest.mark.parametrize("output", ["table", "json", "yaml", "csv"])
+def test_a_detection_nested_beyond_reason_is_shown_all_the_same(filled, limegrove, depth, output):
+    from contextlib import closing
+
+    from store import ingest
+    from store.database import Store
+
+    body = b'{"detect_id": "deep", "detect": ' + b"[" * depth + b"]" * depth + b"}"
+    with (
+        closing(Store(f"sqlite:///{filled / 'default' / 'store.db'}")) as store,
+        store.writing() as connection,
+    ):
+        record = ingest.detection_from(body, OIDS[0], received=1)
+        ingest.put_detections(connection, OIDS[0], [record])
+
+    answer = limegrove("alert", "show", record.detect_id, "--output", output)
+
+    assert (answer.code, answer.err) == (0, "")
+    if output == "json" and depth > 100:
+        assert answer.json["detection"] is None
+        assert answer.json["raw"] == body.decode()
