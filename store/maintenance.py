@@ -4,6 +4,7 @@ All of it works on a store of any known schema, without opening it as a `Store`.
 """
 
 import hashlib
+import itertools
 import os
 import sqlite3
 import tempfile
@@ -253,8 +254,7 @@ def upgrade(url: str, *, yes: bool = False, backup_to: Path | None = None) -> Up
             )
         copied: Path | None = None
         if path is not None:
-            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            copied = backup_to or path.with_name(f"{path.name}.backup-{found}-{stamp}")
+            copied = backup_to or _free_name(path, f"backup-{found}")
             backup(url, copied)
         elif not yes:
             raise StoreRefused(
@@ -420,6 +420,10 @@ def _whole(path: Path, what: str) -> str:
         raise StoreUnavailable(f"{what} cannot be read: {(error.strerror or 'unknown').lower()}.") from error
     try:
         with closing(_plain_sqlite(path, "ro", still=True)) as connection:
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            size = connection.execute("PRAGMA page_size").fetchone()[0]
+            if path.stat().st_size != pages * size and not Path(f"{path}-wal").exists():
+                raise StoreDamaged(f"{what} is damaged: it was cut off.")
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if found != "ok":
                 raise StoreDamaged(f"{what} is damaged: {str(found).strip().splitlines()[0]}.")
@@ -452,6 +456,16 @@ def _aside(target: Path) -> Iterator[Path]:
     finally:
         for leftover in (name, f"{name}-wal", f"{name}-shm", f"{name}-journal"):
             Path(leftover).unlink(missing_ok=True)
+
+
+def _free_name(path: Path, what: str) -> Path:
+    """A name beside a file that says what and when, and that nothing has yet."""
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    for number in itertools.count(1):
+        name = path.with_name(f"{path.name}.{what}-{stamp}" + (f"-{number}" if number > 1 else ""))
+        if not name.exists():
+            break
+    return name
 
 
 def _sync(path: Path) -> None:
@@ -499,8 +513,8 @@ def _put_in_place(source: sqlite3.Connection, path: Path) -> None:
         with closing(sqlite3.connect(made)) as copy:
             source.backup(copy)
         _sync(made)
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        kept = _free_name(path, "damaged")
         for file in _files(path):
-            file.rename(f"{file}.damaged-{stamp}")
+            file.rename(f"{kept}{file.name.removeprefix(path.name)}")
         made.rename(path)
     _sync(path.parent)

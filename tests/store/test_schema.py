@@ -1,0 +1,107 @@
+"""The migrations and the tables agree, on both engines."""
+
+from contextlib import closing
+from typing import Any
+
+from sqlalchemy import Engine, inspect
+
+from store.database import Store, open_engine
+from store.maintenance import _migrate
+from store.schema import REVISIONS, revision_of
+
+
+def _described(engine: Engine) -> dict[str, Any]:
+    """Everything that tells one schema from another."""
+    found = inspect(engine)
+    return {
+        table: {
+            "columns": [
+                (
+                    each["name"],
+                    str(each["type"]),
+                    each["nullable"],
+                    each["default"],
+                    each.get("autoincrement"),
+                )
+                for each in found.get_columns(table)
+            ],
+            "key": found.get_pk_constraint(table)["constrained_columns"],
+            "references": [
+                (each["constrained_columns"], each["referred_table"], each["referred_columns"])
+                for each in found.get_foreign_keys(table)
+            ],
+            "unique": sorted(each["column_names"] for each in found.get_unique_constraints(table)),
+            "indexes": sorted(
+                (
+                    each["name"],
+                    each["column_names"],
+                    bool(each["unique"]),
+                    sorted((name, str(value)) for name, value in each.get("dialect_options", {}).items()),
+                )
+                for each in found.get_indexes(table)
+            ),
+        }
+        for table in sorted(found.get_table_names())
+    }
+
+
+def test_the_migrations_run_one_by_one_make_what_the_tables_say(store_url: str, tmp_path: Any) -> None:
+    if store_url.startswith("sqlite"):
+        (tmp_path / "store.db").touch()
+    migrated = open_engine(store_url, read_only=False)
+    for revision in REVISIONS:
+        _migrate(migrated, revision)
+    by_migrations = _described(migrated)
+    assert revision_of(migrated) == REVISIONS[-1]
+    with migrated.begin() as connection:
+        for table in by_migrations:
+            connection.exec_driver_sql(
+                f'DROP TABLE "{table}"' + (" CASCADE" if migrated.dialect.name == "postgresql" else "")
+            )
+    migrated.dispose()
+    with closing(Store(store_url)) as made:
+        by_tables = _described(made.reader._engine)
+    assert by_migrations == by_tables
+    assert len(by_tables) == 22
+    partial = [name for name, *_, options in by_tables["detection"]["indexes"] if options]
+    assert "ix_detection_queue" in partial
+
+
+def test_a_store_that_was_migrated_opens(store_url: str, tmp_path: Any) -> None:
+    if store_url.startswith("sqlite"):
+        (tmp_path / "store.db").touch()
+    engine = open_engine(store_url, read_only=False)
+    _migrate(engine)
+    engine.dispose()
+    Store(store_url).close()
+
+
+def test_every_schema_has_exactly_one_migration() -> None:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    from store.maintenance import VERSIONS
+
+    config = Config()
+    config.set_main_option("script_location", str(VERSIONS[0].parent))
+    steps = [step.revision for step in ScriptDirectory.from_config(config).walk_revisions()]
+    assert tuple(reversed(steps)) == REVISIONS
+
+
+def test_opening_a_store_does_not_import_alembic(tmp_path: Any) -> None:
+    import subprocess
+    import sys
+
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys\nfrom store.database import Store\nStore(sys.argv[1]).close()\n"
+            "print([name for name in sys.modules if name.split('.')[0] in ('alembic', 'yaml', 'psycopg')])",
+            f"sqlite:///{tmp_path / 's.db'}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout == "[]\n"
