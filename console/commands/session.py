@@ -90,23 +90,9 @@ class Session:
         """
         if self.settings.offline:
             raise Problem("This needs the cloud, and the session is offline; leave out --offline.", code=5)
-        import asyncio
+        from console.operations.connecting import connect
 
-        from console.credentials import credential
-        from console.limacharlie.client import Cloud
-        from console.limacharlie.credentials import OrganizationKey, UserKey
-        from console.limacharlie.endpoint import Endpoint
-
-        settings = self.settings
-        held = await asyncio.to_thread(credential, settings)
-        who: OrganizationKey | UserKey
-        if held.kind == "user":
-            who = UserKey(held.uid, held.secret)
-        else:
-            who = OrganizationKey(held.oid, held.secret)
-        where = Endpoint.single(held.endpoint) if held.endpoint else Endpoint.limacharlie()
-        trusted = str(settings.ca_file) if settings.ca_file else None
-        async with Cloud(who, where, proxy=settings.proxy, ca_file=trusted) as cloud:
+        async with connect(self.settings) as cloud:
             yield cloud
 
     def redaction_key(self) -> bytes:
@@ -115,7 +101,7 @@ class Session:
         Raises:
             CredentialError: the keyring cannot be used.
         """
-        from console.credentials import redaction_key
+        from console.operations.connecting import redaction_key
 
         return redaction_key(self.settings)
 

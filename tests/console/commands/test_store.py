@@ -1,7 +1,10 @@
 """`limegrove store` on a real store."""
 
 import os
+import pty
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -82,6 +85,28 @@ def test_a_restore_without_an_answer_is_refused_and_changes_nothing(filled, lime
     assert (answer.code, answer.out) == (5, "")
     assert answer.err.endswith("Nobody is here to answer; --yes answers yes.\n")
     assert names(limegrove) == ["changed"] * 3
+
+
+@pytest.mark.parametrize(("typed", "code", "held"), [("y", 0, 3), ("n", 5, 0), ("", 5, 0)])
+def test_a_restore_does_what_the_operator_types(filled, limegrove, tmp_path, typed, code, held):
+    file = tmp_path / "backup.db"
+    limegrove("store", "backup", str(file))
+    with closing(sqlite3.connect(filled / "default" / "store.db")) as connection, connection:
+        connection.execute("DELETE FROM organization")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "console", "store", "restore", str(file)]
+    with subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs) as process:
+        os.close(theirs)
+        asked = b""
+        while b"[y/N] " not in asked:
+            asked += os.read(ours, 1000)
+        os.write(ours, typed.encode() + b"\n")
+        process.communicate()
+    os.close(ours)
+
+    assert asked.decode().startswith("Replace the store of the environment default by ")
+    assert process.returncode == code
+    assert len(limegrove("org", "list").json) == held
 
 
 def test_a_backup_never_replaces_a_file(filled, limegrove, tmp_path):
