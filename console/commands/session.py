@@ -114,7 +114,25 @@ class Session:
         wanted: str | None = self.arguments.scope
         if wanted is None:
             return ""
+        from store.queries.organizations import find_node, find_organization
+        from store.queries.scopes import UNPLACED
+
+        with self.reader.reading() as connection:
+            if wanted == UNPLACED:
+                return UNPLACED
+            placed = find_node(connection, wanted)
+            unplaced = [] if placed else find_organization(connection, wanted)
+        # An organization without a node is a scope of its own, under its oid.
+        if len(unplaced) == 1:
+            oid = unplaced[0][0]
+            return self.node(oid, "--scope") if self._is_placed(oid) else oid
         return self.node(wanted, "--scope")
+
+    def _is_placed(self, oid: str) -> bool:
+        from store.queries.organizations import find_node
+
+        with self.reader.reading() as connection:
+            return bool(find_node(connection, oid))
 
     def node(self, wanted: str, what: str) -> str:
         """The id of one tree node.

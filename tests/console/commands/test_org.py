@@ -110,6 +110,15 @@ def test_a_scope_limits_the_list(filled, limegrove):
     assert [(row["oid"], row["path"]) for row in answer.json] == [(OIDS[0], "EMEA/Acme")]
 
 
+def test_an_organization_is_a_scope_whether_it_has_a_node_or_not(filled, limegrove):
+    assert [row["oid"] for row in limegrove("org", "list", "--scope", OIDS[1]).json] == [OIDS[1]]
+    assert [row["oid"] for row in limegrove("org", "list", "--scope", "Böhm & Söhne").json] == [OIDS[1]]
+    limegrove("tree", "add", "Böhm", "--oid", OIDS[1])
+    assert [row["oid"] for row in limegrove("org", "list", "--scope", OIDS[1]).json] == [OIDS[1]]
+    assert [row["oid"] for row in limegrove("org", "list", "--scope", "Böhm & Söhne").json] == [OIDS[1]]
+    assert [row["oid"] for row in limegrove("org", "list", "--scope", "unplaced").json] == [OIDS[0], OIDS[2]]
+
+
 def test_an_unknown_scope_is_one_sentence_and_exit_code_2(filled, limegrove):
     answer = limegrove("--scope", "nowhere", "org", "list")
 
@@ -171,3 +180,40 @@ def test_a_store_that_is_no_database_is_left_alone(home, limegrove):
     assert "unforeseen" not in answer.err
     assert answer.err.count("\n") == 1
     assert file.read_bytes() == before
+
+
+def test_debug_keeps_a_log_that_only_its_owner_can_read(filled):
+    subprocess.run(
+        [sys.executable, "-m", "console", "--debug", "org", "list"], capture_output=True, check=True
+    )
+
+    assert (filled / "log" / "limegrove.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_malformed_environment_is_one_sentence(filled, limegrove):
+    answer = limegrove("--env", "../../etc", "org", "list")
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("limegrove: --env: an environment's name is")
+
+
+def test_an_interrupted_command_ends_quietly_with_130(filled, limegrove, monkeypatch):
+    def interrupt(session):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("console.commands.org.run", interrupt)
+
+    assert (limegrove("org", "list").code, limegrove("org", "list").err) == (130, "")
+
+
+def test_what_nobody_foresaw_is_one_sentence_and_leaves_a_crash_file(filled, limegrove, monkeypatch):
+    def break_down(session):
+        raise RuntimeError("a secret in the message")
+
+    monkeypatch.setattr("console.commands.org.run", break_down)
+
+    answer = limegrove("org", "list")
+
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert "a secret" not in answer.err
+    assert "RuntimeError" in answer.err

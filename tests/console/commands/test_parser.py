@@ -163,3 +163,10 @@ def test_the_program_itself_exits_with_2_and_one_sentence():
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr == "limegrove: `alert` has no verb 'explode'; it has list, show.\n"
+
+
+def test_without_a_terminal_the_console_says_so_and_exits_with_2(limegrove):
+    answer = limegrove()
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("limegrove: The console needs a terminal; ")
