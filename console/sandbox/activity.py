@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from console.sandbox.access import Access
-from console.sandbox.chance import Chance, hex_of, mixed
+from console.sandbox.chance import Chance, hex_of, mixed, numbered_uuid
 from console.sandbox.organizations import DAY, Organization
 from console.sandbox.rules import BASELINE, Value
 from console.sandbox.sensors import PLATFORM_NAMES, layout, stamp
@@ -133,7 +133,10 @@ class Audit:
         kind = chance.below(100)
         origin = chance.pick(("api", "ui", "cli"))
         if number == 3:
-            email, permission = access.contacts(organization)[0][0], "sensor.task"
+            direct = access.direct(organization)
+            email = next((who for who in (access.engineers[0], access.left) if who in direct), "")
+            email = email or access.contacts(organization)[0][0]
+            permission = "sensor.task" if "sensor.task" in direct[email] else direct[email][-1]
             etype, ident, origin = "config_change", access.root, "ui"
             message, entity = (
                 f"user permission {permission} granted to {email}",
@@ -156,37 +159,37 @@ class Audit:
             etype, ident = "send_task", chance.pick(access.seniors + access.responders)
             message, entity = (
                 f"task sent: {command}",
-                {"type": "sensor", "name": f"sensor {chance.below(organization.sensors)}"},
+                {"type": "sensor", "name": self._sid(organization, chance)},
             )
             mtd = {"task": command}
         elif kind < 62:
             etype, ident = "add_tag", chance.pick(access.seniors)
             message, entity = (
                 "tag added",
-                {"type": "sensor", "name": f"sensor {chance.below(organization.sensors)}"},
+                {"type": "sensor", "name": self._sid(organization, chance)},
             )
             mtd = {"tag": chance.pick(("vip", "pilot", "reimage"))}
         elif kind < 72:
             etype, ident, origin = "sensor_over_quota" if chance.happens(3) else "enrollment", "", "system"
             message, entity = (
                 "sensor enrolled",
-                {"type": "sensor", "name": f"sensor {chance.below(organization.sensors)}"},
+                {"type": "sensor", "name": self._sid(organization, chance)},
             )
         elif kind < 76:
             etype, ident = "remove_sensor", chance.pick(access.administrators)
             message, entity = (
                 "sensor removed",
-                {"type": "sensor", "name": f"sensor {chance.below(organization.sensors)}"},
+                {"type": "sensor", "name": self._sid(organization, chance)},
             )
         elif kind < 86:
             etype, ident = "config_change", chance.pick(access.administrators)
             email = chance.pick(access.staff)
             permission = chance.pick(("dr.set", "sensor.task", "insight.evt.get", "secret.get"))
             message, entity = (
-                f"user permission {permission} granted to {email}",
+                f"user permission {permission} revoked from {email}",
                 {"type": "user", "name": email},
             )
-            mtd = {"permission": permission, "action": "add"}
+            mtd = {"permission": permission, "action": "remove"}
         else:
             etype, ident, origin = "api_call", "limegrove-automation[bulk]", "api"
             message, entity = "api key used", {"type": "api_key", "name": ident}
@@ -201,6 +204,9 @@ class Audit:
             "mtd": mtd,
             "origin": origin,
         }
+
+    def _sid(self, organization: Organization, chance: Chance) -> str:
+        return numbered_uuid(self._seed, "sid", organization.index, chance.below(organization.sensors))
 
     def first_at(self, organization: Organization, moment: int) -> int:
         """The number of the first entry at or after a time (ms)."""

@@ -17,6 +17,7 @@ class Entry:
     path: str
     """Raw, with its query."""
     status: int
+    """0 when the connection was dropped instead of an answer."""
     credential: str
     """uid or key hash; "" without a token."""
     oid: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -23,8 +24,18 @@ BODY_LIMIT = 32 * 1024 * 1024
 HEADER_LIMIT = 16 * 1024
 """Bytes of all headers. The gateway refuses large ones, of an unpublished size (docs: api-keys.md)."""
 
-Before = Callable[[Call], Awaitable[web.StreamResponse | None]]
-"""Sees a request before its endpoint, and may answer in its place: where faults are put in."""
+Answer = Callable[[], web.Response]
+"""Carries the request out, with its effect, and makes the answer."""
+
+Fault = Callable[[Call, Answer], Awaitable[web.StreamResponse]]
+"""Stands between a request and its endpoint: may answer in its place, let it act and answer otherwise, or
+raise `Dropped` before or after the effect. The one place where trouble is put in."""
+
+log = logging.getLogger(__name__)
+
+
+class Dropped(Exception):
+    """Raised by a fault: the connection ends without an answer."""
 
 
 def _request(
@@ -72,7 +83,7 @@ class Sandbox:
         self.storm_after = storm_after
         self.tokens = Tokens()
         self.log = RequestLog()
-        self.before: Before | None = None
+        self.fault: Fault | None = None
         self.url = ""
         self._windows: dict[str, tuple[float, int]] = {}
         self._runner: web.ServerRunner | None = None
@@ -116,7 +127,11 @@ class Sandbox:
         self._runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, address, port, backlog=1024)
-        await site.start()
+        try:
+            await site.start()
+        except OSError:
+            await self.stop()
+            raise
         bound = self._runner.addresses[0][1]
         self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
         self.world.begin(live_rate=self.live_rate, storm_after=self.storm_after)
@@ -144,18 +159,23 @@ class Sandbox:
             authorization=request.headers.get("Authorization", ""),
             peer=request.remote or "",
         )
+        response: web.StreamResponse
         try:
             response = await self._respond(call, request)
-        finally:
-            if self.latency:
-                await asyncio.sleep(self.latency / 1000)
+            status = response.status
+        except Dropped:
+            if request.transport is not None:
+                request.transport.abort()
+            response, status = web.Response(), 0
+        if self.latency:
+            await asyncio.sleep(self.latency / 1000)
         self.log.add(
             Entry(
                 time=time.time_ns() // 1_000_000,
                 method=call.method,
                 template=call.template,
                 path=request.raw_path,
-                status=response.status,
+                status=status,
                 credential=call.claims.credential if call.claims else "",
                 oid=call.oid,
                 milliseconds=(time.perf_counter() - began) * 1000,
@@ -168,17 +188,22 @@ class Sandbox:
         try:
             if request.body_exists:
                 call.body = await request.read()
-            if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > HEADER_LIMIT:
-                raise Refusal(413, "Payload too large")
-            if self.before is not None:
-                instead = await self.before(call)
-                if instead is not None:
-                    return instead
-            return self._answer(200, self._handle(call))
         except web.HTTPRequestEntityTooLarge:
             return self._answer(413, {"error": "Payload too large"})
+        if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > HEADER_LIMIT:
+            return self._answer(413, {"error": "Payload too large"})
+        if self.fault is not None:
+            return await self.fault(call, lambda: self._carried_out(call))
+        return self._carried_out(call)
+
+    def _carried_out(self, call: Call) -> web.Response:
+        try:
+            return self._answer(200, self._handle(call))
         except Refusal as refusal:
             return self._answer(refusal.status, refusal.body)
+        except Exception:
+            log.exception("%s %s failed in the sandbox itself", call.method, call.raw_path)
+            return self._answer(500, {"error": "internal error of the sandbox"})
 
     def _handle(self, call: Call) -> object:
         found = table.find(call.method, call.raw_path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from console.sandbox.calls import Call, hive_error, table
+from console.sandbox.calls import Call, Refusal, hive_error, table
 from console.sandbox.chance import uuid_of
 from console.sandbox.configuration import HIVES, needed
 from console.sandbox.organizations import Organization
@@ -77,7 +77,10 @@ def listing(call: Call) -> object:
     if only_metadata:
         records = {key: record | {"data": None} for key, record in records.items()}
     if "limit" not in call.query and "cursor" not in call.query:
-        return records
+        whole = orjson.dumps(records)
+        if len(whole) > BYTES:
+            raise Refusal(413, "HIVE_LISTING_TOO_LARGE: ask for pages", error_code="HIVE_LISTING_TOO_LARGE")
+        return whole
     keys = sorted(records)
     start = 0
     cursor = call.asked("cursor")
@@ -143,11 +146,14 @@ def _sent_metadata(call: Call) -> dict[str, Any] | None:
     expiry = sent.get("expiry") or 0
     if not isinstance(expiry, int) or (expiry and expiry < time.time() * 1000):
         raise hive_error("INVALID_EXPIRY_TIME", "the expiry is in the past")
+    tags = sent.get("tags")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        raise hive_error("INVALID", "tags is not a list of text")
     # Replaced as a whole: what is not said is off.
     return {
         "enabled": bool(sent.get("enabled", False)),
         "expiry": expiry,
-        "tags": sent.get("tags"),
+        "tags": tags,
         "comment": sent.get("comment") or "",
     }
 

@@ -357,7 +357,9 @@ def test_the_audit_log_tells_who_granted_what(probe: Probe) -> None:
     grant = said[3]
     contact = probe.world.access.contacts(probe.one)[0][0]
     assert grant["ident"] == probe.world.access.root
-    assert grant["msg"] == f"user permission sensor.task granted to {contact}"
+    assert grant["entity"] == {"type": "user", "name": contact}
+    assert grant["mtd"]["permission"] in probe.world.access.direct(probe.one)[contact]
+    assert grant["msg"] == f"user permission {grant['mtd']['permission']} granted to {contact}"
 
 
 def test_extensions_are_listed(probe: Probe) -> None:

@@ -17,7 +17,7 @@ from yarl import URL
 
 from console.sandbox import catalogue
 from console.sandbox.calls import Call
-from console.sandbox.server import HEADER_LIMIT, NotLoopback, Sandbox, serve
+from console.sandbox.server import HEADER_LIMIT, Answer, Dropped, NotLoopback, Sandbox, serve
 from console.sandbox.world import World
 
 NOW = 1_795_176_000
@@ -558,8 +558,32 @@ async def test_hives_are_listed_in_pages_and_by_tag(asker: Any) -> None:
         assert status == 400
         assert body["error"].startswith(f"lc_error_code:{code}")
     assert await asker.get(f"/v1/hive/ai_agent/{asker.one.oid}", token) == {}
+    status, body, _ = await asker.ask(
+        "POST", f"{path}/x/data", token, data={"data": "{}", "usr_mtd": '{"tags": "text"}'}
+    )
+    assert (status, body["error"]) == (400, "lc_error_code:INVALID - tags is not a list of text")
     status, body, _ = await asker.ask("GET", f"/v1/hive/no_such/{asker.one.oid}", token)
     assert (status, body["error"]) == (400, "lc_error_code:INVALID - unknown hive no_such")
+
+
+async def test_a_hive_too_large_for_one_answer_has_to_be_paged(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    path = f"/v1/hive/lookup/{asker.one.oid}"
+    large = {"data": {"newline_content": "x" * 3_000_000}, "usr_mtd": {}, "sys_mtd": {}}
+    for key in ("a", "b", "c"):
+        asker.world.put_record(asker.one, "lookup", key, large)
+    status, body, _ = await asker.ask("GET", path, token)
+    assert (status, body["error_code"]) == (413, "HIVE_LISTING_TOO_LARGE")
+    assert len(await asker.get(path, token, mtd_only="true")) == 6
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = await asker.get(path, token, limit=500, **({"cursor": cursor} if cursor else {}))
+        seen += page["records"]
+        cursor = page["next_cursor"]
+        if not cursor:
+            break
+    assert seen == sorted(["a", "b", "c", "approved-scanners", "bad-domains", "vulnerable-drivers"])
 
 
 async def test_metadata_of_secrets_can_be_read_without_them(asker: Any) -> None:
@@ -619,17 +643,48 @@ async def test_telemetry_of_a_sensor_is_listed_and_found_by_its_atom(asker: Any)
     assert len(hours) in (2, 3)
 
 
+async def test_a_connection_can_drop_before_and_after_the_effect(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+
+    async def before(call: Call, answer: Answer) -> web.StreamResponse:
+        raise Dropped
+
+    async def after(call: Call, answer: Answer) -> web.StreamResponse:
+        answer()
+        raise Dropped
+
+    for fault, key, there in ((before, "one", False), (after, "two", True)):
+        asker.sandbox.fault = fault
+        path = f"/v1/hive/sop/{asker.one.oid}/{key}/data"
+        with pytest.raises(aiohttp.ClientConnectionError):
+            await asker.ask("POST", path, token, data={"data": "{}"})
+        asker.sandbox.fault = None
+        assert asker.sandbox.log.entries[-1].status == 0
+        assert (key in await asker.get(f"/v1/hive/sop/{asker.one.oid}", token)) is there
+
+
+async def test_a_defect_of_the_sandbox_is_said_and_logged(
+    asker: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    asker.world.configuration = None
+    status, body, _ = await asker.ask("GET", f"/v1/outputs/{asker.one.oid}", token)
+    assert (status, body) == (500, {"error": "internal error of the sandbox"})
+    assert "AttributeError" in caplog.text
+    assert asker.sandbox.log.entries[-1].status == 500
+
+
 async def test_a_fault_answers_in_place_of_its_endpoint(asker: Any) -> None:
     token = await asker.token(oid=asker.one.oid)
     seen = []
 
-    async def broken(call: Call) -> web.StreamResponse | None:
+    async def broken(call: Call, answer: Answer) -> web.StreamResponse:
         seen.append((call.method, call.raw_path))
         if call.raw_path.startswith("/v1/sensors/"):
             return web.json_response({"error": "gateway"}, status=504)
-        return None
+        return answer()
 
-    asker.sandbox.before = broken
+    asker.sandbox.fault = broken
     assert (await asker.ask("GET", f"/v1/sensors/{asker.one.oid}", token))[0] == 504
     assert (await asker.ask("GET", "/v1/who", token))[0] == 200
     assert seen == [("GET", f"/v1/sensors/{asker.one.oid}"), ("GET", "/v1/who")]
