@@ -58,9 +58,12 @@ def import_file(text: str | bytes, *, store: Store) -> Imported:
     Raises:
         TreeError: with every problem, each with its line; nothing was changed.
     """
-    with store.writing() as connection:
+    with store.reader.reading() as connection:
         known = _known_oids(connection)
-        return _put(connection, read_tree(text, oids=known or None), oids_checked=bool(known))
+    # Before the write lock is taken: a large file takes seconds to check, and every writer would wait.
+    nodes = read_tree(text, oids=known or None)
+    with store.writing() as connection:
+        return _put(connection, nodes, oids_checked=bool(known))
 
 
 def import_nodes(nodes: Iterable[Mapping[str, Any]], *, store: Store, known_only: bool = True) -> Imported:
