@@ -19,6 +19,12 @@ from textual.filter import LineFilter
 
 from store.text import safe_parts, safe_text
 
+# What Textual puts into the cells of its own scroll bars (scrollbar.py), which hold only their glyphs.
+_SCROLL_BAR = frozenset({"grab", "scroll_up", "scroll_down"})
+_BAR_GLYPHS = frozenset(
+    " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2589\u258a\u258b\u258c\u258d\u258e\u258f"
+)
+
 _EMPTY_PLOT = "\u2800"  # the blank of braille plots, which are drawn by us
 
 
@@ -51,7 +57,7 @@ class Guard(LineFilter):
         for text, style, control in segments:
             if (
                 control
-                or (style is not None and _active(style))
+                or (style is not None and _active(style, text))
                 or (_forbidden(text) if not text.isascii() else not text.isprintable())
             ):
                 return [self._clean(segment) for segment in segments]
@@ -60,7 +66,7 @@ class Guard(LineFilter):
     def _clean(self, segment: Segment) -> Segment:
         text, style, control = segment
         bad_text = _forbidden(text)
-        bad_style = style is not None and _active(style)
+        bad_style = style is not None and _active(style, text)
         if not (bad_text or bad_style or control):
             return segment
         self.hits += 1
@@ -69,14 +75,20 @@ class Guard(LineFilter):
         return Segment(_cleaned(text) if bad_text else text, _inert(style) if bad_style and style else style)
 
 
-def _active(style: Style) -> bool:
+def _active(style: Style, text: str) -> bool:
     """Whether a style carries an OSC 8 link or an action such as `@click`."""
     # `Style.meta` unpickles on every read; the pickle holds an "@" where a key begins with one.
-    return style.link is not None or (style._meta is not None and b"@" in style._meta and _has_action(style))
+    return style.link is not None or (
+        style._meta is not None and b"@" in style._meta and _has_action(style.meta, text)
+    )
 
 
-def _has_action(style: Style) -> bool:
-    return any(str(key).startswith("@") for key in style.meta)
+def _has_action(meta: dict[str, object], text: str) -> bool:
+    actions = {str(key): value for key, value in meta.items() if str(key).startswith("@")}
+    if not actions:
+        return False
+    of_scroll_bar = actions.keys() == {"@mouse.down"} and actions["@mouse.down"] in _SCROLL_BAR
+    return not (of_scroll_bar and _BAR_GLYPHS.issuperset(text))
 
 
 def _inert(style: Style) -> Style:
