@@ -6,8 +6,9 @@ from typing import Any
 
 import orjson
 
-from console.sandbox.calls import Call, Refusal, not_found, table
-from console.sandbox.configuration import definitions, infrastructure
+from console.sandbox.calls import Call, Refusal, missing, not_found, table
+from console.sandbox.configuration import HIVES, definitions, infrastructure, needed
+from console.sandbox.organizations import Organization
 
 
 @table.add("GET", "/v1/outputs/{oid}")
@@ -71,10 +72,13 @@ def request(call: Call) -> object:
         raise Refusal(400, f"organization is not subscribed to {name}")
     if name != "ext-infrastructure" or action != "fetch":
         raise Refusal(501, f"{name} {action} is not served by this sandbox")
-    data = _data(call)
+    options = _data(call).get("options") or {}
+    if not isinstance(options, dict):
+        raise Refusal(400, "bad data")
+    _may_fetch(call, one, options)
     configuration = call.world.configuration
     document = infrastructure(
-        data.get("options") or {},
+        options,
         hives=call.world.all_records(one),
         outputs=configuration.outputs(one),
         extensions=configuration.extensions(one),
@@ -84,6 +88,32 @@ def request(call: Call) -> object:
         services=configuration.services(one),
     )
     return {"data": {"org": document}, "error": "", "retry": False}
+
+
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "sync_resources": ("org.get",),
+    "sync_extensions": ("ext.sub.mtd", "ext.sub"),
+    "sync_outputs": ("output.list",),
+    "sync_org_values": ("org.conf.get",),
+    "sync_integrity": ("replicant.get",),
+    "sync_artifacts": ("replicant.get",),
+    "sync_exfil": ("replicant.get",),
+    "sync_yara": ("replicant.get",),
+    "sync_installation_keys": ("ikey.list",),
+}
+
+
+def _may_fetch(call: Call, one: Organization, options: dict[str, Any]) -> None:
+    """The extension acts as the caller, so that each section takes the permission that reading it takes."""
+    for section, permissions in _SECTIONS.items():
+        if options.get(section) and not call.allows(one.oid, *permissions):
+            raise missing(*permissions)
+    hives = options.get("sync_hives") or {}
+    if not isinstance(hives, dict) or not HIVES.issuperset(hives):
+        raise Refusal(400, "bad data: unknown hive")
+    for hive, wanted in hives.items():
+        if wanted and not call.allows(one.oid, *needed(hive, "get")):
+            raise missing(*needed(hive, "get"))
 
 
 def _data(call: Call) -> dict[str, Any]:

@@ -728,3 +728,74 @@ async def test_answers_wait_for_the_latency() -> None:
 async def test_only_loopback_is_listened_on(host: str) -> None:
     with pytest.raises(NotLoopback):
         await serve(World(seed=1, orgs=1, detections=0), host=host)
+
+
+async def _fetch(asker: Any, token: str, **options: Any) -> tuple[int, Any]:
+    form = {"oid": asker.one.oid, "action": "fetch", "data": json.dumps({"options": options})}
+    status, body, _ = await asker.ask("POST", "/v1/extension/request/ext-infrastructure", token, data=form)
+    return status, body
+
+
+async def test_infrastructure_is_fetched_by_section_and_with_the_callers_rights(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    status, body = await _fetch(asker, token, sync_outputs=True, sync_hives={"fp": True, "lookup": False})
+    assert (status, body["error"], body["retry"]) == (200, "", False)
+    document = body["data"]["org"]
+    assert set(document) == {"version", "outputs", "hives"}
+    assert set(document["hives"]) == {"fp"}
+    records = asker.world.records(asker.one, "fp")
+    assert document["hives"]["fp"] == {
+        key: {"data": record["data"], "usr_mtd": record["usr_mtd"]} for key, record in records.items()
+    }
+    analyst = await asker.token(email=asker.world.access.analysts[4], oid=asker.one.oid)
+    for options, permission in (
+        ({"sync_outputs": True}, "output.list"),
+        ({"sync_installation_keys": True}, "ikey.list"),
+        ({"sync_hives": {"dr-general": True, "secret": True}}, "secret.get"),
+    ):
+        status, body = await _fetch(asker, analyst, **options)
+        assert (status, body["error"]) == (401, f"unauthorized: missing privilege named {permission}")
+    assert (await _fetch(asker, analyst, sync_hives={"dr-general": True}))[0] == 200
+    assert (await _fetch(asker, token, sync_hives={"no_such": True}))[0] == 400
+
+
+async def test_what_extensions_cannot_do_here_is_said(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    for name, action, expected in (
+        ("ext-infrastructure", "push", 501),
+        ("ext-exfil", "list_rules", 501),
+        ("ext-no-such", "x", 400),
+    ):
+        form = {"oid": asker.one.oid, "action": action, "data": "{}"}
+        status, body, _ = await asker.ask("POST", f"/v1/extension/request/{name}", token, data=form)
+        assert status == expected
+        assert name in body["error"]
+
+
+async def test_settings_schemas_and_who_is_online_are_told(asker: Any) -> None:
+    one = next(
+        each
+        for each in asker.world.organizations
+        if each.tier != "bronze" and each is not asker.world.unauthorized
+    )
+    token = await asker.token(oid=one.oid)
+    values = asker.world.configuration.values(one)
+    assert values["vt"]
+    assert await asker.get(f"/v1/configs/{one.oid}/vt", token) == {"config": "vt", "value": values["vt"]}
+    assert (await asker.get(f"/v1/configs/{one.oid}/shodan", token))["value"] == ""
+    assert (await asker.ask("GET", f"/v1/configs/{one.oid}/no-such", token))[0] == 404
+    types = (await asker.get(f"/v1/orgs/{one.oid}/schema", token, platform="linux"))["event_types"]
+    assert "evt:FIM_HIT" in types
+    assert "evt:UserLoggedIn" not in types
+    schema = (await asker.get(f"/v1/orgs/{one.oid}/schema/{quote('evt:NEW_PROCESS', safe='')}", token))[
+        "schema"
+    ]
+    assert "s:event/COMMAND_LINE" in schema["elements"]
+    sensors = [asker.world.sensor(one, number) for number in range(5)]
+    form = [("sids", sensor.sid) for sensor in sensors] + [("sids", "no such")]
+    status, body, _ = await asker.ask("POST", f"/v1/online/{one.oid}", token, data=form)
+    assert status == 200
+    assert body == {sensor.sid: not sensor.silent for sensor in sensors} | {"no such": False}
+    cases = await asker.get("/api/v1/orgs", await asker.token(perms="investigation.get"))
+    assert one.oid in cases["oids"]
+    assert asker.world.unauthorized.oid not in cases["oids"]
