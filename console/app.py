@@ -99,6 +99,7 @@ class Console(App[int], inherit_bindings=False):
         clock: Callable[[], int] = now_ms,
         background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
         sync_now: Callable[[], object] | None = None,
+        view: str = FIRST_MODE,
     ) -> None:
         """Nothing is opened yet.
 
@@ -109,6 +110,7 @@ class Console(App[int], inherit_bindings=False):
             background: runs as long as the console does, once the store is open; its failure is said in
                 line 1 and ends nothing else.
             sync_now: wakes the background work.
+            view: the mode to begin with.
         """
         super().__init__()
         self.theme = "ansi-dark"
@@ -120,6 +122,7 @@ class Console(App[int], inherit_bindings=False):
         self._open_store = open_store
         self._background = background
         self._sync_now = sync_now
+        self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
         self._noted: set[str] | None = None
         self._note_lock = threading.Lock()
@@ -171,7 +174,7 @@ class Console(App[int], inherit_bindings=False):
             self.add_mode(name, partial(view, self.context))
         self.set_interval(1.0, self._look_outside)
         self.set_interval(30.0, self.refresh_status)
-        await self._go(FIRST_MODE if FIRST_MODE in views else next(iter(views)))
+        await self._go(self._first)
         self.refresh_status()
         if self._background is not None:
             self._run_background(store)
@@ -482,6 +485,7 @@ def run_console(
     settings: Settings,
     background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
     sync_now: Callable[[], object] | None = None,
+    view: str = FIRST_MODE,
 ) -> int:
     """Run the console until it is left.
 
@@ -491,6 +495,7 @@ def run_console(
         settings: time zone, signs, read-only and offline.
         background: what goes on as long as the console is open (the sync); None when offline.
         sync_now: wakes it.
+        view: the mode to begin with.
 
     Returns:
         0 when the operator left, 143 after SIGTERM, 129 after SIGHUP.
@@ -512,6 +517,7 @@ def run_console(
         glyphs=GLYPHS["unicode" if settings.glyphs == "rich" else "ascii"],
         background=background,
         sync_now=sync_now,
+        view=view,
     )
     app.run(mouse=False)
     if app.failure is not None:
