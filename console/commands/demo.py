@@ -66,6 +66,7 @@ async def _stage(arguments: argparse.Namespace, *, live: bool) -> AsyncIterator[
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        limit=1 << 26,  # the line names each organization: more than 64 kB from some 450 on
         cwd=Path(__file__).parents[2],
         start_new_session=True,  # ctrl+c in the console is the console's alone
     )
