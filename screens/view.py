@@ -121,8 +121,26 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     """
     BINDING_GROUP_TITLE = "Everywhere"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "command", "command", show=False, id="app.command", tooltip="Type a command"),
-        Binding("slash", "filter", "filter", show=False, id="view.filter", tooltip="Filter what is shown"),
+        # With priority the line has the focus before the next key is looked at: over a slow link `/`
+        # and the word behind it come in one piece, and that word must not press keys of the view.
+        Binding(
+            "colon",
+            "command",
+            "command",
+            show=False,
+            priority=True,
+            id="app.command",
+            tooltip="Type a command",
+        ),
+        Binding(
+            "slash",
+            "filter",
+            "filter",
+            show=False,
+            priority=True,
+            id="view.filter",
+            tooltip="Filter what is shown",
+        ),
         Binding(
             "question_mark,f1", "help", "keys", show=False, id="app.help", tooltip="The keys that work here"
         ),
@@ -372,7 +390,9 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     # -- keys -------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Dim what cannot work now."""
+        """Dim what cannot work now; in the command line `:` and `/` are letters."""
+        if action in ("command", "filter") and self.is_mounted and self.query_one(CommandLine).is_open:
+            return False
         return None if self.is_mounted and self.why_not(action) else True
 
     def shown_keys(self) -> list[tuple[str, str, bool]]:
@@ -459,12 +479,14 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     def action_command(self) -> None:
         """Open the `:` line."""
+        self._forget_count()
         self.query_one(CommandLine).open(":")
         if self._candidates is None:
             self._gather()
 
     def action_filter(self) -> None:
         """Open the `/` line, with the filter in force."""
+        self._forget_count()
         self.query_one(CommandLine).open("/", self.filter_line)
 
     def _candidates_for(self, kind: str) -> list[str]:

@@ -431,7 +431,10 @@ class Transport:
             return Protocol(
                 f"{what} was answered 404 by something else than LimaCharlie{said}", status=status
             )
-        words = {Denied: "may not be used by this key", Gone: "found nothing", Conflict: "met another change"}
+        if kind is Denied:
+            # First what it means: a screen has room for the beginning of a sentence.
+            return Denied(f"This key may not use {what}{said}", status=status, code=code)
+        words = {Gone: "found nothing", Conflict: "met another change"}
         text = words.get(kind, f"was refused as wrong ({status})")
         return kind(f"{what} {text}{said}", status=status, code=code)
 

@@ -25,7 +25,7 @@ from console.limacharlie.client import Cloud, OrganizationHandle
 from console.limacharlie.errors import Auth, Denied, Gone, Invalid, LimaCharlieError, Network, Protocol
 from console.operations.ports import Progress, Report
 from store import ingest
-from store.configuration import HIVES, Record, redact
+from store.configuration import HIVES, Record, canonical, redact
 from store.database import Store
 from store.times import now_ms
 
@@ -692,11 +692,16 @@ def _newest_first(start: int, end: int) -> list[Range]:
 
 def _fingerprint(answer: object) -> str:
     """SHA-256 of an answer, whatever the order of its keys."""
-    text = orjson.dumps(
-        answer,
-        default=_plain,
-        option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS,
-    )
+    try:
+        text = orjson.dumps(
+            answer,
+            default=_plain,
+            option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS,
+        )
+    except TypeError:
+        # A lone surrogate in a host name, an integer beyond 64 bits: valid JSON from the cloud, and
+        # no reason to lose the answer.
+        text = canonical(answer)
     return hashlib.sha256(text).hexdigest()
 
 

@@ -200,7 +200,7 @@ class CommandLine(Vertical):
         line.value = text
         line.cursor_position = len(text)
         line.can_focus = True
-        line.focus()
+        self.screen.set_focus(line)  # now, not after the keys that are already here
         self._offer()
 
     def action_close(self) -> None:

@@ -280,7 +280,9 @@ def test_the_audit_log_is_the_same_in_every_field(both: Both) -> None:
     assert len(said) >= 3
     ordered = sorted(json.dumps(row, sort_keys=True) for row in said)
     assert ordered == sorted(json.dumps(row.details, sort_keys=True) for row in ours)
-    assert {(row["etype"], row["ident"] or row["origin"]) for row in said} == {(row.kind, row.actor) for row in ours}
+    assert {(row["etype"], row["ident"] or row["origin"]) for row in said} == {
+        (row.kind, row.actor) for row in ours
+    }
 
 
 def _records(both: Both, section: str) -> dict[str, tuple[Any, Any]]:
