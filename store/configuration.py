@@ -153,6 +153,8 @@ def _words(name: str) -> tuple[str, ...]:
 
 def _redact(value: object, key: bytes) -> object:
     if isinstance(value, Mapping):
+        if set(value) == {SECRET_MARK}:
+            return dict(value)
         return {
             name: _digest(item, key)
             if is_secret_name(str(name)) and _worth_hiding(item)

@@ -1,0 +1,58 @@
+"""What a filter line means."""
+
+import pytest
+
+from store.alerts import AlertFilter, FilterError, parse_filter
+
+NOW = 1_790_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", AlertFilter()),
+        ("   ", AlertFilter()),
+        ("sev:high", AlertFilter(severity=3)),
+        ("SEV:crit", AlertFilter(severity=4)),
+        ("severity:medium+", AlertFilter(severity=2)),
+        ("host:web cat:powershell rule:x org:acme", AlertFilter(hostname="web", cat="powershell", rule="x", organization="acme")),
+        ("status:any", AlertFilter(statuses=(0, 1, 2, 3))),
+        ("status:closed,new", AlertFilter(statuses=(0, 3))),
+        ("status:in-progress", AlertFilter(statuses=(1,))),
+        ("status:open", AlertFilter(statuses=(0, 1))),
+        ("since:2h until:30m", AlertFilter(since=NOW - 7_200_000, until=NOW - 1_800_000)),
+        ("since:2026-01-31", AlertFilter(since=1_769_817_600_000)),
+        ("since:2026-01-31T12:00+02:00", AlertFilter(since=1_769_853_600_000)),
+        ("encoded powershell", AlertFilter(words=("encoded", "powershell"))),
+        ('"two words" cat:"a b"', AlertFilter(words=("two words",), cat="a b")),
+        ("'C:\\x' \"http://x\"", AlertFilter(words=("C:\\x", "http://x"))),
+        ("oid:abc", AlertFilter(oid="abc")),
+        ("host:a:b", AlertFilter(hostname="a:b")),
+    ],
+)  # fmt: skip
+def test_a_line_is_read(line: str, expected: AlertFilter) -> None:
+    assert parse_filter(line, now=NOW) == expected
+
+
+def test_the_scope_is_passed_through() -> None:
+    assert parse_filter("sev:low", scope="eu") == AlertFilter(scope="eu", severity=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("foo:x", "foo: is not a column"),
+        ("C:\\x", "in quotes"),
+        ("sev:bad", "info, low, medium, high, critical"),
+        ("status:maybe", "in_progress"),
+        ("since:yesterday", "is no time"),
+        ('"open', "not closed"),
+        ("cat:'open", "not closed"),
+        ("host:", "right behind the colon"),
+    ],
+)
+def test_what_means_nothing_is_said_with_what_is_allowed(line: str, said: str) -> None:
+    with pytest.raises(FilterError) as caught:
+        parse_filter(line)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
