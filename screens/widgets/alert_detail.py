@@ -67,6 +67,8 @@ def leaves(value: Any, path: str = "", *, depth: int = 6) -> Iterator[tuple[str,
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 

@@ -32,7 +32,7 @@ from store.database import Store
 from store.tree import TreeNode, replace_tree
 
 NOW = 1_795_528_800_000
-"""2026-11-24 12:00:00 UTC, the clock of every picture."""
+"""2026-11-24 14:00:00 UTC, the clock of every picture."""
 
 CUSTOMERS = (
     ("Acme Dental", "gold"),

@@ -240,3 +240,13 @@ def test_json_is_laid_out_line_by_line_and_folds():
     assert [line.text for line in lines_of(value, frozenset({("a",)}))] == [
         "{", '  "a": [ 2 entries ]', '  "c": {}', "}",
     ]  # fmt: skip
+
+
+async def test_no_column_is_cut_off_at_any_width(host):
+    async with host.run_test(size=(60, 24)) as pilot:
+        await full(pilot, host)
+        for width in range(60, 140):
+            await pilot.resize_terminal(width, 24)
+            table = host.view.queue
+            await until(pilot, lambda width=width, table=table: table.size.width == width and table._widths)
+            assert 2 + sum(size + 1 for _, size in table._widths) <= width
