@@ -7,7 +7,7 @@ MINUTES ?= 30
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench snapshots soak types format
+.PHONY: help demo test lint bench snapshots pictures soak types format
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,9 @@ bench: $(VENV)/.made-dev  ## figures, each a ratio against something run beside 
 
 snapshots: $(VENV)/.made-dev  ## accept what the screens look like now
 	$(BIN)/python -m pytest -n $(JOBS) tests/screens tests/console --snapshot-update
+
+pictures: $(VENV)/.made-dev  ## the README's pictures, by the console itself
+	$(BIN)/python docs/pictures.py
 
 soak: $(VENV)/.made-dev  ## the long tests, a seeded sample that fits MINUTES
 	LIMEGROVE_SOAK_MINUTES=$(MINUTES) $(BIN)/python -m pytest -m soak -n $(JOBS) --dist worksteal

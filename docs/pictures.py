@@ -1,0 +1,93 @@
+"""Make the pictures of the README from the console itself, on a sandbox with a fixed seed and clock.
+
+`make pictures` runs it; it writes docs/pictures/*.svg, which load nothing from anywhere.
+"""
+
+import asyncio
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from console.app import Console
+from console.limacharlie.client import Cloud
+from console.limacharlie.credentials import UserKey
+from console.limacharlie.endpoint import Endpoint
+from console.operations.sync import Sync
+from console.operations.tree import import_nodes
+from console.sandbox.server import Sandbox
+from console.sandbox.world import World
+from store.database import Store
+from store.secret import Secret
+
+NOW = 1_795_176_000_000
+"""2026-11-20T12:00:00Z."""
+
+PICTURES: dict[str, tuple[str, Sequence[str]]] = {
+    "overview": ("overview", ()),
+    "organizations": ("organizations", ("j", "enter")),
+    "alerts": ("alerts", ("j", "j", "enter")),
+    "access": ("alerts", ("j", "j", "m")),
+    "activity": ("activity", ()),
+}
+"""name -> (the view to begin with, the keys to press)."""
+
+_FONTS = re.compile(r"@font-face\s*\{[^}]*\}")
+
+
+async def _fill(store: Store) -> None:
+    world = World(seed=7, orgs=216, detections=12_000, now_ms=NOW)
+    served = Sandbox(world)
+    url = await served.start()
+    try:
+        import_nodes(world.tree(), store=store, known_only=False)
+        root = world.access.users[world.access.root]
+        async with Cloud(UserKey(root.uid, Secret(root.api_key)), Endpoint.single(url)) as cloud:
+            await Sync(
+                store=store,
+                cloud=cloud,
+                redaction_key=b"p" * 32,
+                since=30 * 86_400,
+                clock=lambda: NOW,
+            ).run()
+    finally:
+        await served.stop()
+
+
+async def _picture(store_url: str, view: str, keys: Sequence[str]) -> str:
+    app = Console(
+        open_store=lambda: Store(store_url),
+        environment="demo",
+        writable=True,
+        clock=lambda: NOW + 42_000,
+        view=view,
+    )
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause(1.5)
+        for key in keys:
+            await pilot.press(key)
+            await pilot.pause(0.7)
+        await pilot.pause(0.7)
+        return _FONTS.sub("", app.export_screenshot(title="limegrove"))
+
+
+async def main() -> None:
+    """Fill one store, and take every picture of it."""
+    directory = Path(__file__).parent / "pictures"
+    directory.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        url = f"sqlite:///{home}/limegrove/store.db"
+        store = Store(url)
+        await _fill(store)
+        store.close()
+        for name, (view, keys) in PICTURES.items():
+            svg = await _picture(url, view, keys)
+            (directory / f"{name}.svg").write_text(svg, encoding="utf-8")
+            print(f"{name}.svg: {len(svg)} bytes")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
