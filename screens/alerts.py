@@ -141,7 +141,7 @@ class Alerts(View[Found]):
             ),
             Column("AGE", lambda row: age(row.time, clock()), 4, align="right"),
             Column("ORGANIZATION", lambda row: row.organization, 14, grow=1),
-            Column("RULE", lambda row: ("(damaged) " if row.damaged else "") + row.cat, 20, grow=3),
+            Column("RULE", lambda row: ("(damaged) " if row.damaged else "") + row.cat, 20, grow=5),
             Column("HOST", lambda row: row.hostname, 12, grow=1, from_width=64, cut="middle"),
             Column("STAT", lambda row: _SHORT_STATES[row.status], 4, from_width=70),
             Column("WHO", lambda row: row.assignee, 8, grow=1, from_width=92),
