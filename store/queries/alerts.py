@@ -306,7 +306,7 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         elif len(matching) <= _PROBES and not wanted.oid:
             column, probes = each, matching
         else:
-            conditions.append(each.in_(matching))
+            conditions.append(_walked(connection, each, matching))
 
     oids = oids_of(connection, wanted.scope)
     if wanted.oid:
@@ -322,9 +322,11 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         if column is None and len(held) <= _PROBES:
             column, probes = _D.c.oid, tuple(held)
         elif oids is not None and not wanted.organization:
-            conditions.append(_walked(connection, oids))
+            conditions.append(_walked(connection, _D.c.oid, oids))
         else:
-            conditions.append(_walked(connection, select(_COUNT.c.oid).where(_COUNT.c.oid.in_(held))))
+            conditions.append(
+                _walked(connection, _D.c.oid, select(_COUNT.c.oid).where(_COUNT.c.oid.in_(held)))
+            )
     for word in wanted.words:
         named = _D.c.oid.in_(_named(connection, word))
         conditions.append(
@@ -345,11 +347,12 @@ def _halves(statuses: set[int]) -> bool:
     )
 
 
-def _walked(connection: Connection, oids: Select[Any]) -> ColumnElement[bool]:
+def _walked(connection: Connection, column: Any, values: Any) -> ColumnElement[bool]:
     """The condition for walking the queue and picking: SQLite would else gather all rows and sort them."""
     if connection.dialect.name == "sqlite":
-        return literal_column("+detection.oid").in_(oids)
-    return _D.c.oid.in_(oids)
+        return literal_column(f"+detection.{column.name}", column.type).in_(values)
+    condition: ColumnElement[bool] = column.in_(values)
+    return condition
 
 
 def _holders(connection: Connection, oids: Select[Any] | None, wanted: AlertFilter) -> list[str]:
