@@ -50,7 +50,7 @@ _WIDE = (
     TreeColumn("HEALTH", 0, "left"),
 )
 _UNFOLDED = 60
-"""A tree of more rows opens with its lower levels folded."""
+"""A tree of more rows opens with as many of its lower levels folded as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class OrganizationTree(TreeTable[TreeRow]):
         )
 
     def on_resize(self) -> None:
-        """More columns from 100 cells."""
-        self._wide = self.size.width >= 100
-        self.set_columns(_WIDE if self._wide else _NARROW, indent=2 if self._wide else 1)
+        """More columns from 110 cells, and wider levels from 90."""
+        self._wide = self.size.width >= 110
+        self.set_columns(_WIDE if self._wide else _NARROW, indent=2 if self.size.width >= 90 else 1)
 
     def _figures(self, row: TreeRow) -> Line:
         one = row.oid is not None and row.organizations <= 1
@@ -184,8 +184,11 @@ class Organizations(View[Found]):
         table.fill(rows, self._keep(self.filter_line))
         if not self._shaped:
             self._shaped = True
-            if len(rows) > _UNFOLDED:
-                table.fold_below(2)
+            deepest = max((row.depth for row in rows), default=0)
+            for depth in range(deepest, 0, -1):
+                if len(table.shown) <= _UNFOLDED:
+                    break
+                table.fold_below(depth)
         if self._wanted:
             self._go(self._wanted)
         self._say_counts()

@@ -57,8 +57,8 @@ class ChooseOrganization(ModalScreen[str]):
         self._title = title
         self._hay = {choice.id: f"{choice.path}\n{choice.id}".casefold() for choice in choices}
         self._list: TreeTable[Choice] = TreeTable(
-            (TreeColumn("PATH", 0, "left"), TreeColumn("", 12, "left")),
-            lambda choice: Line((choice.path, choice.note)),
+            (TreeColumn("IN", 24, "left"), TreeColumn("", 0, "left")),
+            lambda choice: Line((choice.path.rpartition("/")[0], choice.note)),
             title=title,
         )
         self._list.can_focus = False

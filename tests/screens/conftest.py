@@ -1,7 +1,10 @@
 """What every test of a screen stands on."""
 
+import asyncio
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +25,17 @@ def filled_store(empty_store: Store) -> Store:
     """Five customers in a tree of two tiers, one of which failed, and sixty alerts."""
     fill(empty_store)
     return empty_store
+
+
+@pytest.fixture
+def snap_compare(snap_compare: Any) -> Any:
+    """The plugin's, after closing the loop that an asynchronous test before it left set: a picture is taken
+    by `asyncio.run`, which would drop that loop unclosed, and its warning is an error here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            left = asyncio.get_event_loop()
+        except RuntimeError:
+            return snap_compare
+    left.close()
+    return snap_compare
