@@ -26,6 +26,7 @@ from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from screens.context import ALL, ASCII, GLYPHS, Context, Glyphs, Scope
@@ -63,6 +64,9 @@ STATUS_EVERY = 1.0
 STATUS_TABLES = frozenset({"sync_state", "organization", "node"})
 LEAVE_WITHIN = 5.0
 """Seconds that background work has to end in when the console is left."""
+
+REPAINT_AFTER = 0.2
+"""Seconds without another size after which everything is painted."""
 
 VIEWS = {name: (f"screens.{name}", name.capitalize()) for name, _ in MODES}
 """Mode -> module and class of its view. Imported after the first paint."""
@@ -130,6 +134,7 @@ class Console(App[int], inherit_bindings=False):
         self._looking = False
         self._status_due = False
         self._reported = 0.0
+        self._repaint: Timer | None = None
         self.changes: Signal[Change] = Signal(self, "store-changed")
         self.context = Context(
             reader=cast("Reader", NotOpen()),
@@ -420,6 +425,16 @@ class Console(App[int], inherit_bindings=False):
                 return
 
     # -- what goes wrong, and the end -------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        """Paint everything once the size rests.
+
+        While a window is dragged small and large again, the terminal forgets what it cut off, and
+        Textual, which may see only the last size and find it unchanged, would paint nothing.
+        """
+        if self._repaint is not None:
+            self._repaint.stop()
+        self._repaint = self.set_timer(REPAINT_AFTER, lambda: self.screen.refresh(layout=True))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """The guard looks last at every line."""

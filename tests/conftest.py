@@ -18,6 +18,16 @@ for _name in [name for name in os.environ if name == "NO_COLOR" or name.startswi
 _numbers = itertools.count()
 
 
+@pytest.fixture(autouse=True)
+def _the_same_environment_after_every_test() -> Iterator[None]:
+    """A command that runs in this process takes keys and Textual's variables out of its environment."""
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 def _skipping_is_failing() -> bool:
     return os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
