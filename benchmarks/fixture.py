@@ -21,6 +21,7 @@ def store_of(alerts: int) -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
     home = base / f"alerts-{alerts}-v1"
     path = home / "default" / "store.db"
+    os.umask(0o077)  # the console refuses a workspace that others can read
     if not (home / "made").exists():
         path.unlink(missing_ok=True)
         _build(path, alerts)

@@ -19,7 +19,7 @@ def figures(runs: int) -> Iterator[Figure]:
     program = str(Path(sys.executable).with_name("limegrove"))
     moves = max(10, runs * 2)
     with Terminal(
-        [program, "--offline", "--view", "alerts"], environment={"LIMEGROVE_HOME": str(store.parents[1])}
+        [program, "--offline"], environment={"LIMEGROVE_HOME": str(store.parents[1])}
     ) as terminal:
         terminal.until("Customer 0")
         terminal.settle()

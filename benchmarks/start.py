@@ -19,7 +19,7 @@ def figures(runs: int) -> Iterator[Figure]:
     environment = {"LIMEGROVE_HOME": str(store.parents[1])}
     paints, alerts, bare = [], [], []
     for run in range(runs + 1):
-        with Terminal([program, "--offline", "--view", "alerts"], environment=environment) as terminal:
+        with Terminal([program, "--offline"], environment=environment) as terminal:
             paint = terminal.until(FIRST_PAINT)
             filled = terminal.until("Customer 0")
         with Terminal([sys.executable, "-m", "benchmarks.bare", "50"]) as terminal:
