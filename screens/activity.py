@@ -365,6 +365,10 @@ def run_state(run: Run, now: int) -> tuple[str, str]:
     """How a run is, of HEALTH, and a word: running, done, partly, failed, broken off."""
     if run.finished_at is None:
         return ("unknown", "running") if now - run.seen_at < DEAD_AFTER else ("failed", "broken off")
+    if run.note == "stopped":
+        return ("partly", "stopped")
+    if run.note not in ("", "done"):  # the sentence that ended it
+        return ("failed", "failed")
     if not run.failed:
         return ("well", "done")
     return ("failed", "failed") if run.done <= len(run.failed) else ("partly", "partly")

@@ -742,10 +742,9 @@ async def watch(
             cloud=cloud,
             redaction_key=redaction_key,
             since=since,
-            only=only
-            if full
-            else [each for each in (only or GROUPS_OF_SUBJECTS) if each == "detections"] or only,
-            report=report,
+            only=only if full else _often(only),
+            # A look for new detections every few seconds is not news; the age of the data says it.
+            report=report if full else lambda progress: None,
         )
         try:
             outcome = await turn.run()
@@ -762,6 +761,11 @@ async def watch(
         if wake is not None and wake.is_set():
             wake.clear()
             last_full = None
+
+
+def _often(only: Sequence[str]) -> Sequence[str]:
+    """What of the wanted groups of subjects is read at every turn."""
+    return ["detections"] if not only or "detections" in only else only
 
 
 async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
