@@ -434,7 +434,11 @@ class Console(App[int], inherit_bindings=False):
         """
         if self._repaint is not None:
             self._repaint.stop()
-        self._repaint = self.set_timer(REPAINT_AFTER, lambda: self.screen.refresh(layout=True))
+        self._repaint = self.set_timer(REPAINT_AFTER, self._paint_everything)
+
+    def _paint_everything(self) -> None:
+        if self.screen_stack:  # none while the console ends
+            self.screen.refresh(layout=True)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """The guard looks last at every line."""

@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
-for _name in [name for name in os.environ if name == "NO_COLOR" or name.startswith("TEXTUAL_")]:
+for _name in [
+    name
+    for name in os.environ
+    if name == "NO_COLOR" or (name.startswith("TEXTUAL_") and name != "TEXTUAL_SNAPSHOT_TEMPDIR")
+]:
     del os.environ[_name]
 
 _numbers = itertools.count()
