@@ -18,9 +18,7 @@ def figures(runs: int) -> Iterator[Figure]:
     store = store_of(1_000_000)
     program = str(Path(sys.executable).with_name("limegrove"))
     moves = max(10, runs * 2)
-    with Terminal(
-        [program, "--offline"], environment={"LIMEGROVE_HOME": str(store.parents[1])}
-    ) as terminal:
+    with Terminal([program, "--offline"], environment={"LIMEGROVE_HOME": str(store.parents[1])}) as terminal:
         terminal.until("Customer 0")
         terminal.settle()
         ours = _keys(terminal, moves)

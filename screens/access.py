@@ -181,7 +181,7 @@ class Access(View[Found]):
         held = len(names)
         if not self._used:
             names |= {each.name for each in catalogue() if not each.doubtful}
-        wanted = [name for name in names if all(word in name for word in self._wanted.permissions)]
+        wanted = [name for name in names if all(_named_so(name, word) for word in self._wanted.permissions)]
         columns = columns_of(wanted)
         principals = [each for each in shown.principals if matches(each, self._wanted)]
         self.table.fill(columns, [row_of(each) for each in principals])
@@ -327,7 +327,8 @@ def nothing(found: Found, context: Context) -> str:
         return "No organization is chosen. O chooses one, and so does :access NAME."
     if found.matrix is None:
         return (
-            f"Not known: who may do what on {found.oid}, because no organization with this oid was ever read."
+            f"Not known: who may do what on {safe_text(found.oid, 40)}, "
+            "because no organization with this oid was ever read."
         )
     name = safe_text(found.matrix.organization, 80)
     if found.outside:
@@ -412,8 +413,13 @@ def matches(principal: Principal, wanted: Wanted) -> bool:
     return (
         all(word in name for word in wanted.principals)
         and (not wanted.kinds or principal.kind in wanted.kinds)
-        and all(any(word in permission for permission in principal.via) for word in wanted.holding)
+        and all(any(_named_so(permission, word) for permission in principal.via) for word in wanted.holding)
     )
+
+
+def _named_so(permission: str, word: str) -> bool:
+    """Whether a permission holds a word; `dr.` with its dot is where it begins, not where another ends."""
+    return permission.startswith(word) if "." in word else word in permission
 
 
 def explain(

@@ -1,0 +1,153 @@
+"""The first look at a scope, on a real store."""
+
+from screens.context import Scope, Status
+from screens.overview import Overview
+from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowOrganization
+from store import ingest
+from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
+
+HOSTILE = "\x1b]0;x\x07[@click=app.quit]Evil[/]\u202e"
+
+
+class BrokenReader:
+    """A store whose disk went away."""
+
+    def reading(self):
+        raise OSError("the disk is gone")
+
+
+async def ready(pilot) -> None:
+    await until(pilot, lambda: pilot.app.view.look != "loading")
+    await still(pilot)
+
+
+def line_of(host: Host, word: str) -> str:
+    return next(line for line in text_of(host).splitlines() if word in line)
+
+
+async def test_every_band_says_what_it_is_made_of(filled_store):
+    host = Host(filled_store, Overview)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        assert line_of(host, "ALERTS").split()[:7] == ["!!", "ALERTS", "60", "open", "!!", "10", "crit"]
+        assert "oldest crit 2h" in text_of(host)
+        assert "0 of 0 online" in line_of(host, "SENSORS")
+        assert "4 of 5 organizations fresh" in line_of(host, "SYNC")
+        assert "1 failed" in line_of(host, "SYNC")
+        assert "Delta Ltd: The key was refused (401)." in text_of(host)
+        assert "4 of 5 organizations" in text_of(host).splitlines()[1]
+        assert host.guard.hits == 0
+
+
+async def test_figures_of_sensors_keys_and_errors_come_from_the_store(filled_store):
+    with filled_store.writing() as connection:
+        ingest.put_organization_facts(connection, oid_of(0), quota=10, quota_used=12.0)
+        ingest.put_keys(
+            connection,
+            oid_of(0),
+            {
+                "k1": {"name": "old", "priv": ["org.get"], "last_used": (NOW - 100 * 86_400_000) // 1000},
+                "k2": {"name": "never", "priv": ["org.get"]},
+                "k3": {"name": "used", "priv": ["org.get"], "last_used": (NOW - 86_400_000) // 1000},
+            },
+            now=NOW,
+        )
+        ingest.put_errors(connection, oid_of(1), [{"component": "output", "error": "refused"}])
+    host = Host(filled_store, Overview)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        assert "1 over quota: Acme Dental" in line_of(host, "SENSORS")
+        assert "2 keys unused for 90 days" in line_of(host, "ACCESS")
+        assert "1 standing error" in line_of(host, "CONFIGURATION")
+
+
+async def test_the_worst_comes_first_and_its_keys_go_there(filled_store):
+    host = Host(filled_store, Overview)
+    async with host.run_test() as pilot:
+        await ready(pilot)
+        assert host.view.table.current.name == "Delta Ltd"
+        await pilot.press("enter", "a", "m", "s", "j", "enter")
+        await still(pilot)
+        assert host.asked == [
+            ShowOrganization(oid_of(3)),
+            ShowAlerts(f"oid:{oid_of(3)}"),
+            ShowAccess(oid_of(3)),
+            SetScope("customer-3"),
+            ShowOrganization(oid_of(0)),
+        ]
+
+
+async def test_a_scope_limits_every_figure(filled_store):
+    host = Host(filled_store, Overview, scope=Scope("gold", "Europe/Gold"))
+    async with host.run_test() as pilot:
+        await ready(pilot)
+        assert "24 open" in line_of(host, "ALERTS")
+        assert "2 of 2 organizations" in text_of(host)
+        assert "Delta" not in text_of(host)
+        host.go(Scope())
+        await until(pilot, lambda: "60 open" in text_of(host))
+
+
+async def test_a_calm_scope_says_so_and_its_keys_say_why_they_cannot_work(empty_store):
+    with empty_store.writing() as connection:
+        ingest.put_organizations(
+            connection, [{"oid": oid_of(0), "name": "Acme Dental"}], complete=True, now=NOW
+        )
+        ingest.put_sync_state(connection, oid_of(0), "detections", checked_at=NOW, attempted_at=NOW)
+    host = Host(empty_store, Overview)
+    async with host.run_test() as pilot:
+        await ready(pilot)
+        assert "Nobody needs anyone: 1 of 1 organizations are well" in text_of(host)
+        assert "o  ALERTS" in text_of(host)
+        await pilot.press("enter")
+        assert "No organization needs someone." in text_of(host)
+        assert host.asked == []
+
+
+async def test_it_is_read_again_when_alerts_come_in(filled_store):
+    host = Host(filled_store, Overview)
+    async with host.run_test() as pilot:
+        await ready(pilot)
+        with filled_store.writing() as connection:
+            ingest.put_sync_state(
+                connection, oid_of(3), "detections", checked_at=NOW, attempted_at=NOW, failure="", reason=""
+            )
+        await until(pilot, lambda: "5 of 5 organizations fresh" in text_of(host))
+
+
+async def test_a_strangers_name_and_reason_cannot_steer_the_terminal(filled_store):
+    with filled_store.writing() as connection:
+        ingest.put_organizations(connection, [{"oid": oid_of(9), "name": HOSTILE}], complete=False, now=NOW)
+        ingest.put_sync_state(
+            connection, oid_of(9), "detections", attempted_at=NOW, failure="auth", reason=HOSTILE
+        )
+        ingest.put_organization_facts(connection, oid_of(9), quota=1, quota_used=9.0)
+    host = Host(filled_store, Overview)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        assert "\\x1b]0;x\\x07[@click=app.quit]Evil[/]\\u202e" in text_of(host)
+        assert host.guard.hits == 0
+        assert host.is_running
+
+
+def test_picture_full(filled_store, snap_compare):
+    """Bands with a sign each; below them Delta Ltd first, because it failed."""
+    assert snap_compare(Host(filled_store, Overview), terminal_size=(80, 24), run_before=ready)
+
+
+def test_picture_wide(filled_store, snap_compare):
+    """The same with whole words, wider plots, and where each organization stands."""
+    assert snap_compare(Host(filled_store, Overview), terminal_size=(120, 40), run_before=ready)
+
+
+def test_picture_empty(empty_store, snap_compare):
+    """An empty store says what to do."""
+    host = Host(empty_store, Overview)
+    host.context.status = Status(known=True)
+    assert snap_compare(host, terminal_size=(80, 24), run_before=ready)
+
+
+def test_picture_failed(filled_store, snap_compare):
+    """The store could not be read: one sentence."""
+    host = Host(filled_store, Overview, reader=BrokenReader())
+    assert snap_compare(host, terminal_size=(80, 24), run_before=ready)
