@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
@@ -539,6 +540,12 @@ def run_console(
         view=view,
     )
     app.run(mouse=False)
+    if app.guard.hits:
+        print(
+            f"limegrove: the output guard cleaned {app.guard.hits} pieces of text that a screen had not made safe. "
+            f"Nothing reached the terminal; please report the first: {app.guard.samples[0]}",
+            file=sys.stderr,
+        )
     if app.failure is not None:
         raise app.failure
     return app.return_code or 0

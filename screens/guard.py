@@ -2,7 +2,7 @@
 
 No Textual widget cleans what it is given: ESC, C1 controls, links and actions hidden in markup pass through
 nearly all of them. Screens make text safe where it becomes a widget's; the guard catches the place where
-somebody forgot. A hit is a defect of ours, so hits are counted and the console shows the count.
+somebody forgot. A hit is a defect of ours, so hits are counted, and the console says so when it is left.
 
     class Console(App):
         def get_line_filters(self):
