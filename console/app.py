@@ -542,8 +542,8 @@ def run_console(
     app.run(mouse=False)
     if app.guard.hits:
         print(
-            f"limegrove: the output guard cleaned {app.guard.hits} pieces of text that a screen had not made safe. "
-            f"Nothing reached the terminal; please report the first: {app.guard.samples[0]}",
+            f"limegrove: the output guard cleaned {app.guard.hits} pieces of text that a screen had not made "
+            f"safe. Nothing reached the terminal; please report the first: {app.guard.samples[0]}",
             file=sys.stderr,
         )
     if app.failure is not None:
