@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote
 
 import orjson
+from aiohttp import web
 
 from console.sandbox.organizations import Organization
 from console.sandbox.sensors import Sensor
@@ -63,6 +64,8 @@ class Call:
     content_type: str
     authorization: str
     peer: str
+    request: web.BaseRequest | None = None
+    """For endpoints that answer with a stream of their own; its body was read already."""
     template: str = ""
     params: dict[str, str] = field(default_factory=dict)
     claims: Claims | None = None
@@ -189,6 +192,25 @@ class Call:
             raise missing(*permissions)
         return organization
 
+    def record(
+        self,
+        organization: Organization,
+        etype: str,
+        message: str,
+        *,
+        entity: dict[str, Any] | None = None,
+        mtd: dict[str, Any] | None = None,
+    ) -> None:
+        """Put what the caller changed into the organization's audit log, under the caller's identity.
+
+        Args:
+            etype: as the platform calls it where that is known (`hive_set`, `remove_sensor`), else
+                `config_change`.
+            entity: {"type", "name"} of what was changed.
+            mtd: more of it.
+        """
+        self.world.note(organization, etype, self.token().ident, message, entity=entity or {}, mtd=mtd or {})
+
     def sensor(self, *permissions: str) -> tuple[Organization, Sensor]:
         """The sensor of the path, in an organization where one of the permissions is held.
 
@@ -203,6 +225,8 @@ class Call:
 
 
 Handler = Callable[[Call], object]
+"""Answers with what becomes JSON (or is it already, as bytes), with a response of its own, or with an
+awaitable of either."""
 
 
 @dataclass(frozen=True, slots=True)

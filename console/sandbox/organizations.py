@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.sandbox import names
@@ -36,6 +37,8 @@ class Organization:
     """Index of the organization that this one is a part of."""
     netbios: str
     """The Windows domain."""
+    blank: bool = False
+    """Made by somebody after the world was: it holds nothing but what is put into it."""
 
 
 def _slug(name: str) -> str:
@@ -140,7 +143,37 @@ def build(seed: int, count: int, detections: int, now: int) -> tuple[Organizatio
     return tuple(found)
 
 
-def tree(organizations: tuple[Organization, ...], *, marks: dict[int, list[str]]) -> list[dict[str, object]]:
+def blank(seed: int, index: int, name: str, site: str, now: int) -> Organization:
+    """An organization as it is when somebody has just made it.
+
+    Args:
+        index: the next free one.
+        site: where it is to be; "" for the default.
+        now: seconds, UTC.
+    """
+    slug = _slug(name) or f"organization-{index}"
+    region = next((one for one, _, there, _ in names.REGIONS if there == site), names.REGIONS[0][0])
+    return Organization(
+        index=index,
+        oid=uuid_of(seed, "made oid", index),
+        name=name,
+        slug=slug,
+        domain=f"{slug}.example",
+        region=region,
+        site=site or names.REGIONS[0][2],
+        tier="bronze",
+        industry="",
+        created=now,
+        sensors=0,
+        quota=0,
+        detections=0,
+        parent=None,
+        netbios="",
+        blank=True,
+    )
+
+
+def tree(organizations: Sequence[Organization], *, marks: dict[int, list[str]]) -> list[dict[str, object]]:
     """The provider's hierarchy: root, regions, tiers, customers, and the children some have.
 
     Args:

@@ -1,6 +1,7 @@
 """The sandbox over a real socket: every host of LimaCharlie on one port."""
 
 import asyncio
+import inspect
 import ipaddress
 import logging
 import math
@@ -24,7 +25,7 @@ BODY_LIMIT = 32 * 1024 * 1024
 HEADER_LIMIT = 16 * 1024
 """Bytes of all headers. The gateway refuses large ones, of an unpublished size (docs: api-keys.md)."""
 
-Answer = Callable[[], web.Response]
+Answer = Callable[[], Awaitable[web.StreamResponse]]
 """Carries the request out, with its effect, and makes the answer."""
 
 Fault = Callable[[Call, Answer], Awaitable[web.StreamResponse]]
@@ -158,6 +159,7 @@ class Sandbox:
             content_type=request.headers.get("Content-Type", "").lower(),
             authorization=request.headers.get("Authorization", ""),
             peer=request.remote or "",
+            request=request,
         )
         response: web.StreamResponse
         try:
@@ -194,11 +196,14 @@ class Sandbox:
             return self._answer(413, {"error": "Payload too large"})
         if self.fault is not None:
             return await self.fault(call, lambda: self._carried_out(call))
-        return self._carried_out(call)
+        return await self._carried_out(call)
 
-    def _carried_out(self, call: Call) -> web.Response:
+    async def _carried_out(self, call: Call) -> web.StreamResponse:
         try:
-            return self._answer(200, self._handle(call))
+            answer = self._handle(call)
+            if inspect.isawaitable(answer):
+                answer = await answer
+            return answer if isinstance(answer, web.StreamResponse) else self._answer(200, answer)
         except Refusal as refusal:
             return self._answer(refusal.status, refusal.body)
         except Exception:

@@ -8,6 +8,7 @@ import orjson
 
 from console.sandbox.calls import Call, Refusal, missing, not_found, table
 from console.sandbox.configuration import HIVES, definitions, infrastructure, needed
+from console.sandbox.extensions import action, actions
 from console.sandbox.organizations import Organization
 
 
@@ -64,15 +65,22 @@ def definition(call: Call) -> object:
 
 @table.add("POST", "/v1/extension/request/{name}")
 def request(call: Call) -> object:
-    """A request to an extension; the infrastructure extension can fetch."""
+    """A request to an extension."""
     one = call.reach(call.sent("oid"), "ext.request")
     call.oid = one.oid
-    name, action = call.params["name"], call.sent("action")
+    name, wanted = call.params["name"], call.sent("action")
     if name not in call.world.configuration.extensions(one):
         raise Refusal(400, f"organization is not subscribed to {name}")
-    if name != "ext-infrastructure" or action != "fetch":
-        raise Refusal(501, f"{name} {action} is not served by this sandbox")
-    options = _data(call).get("options") or {}
+    act = actions.get((name, wanted))
+    if act is None:
+        raise Refusal(501, f"{name} {wanted} is not served by this sandbox")
+    return {"data": act(call, one, _data(call)), "error": "", "retry": False}
+
+
+@action("ext-infrastructure", "fetch")
+def fetch(call: Call, one: Organization, data: dict[str, Any]) -> object:
+    """The organization as an infrastructure document."""
+    options = data.get("options") or {}
     if not isinstance(options, dict):
         raise Refusal(400, "bad data")
     _may_fetch(call, one, options)
@@ -87,7 +95,7 @@ def request(call: Call) -> object:
         installation_keys=configuration.installation_keys(one),
         services=configuration.services(one),
     )
-    return {"data": {"org": document}, "error": "", "retry": False}
+    return {"org": document}
 
 
 _SECTIONS: dict[str, tuple[str, ...]] = {
@@ -147,8 +155,8 @@ def service(call: Call) -> object:
         data = orjson.loads(base64.b64decode(call.sent("request_data")))
     except ValueError:
         raise Refusal(400, "bad request_data") from None
-    action = data.get("action") if isinstance(data, dict) else None
-    if action != "list_rules":
-        raise Refusal(501, f"{name} {action} is not served by this sandbox")
+    wanted = data.get("action") if isinstance(data, dict) else None
+    if wanted != "list_rules":
+        raise Refusal(501, f"{name} {wanted} is not served by this sandbox")
     found: Any = call.world.configuration.services(one)[name]
     return found

@@ -650,7 +650,7 @@ async def test_a_connection_can_drop_before_and_after_the_effect(asker: Any) -> 
         raise Dropped
 
     async def after(call: Call, answer: Answer) -> web.StreamResponse:
-        answer()
+        await answer()
         raise Dropped
 
     for fault, key, there in ((before, "one", False), (after, "two", True)):
@@ -682,7 +682,7 @@ async def test_a_fault_answers_in_place_of_its_endpoint(asker: Any) -> None:
         seen.append((call.method, call.raw_path))
         if call.raw_path.startswith("/v1/sensors/"):
             return web.json_response({"error": "gateway"}, status=504)
-        return answer()
+        return await answer()
 
     asker.sandbox.fault = broken
     assert (await asker.ask("GET", f"/v1/sensors/{asker.one.oid}", token))[0] == 504
