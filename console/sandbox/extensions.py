@@ -1,4 +1,4 @@
-"""What extensions do when they are asked (`POST extension/request/{name}`): a table that their modules fill."""
+"""What extensions do when asked (`POST extension/request/{name}`): a table that their modules fill."""
 
 from collections.abc import Callable
 from typing import Any
