@@ -5,6 +5,7 @@ Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise
 
 from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
 from store.models.activity import Journal, Preference, SyncRun, SyncState
+from store.models.cases import CaseRecord
 from store.models.configuration import ConfigurationBody, ConfigurationRecord
 from store.models.detections import Detection, DetectionBody, DetectionCount
 from store.models.operations import AuditEntry, OrganizationError, Usage
@@ -15,6 +16,7 @@ from store.models.tree import Node
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "CaseRecord",
     "ConfigurationBody",
     "ConfigurationRecord",
     "Detection",

@@ -286,29 +286,33 @@ def test_a_store_that_somebody_writes_to_is_not_restored_over(
 # Upgrade
 
 
+NEXT = "9998"
+"""A schema that this limegrove does not have yet."""
+
+
 @pytest.fixture
 def next_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A limegrove one schema further; answers where its migration is."""
     versions = tmp_path / "versions"
     versions.mkdir()
-    (versions / "r0002_next.py").write_text(
+    (versions / "next.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import op\n"
-        "revision, down_revision = '0002', '0001'\n"
+        f"revision, down_revision = '{NEXT}', '{REVISIONS[-1]}'\n"
         "def upgrade() -> None:\n"
         "    op.add_column('organization', sa.Column('nickname', sa.String(), nullable=True))\n"
     )
     monkeypatch.setattr("store.maintenance.VERSIONS", [*maintenance.VERSIONS, versions])
     for name in ("store.maintenance.REVISIONS", "store.schema.REVISIONS"):
-        monkeypatch.setattr(name, ("0001", "0002"))
-    return versions / "r0002_next.py"
+        monkeypatch.setattr(name, (*REVISIONS, NEXT))
+    return versions / "next.py"
 
 
 def _old_store(url: str) -> None:
     with closing(Store(url)) as store:
         _fill(store)
         with store.writing() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+            connection.execute(text("UPDATE alembic_version SET version_num = :old"), {"old": REVISIONS[-1]})
 
 
 def test_an_upgrade_backs_up_first_and_keeps_everything(tmp_path: Path, next_schema: Path) -> None:
@@ -317,12 +321,12 @@ def test_an_upgrade_backs_up_first_and_keeps_everything(tmp_path: Path, next_sch
     with pytest.raises(StoreTooOld, match="store upgrade"):
         Store(url)
     done = maintenance.upgrade(url)
-    assert (done.before, done.after) == ("0001", "0002")
+    assert (done.before, done.after) == (REVISIONS[-1], NEXT)
     assert done.backup is not None
-    assert maintenance.status(f"sqlite:///{done.backup}").schema == "0001"
+    assert maintenance.status(f"sqlite:///{done.backup}").schema == REVISIONS[-1]
     with closing(Store(url)) as store, store.reader.reading() as connection:
         assert connection.execute(text("SELECT name, nickname FROM organization")).all() == [("Acme", None)]
-    assert maintenance.upgrade(url) == maintenance.Upgraded("0002", "0002", None)
+    assert maintenance.upgrade(url) == maintenance.Upgraded(NEXT, NEXT, None)
 
 
 def test_a_failed_upgrade_changes_nothing(store_url: str, next_schema: Path) -> None:
@@ -331,7 +335,7 @@ def test_a_failed_upgrade_changes_nothing(store_url: str, next_schema: Path) -> 
     with pytest.raises(RuntimeError, match="half way"):
         maintenance.upgrade(store_url, yes=True)
     found = maintenance.status(store_url)
-    assert found.schema == "0001"
+    assert found.schema == REVISIONS[-1]
     assert found.rows["detection"] == 30
     next_schema.write_text(next_schema.read_text().replace("    raise RuntimeError('half way')\n", ""))
     maintenance.upgrade(store_url, yes=True)
@@ -344,8 +348,8 @@ def test_postgresql_is_upgraded_only_when_somebody_says_that_a_backup_was_made(
     _old_store(postgres_url)
     with pytest.raises(StoreRefused, match="pg_dump"):
         maintenance.upgrade(postgres_url)
-    assert maintenance.status(postgres_url).schema == "0001"
-    assert maintenance.upgrade(postgres_url, yes=True).after == "0002"
+    assert maintenance.status(postgres_url).schema == REVISIONS[-1]
+    assert maintenance.upgrade(postgres_url, yes=True).after == NEXT
 
 
 def test_a_store_that_is_too_new_is_not_upgraded(store: Store) -> None:

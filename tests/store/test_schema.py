@@ -62,7 +62,7 @@ def test_the_migrations_run_one_by_one_make_what_the_tables_say(store_url: str, 
     with closing(Store(store_url)) as made:
         by_tables = _described(made.reader._engine)
     assert by_migrations == by_tables
-    assert len(by_tables) == 22
+    assert len(by_tables) == 23
     partial = [name for name, *_, options in by_tables["detection"]["indexes"] if options]
     assert "ix_detection_queue" in partial
 
