@@ -89,12 +89,17 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     form: Callable[[str], list[tuple[str, str]]] | list[tuple[str, str]] | None = None
     """Fields of the body, form encoded; or a function of the token, for the calls that repeat it there."""
+    json: bytes | None = None
+    """A body that is JSON, in place of a form."""
     scope: Scope | None = None
     """The token to send; None sends none."""
     safe: bool | None = None
     """It changes nothing and may be repeated; by default what GET is."""
     root: str = "api"
-    """`api`, `jwt` or `cases`."""
+    """`api`, `jwt`, `cases`, `search` or `replay`."""
+    host: str = ""
+    """Base URL of the `search` or `replay` of an organization, which `GET orgs/{oid}/url` names; nothing is
+    sent to one that the endpoint does not allow."""
     purpose: str = ""
     """What a token is wanted for, in words."""
 
@@ -312,8 +317,10 @@ class Transport:
         return answer.json(), answer.headers
 
     def _url(self, call: Call) -> URL:
-        base: str = getattr(self.endpoint, call.root)
-        prefix = {"api": "/v1/", "jwt": "/", "cases": "/api/v1/"}[call.root]
+        base: str = call.host or getattr(self.endpoint, call.root)
+        if not self.endpoint.allows(base):
+            raise Invalid(f"{call.what} would go to a host that is not LimaCharlie's.")
+        prefix = {"api": "/v1/", "jwt": "/", "cases": "/api/v1/", "search": "/v1/", "replay": "/"}[call.root]
         query = f"?{urlencode(call.query)}" if call.query else ""
         # encoded: yarl would otherwise turn %2E%2E into .. and climb.
         return URL(f"{base}{prefix}{path_of(call.template, call.segments)}{query}", encoded=True)
@@ -332,6 +339,9 @@ class Transport:
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             data = urlencode(form).encode("ascii")
+        elif call.json is not None:
+            headers["Content-Type"] = "application/json"
+            data = call.json
         self.stats.requests += 1
         self.stats.endpoints[call.what] = self.stats.endpoints.get(call.what, 0) + 1
         host = f"{url.host}:{url.port}" if url.port not in (80, 443) else str(url.host)
