@@ -1,7 +1,8 @@
 """Who may do what at the provider: staff, groups, contacts, API keys, and the mistakes of real providers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 from console.sandbox import catalogue, names
 from console.sandbox.chance import Chance, hex_of, uuid_of
@@ -20,18 +21,24 @@ class User:
     mfa: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Group:
-    """An Organization Group."""
+    """An Organization Group. It is changed in place, by `Access` only."""
 
     gid: str
     name: str
     owners: tuple[str, ...]
     members: tuple[str, ...]
     permissions: Permissions
-    organizations: tuple[int, ...]
-    """Indexes."""
-    holds: frozenset[int]
+    holds: dict[int, None]
+    """Indexes of organizations, in the order in which they came."""
+    log: list[dict[str, Any]] = field(default_factory=list)
+    """What was done to it, oldest first: {action, actor, ts, ...}."""
+
+    @property
+    def organizations(self) -> tuple[int, ...]:
+        """Indexes."""
+        return tuple(self.holds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,15 @@ def _staff(seed: int, team: str, count: int) -> tuple[str, ...]:
 
 
 class Access:
-    """The provider's people and grants; each answer is computed from the seed."""
+    """The provider's people and grants: computed from the seed, under what somebody changed."""
 
-    def __init__(self, seed: int, organizations: tuple[Organization, ...], now: int) -> None:
+    def __init__(self, seed: int, organizations: list[Organization], now: int) -> None:
+        """Prepare.
+
+        Args:
+            organizations: the world's own list, the deleted ones among them.
+            now: seconds, UTC.
+        """
         self._seed = seed
         self._organizations = organizations
         self._now = now
@@ -93,12 +106,22 @@ class Access:
         self.groups = self._groups()
         self.by_gid = {group.gid: group for group in self.groups}
         self.users: dict[str, User] = {}
+        self.by_uid: dict[str, User] = {}
+        self.version = 0
+        """Grows with every change of who sees which organization."""
+        self._granted: dict[int, dict[str, Permissions]] = {}
+        self._keys_made: dict[int, list[Key]] = {}
+        self._keys_gone: set[str] = set()
+        self._keys_used: dict[str, int] = {}
+        self._made = 0
+        # By e-mail, so that nobody's listing has to look into ten thousand organizations.
+        self._directly: dict[str, set[int]] = {}
         for email in (*self.staff, self.left):
-            self.users[email] = identity(seed, email)
+            self.person(email)
         for organization in organizations:
-            for email, _ in self.contacts(organization):
-                self.users.setdefault(email, identity(seed, email))
-        self.by_uid = {user.uid: user for user in self.users.values()}
+            for email in self.seeded(organization):
+                self.person(email)
+                self._directly.setdefault(email, set()).add(organization.index)
 
     def _group(
         self,
@@ -108,18 +131,30 @@ class Access:
         permissions: Permissions,
         held: tuple[int, ...],
     ) -> Group:
+        began = self._now - 300 * DAY
         return Group(
             gid=uuid_of(self._seed, "gid", name),
             name=name,
             owners=owners,
             members=members,
             permissions=tuple(dict.fromkeys(permissions)),
-            organizations=held,
-            holds=frozenset(held),
+            holds=dict.fromkeys(held),
+            log=[
+                {"action": "create_group", "actor": owners[0], "ts": began},
+                *(
+                    {
+                        "action": "add_member",
+                        "actor": owners[0],
+                        "member_email": email,
+                        "ts": began + 60 + DAY * place,
+                    }
+                    for place, email in enumerate(members)
+                ),
+            ],
         )
 
-    def _groups(self) -> tuple[Group, ...]:
-        every = tuple(range(len(self._organizations)))
+    def _groups(self) -> list[Group]:
+        every = tuple(one.index for one in self._organizations)
         urgent = tuple(one.index for one in self._organizations if one.tier in ("gold", "silver"))
         owners = (self.root, self.administrators[0])
         groups = [
@@ -162,10 +197,12 @@ class Access:
                         held,
                     )
                 )
-        return tuple(groups)
+        return groups
 
     def contacts(self, organization: Organization) -> tuple[tuple[str, Permissions], ...]:
-        """The customer's own people and what they may do."""
+        """The customer's own people and what they may do, before anybody changed it."""
+        if organization.blank:
+            return ()
         chance = Chance(self._seed, "contacts", organization.index)
         found: list[tuple[str, Permissions]] = []
         for number in range(1 + chance.below(3)):
@@ -182,7 +219,14 @@ class Access:
         return tuple(dict(found).items())
 
     def direct(self, organization: Organization) -> dict[str, Permissions]:
-        """What is granted to users on the organization itself, groups aside."""
+        """What is granted to users on the organization itself, groups aside. Not to be changed."""
+        changed = self._granted.get(organization.index)
+        return self.seeded(organization) if changed is None else changed
+
+    def seeded(self, organization: Organization) -> dict[str, Permissions]:
+        """The direct grants before anybody changed them."""
+        if organization.blank:
+            return {}
         index = organization.index
         granted: dict[str, Permissions] = {self.root: catalogue.ALL}
         granted.update(self.contacts(organization))
@@ -220,13 +264,118 @@ class Access:
 
     def organizations_of(self, email: str) -> list[Organization]:
         """The organizations that a user sees."""
-        if email == self.root:
-            return list(self._organizations)
-        held = {index for group in self.groups if email in group.members for index in group.holds}
-        return [one for one in self._organizations if one.index in held or email in self.direct(one)]
+        held = set(self._directly.get(email, ()))
+        for group in self.groups:
+            if email in group.members:
+                held.update(group.holds)
+        return [self._organizations[index] for index in sorted(held)]
+
+    def person(self, email: str) -> User:
+        """The user behind a mail address, from now on known."""
+        user = self.users.get(email)
+        if user is None:
+            user = self.users[email] = identity(self._seed, email)
+            self.by_uid[user.uid] = user
+        return user
+
+    def join(self, organization: Organization, creator: str) -> None:
+        """Know an organization that somebody has just made, and who owns all of it."""
+        self.grant(organization, creator, catalogue.ALL)
+
+    def leave(self, organization: Organization) -> None:
+        """Take a deleted organization from everybody."""
+        index = organization.index
+        for email in self.direct(organization):
+            self._directly.get(email, set()).discard(index)
+        self._granted[index] = {}
+        for group in self.groups:
+            group.holds.pop(index, None)
+        self.version += 1
+
+    def grant(self, organization: Organization, email: str, permissions: Permissions) -> None:
+        """Replace what is granted to a user directly; () leaves a user without any privilege."""
+        self.person(email)
+        self._granted[organization.index] = self.direct(organization) | {
+            email: tuple(dict.fromkeys(permissions))
+        }
+        self._directly.setdefault(email, set()).add(organization.index)
+        self.version += 1
+
+    def remove(self, organization: Organization, email: str) -> None:
+        """Take a user's own access away; what groups give is not touched."""
+        left = dict(self.direct(organization))
+        left.pop(email, None)
+        self._granted[organization.index] = left
+        self._directly.get(email, set()).discard(organization.index)
+        self.version += 1
+
+    def make_group(self, name: str, owner: str, now: int) -> Group:
+        """A new, empty group.
+
+        Args:
+            now: seconds, UTC.
+        """
+        self._made += 1
+        group = Group(uuid_of(self._seed, "made gid", self._made), name, (owner,), (), (), {})
+        self.groups.append(group)
+        self.by_gid[group.gid] = group
+        self.log_group(group, "create_group", owner, now)
+        return group
+
+    def drop_group(self, group: Group) -> None:
+        """Delete a group, and with it what it gave."""
+        self.groups.remove(group)
+        del self.by_gid[group.gid]
+        self.version += 1
+
+    def log_group(self, group: Group, action: str, actor: str, now: int, **more: Any) -> None:
+        """Put a change into the group's own log; the audit logs of its organizations do not have it."""
+        group.log.append({"action": action, "actor": actor, **more, "ts": now})
+        self.version += 1
 
     def keys(self, organization: Organization) -> list[Key]:
         """The API keys of an organization."""
+        found = [] if organization.blank else self._seeded_keys(organization)
+        found += self._keys_made.get(organization.index, ())
+        if not self._keys_gone and not self._keys_used:
+            return found
+        return [
+            replace(key, last_used=self._keys_used.get(key.key_hash, key.last_used))
+            for key in found
+            if key.key_hash not in self._keys_gone
+        ]
+
+    def make_key(
+        self, organization: Organization, name: str, permissions: Permissions, by: str, allowed_ip_range: str
+    ) -> Key:
+        """A new API key.
+
+        Args:
+            by: who makes it.
+            allowed_ip_range: CIDR; "" for anywhere.
+        """
+        self._made += 1
+        key = Key(
+            secret=uuid_of(self._seed, "made key", self._made),
+            key_hash=hex_of(self._seed, "made key hash", self._made, length=64),
+            name=name,
+            permissions=tuple(dict.fromkeys(permissions)),
+            by=by,
+            allowed_ip_range=allowed_ip_range,
+            last_used=0,
+        )
+        self._keys_made.setdefault(organization.index, []).append(key)
+        return key
+
+    def drop_key(self, key: Key) -> None:
+        """Delete a key; tokens that it was exchanged for stay good until they end."""
+        self._keys_gone.add(key.key_hash)
+
+    def use_key(self, key: Key, now: int) -> None:
+        """Note that a key was exchanged for a token."""
+        self._keys_used[key.key_hash] = now
+
+    def _seeded_keys(self, organization: Organization) -> list[Key]:
         index, now = organization.index, self._now
         chance = Chance(self._seed, "keys", index)
         found = [

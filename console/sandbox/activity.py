@@ -14,7 +14,9 @@ AUDIT_DAYS = 30
 
 def usage(seed: int, organization: Organization, now: int) -> dict[str, dict[str, int]]:
     """Figures of the last 90 days, newest day is yesterday: LimaCharlie aggregates once a day."""
-    found = {}
+    found: dict[str, dict[str, int]] = {}
+    if organization.blank:
+        return found
     for back in range(90, 0, -1):
         moment = now - back * DAY
         if moment < organization.created:
@@ -44,17 +46,23 @@ def quota(organization: Organization, *, over: bool) -> Value:
         if count:
             breakdown[name] = {"count": count, "weight": weight, "quota": round(count * weight, 1)}
     used = round(sum(part["quota"] for part in breakdown.values()))
+    if organization.limit is not None:
+        limit = organization.limit
+    else:
+        limit = max(1, used * 9 // 10) if over else max(organization.quota, used + 1)
     return {
         "usage": used,
-        "quota": max(1, used * 9 // 10) if over else max(organization.quota, used + 1),
+        "quota": limit,
         "breakdown": breakdown,
     }
 
 
 def errors(seed: int, organization: Organization, now: int, *, failing: bool) -> list[Value]:
     """Standing errors of an organization."""
+    found: list[Value] = []
+    if organization.blank:
+        return found
     chance = Chance(seed, "errors", organization.index)
-    found = []
     if failing:
         found.append(
             {
@@ -114,6 +122,8 @@ class Audit:
 
     def count(self, organization: Organization) -> int:
         """How many entries the last 30 days hold."""
+        if organization.blank:
+            return 0
         return 24 + mixed(self._seed ^ 0xAD17, organization.index) % 70 + organization.sensors // 20
 
     def time(self, organization: Organization, number: int) -> int:
@@ -133,7 +143,7 @@ class Audit:
         kind = chance.below(100)
         origin = chance.pick(("api", "ui", "cli"))
         if number == 3:
-            direct = access.direct(organization)
+            direct = access.seeded(organization)
             email = next((who for who in (access.engineers[0], access.left) if who in direct), "")
             email = email or access.contacts(organization)[0][0]
             permission = "sensor.task" if "sensor.task" in direct[email] else direct[email][-1]

@@ -263,6 +263,8 @@ class Configuration:
 
     def extensions(self, organization: Organization) -> tuple[str, ...]:
         """The subscriptions of an organization, sorted."""
+        if organization.blank:
+            return ()
         found = [
             "ext-artifact", "ext-exfil", "ext-infrastructure", "ext-integrity", "ext-lookup-manager",
             "ext-reliable-tasking",
@@ -279,11 +281,15 @@ class Configuration:
 
     def resources(self, organization: Organization) -> dict[str, list[str]]:
         """Subscriptions to add-ons by category."""
+        if organization.blank:
+            return {}
         lookups = ["insight", "ip-geo", *(["vt"] if organization.tier != "bronze" else [])]
         return {"api": lookups, "replicant": ["exfil", "integrity", "logging", "yara"]}
 
     def values(self, organization: Organization) -> dict[str, str]:
         """The organization's settings (`configs/{oid}/{name}`)."""
+        if organization.blank:
+            return {}
         found = {"domain": organization.domain}
         if organization.tier != "bronze":
             found["vt"] = hex_of(self._seed, "vt", organization.index, length=64)
@@ -295,6 +301,8 @@ class Configuration:
 
     def outputs(self, organization: Organization) -> dict[str, Value]:
         """Where data goes. Option values are text."""
+        if organization.blank:
+            return {}
         index = organization.index
         found: dict[str, Value] = {
             "soc-siem": {
@@ -342,7 +350,9 @@ class Configuration:
 
     def installation_keys(self, organization: Organization) -> dict[str, Value]:
         """How machines enroll, by iid."""
-        found = {}
+        found: dict[str, Value] = {}
+        if organization.blank:
+            return found
         kinds = (("workstations", "workstation"), ("servers", "server,prod"), ("adapters", "adapter"))
         for number, iid in enumerate(installation_key_ids(self._seed, organization)):
             description, tags = kinds[number]
@@ -360,6 +370,8 @@ class Configuration:
 
     def services(self, organization: Organization) -> dict[str, Any]:
         """What the older services answer to `list_rules`."""
+        if organization.blank:
+            return {"logging": {}, "integrity": {}, "yara": {}, "exfil": {}}
         by = self._access.engineers[0]
         updated = (self._now - 40 * DAY) * 1000
 
@@ -375,6 +387,8 @@ class Configuration:
 
     def _hives(self, organization: Organization) -> dict[str, dict[str, Value]]:
         found: dict[str, dict[str, Value]] = {}
+        if organization.blank:
+            return found
         chance = Chance(self._seed, "configuration", organization.index)
         engineer = self._access.engineers[organization.index % len(self._access.engineers)]
 
@@ -476,9 +490,9 @@ class Configuration:
             "org_notes",
             "customer",
             {
-                "description": f"What to know about {organization.name}",
+                "description": f"What to know about {organization.born}",
                 "text": (
-                    f"# {organization.name}\n\nContact: {contact}, phone first.\n"
+                    f"# {organization.born}\n\nContact: {contact}, phone first.\n"
                     f"Maintenance: Sunday 02:00 to 04:00 UTC.\nService level: {_SLA[organization.tier]}.\n"
                 ),
             },

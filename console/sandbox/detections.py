@@ -70,11 +70,12 @@ class Detections:
     """All detections of a world."""
 
     def __init__(
-        self, seed: int, organizations: tuple[Organization, ...], now_ms: int, hostile: int | None
+        self, seed: int, organizations: list[Organization], now_ms: int, hostile: int | None
     ) -> None:
         """Prepare.
 
         Args:
+            organizations: the world's own list; `join` follows whenever it grows.
             now_ms: the end of the past; its start is 30 days earlier.
             hostile: index of the organization whose first sensor is hostile.
         """
@@ -83,10 +84,10 @@ class Detections:
         self._now_ms = now_ms
         self._start = now_ms - HOURS * HOUR_MS
         self._hostile = hostile
-        self._keys = [
-            int.from_bytes(bytes.fromhex(hex_of(seed, "stream", one.index, length=16)))
-            for one in organizations
-        ]
+        self._keys: list[int] = []
+        for organization in organizations:
+            self.join(organization)
+        self._gone: set[int] = set()
         self._curve = self._hourly()
         self._live: dict[int, list[tuple[int, int]]] = {}
         self._shares: list[int] = []
@@ -94,6 +95,16 @@ class Detections:
         self._rate = 0.0
         self._emitted = 0
         self._released = 0
+
+    def join(self, organization: Organization) -> None:
+        """Know one more organization, the last of the list."""
+        name = hex_of(self._seed, "stream", organization.index, length=16)
+        self._keys.append(int.from_bytes(bytes.fromhex(name)))
+
+    def leave(self, organization: Organization) -> None:
+        """Let nothing new appear at a deleted organization."""
+        self._gone.add(organization.index)
+        self._live.pop(organization.index, None)
 
     def _hourly(self) -> list[float]:
         """Cumulative share of the past up to each hour: working hours are louder, weekends quieter."""
@@ -116,12 +127,16 @@ class Detections:
         self._rate = rate
         total = 0
         for organization in self._organizations:
-            total += organization.detections + 1
+            # A blank one has no machines that anything could happen on.
+            total += 0 if organization.blank else organization.detections + 1
             self._shares.append(total)
         if storm_after is None:
             return
         begin = self._now_ms + int(storm_after * 1000)
-        order = sorted(range(len(self._organizations)), key=lambda index: mixed(self._keys[index], 77))
+        order = sorted(
+            (one.index for one in self._organizations if not one.blank),
+            key=lambda index: mixed(self._keys[index], 77),
+        )
         number = _BY_KEY[rules.STORM]
         for index in order[: max(1, min(60, len(order) * 28 // 100))]:
             chance = Chance(self._seed, "storm", index)
@@ -149,6 +164,8 @@ class Detections:
             due.append(self._planned[self._released])
             self._released += 1
         for moment, index, number in sorted(due):
+            if index in self._gone:
+                continue
             kept = self._live.setdefault(index, [])
             place = self._organizations[index].detections + len(kept)
             kept.append((moment, number if number >= 0 else self._drawn_rule(index, place)))

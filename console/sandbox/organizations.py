@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from console.sandbox import names
@@ -12,9 +12,9 @@ from console.sandbox.chance import Chance, uuid_of
 DAY = 86_400
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity: caches are keyed by it
+@dataclass(slots=True, eq=False)  # hashed by identity: caches are keyed by it
 class Organization:
-    """One customer, or a part of one."""
+    """One customer, or a part of one. Only its name, description and quota are ever changed."""
 
     index: int
     oid: str
@@ -39,6 +39,11 @@ class Organization:
     """The Windows domain."""
     blank: bool = False
     """Made by somebody after the world was: it holds nothing but what is put into it."""
+    description: str = ""
+    born: str = ""
+    """The name it was made with: what the seed decided speaks of it, whatever it is called later."""
+    limit: int | None = None
+    """The sensor quota that somebody set."""
 
 
 def _slug(name: str) -> str:
@@ -73,7 +78,7 @@ def _drawn(chance: Chance, options: tuple[tuple[str, str, str, int], ...]) -> tu
     return options[bisect_right(bounds, chance.below(total))]
 
 
-def build(seed: int, count: int, detections: int, now: int) -> tuple[Organization, ...]:
+def build(seed: int, count: int, detections: int, now: int) -> list[Organization]:
     """All organizations.
 
     Args:
@@ -137,21 +142,26 @@ def build(seed: int, count: int, detections: int, now: int) -> tuple[Organizatio
                 detections=upto - before,
                 parent=parent,
                 netbios=slug.replace("-", "")[:12].upper(),
+                description=f"{industry}, {tier}",
+                born=name,
             )
         )
         before = upto
-    return tuple(found)
+    return found
 
 
-def blank(seed: int, index: int, name: str, site: str, now: int) -> Organization:
+def blank(seed: int, index: int, name: str, site: str, now: int, taken: Container[str]) -> Organization:
     """An organization as it is when somebody has just made it.
 
     Args:
         index: the next free one.
         site: where it is to be; "" for the default.
         now: seconds, UTC.
+        taken: slugs of others.
     """
     slug = _slug(name) or f"organization-{index}"
+    if slug in taken:
+        slug = f"{slug}-{index}"
     region = next((one for one, _, there, _ in names.REGIONS if there == site), names.REGIONS[0][0])
     return Organization(
         index=index,
@@ -165,15 +175,16 @@ def blank(seed: int, index: int, name: str, site: str, now: int) -> Organization
         industry="",
         created=now,
         sensors=0,
-        quota=0,
+        quota=2,  # the free tier
         detections=0,
         parent=None,
         netbios="",
         blank=True,
+        born=name,
     )
 
 
-def tree(organizations: Sequence[Organization], *, marks: dict[int, list[str]]) -> list[dict[str, object]]:
+def tree(organizations: Iterable[Organization], *, marks: dict[int, list[str]]) -> list[dict[str, object]]:
     """The provider's hierarchy: root, regions, tiers, customers, and the children some have.
 
     Args:
@@ -191,8 +202,9 @@ def tree(organizations: Sequence[Organization], *, marks: dict[int, list[str]]) 
             "parameters": {"soc_email": f"soc@{names.PROVIDER_DOMAIN}", "retention_days": 90},
         }
     ]
+    by_index = {organization.index: organization for organization in organizations}
     sites = {region: site for region, _, site, _ in names.REGIONS}
-    present = {(organization.region, organization.tier) for organization in organizations}
+    present = {(organization.region, organization.tier) for organization in by_index.values()}
     for region, region_name, _, _ in names.REGIONS:
         if not any(found == region for found, _ in present):
             continue
@@ -218,13 +230,11 @@ def tree(organizations: Sequence[Organization], *, marks: dict[int, list[str]]) 
                     "parameters": {"acknowledge_minutes": minutes},
                 }
             )
-    for organization in organizations:
-        above = organization.parent
+    for organization in by_index.values():
+        above = by_index.get(-1 if organization.parent is None else organization.parent)
         node: dict[str, object] = {
             "id": organization.slug,
-            "parent": f"{organization.region}-{organization.tier}"
-            if above is None
-            else organizations[above].slug,
+            "parent": f"{organization.region}-{organization.tier}" if above is None else above.slug,
             "name": organization.name,
             "oid": organization.oid,
             "labels": {"industry": organization.industry},

@@ -53,6 +53,8 @@ def stamp(seconds: int) -> str:
 @lru_cache(maxsize=2048)
 def layout(organization: Organization) -> dict[int, range]:
     """Which sensor numbers are of which platform; each has one of every platform that rules are for."""
+    if organization.blank:
+        return {kind: range(0) for kind in (WINDOWS, LINUX, MACOS, CHROME, OFFICE365, TEXT)}
     rest = organization.sensors - 2
     linux = max(1, rest * (28 if organization.industry in ("energy", "services") else 13) // 100)
     macs = max(1, rest * (22 if organization.industry in ("services", "legal") else 7) // 100)

@@ -1,7 +1,8 @@
 """The stage set: one provider with everything it has, decided by a seed."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from console.sandbox import organizations as customers
 from console.sandbox import sensors
@@ -13,6 +14,9 @@ from console.sandbox.detections import Detections
 from console.sandbox.events import Events
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import Value
+
+if TYPE_CHECKING:
+    from console.sandbox.calls import Call
 
 
 class World:
@@ -39,7 +43,9 @@ class World:
         self.now_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) // 1000 * 1000
         self.now = self.now_ms // 1000
         self.organizations = customers.build(seed, orgs, detections, self.now)
+        """By index, the deleted ones among them: an index stays with its organization for good."""
         self.by_oid = {organization.oid: organization for organization in self.organizations}
+        """Those that are there."""
         count = len(self.organizations)
         loudest = sorted(self.organizations, key=lambda one: -one.detections)
         quiet = 4 if count >= 6 else None
@@ -58,10 +64,13 @@ class World:
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
         self.events = Events(seed, self.now_ms)
         self._began: float | None = None
-        self._records: dict[tuple[int, str, str], Value | None] = {}
+        self._records: dict[int, dict[str, dict[str, Value | None]]] = {}
         self._tags: dict[tuple[int, int], dict[str, tuple[str, int]]] = {}
         self._entries: dict[int, list[Value]] = {}
+        self._slugs = {organization.slug for organization in self.organizations}
         self._writes = 0
+        self.made_from_template: Callable[[Call, Organization, str], None] | None = None
+        """Applies a YAML document to an organization that was made with one."""
         self._online: dict[int, int] = {}
 
     def begin(self, *, live_rate: float = 0, storm_after: float | None = None) -> None:
@@ -86,7 +95,7 @@ class World:
     def tree(self) -> list[dict[str, Any]]:
         """The hierarchy, flat: {id, parent, name, oid?, labels?, parameters?, marks?}, parents first."""
         marks: dict[int, list[str]] = {}
-        for organization in self.organizations:
+        for organization in self.by_oid.values():
             found = []
             if organization.tier == "gold" and organization.index % 5 == 0:
                 found.append("protected")
@@ -98,7 +107,33 @@ class World:
                 found.append("leaving")
             if found:
                 marks[organization.index] = found
-        return customers.tree(self.organizations, marks=marks)
+        return customers.tree(self.by_oid.values(), marks=marks)
+
+    def create_organization(self, name: str, site: str, creator: str) -> Organization:
+        """A new organization, empty, which only its creator may touch.
+
+        Args:
+            name: not taken by another; the caller sees to that.
+            site: where it is to be; "" for the default.
+            creator: e-mail.
+        """
+        organization = customers.blank(
+            self.seed, len(self.organizations), name, site, self.clock() // 1000, self._slugs
+        )
+        self._slugs.add(organization.slug)
+        self.organizations.append(organization)
+        self.by_oid[organization.oid] = organization
+        self.detections.join(organization)
+        self.access.join(organization, creator)
+        return organization
+
+    def delete_organization(self, organization: Organization) -> None:
+        """Take an organization out of everything that lists or finds organizations."""
+        del self.by_oid[organization.oid]
+        self.detections.leave(organization)
+        self.access.leave(organization)
+        self._records.pop(organization.index, None)
+        self._entries.pop(organization.index, None)
 
     def sensor(self, organization: Organization, index: int) -> sensors.Sensor:
         """A sensor by its number."""
@@ -120,6 +155,8 @@ class World:
         if found is None or found[0] >= len(self.organizations):
             return None
         organization = self.organizations[found[0]]
+        if organization.oid not in self.by_oid:
+            return None
         return (
             (organization, self.sensor(organization, found[1])) if found[1] < organization.sensors else None
         )
@@ -144,13 +181,7 @@ class World:
     def records(self, organization: Organization, hive: str) -> dict[str, Value]:
         """The records of a hive: key -> {data, usr_mtd, sys_mtd}. Not to be changed by the caller."""
         found = self.configuration.hives(organization).get(hive, {})
-        if not self._records:
-            return found
-        changed = {
-            key: record
-            for (index, name, key), record in self._records.items()
-            if index == organization.index and name == hive
-        }
+        changed = self._records.get(organization.index, {}).get(hive)
         if not changed:
             return found
         merged = {**found, **changed}
@@ -158,14 +189,12 @@ class World:
 
     def all_records(self, organization: Organization) -> dict[str, dict[str, Value]]:
         """Every hive of an organization that holds something."""
-        hives = set(self.configuration.hives(organization)) | {
-            hive for index, hive, _ in self._records if index == organization.index
-        }
+        hives = {*self.configuration.hives(organization), *self._records.get(organization.index, ())}
         return {hive: self.records(organization, hive) for hive in sorted(hives)}
 
     def put_record(self, organization: Organization, hive: str, key: str, record: Value | None) -> None:
         """Write a record, or remove it with None."""
-        self._records[organization.index, hive, key] = record
+        self._records.setdefault(organization.index, {}).setdefault(hive, {})[key] = record
 
     def fresh_etag(self) -> str:
         """One that was never used before."""

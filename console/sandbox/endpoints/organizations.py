@@ -24,7 +24,7 @@ def _row(call: Call, organization: Organization, ident: str, fields: frozenset[s
         "oid": lambda: organization.oid,
         "name": lambda: organization.name,
         "code": lambda: organization.slug,
-        "description": lambda: f"{organization.industry}, {organization.tier}",
+        "description": lambda: organization.description,
         "status": lambda: "active",
         "sensor_online": lambda: world.online(organization),
         "sensor_quota": lambda: _quota(call, organization)["quota"],
@@ -64,7 +64,7 @@ def user_orgs(call: Call) -> object:
 def name_is_free(call: Call) -> object:
     """Whether an organization could be called so."""
     call.user()
-    return {"is_available": all(one.name != call.asked("name") for one in call.world.organizations)}
+    return {"is_available": all(one.name != call.asked("name") for one in call.world.by_oid.values())}
 
 
 @table.add("GET", "/v1/orgs/{oid}")
