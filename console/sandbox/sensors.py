@@ -1,7 +1,7 @@
 """Sensors: endpoints and adapters, each a function of its organization and its number."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,10 @@ PLATFORM_NAMES = {
 
 HOSTILE_HOSTNAME = "WS-\x1b[31mALERT\x1b[0m[@click=app.bell]x[/]\u202etxt.exe\u2066"
 """Terminal sequences, console markup and direction marks, as an attacker's machine may call itself."""
+
+
+Tags = dict[str, tuple[str, int]]
+"""Tag -> who set it, and when in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +176,65 @@ def record(found: Sensor, organization: Organization, now: int, tags: tuple[str,
 
 def _pairs(text: str) -> list[str]:
     return [text[place : place + 2] for place in range(0, len(text), 2)]
+
+
+@dataclass(slots=True)
+class Changes:
+    """What somebody did to one sensor. None is what the seed decided."""
+
+    tags: Tags | None = None
+    ends: dict[str, int] = field(default_factory=dict)
+    """Tags that end by themselves: milliseconds, UTC."""
+    isolated: bool | None = None
+    should_isolate: bool | None = None
+    sealed: bool | None = None
+    should_seal: bool | None = None
+    removed: int = 0
+    """When it was deleted: milliseconds, UTC; 0 while it is there."""
+    done: set[str] = field(default_factory=set)
+    """Idempotency keys of tasks that were sent already."""
+
+
+class Fleet:
+    """What somebody did to sensors, over all organizations."""
+
+    def __init__(self) -> None:
+        self._changes: dict[tuple[int, int], Changes] = {}
+        self._removed: dict[int, list[int]] = {}
+
+    def of(self, organization: Organization, index: int) -> Changes | None:
+        """What was done to a sensor, if anything was."""
+        return self._changes.get((organization.index, index))
+
+    def to(self, organization: Organization, index: int) -> Changes:
+        """The same, to be changed by the caller."""
+        return self._changes.setdefault((organization.index, index), Changes())
+
+    def remove(self, organization: Organization, index: int, moment: int) -> None:
+        """Delete a sensor; milliseconds, UTC."""
+        self.to(organization, index).removed = moment
+        self._removed.setdefault(organization.index, []).append(index)
+
+    def removed(self, organization: Organization) -> list[int]:
+        """Numbers of the deleted sensors, in the order of their deletion."""
+        return self._removed.get(organization.index, [])
+
+    def tags(self, organization: Organization, index: int, moment: int) -> Tags | None:
+        """The tags of a sensor as somebody left them, without those that ended; None when nobody did."""
+        changes = self.of(organization, index)
+        if changes is None or changes.tags is None:
+            return None
+        for tag in [tag for tag, ends in changes.ends.items() if ends <= moment]:
+            del changes.ends[tag]
+            changes.tags.pop(tag, None)
+        return changes.tags
+
+    def over(self, organization: Organization, index: int) -> dict[str, bool]:
+        """Those fields of a sensor's record that somebody changed."""
+        changes = self.of(organization, index)
+        if changes is None:
+            return {}
+        found = {
+            name: getattr(changes, name) for name in ("isolated", "should_isolate", "sealed", "should_seal")
+        }
+        return {name: value for name, value in found.items() if value is not None}

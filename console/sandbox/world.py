@@ -63,9 +63,9 @@ class World:
         self.audit = Audit(seed, self.access, self.now)
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
         self.events = Events(seed, self.now_ms)
+        self.fleet = sensors.Fleet()
         self._began: float | None = None
         self._records: dict[int, dict[str, dict[str, Value | None]]] = {}
-        self._tags: dict[tuple[int, int], dict[str, tuple[str, int]]] = {}
         self._entries: dict[int, list[Value]] = {}
         self._slugs = {organization.slug for organization in self.organizations}
         self._writes = 0
@@ -140,6 +140,13 @@ class World:
         hostile = index == 0 and organization is self.hostile
         return sensors.sensor(self.seed, organization, index, hostile, self.now)
 
+    def sensors_of(self, organization: Organization) -> Iterator[sensors.Sensor]:
+        """The sensors that an organization has: without the deleted ones."""
+        removed = self.fleet.removed(organization)
+        for number in range(organization.sensors):
+            if number not in removed:
+                yield self.sensor(organization, number)
+
     def online(self, organization: Organization) -> int:
         """How many sensors of an organization are online."""
         count = self._online.get(organization.index)
@@ -147,36 +154,37 @@ class World:
             numbers = range(organization.sensors)
             count = sum(not self.sensor(organization, number).silent for number in numbers)
             self._online[organization.index] = count
-        return count
+        gone = self.fleet.removed(organization)
+        return count - sum(not self.sensor(organization, number).silent for number in gone)
 
     def sensor_by_sid(self, sid: str) -> tuple[Organization, sensors.Sensor] | None:
-        """A sensor and its organization."""
+        """A sensor that is there, and its organization."""
         found = numbers_of(self.seed, "sid", sid)
         if found is None or found[0] >= len(self.organizations):
             return None
         organization = self.organizations[found[0]]
-        if organization.oid not in self.by_oid:
+        if organization.oid not in self.by_oid or found[1] >= organization.sensors:
             return None
-        return (
-            (organization, self.sensor(organization, found[1])) if found[1] < organization.sensors else None
-        )
+        changes = self.fleet.of(organization, found[1])
+        if changes is not None and changes.removed:
+            return None
+        return organization, self.sensor(organization, found[1])
 
-    def tags(self, organization: Organization, sensor: sensors.Sensor) -> dict[str, tuple[str, int]]:
-        """The tags of a sensor: tag -> (who set it, when in seconds)."""
-        changed = self._tags.get((organization.index, sensor.index))
+    def tags(self, organization: Organization, sensor: sensors.Sensor) -> sensors.Tags:
+        """The tags of a sensor: tag -> (who set it, when in seconds). Not to be changed by the caller."""
+        changed = self.fleet.tags(organization, sensor.index, self.clock())
         if changed is not None:
             return changed
         return {tag: (self.access.administrators[0], sensor.enrolled) for tag in sensor.tags}
 
-    def set_tags(
-        self, organization: Organization, sensor: sensors.Sensor, tags: dict[str, tuple[str, int]]
-    ) -> None:
+    def set_tags(self, organization: Organization, sensor: sensors.Sensor, tags: sensors.Tags) -> None:
         """Replace the tags of a sensor."""
-        self._tags[organization.index, sensor.index] = tags
+        self.fleet.to(organization, sensor.index).tags = tags
 
     def sensor_record(self, organization: Organization, sensor: sensors.Sensor) -> Value:
         """A sensor as the API shows it."""
-        return sensors.record(sensor, organization, self.now, tuple(self.tags(organization, sensor)))
+        shown = sensors.record(sensor, organization, self.now, tuple(self.tags(organization, sensor)))
+        return shown | self.fleet.over(organization, sensor.index)
 
     def records(self, organization: Organization, hive: str) -> dict[str, Value]:
         """The records of a hive: key -> {data, usr_mtd, sys_mtd}. Not to be changed by the caller."""
