@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import gzip
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,6 +18,7 @@ from console.limacharlie.answers import (
     Quota,
     Who,
 )
+from console.limacharlie.clock import Clock
 from console.limacharlie.credentials import Credentials, OrganizationKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import Denied, Gone, Invalid, Protocol
@@ -79,7 +79,7 @@ class Cloud:
         ca_file: str | None = None,
         concurrency: int = 16,
         deadlines: Deadlines | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock | None = None,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -90,7 +90,7 @@ class Cloud:
             ca_file: PEM file of further certificate authorities.
             concurrency: requests under way at once.
             deadlines: 5 s to connect, 20 s of silence, 60 s for all by default.
-            clock: seconds since 1970; used only where the token service does not say its own time.
+            clock: by which pauses, deadlines and the life of tokens go; the machine's when None.
 
         Raises:
             Invalid: the proxy, the file, or the oid of an organization's key is unusable.

@@ -51,6 +51,10 @@ class Denied(LimaCharlieError):
     kind = "denied"
 
 
+class Closed(Denied):
+    """The credential is good, and gets no token at all for this organization."""
+
+
 class Gone(LimaCharlieError):
     """What was asked for does not exist."""
 

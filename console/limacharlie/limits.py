@@ -4,7 +4,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import SystemRandom
@@ -35,6 +35,7 @@ class Limits:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] = _random.uniform,
     ) -> None:
         self.rate = RATE
@@ -48,6 +49,7 @@ class Limits:
         self.throttled = 0
         """How many 429 were met."""
         self._clock = clock
+        self._sleep = sleep
         self._jitter = jitter
         self._level = BURST
         self._filled = clock()
@@ -69,7 +71,7 @@ class Limits:
                 delay = self._delay()
                 while delay > 0:
                     # Not one long sleep: the cloud may say more while we wait.
-                    await asyncio.sleep(min(delay, 1.0))
+                    await self._sleep(min(delay, 1.0))
                     delay = self._delay()
                 self._level -= 1
         finally:

@@ -5,15 +5,15 @@ import base64
 import binascii
 import math
 import re
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from console.limacharlie.clock import Clock
 from console.limacharlie.credentials import Credentials, OrganizationKey, UserKey
-from console.limacharlie.errors import Denied, Protocol
+from console.limacharlie.errors import Auth, Closed, Denied, LimaCharlieError, Protocol
 from console.limacharlie.limits import server_time
 from store.secret import Secret
 
@@ -49,11 +49,13 @@ class Token:
 
     value: Secret
     good_until: float
-    """On `time.monotonic()`."""
+    """On the clock's `monotonic()`."""
     fetched: float
-    """On `time.monotonic()`."""
+    """On the clock's `monotonic()`."""
     after_refusal: bool = False
     """It replaced one that met a 401."""
+    cost: float = 0.0
+    """Seconds that its exchange took, waiting for the rate limit aside."""
 
 
 @dataclass
@@ -62,8 +64,11 @@ class _Slot:
     fetching: "asyncio.Task[Token] | None" = None
 
 
-Exchange = Callable[[list[tuple[str, str]], str], Awaitable[tuple[Any, Mapping[str, str]]]]
-"""Sends a form to the token service; (the decoded answer, its headers). The text says what for."""
+Exchange = Callable[
+    [list[tuple[str, str]], str, float | None], Awaitable[tuple[Any, Mapping[str, str], float]]
+]
+"""Sends a form to the token service: (the decoded answer, its headers, the seconds that it took). The text
+says what for; the number is how many seconds there are, None for the whole of a call's."""
 
 
 @dataclass
@@ -72,34 +77,41 @@ class Tokens:
 
     credentials: Credentials
     exchange: Exchange
-    clock: Callable[[], float] = time.time
-    """Seconds since 1970; used only where the token service does not say its own time."""
+    clock: Clock = field(default_factory=Clock)
+    """Its time of day is used only where the token service does not say its own."""
     refreshes: int = 0
     """How many exchanges were made because of a 401."""
     exchanges: int = 0
     _slots: dict[Scope, _Slot] = field(default_factory=dict)
+    _proven: tuple[float, Auth | None] = (-math.inf, None)
+    """When the key as a whole was last asked about, and how it was refused (None: it was not)."""
+    _proving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def secrets(self) -> list[str]:
         """Everything that must not appear in a text."""
         held = [slot.token.value.reveal() for slot in self._slots.values() if slot.token is not None]
         return [*held, self.credentials.secret.reveal()]
 
-    async def get(self, scope: Scope) -> Token:
+    async def get(self, scope: Scope, seconds: float | None = None) -> Token:
         """A token that is good for a scope, fetched if there is none or it ends soon.
 
+        Args:
+            seconds: how long an exchange may take, should one be begun for this.
+
         Raises:
-            Auth: the key is refused.
+            Auth: the key is refused as a whole.
+            Closed: the key is good, and the organization is closed to it.
             Denied: this kind of key never gets such a token.
             Protocol: the answer is no token, or one for another organization.
             LimaCharlieError: the token service cannot be reached.
         """
         scope = self._possible(scope)
         slot = self._slots.setdefault(scope, _Slot())
-        if slot.token is not None and time.monotonic() < slot.token.good_until:
+        if slot.token is not None and self.clock.monotonic() < slot.token.good_until:
             return slot.token
-        return await self._fetch(scope, slot, after_refusal=False)
+        return await self._fetch(scope, slot, seconds, after_refusal=False)
 
-    async def refresh(self, scope: Scope, refused: Token) -> Token | None:
+    async def refresh(self, scope: Scope, refused: Token, seconds: float | None = None) -> Token | None:
         """Another token in place of one that met a 401; one exchange for all who ask at once.
 
         None when the refused token is itself so fresh a replacement that another would not help.
@@ -111,9 +123,9 @@ class Tokens:
         slot = self._slots.setdefault(scope, _Slot())
         if slot.token is not None and slot.token is not refused:
             return slot.token
-        if refused.after_refusal and time.monotonic() - refused.fetched < TRUST_REFRESHED:
+        if refused.after_refusal and self.clock.monotonic() - refused.fetched < TRUST_REFRESHED:
             return None
-        return await self._fetch(scope, slot, after_refusal=True)
+        return await self._fetch(scope, slot, seconds, after_refusal=True)
 
     async def close(self) -> None:
         """Give up exchanges that are under way."""
@@ -136,24 +148,60 @@ class Tokens:
             raise Denied("An organization's key sees its own organization only; a user's API key is needed.")
         return Scope("organization", key.oid)
 
-    async def _fetch(self, scope: Scope, slot: _Slot, *, after_refusal: bool) -> Token:
+    async def _fetch(self, scope: Scope, slot: _Slot, seconds: float | None, *, after_refusal: bool) -> Token:
         if slot.fetching is None:
             if after_refusal:
                 self.refreshes += 1
-            slot.fetching = asyncio.create_task(self._exchange(scope, slot, after_refusal))
+            slot.fetching = asyncio.create_task(self._exchange(scope, slot, seconds, after_refusal))
             slot.fetching.add_done_callback(_look_at)
         # Shielded: one who gives up waiting must not take the token from the others.
         return await asyncio.shield(slot.fetching)
 
-    async def _exchange(self, scope: Scope, slot: _Slot, after_refusal: bool) -> Token:
+    async def _exchange(self, scope: Scope, slot: _Slot, seconds: float | None, after_refusal: bool) -> Token:
+        began = self.clock.monotonic()
         try:
             self.exchanges += 1
-            answer, headers = await self.exchange(self._form(scope), _purpose(scope))
-            token = self._read(scope, answer, headers, after_refusal)
-            slot.token = token
-            return token
+            answer, headers, cost = await self.exchange(self._form(scope), _purpose(scope), seconds)
+            slot.token = self._read(scope, answer, headers, cost, after_refusal)
+            return slot.token
+        except Auth as refused:
+            if scope.kind == "organization" and isinstance(self.credentials, UserKey):
+                await self._prove(began, refused, seconds)
+                raise Closed(
+                    f"Organization {scope.oid} is closed to this key, which is good in itself. {refused}",
+                    status=refused.status,
+                    code=refused.code,
+                ) from None
+            raise
         finally:
             slot.fetching = None
+
+    async def _prove(self, since: float, refused: Auth, seconds: float | None) -> None:
+        """Return when the key is good for its user, whatever one organization says of it.
+
+        Asked once for all who wonder at the same time: a revoked key is refused everywhere.
+
+        Raises:
+            Auth: it is not, or nobody can tell.
+        """
+        async with self._proving:
+            if self._proven[0] < since:
+                asked = self.clock.monotonic()
+                try:
+                    answer, headers, cost = await self.exchange(
+                        self._form(IDENTITY), _purpose(IDENTITY), seconds
+                    )
+                    token = self._read(IDENTITY, answer, headers, cost, False)
+                except Auth as error:
+                    self._proven = (asked, error)
+                except LimaCharlieError:
+                    raise refused from None
+                else:
+                    self._slots.setdefault(IDENTITY, _Slot()).token = token
+                    self._proven = (asked, None)
+            wholly = self._proven[1]
+        if wholly is not None:
+            raise Auth(str(wholly), status=wholly.status, code=wholly.code)
 
     def _form(self, scope: Scope) -> list[tuple[str, str]]:
         """The fields of `POST jwt.limacharlie.io/`; no `expiry`: the clients disagree on what it means."""
@@ -169,7 +217,9 @@ class Tokens:
             form.append(("perms", ",".join(scope.permissions)))
         return form
 
-    def _read(self, scope: Scope, answer: Any, headers: Mapping[str, str], after_refusal: bool) -> Token:
+    def _read(
+        self, scope: Scope, answer: Any, headers: Mapping[str, str], cost: float, after_refusal: bool
+    ) -> Token:
         value = answer.get("jwt") if isinstance(answer, dict) else None
         if not isinstance(value, str) or len(value) > _LARGEST or not _SHAPE.fullmatch(value):
             raise Protocol(f"The token service answered without a token {_purpose(scope)}.")
@@ -181,13 +231,14 @@ class Tokens:
                 f"The token service answered with a token that does not name organization {scope.oid}."
             )
         now = server_time(headers)
-        life = _life(payload.get("exp"), self.clock() if now is None else now)
-        fetched = time.monotonic()
+        life = _life(payload.get("exp"), self.clock.time() if now is None else now)
+        fetched = self.clock.monotonic()
         return Token(
             Secret(value),
             good_until=fetched + life - min(MARGIN, life * 0.2),
             fetched=fetched,
             after_refusal=after_refusal,
+            cost=cost,
         )
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 import ssl
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import SystemRandom
@@ -15,6 +14,7 @@ import aiohttp
 from yarl import URL
 
 from console.limacharlie.answers import decode
+from console.limacharlie.clock import Clock
 from console.limacharlie.credentials import Credentials
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import (
@@ -31,7 +31,7 @@ from console.limacharlie.errors import (
     Unavailable,
     excerpt,
 )
-from console.limacharlie.limits import Limits, retry_after
+from console.limacharlie.limits import LONGEST_WAIT, Limits, retry_after
 from console.limacharlie.tokens import Scope, Token, Tokens
 
 LARGEST = 32 * 1024 * 1024
@@ -58,7 +58,7 @@ class Deadlines:
     read: float = 20.0
     """Between two pieces of an answer."""
     total: float = 60.0
-    """For a call with all its repetitions, waiting for the rate limit aside."""
+    """For a call with all its repetitions and token exchanges, waiting for the rate limit aside."""
     retries: int = 5
     """Repetitions of a read; a change is never repeated."""
     backoff: float = 0.5
@@ -123,6 +123,8 @@ class Answer:
     body: bytes
     secrets: tuple[str, ...]
     """What no text may repeat of it."""
+    cost: float = 0.0
+    """Seconds that it took with all repetitions, waiting for the rate limit aside."""
 
     def __repr__(self) -> str:
         return f"Answer({self.what!r}, {len(self.body)} bytes)"
@@ -201,7 +203,7 @@ class Transport:
         deadlines: Deadlines | None = None,
         largest: int = LARGEST,
         limits: Limits | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Clock | None = None,
     ) -> None:
         """Prepare; nothing is opened yet. See `Cloud` for the arguments.
 
@@ -209,9 +211,12 @@ class Transport:
             Invalid: the proxy or the file of certificates is unusable.
         """
         self.endpoint = endpoint
-        self.limits = limits if limits is not None else Limits()
+        self.clock = clock if clock is not None else Clock()
+        self.limits = (
+            limits if limits is not None else Limits(clock=self.clock.monotonic, sleep=self.clock.sleep)
+        )
         self.stats = Stats()
-        self.tokens = Tokens(credentials, self._exchange, clock)
+        self.tokens = Tokens(credentials, self._exchange, self.clock)
         self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._largest = largest
         self._concurrency = concurrency
@@ -249,21 +254,30 @@ class Transport:
             await self._session.close()
             self._session = None
 
-    async def send(self, call: Call) -> Answer:
+    async def send(self, call: Call, *, seconds: float | None = None) -> Answer:
         """Ask, with a token, under the rate limit; reads are repeated while that may help.
+
+        Args:
+            seconds: for all of it, where that is less than the deadline for a call.
 
         Raises:
             LimaCharlieError: one of its kinds. A change whose outcome is unknown is always Ambiguous.
         """
+        clock, total = self.clock, self._deadlines.total
+        if seconds is not None:
+            total = min(total, max(0.0, seconds))
         tries, spent, token = 0, 0.0, None
         while True:
             if call.scope is not None and token is None:
-                token = await self.tokens.get(call.scope)
+                asked = clock.monotonic()
+                token = await self.tokens.get(call.scope, total - spent)
+                # Whoever began the exchange: nobody waits for more than the deadline.
+                spent += token.cost if token.fetched >= asked else 0.0
             async with self._slots:
                 await self.limits.acquire()
-                started = time.monotonic()
+                started = clock.monotonic()
                 try:
-                    status, headers, body = await self._once(call, token, self._deadlines.total - spent)
+                    status, headers, body = await self._once(call, token, total - spent)
                 except _Failed as failed:
                     error, again, sent, wait = failed.error, failed.again, failed.sent, None
                     status = 0
@@ -272,39 +286,46 @@ class Transport:
                     if status != 429:
                         self.limits.ok()
                     if status == 200:
-                        return self._complete(call, headers, body)
+                        return self._complete(call, headers, body, spent + clock.monotonic() - started)
                     error, again, sent, wait = self._refusal(call, status, headers, body), False, True, None
                     if status == 429:
                         error.retry_after = self.limits.throttle(headers, sent_at=started)
                         # No pause of our own: the bucket holds everybody back.
                         again, sent, wait = True, False, 0.0
                     elif status >= 500:
-                        again, wait = True, retry_after(headers)
-                spent += time.monotonic() - started
+                        again, error.retry_after = True, retry_after(headers)
+                        if error.retry_after is not None:
+                            wait = error.retry_after = min(error.retry_after, LONGEST_WAIT)
+                spent += clock.monotonic() - started
             if status == 401 and call.scope is not None and token is not None and call.root != "jwt":
-                token = await self.tokens.refresh(call.scope, token)
-                if token is None or tries >= self._deadlines.retries:
+                asked = clock.monotonic()
+                # A 401 is answered before anything is done, so a change may be sent again as well.
+                token = await self.tokens.refresh(call.scope, token, total - spent)
+                if token is None or tries >= self._deadlines.retries or spent >= total:
                     raise error
+                spent += token.cost if token.fetched >= asked else 0.0
                 tries += 1
                 continue
             if not call.repeatable:
                 if sent and _unclear(error):
                     raise Ambiguous(
-                        f"The outcome of {call.what} is unknown: {_lowered(str(error))}", status=error.status
+                        f"The outcome of {call.what} is unknown: {_lowered(str(error))}",
+                        status=error.status,
+                        retry_after=error.retry_after,
                     ) from None
                 raise error
             tries += 1
             limit = self._deadlines.retries if sent or status else min(2, self._deadlines.retries)
             if wait is None:
                 wait = _random.uniform(0, min(60.0, self._deadlines.backoff * 2 ** (tries - 1)))
-            if not again or tries > limit or spent + wait >= self._deadlines.total:
+            if not again or tries > limit or spent + wait >= total:
                 raise error
             self.stats.retries += 1
             spent += wait
-            await asyncio.sleep(wait)
+            await clock.sleep(wait)
 
-    def _complete(self, call: Call, headers: Mapping[str, str], body: bytes) -> Answer:
-        answer = Answer(call.what, headers, body, tuple(self.tokens.secrets()))
+    def _complete(self, call: Call, headers: Mapping[str, str], body: bytes, cost: float) -> Answer:
+        answer = Answer(call.what, headers, body, tuple(self.tokens.secrets()), cost)
         if not call.repeatable:
             try:
                 answer.json()
@@ -312,9 +333,12 @@ class Transport:
                 raise Ambiguous(f"The outcome of {call.what} is unknown: {_lowered(str(error))}") from None
         return answer
 
-    async def _exchange(self, form: list[tuple[str, str]], purpose: str) -> tuple[Any, Mapping[str, str]]:
-        answer = await self.send(Call("POST", "", form=form, safe=True, root="jwt", purpose=purpose))
-        return answer.json(), answer.headers
+    async def _exchange(
+        self, form: list[tuple[str, str]], purpose: str, seconds: float | None
+    ) -> tuple[Any, Mapping[str, str], float]:
+        call = Call("POST", "", form=form, safe=True, root="jwt", purpose=purpose)
+        answer = await self.send(call, seconds=seconds)
+        return answer.json(), answer.headers, answer.cost
 
     def _url(self, call: Call) -> URL:
         base: str = call.host or getattr(self.endpoint, call.root)
@@ -347,7 +371,7 @@ class Transport:
         host = f"{url.host}:{url.port}" if url.port not in (80, 443) else str(url.host)
         try:
             async with (
-                asyncio.timeout(max(0.001, seconds)),
+                self.clock.timeout(max(0.001, seconds)),
                 self._session.request(
                     call.method, url, data=data, headers=headers, allow_redirects=False, proxy=self._proxy
                 ) as response,
@@ -379,7 +403,9 @@ class Transport:
         except aiohttp.SocketTimeoutError:
             raise _Failed(Network(f"{host} was silent for {self._deadlines.read:g} s.")) from None
         except TimeoutError:
-            text = f"{host} did not finish its answer to {call.what} within {self._deadlines.total:g} s."
+            text = (
+                f"{host} did not finish its answer to {call.what} within {self._deadlines.total:g} s in all."
+            )
             raise _Failed(Network(text), again=False) from None
         except aiohttp.ClientPayloadError:
             raise _Failed(Protocol(f"The answer to {call.what} was cut off.")) from None
@@ -433,11 +459,15 @@ class Transport:
             return Protocol(
                 f"{what} was answered with status {status}, which LimaCharlie does not use.", status=status
             )
-        if call.root == "jwt":
+        if body.lstrip()[:1] == b"<" or (call.root == "jwt" and status not in (400, 401, 403, 413)):
+            # A captive portal or a wrong host refuses too: that proves nothing closed, gone or wrong.
+            return Protocol(
+                f"{what} was answered {status} by something else than LimaCharlie{said}", status=status
+            )
+        if call.root == "jwt" and status != 413:
             return Auth(f"LimaCharlie refused the key {call.purpose}{said}", status=status, code=code)
         kind = _CODES.get(code) or {401: Denied, 403: Denied, 404: Gone, 409: Conflict}.get(status, Invalid)
         if kind is Gone and not _is_error(body):
-            # A captive portal or a wrong host also answers 404: that proves nothing gone.
             return Protocol(
                 f"{what} was answered 404 by something else than LimaCharlie{said}", status=status
             )

@@ -16,6 +16,7 @@ from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import (
     Ambiguous,
     Auth,
+    Closed,
     Conflict,
     Denied,
     Gone,
@@ -330,7 +331,61 @@ async def test_a_refused_key_is_auth_and_the_key_is_not_in_the_text(against, sta
             await record(cloud)
     assert "unknown api key" in str(caught.value)
     assert KEY not in repr(caught.value)
-    assert len(server.requests) == 1
+    # The second asks whether it is the key as a whole.
+    assert [each.form["oid"] for each in server.requests] == [OID, "-"]
+
+
+async def test_one_organization_that_is_closed_is_not_a_refused_key(against):
+    def script(request):
+        if request.is_exchange and request.form["oid"] == OID:
+            return reply(401, {"error": "unauthorized"})
+        return reply(200, {"jwt": token(request.form["oid"])} if request.is_exchange else RECORD)
+
+    async with against(script, own_exchange=True) as (server, cloud):
+        with pytest.raises(Closed, match=f"{OID} is closed to this key, which is good in itself"):
+            await record(cloud)
+    assert server.calls == []
+
+
+async def test_a_revoked_key_is_asked_about_once_however_many_organizations_meet_it(against):
+    async with against(lambda request: reply(401, {"error": "unknown"}), own_exchange=True) as (
+        server,
+        cloud,
+    ):
+        oids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(12)]
+        met = await asyncio.gather(
+            *(cloud.organization(oid).record() for oid in oids), return_exceptions=True
+        )
+    assert {type(each) for each in met} == {Auth}
+    assert len([each for each in server.requests if each.form["oid"] == "-"]) == 1
+
+
+@pytest.mark.parametrize("own_exchange", [False, True], ids=["api", "token service"])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])
+async def test_a_refusal_by_a_captive_portal_says_nothing_of_the_key_or_what_it_may(
+    against, status, own_exchange
+):
+    portal = reply(status, b"\n<html><body>Please log in to the hotel's network</body></html>")
+    async with against(lambda request: portal, own_exchange=own_exchange) as (_, cloud):
+        with pytest.raises(Protocol, match="something else than LimaCharlie"):
+            await record(cloud)
+
+
+async def test_a_token_goes_to_no_host_but_the_endpoints_own(against):
+    async with (
+        raw_server(lambda request: reply(200, RECORD)) as thief,
+        against(lambda request: reply(200, RECORD)) as (_, cloud),
+    ):
+        await record(cloud)
+
+        class Swapped(Endpoint):
+            def allows(self, url):
+                return False
+
+        cloud._transport.endpoint = Swapped(thief.url, thief.url, thief.url)
+        with pytest.raises(Invalid, match="a host that is not LimaCharlie's"):
+            await record(cloud)
+    assert thief.connections == 0
 
 
 async def test_a_token_service_that_is_away_is_not_a_wrong_key(against):
