@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -264,6 +264,9 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
 
 # Organizations
 
+_SIGNS: Final = {"sensor_online": "sensors", "errors": "errors"}
+"""Columns of the listing, and the subjects that their change makes stale."""
+
 
 def put_organizations(c: Connection, rows: Iterable[Mapping[str, Any]], *, complete: bool, now: int) -> int:
     """Store what `GET user/orgs` listed.
@@ -274,11 +277,15 @@ def put_organizations(c: Connection, rows: Iterable[Mapping[str, Any]], *, compl
             and those that it names again are not gone any more.
         now: milliseconds, UTC.
     """
-    known = {row.oid: row for row in c.execute(select(_ORGANIZATION))}
+    listed = list(rows)
+    known: dict[str, Any] = {}
+    for part in _chunks(sorted({_key(row.get("oid")) for row in listed})):
+        found_rows = c.execute(select(_ORGANIZATION).where(_ORGANIZATION.c.oid.in_(part)))
+        known.update((row.oid, row) for row in found_rows)
     changed = 0
     new: list[dict[str, Any]] = []
     named: set[str] = set()
-    for row in rows:
+    for row in listed:
         oid = _key(row.get("oid"))
         if not oid or oid in named:
             continue
@@ -306,6 +313,9 @@ def put_organizations(c: Connection, rows: Iterable[Mapping[str, Any]], *, compl
         }
         if listing != before:
             values["details"] = {**found.details, "listing": listing}
+            differs = {name for name in {*listing, *before} if listing.get(name) != before.get(name)}
+            signs = {subject: "*" for name, subject in _SIGNS.items() if name in differs}
+            mark_stale(c, oid, {"organization": "*", **signs}, after=now)
             quota = _whole(row.get("sensor_quota"), 31)
             if listing["sensor_quota"] != before.get("sensor_quota") and quota is not None:
                 values["sensor_quota"] = quota
@@ -315,11 +325,17 @@ def put_organizations(c: Connection, rows: Iterable[Mapping[str, Any]], *, compl
     if new:
         c.execute(insert(_ORGANIZATION), new)
     if complete:
-        gone = sorted(oid for oid, row in known.items() if oid not in named and row.gone_at is None)
-        for part in _chunks(gone):
-            c.execute(update(_ORGANIZATION).where(_ORGANIZATION.c.oid.in_(part)).values(gone_at=now))
-        changed += len(gone)
+        changed += mark_gone(c, named, now=now)
     return changed + len(new)
+
+
+def mark_gone(c: Connection, listed: Collection[str], *, now: int) -> int:
+    """Mark those organizations as gone that a complete listing did not name; how many are newly gone."""
+    there = c.execute(select(_ORGANIZATION.c.oid).where(_ORGANIZATION.c.gone_at.is_(None))).scalars()
+    gone = sorted(set(there).difference(listed))
+    for part in _chunks(gone):
+        c.execute(update(_ORGANIZATION).where(_ORGANIZATION.c.oid.in_(part)).values(gone_at=now))
+    return len(gone)
 
 
 def put_organization_facts(
@@ -600,13 +616,32 @@ def put_keys(
 # Configuration
 
 
-def put_configuration(c: Connection, oid: str, section: str, records: Mapping[str, Record], now: int) -> int:
+def etags(c: Connection, oid: str, section: str) -> dict[str, str]:
+    """The etags of a section's records as they are stored, by name."""
+    rows = c.execute(
+        select(_RECORD.c.name, _RECORD.c.etag).where(
+            _RECORD.c.oid == oid, _RECORD.c.section == section, _RECORD.c.valid_to.is_(None)
+        )
+    )
+    return {row.name: row.etag for row in rows}
+
+
+def put_configuration(
+    c: Connection,
+    oid: str,
+    section: str,
+    records: Mapping[str, Record],
+    now: int,
+    *,
+    same: Iterable[str] = (),
+) -> int:
     """Store a complete section of one organization: a record that changed or vanished ends at `now`.
 
     Args:
         section: of `store.configuration.SECTIONS`.
         records: by name; bodies already redacted.
         now: milliseconds, UTC.
+        same: names of records that are there and did not change, so that they were not read.
     """
     current = {
         row.name: row
@@ -616,6 +651,8 @@ def put_configuration(c: Connection, oid: str, section: str, records: Mapping[st
             )
         )
     }
+    for name in same:
+        current.pop(_key(name, LONGEST), None)
     wanted: dict[str, dict[str, Any]] = {}
     bodies: dict[str, object] = {}
     ended: list[int] = []
@@ -695,8 +732,12 @@ def _entry(value: object) -> dict[str, Any]:
     return {"error": value} if isinstance(value, str) else _mapping(value)
 
 
-def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> int:
-    """Store entries of `GET insight/{oid}/audit` that are not there yet, by their content."""
+def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Store entries of `GET insight/{oid}/audit` that are not there yet, by their content.
+
+    Returns:
+        Those that were new, with their time in `time` (ms).
+    """
     rows: dict[str, dict[str, Any]] = {}
     for entry in map(_plain, entries):
         digest = hashlib.sha256(canonical(entry)).hexdigest()
@@ -711,7 +752,7 @@ def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> 
         rows.pop(known, None)
     if rows:
         c.execute(_insert(c, _AUDIT).on_conflict_do_nothing(), list(rows.values()))
-    return len(rows)
+    return [{**row["details"], "time": row["time"]} for row in rows.values()]
 
 
 # How far sync has come
@@ -730,6 +771,7 @@ class State:
     attempted_at: int | None
     failure: str
     reason: str
+    stale: str
 
 
 def sync_state(c: Connection, oid: str, subject: str) -> State | None:
@@ -745,6 +787,54 @@ def sync_states(c: Connection, subject: str) -> dict[str, State]:
     }
 
 
+def states_of(c: Connection, oids: Sequence[str]) -> dict[str, dict[str, State]]:
+    """Everything known of some organizations: {oid: {subject: state}}."""
+    found: dict[str, dict[str, State]] = {oid: {} for oid in oids}
+    for part in _chunks(list(oids)):
+        for row in c.execute(select(_STATE).where(_STATE.c.oid.in_(part))):
+            found[row.oid][row.subject] = State(**row._mapping)
+    return found
+
+
+def mark_stale(c: Connection, oid: str, subjects: Mapping[str, Iterable[str]], *, after: int) -> int:
+    """Say that subjects changed since they were read; how many marks were made.
+
+    Args:
+        subjects: {subject: sections}; `*` among the sections stands for all of them.
+        after: ms: when it was changed. What was read later than that knows it, and is not marked. What was
+            never read needs no mark.
+    """
+    marked = 0
+    rows = c.execute(
+        select(_STATE.c.subject, _STATE.c.stale, _STATE.c.checked_at).where(
+            _STATE.c.oid == oid, _STATE.c.subject.in_(sorted(subjects))
+        )
+    ).all()
+    for row in rows:
+        if row.checked_at is None or row.checked_at > after:
+            continue
+        parts = set(row.stale.split()) | set(subjects[row.subject])
+        stale = "*" if "*" in parts else " ".join(sorted(parts))
+        if stale != row.stale:
+            c.execute(
+                update(_STATE).where(_STATE.c.oid == oid, _STATE.c.subject == row.subject).values(stale=stale)
+            )
+            marked += 1
+    return marked
+
+
+def put_verified(c: Connection, oid: str, subjects: Sequence[str], *, at: int) -> None:
+    """Say that subjects are known to be as they were read, at a time (ms)."""
+    c.execute(
+        update(_STATE)
+        .where(
+            _STATE.c.oid == oid, _STATE.c.subject.in_(list(subjects)), _STATE.c.stale == "",
+            _STATE.c.failure == "", _STATE.c.checked_at < at,
+        )
+        .values(checked_at=at)
+    )  # fmt: skip
+
+
 def put_sync_state(
     c: Connection,
     oid: str,
@@ -757,13 +847,14 @@ def put_sync_state(
     attempted_at: int | None = None,
     failure: str = "",
     reason: str = "",
+    stale: str | None = None,
 ) -> int:
     """Say how far a subject has come. What is None stays as it was; a call without `failure` clears it."""
     values = {
         name: value
         for name, value in (
             ("cursor", cursor), ("mark", mark), ("fingerprint", fingerprint),
-            ("checked_at", checked_at), ("attempted_at", attempted_at),
+            ("checked_at", checked_at), ("attempted_at", attempted_at), ("stale", stale),
         )
         if value is not None
     }  # fmt: skip
@@ -772,7 +863,7 @@ def put_sync_state(
         _STATE,
         {"oid": oid, "subject": subject},
         {**values, "failure": storable(failure), "reason": storable(reason)},
-        {"cursor": "", "fingerprint": ""},
+        {"cursor": "", "fingerprint": "", "stale": ""},
     )
 
 

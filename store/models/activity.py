@@ -27,12 +27,16 @@ class SyncState(SQLModel, table=True):
     fingerprint: str = Field(default="")
     """SHA-256 of the last complete answer: an equal one is not written again."""
     checked_at: int | None = Field(default=None, sa_type=BigInteger)
-    """When it was last read completely, changed or not."""
+    """From when on it is known to be so: when its last complete read began, or when the audit log was last
+    read to its end and told of no change since."""
     attempted_at: int | None = Field(default=None, sa_type=BigInteger)
     failure: str = Field(default="")
     """The kind of the last failure (`auth`, `denied`, `unavailable`, ...); "" when it succeeded."""
     reason: str = Field(default="")
     """One sentence for the operator."""
+    stale: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """What is known to have changed since: sections of the configuration with spaces between, `*` for
+    everything, "" for nothing. Written together with the audit entry that told."""
 
 
 class SyncRun(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""Cases."""
+"""Cases, and what sync knows to be stale."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,8 @@ _OPEN = _where("status < 2")
 
 
 def upgrade() -> None:
-    """Make the table of cases."""
+    """Make the table of cases, and the column that says what of a subject is stale."""
+    op.add_column("sync_state", sa.Column("stale", sa.String(), nullable=False, server_default=""))
     op.create_table(
         "case_record",
         sa.Column("oid", sa.String(), nullable=False),
