@@ -1,7 +1,7 @@
 """The stage set: one provider with everything it has, decided by a seed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from console.sandbox import organizations as customers
@@ -59,16 +59,16 @@ class World:
         """Its syslog output fails."""
         self.over_quota = self.organizations[3 % count]
         self.access = Access(seed, self.organizations, self.now)
-        self.configuration = Configuration(seed, self.access, self.now, self.failing.index)
+        self.configuration = Configuration(seed, self.access, self.now, self.failing.index, self.clock)
+        self.on_unsubscribed: list[Callable[[Organization, str], None]] = []
+        """Called when an organization ends its subscription to an extension: what that held is gone."""
         self.audit = Audit(seed, self.access, self.now)
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
         self.events = Events(seed, self.now_ms)
         self.fleet = sensors.Fleet()
         self._began: float | None = None
-        self._records: dict[int, dict[str, dict[str, Value | None]]] = {}
         self._entries: dict[int, list[Value]] = {}
         self._slugs = {organization.slug for organization in self.organizations}
-        self._writes = 0
         self.made_from_template: Callable[[Call, Organization, str], None] | None = None
         """Applies a YAML document to an organization that was made with one."""
         self._online: dict[int, int] = {}
@@ -132,7 +132,6 @@ class World:
         del self.by_oid[organization.oid]
         self.detections.leave(organization)
         self.access.leave(organization)
-        self._records.pop(organization.index, None)
         self._entries.pop(organization.index, None)
 
     def sensor(self, organization: Organization, index: int) -> sensors.Sensor:
@@ -188,26 +187,19 @@ class World:
 
     def records(self, organization: Organization, hive: str) -> dict[str, Value]:
         """The records of a hive: key -> {data, usr_mtd, sys_mtd}. Not to be changed by the caller."""
-        found = self.configuration.hives(organization).get(hive, {})
-        changed = self._records.get(organization.index, {}).get(hive)
-        if not changed:
-            return found
-        merged = {**found, **changed}
-        return {key: record for key, record in merged.items() if record is not None}
+        return self.configuration.records(organization, hive)
 
     def all_records(self, organization: Organization) -> dict[str, dict[str, Value]]:
         """Every hive of an organization that holds something."""
-        hives = {*self.configuration.hives(organization), *self._records.get(organization.index, ())}
-        return {hive: self.records(organization, hive) for hive in sorted(hives)}
+        return self.configuration.all_records(organization)
 
     def put_record(self, organization: Organization, hive: str, key: str, record: Value | None) -> None:
         """Write a record, or remove it with None."""
-        self._records.setdefault(organization.index, {}).setdefault(hive, {})[key] = record
+        self.configuration.put_record(organization, hive, key, record)
 
     def fresh_etag(self) -> str:
         """One that was never used before."""
-        self._writes += 1
-        return hex_of(self.seed, "written", self._writes)
+        return self.configuration.fresh_etag()
 
     def note(self, organization: Organization, etype: str, ident: str, message: str, **more: Any) -> None:
         """Append to the organization's audit log."""
