@@ -4,9 +4,10 @@ Bodies are shared by most organizations, as templates leave them; what differs, 
 a customer's own records, secrets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from console.sandbox import names, rules
 from console.sandbox.access import Access
@@ -242,29 +243,193 @@ def definitions() -> list[Value]:
     ]
 
 
+SERVICES: dict[str, tuple[str, str]] = {
+    "exfil": ("ext-exfil", "exfil_rules"),
+    "integrity": ("ext-integrity", "fim_rules"),
+    "logging": ("ext-artifact", "log_rules"),
+    "yara": ("ext-yara", "yara_scanners"),
+}
+"""The older services: the extension that took the place of each, and where its record holds the rules."""
+
+
+V = TypeVar("V")
+
+
+def _merged(seeded: Mapping[str, V | None], changed: Mapping[str, V | None]) -> dict[str, V]:
+    """What the seed decides under what somebody changed, without what was taken away."""
+    return {name: value for name, value in {**seeded, **changed}.items() if value is not None}
+
+
+def _expired(record: Value, moment: int) -> bool:
+    expiry: int = record["usr_mtd"].get("expiry", 0)
+    return 0 < expiry <= moment
+
+
 _SLA = {tier: sla for tier, _, sla, _ in names.TIERS}
 
 
-class Configuration:
-    """The configuration of every organization, before anybody changed it."""
+@dataclass(slots=True)
+class _Changes:
+    """What somebody changed in one organization. None, False and "" stand for taken away."""
 
-    def __init__(self, seed: int, access: Access, now: int, failing: int | None) -> None:
+    extensions: dict[str, bool] = field(default_factory=dict)
+    resources: dict[tuple[str, str], bool] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Value | None] = field(default_factory=dict)
+    installation_keys: dict[str, Value | None] = field(default_factory=dict)
+    ingestion_keys: dict[str, str | None] = field(default_factory=dict)
+    yara_sources: dict[str, str | None] = field(default_factory=dict)
+    records: dict[str, dict[str, Value | None]] = field(default_factory=dict)
+    stamps: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    """Who set a rule of an older service, and when (ms)."""
+
+
+_NOTHING = _Changes()
+
+
+class Configuration:
+    """The configuration of every organization: what the seed decides, and what somebody changed over it."""
+
+    def __init__(
+        self,
+        seed: int,
+        access: Access,
+        now: int,
+        failing: int | None,
+        clock: Callable[[], int] | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             now: seconds, UTC.
             failing: index of the organization whose SIEM output fails.
+            clock: the world's time in milliseconds, by which records expire; None stands still at `now`.
         """
         self._seed = seed
         self._access = access
         self._now = now
         self.failing = failing
+        self._clock = clock or (lambda: now * 1000)
         self.hives: Callable[[Organization], dict[str, dict[str, Value]]] = lru_cache(maxsize=64)(self._hives)
+        self._changes: dict[int, _Changes] = {}
+        self._writes = 0
+
+    def _changed(self, organization: Organization) -> _Changes:
+        return self._changes.get(organization.index, _NOTHING)
+
+    def _change(self, organization: Organization) -> _Changes:
+        return self._changes.setdefault(organization.index, _Changes())
+
+    def fresh_etag(self) -> str:
+        """One that was never used before."""
+        self._writes += 1
+        return hex_of(self._seed, "written", self._writes)
+
+    def records(self, organization: Organization, hive: str) -> dict[str, Value]:
+        """The records of a hive: key -> {data, usr_mtd, sys_mtd}. Not to be changed by the caller.
+
+        A record whose expiry is over is not there any more.
+        """
+        found = self.hives(organization).get(hive, {})
+        changed = self._changed(organization).records.get(hive)
+        moment = self._clock()
+        if not changed and not any(_expired(each, moment) for each in found.values()):
+            return found
+        return {
+            key: record
+            for key, record in {**found, **(changed or {})}.items()
+            if record is not None and not _expired(record, moment)
+        }
+
+    def all_records(self, organization: Organization) -> dict[str, dict[str, Value]]:
+        """Every hive of an organization that anything was ever put into."""
+        hives = {*self.hives(organization), *self._changed(organization).records}
+        return {hive: self.records(organization, hive) for hive in sorted(hives)}
+
+    def put_record(self, organization: Organization, hive: str, key: str, record: Value | None) -> None:
+        """Write a record, or remove it with None."""
+        self._change(organization).records.setdefault(hive, {})[key] = record
+
+    def set_value(self, organization: Organization, name: str, value: str) -> None:
+        """Change a setting of the organization; "" takes it away."""
+        self._change(organization).values[name] = value
+
+    def set_extension(self, organization: Organization, name: str, subscribed: bool) -> None:
+        """Subscribe, or end a subscription."""
+        self._change(organization).extensions[name] = subscribed
+
+    def set_resource(self, organization: Organization, category: str, name: str, subscribed: bool) -> None:
+        """Subscribe to an add-on, or end that."""
+        self._change(organization).resources[category, name] = subscribed
+
+    def set_output(self, organization: Organization, name: str, output: Value | None) -> None:
+        """Put an output, or remove it with None."""
+        self._change(organization).outputs[name] = output
+
+    def set_installation_key(self, organization: Organization, iid: str, key: Value | None) -> None:
+        """Put an installation key, or remove it with None."""
+        self._change(organization).installation_keys[iid] = key
+
+    def new_installation_key(
+        self, organization: Organization, description: str, tags: str, public_root: bool
+    ) -> Value:
+        """An installation key as it is when somebody has just made it; it is not put anywhere yet.
+
+        Args:
+            tags: separated by commas.
+        """
+        made = len(self._changed(organization).installation_keys)
+        iid = uuid_of(self._seed, "made iid", organization.index, made)
+        return {
+            "iid": iid,
+            "desc": description,
+            "key": f"AAAA{hex_of(self._seed, 'made ikey', organization.index, made, length=96)}==",
+            "json_key": f'{{"oid":"{organization.oid}","iid":"{iid}"}}',
+            "tags": tags,
+            "created": self._clock() // 1000,
+            "use_public_root_ca": public_root,
+        }
+
+    def ingestion_keys(self, organization: Organization) -> dict[str, str]:
+        """Keys for sending artifacts and logs, by name."""
+        found: dict[str, str | None] = {}
+        if not organization.blank and organization.tier != "bronze":
+            found["log-collector"] = uuid_of(self._seed, "ingestion key", organization.index)
+        return _merged(found, self._changed(organization).ingestion_keys)
+
+    def add_ingestion_key(self, organization: Organization, name: str) -> str:
+        """Make an ingestion key, in place of the one that is called so."""
+        self._writes += 1
+        key = uuid_of(self._seed, "made ingestion key", organization.index, self._writes)
+        self._change(organization).ingestion_keys[name] = key
+        return key
+
+    def remove_ingestion_key(self, organization: Organization, name: str) -> None:
+        """Take an ingestion key away."""
+        self._change(organization).ingestion_keys[name] = None
+
+    def yara_sources(self, organization: Organization) -> dict[str, str]:
+        """The sources of the older YARA service: text by name."""
+        return _merged({}, self._changed(organization).yara_sources)
+
+    def set_yara_source(self, organization: Organization, name: str, text: str | None) -> None:
+        """Put a source of the older YARA service, or remove it with None."""
+        self._change(organization).yara_sources[name] = text
 
     def extensions(self, organization: Organization) -> tuple[str, ...]:
         """The subscriptions of an organization, sorted."""
+        found = self._seeded_extensions(organization)
+        for name, on in self._changed(organization).extensions.items():
+            if on:
+                found.add(name)
+            else:
+                found.discard(name)
+        return tuple(sorted(found))
+
+    @staticmethod
+    def _seeded_extensions(organization: Organization) -> set[str]:
         if organization.blank:
-            return ()
+            return set()
         found = [
             "ext-artifact", "ext-exfil", "ext-infrastructure", "ext-integrity", "ext-lookup-manager",
             "ext-reliable-tasking",
@@ -277,17 +442,26 @@ class Configuration:
             found.append("ext-git-sync")
         if organization.index % 11 == 5:
             found.append("ext-sensor-cull")
-        return tuple(sorted(found))
+        return set(found)
 
     def resources(self, organization: Organization) -> dict[str, list[str]]:
         """Subscriptions to add-ons by category."""
-        if organization.blank:
-            return {}
-        lookups = ["insight", "ip-geo", *(["vt"] if organization.tier != "bronze" else [])]
-        return {"api": lookups, "replicant": ["exfil", "integrity", "logging", "yara"]}
+        found: dict[str, list[str]] = {}
+        if not organization.blank:
+            lookups = ["insight", "ip-geo", *(["vt"] if organization.tier != "bronze" else [])]
+            found = {"api": lookups, "replicant": list(SERVICES)}
+        for (category, name), on in self._changed(organization).resources.items():
+            kept = [each for each in found.get(category, []) if each != name]
+            found[category] = sorted([*kept, name]) if on else kept
+        return {category: held for category, held in found.items() if held}
 
     def values(self, organization: Organization) -> dict[str, str]:
         """The organization's settings (`configs/{oid}/{name}`)."""
+        found = self._seeded_values(organization)
+        found.update(self._changed(organization).values)
+        return {name: value for name, value in found.items() if value}
+
+    def _seeded_values(self, organization: Organization) -> dict[str, str]:
         if organization.blank:
             return {}
         found = {"domain": organization.domain}
@@ -301,10 +475,13 @@ class Configuration:
 
     def outputs(self, organization: Organization) -> dict[str, Value]:
         """Where data goes. Option values are text."""
+        return _merged(self._seeded_outputs(organization), self._changed(organization).outputs)
+
+    def _seeded_outputs(self, organization: Organization) -> dict[str, Value | None]:
         if organization.blank:
             return {}
         index = organization.index
-        found: dict[str, Value] = {
+        found: dict[str, Value | None] = {
             "soc-siem": {
                 "name": "soc-siem",
                 "module": "syslog",
@@ -350,7 +527,12 @@ class Configuration:
 
     def installation_keys(self, organization: Organization) -> dict[str, Value]:
         """How machines enroll, by iid."""
-        found: dict[str, Value] = {}
+        return _merged(
+            self._seeded_installation_keys(organization), self._changed(organization).installation_keys
+        )
+
+    def _seeded_installation_keys(self, organization: Organization) -> dict[str, Value | None]:
+        found: dict[str, Value | None] = {}
         if organization.blank:
             return found
         kinds = (("workstations", "workstation"), ("servers", "server,prod"), ("adapters", "adapter"))
@@ -368,22 +550,39 @@ class Configuration:
             }
         return found
 
+    def rules(self, organization: Organization, service: str) -> Value:
+        """The rules of an older service, which live in the record of the extension that took its place.
+
+        Args:
+            service: of `SERVICES`.
+        """
+        extension, inside = SERVICES[service]
+        record = self.records(organization, "extension_config").get(extension)
+        found = record["data"].get(inside) if record is not None else None
+        return found if isinstance(found, dict) else {}
+
+    def stamp(self, organization: Organization, service: str, name: str, by: str) -> None:
+        """Note who set a rule of an older service."""
+        self._change(organization).stamps[service, name] = (by, self._clock())
+
     def services(self, organization: Organization) -> dict[str, Any]:
         """What the older services answer to `list_rules`."""
-        if organization.blank:
-            return {"logging": {}, "integrity": {}, "yara": {}, "exfil": {}}
-        by = self._access.engineers[0]
-        updated = (self._now - 40 * DAY) * 1000
-
-        def stamped(of: Value) -> Value:
-            return {name: rule | {"by": by, "updated": updated} for name, rule in of.items()}
-
-        return {
-            "logging": stamped(_ARTIFACT),
-            "integrity": stamped(_INTEGRITY),
-            "yara": stamped(_YARA_SCANS if "ext-yara" in self.extensions(organization) else {}),
-            "exfil": _EXFIL,
-        }
+        stamps = self._changed(organization).stamps
+        answers: dict[str, Any] = {}
+        for service, (extension, _) in SERVICES.items():
+            found = self.rules(organization, service)
+            if service == "exfil":
+                answers[service] = {"list": {}, "watch": {}, "perf": {}} | found
+                continue
+            record = self.records(organization, "extension_config").get(extension)
+            author, modified = "", 0
+            if record is not None:
+                author, modified = record["sys_mtd"]["last_author"], record["sys_mtd"]["last_mod"] * 1000
+            answers[service] = {}
+            for name, rule in found.items():
+                by, updated = stamps.get((service, name), (author, modified))
+                answers[service][name] = rule | {"by": by, "updated": updated}
+        return answers
 
     def _hives(self, organization: Organization) -> dict[str, dict[str, Value]]:
         found: dict[str, dict[str, Value]] = {}
