@@ -1,25 +1,93 @@
-"""How fast a credential may ask: one bucket shared by all who use it."""
+"""How fast a credential may ask: one bucket for all who use it, whichever process they are in."""
 
 import asyncio
+import contextlib
+import hashlib
 import math
 import re
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from enum import IntEnum
+from pathlib import Path
 from random import SystemRandom
 
-RATE = 20.0
-"""Requests per second before the cloud has said anything."""
-BURST = 50.0
-"""The only published figures (Cases: 20 a second, bursts of 50); used for the whole API until then."""
-LONGEST_WAIT = 120.0
-"""Seconds; a longer Retry-After is cut to this."""
+from console.limacharlie.bucket import LONGEST_WAIT, Bucket, SharedFile, boot_id, tidy
+from console.limacharlie.credentials import Credentials, UserKey
 
-_KEPT_BACK = 0.1
-"""The part of a learned quota that is left alone: other programs use the same key."""
+__all__ = ["LONGEST_WAIT", "Budget", "Limits", "Priority", "in_background", "retry_after", "server_time"]
+
 _LONGEST_PERIOD = 3_600.0
+_STUCK = 1.0
+"""Seconds after which one who is stopped in the middle of a change is no longer waited for."""
 _random = SystemRandom()
+
+
+class Priority(IntEnum):
+    """Who goes first."""
+
+    INTERACTIVE = 0
+    """A person waits."""
+    BACKGROUND = 1
+    """Nobody waits: leaves a few requests in the bucket, and steps back behind the others."""
+
+
+_priority: ContextVar[Priority] = ContextVar("priority", default=Priority.INTERACTIVE)
+
+
+@contextmanager
+def in_background() -> Iterator[None]:
+    """What is asked within, tasks begun within included, goes behind what a person waits for."""
+    before = _priority.set(Priority.BACKGROUND)
+    try:
+        yield
+    finally:
+        _priority.reset(before)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A look at a bucket."""
+
+    rate: float
+    """Requests per second that may be sent; infinite when there is no limit of our own."""
+    used: float
+    """Requests per second that were sent lately, by all processes."""
+    waiting: int
+    """Requests that wait for their turn, in all processes."""
+    paused_for: float
+    """Seconds for which nobody may ask, by the cloud's word; 0 when nothing holds us back."""
+    quota: float | None
+    """What the cloud said last: requests in `period`; None before it said anything."""
+    period: float
+    """Seconds."""
+    asked: int
+    throttled: int
+    """How many of `asked` were answered with 429."""
+    alone: str
+    """Why this bucket cannot be shared with other processes; "" when it is, or need not be."""
+
+    def words(self) -> str:
+        """For the operator: `3 of 20 requests/s, 4 waiting`, `paused 34 s by the cloud's rate limit`."""
+        if self.paused_for > 0:
+            return f"paused {math.ceil(self.paused_for)} s by the cloud's rate limit"
+        if math.isinf(self.rate):
+            return "no rate limit of our own"
+        text = f"{_figure(self.rate)} requests/s"
+        if self.used >= 0.05:
+            text = f"{_figure(self.used)} of {text}"
+        if self.waiting:
+            text += f", {self.waiting:,} waiting"
+        return f"{text} (this process alone: {self.alone})" if self.alone else text
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 class Limits:
@@ -29,6 +97,8 @@ class Limits:
     `X-RateLimit-Period` seconds, 60 in the documentation of reliable tasking), so there is one
     bucket per credential, whatever the organization. A window's worth is never exceeded: what may
     come in a burst is taken off the steady rate.
+
+    `Limits()` is the bucket of one process; `Limits.shared(...)` that of all processes on this machine.
     """
 
     def __init__(
@@ -37,54 +107,202 @@ class Limits:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] = _random.uniform,
+        file: SharedFile | None = None,
+        alone: str = "",
     ) -> None:
-        self.rate = RATE
-        """Requests per second."""
-        self.burst = BURST
-        self.quota: float | None = None
-        """What the cloud said last: requests in `period`; None before it said anything."""
-        self.period = 60.0
-        self.waiting = 0
-        """How many requests wait for their turn."""
-        self.throttled = 0
-        """How many 429 were met."""
+        """Prepare.
+
+        Args:
+            clock: seconds; with a `file` it must be one that all processes share.
+            file: through which others share this bucket.
+            alone: why there is no file, where there should be one.
+        """
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._level = BURST
-        self._filled = clock()
-        self._paused_until = -math.inf
-        self._paused_at = -math.inf
-        self._in_a_row = 0
-        self._turn = asyncio.Lock()
+        self._file = file
+        self._alone = "" if file is not None else alone
+        self._bucket = Bucket(filled=clock())
+        """This process's own, or what the file said last."""
+        self._free = False
+        self._stuck_since: float | None = None
+        self._lines = {priority: _Line(secrets.randbits(64)) for priority in Priority}
+
+    @classmethod
+    def shared(cls, directory: Path, credentials: Credentials, endpoint: str) -> "Limits":
+        """The bucket that everybody on this machine who uses this credential shares.
+
+        Args:
+            directory: of this user alone. The file in it is named by a digest: neither the key nor whose
+                it is can be read from it.
+            endpoint: the base address that is asked.
+
+        Returns:
+            A process's own bucket where the directory cannot be used, which `describe` then says.
+        """
+        kind, name = (
+            ("user", credentials.uid) if isinstance(credentials, UserKey) else ("key", credentials.oid)
+        )
+        whose = (boot_id(), endpoint, kind, name, credentials.secret.reveal())
+        digest = hashlib.sha256("\0".join(whose).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        try:
+            new = not (path := directory / f"limits-{digest}").exists()
+            file = SharedFile(path)
+        except OSError as error:
+            return cls(alone=_why(error))
+        if new:
+            tidy(directory, "limits-*")
+        return cls(file=file)
+
+    @classmethod
+    def unlimited(cls) -> "Limits":
+        """No budget of our own, only the pauses that a 429 demands: to measure something else on a sandbox.
+
+        A transport takes it for the loopback only.
+        """
+        limits = cls()
+        limits._free = True
+        return limits
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether it holds nobody back by itself."""
+        return self._free
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.now().rate
+
+    @property
+    def burst(self) -> float:
+        """How many requests may be sent at once after a rest."""
+        with self._held() as bucket:
+            return bucket.burst
+
+    @property
+    def quota(self) -> float | None:
+        """What the cloud said last: requests in `period`; None before it said anything."""
+        return self.now().quota
+
+    @property
+    def period(self) -> float:
+        """Seconds of the cloud's window."""
+        return self.now().period
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return self.now().waiting
+
+    @property
+    def throttled(self) -> int:
+        """How many 429 were met."""
+        return self.now().throttled
 
     @property
     def paused_for(self) -> float:
         """Seconds for which nobody may ask; 0 when nothing holds us back."""
-        return max(0.0, self._paused_until - self._clock())
+        return self.now().paused_for
 
-    async def acquire(self) -> None:
-        """Wait for one's turn. Fair: who came first goes first; a cancelled waiter takes nothing."""
-        self.waiting += 1
+    def now(self) -> Budget:
+        """How it stands at this moment."""
+        with self._held() as bucket:
+            now = self._clock()
+            mine = {line.number for line in self._lines.values()}
+            return Budget(
+                rate=math.inf if self._free else bucket.rate,
+                used=bucket.using(now),
+                waiting=sum(line.waiting for line in self._lines.values())
+                + sum(
+                    each.waiting
+                    for number, each in bucket.waiters.items()
+                    if number not in mine and now <= each.back_at + _STUCK
+                ),
+                paused_for=max(0.0, bucket.paused_until - now),
+                quota=bucket.quota or None,
+                period=bucket.period,
+                asked=bucket.asked,
+                throttled=bucket.throttled,
+                alone=self._alone,
+            )
+
+    async def acquire(self, priority: Priority | None = None) -> None:
+        """Wait for one's turn. Fair: who came first goes first; a cancelled waiter takes nothing.
+
+        Args:
+            priority: what `in_background` says when None.
+        """
+        line = self._lines[priority := _priority.get() if priority is None else priority]
+        line.waiting += 1
         try:
-            async with self._turn:
-                delay = self._delay()
-                while delay > 0:
+            async with line.turn:
+                since = self._clock()
+                while (delay := self._take(priority, since)) > 0:
                     # Not one long sleep: the cloud may say more while we wait.
                     await self._sleep(min(delay, 1.0))
-                    delay = self._delay()
-                self._level -= 1
         finally:
-            self.waiting -= 1
+            line.waiting -= 1
+            if line.known and not line.waiting:
+                with self._held() as bucket:
+                    bucket.waiters.pop(line.number, None)
+                line.known = False
 
-    def _delay(self) -> float:
-        now = self._clock()
-        if now < self._paused_until:
-            self._filled = now
-            return self._paused_until - now
-        self._level = min(self.burst, self._level + max(0.0, now - self._filled) * self.rate)
-        self._filled = now
-        return 0.0 if self._level >= 1 else (1 - self._level) / self.rate
+    def _take(self, priority: Priority, since: float) -> float:
+        """Take one request out of the bucket, or the seconds until it is worth to look again."""
+        line = self._lines[priority]
+        with self._held() as bucket:
+            now = self._clock()
+            if self._stuck_since is not None and now - self._stuck_since < _STUCK:
+                return 0.005
+            if self._free:
+                delay = max(0.0, bucket.paused_until - now)
+                if not delay:
+                    bucket.count(now)
+                return delay
+            delay = bucket.take(line.number, priority, line.waiting, since, now)
+            line.known = line.number in bucket.waiters
+            return delay
+
+    @contextmanager
+    def _held(self) -> Iterator[Bucket]:
+        """The bucket, for a moment in which nobody else has it."""
+        file = self._file
+        if file is None:
+            yield self._bucket
+            return
+        try:
+            bucket = file.lock(self._clock())
+        except OSError as error:
+            self._leave(error)
+            yield self._bucket
+            return
+        if bucket is None:
+            # Somebody was stopped while it had the file. What is changed now is known to us alone.
+            self._stuck_since = self._clock() if self._stuck_since is None else self._stuck_since
+            yield self._bucket
+            return
+        self._bucket, self._stuck_since = bucket, None
+        try:
+            yield bucket
+        finally:
+            try:
+                file.unlock(bucket)
+            except OSError as error:
+                self._leave(error)
+
+    def _leave(self, error: OSError) -> None:
+        """Go on with what is known, alone."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+        self._file, self._alone, self._stuck_since = None, _why(error), None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take over what an answer says of the limit; what makes no sense is ignored.
@@ -96,17 +314,15 @@ class Limits:
         requests, seconds = _number(quota), _number(period) or 60.0
         if requests is None or requests < 1 or not 1 <= seconds <= _LONGEST_PERIOD:
             return
-        if (requests, seconds) == (self.quota, self.period):
-            return
-        self.quota, self.period = requests, seconds
-        self.burst = min(BURST, max(1.0, requests * _KEPT_BACK))
-        steady = requests - self.burst - requests * _KEPT_BACK
-        self.rate = max(steady, requests * 0.4, 0.5) / seconds
-        self._level = min(self._level, self.burst)
+        if (requests, seconds) != (self._bucket.quota, self._bucket.period):
+            with self._held() as bucket:
+                bucket.learn(requests, seconds)
 
     def ok(self) -> None:
         """An answer came that was not a 429."""
-        self._in_a_row = 0
+        if self._bucket.in_a_row:
+            with self._held() as bucket:
+                bucket.in_a_row = 0
 
     def throttle(self, headers: Mapping[str, str], *, sent_at: float) -> float:
         """A 429 came: nobody asks for a while.
@@ -122,30 +338,38 @@ class Limits:
         Returns:
             Seconds until the next request.
         """
-        self.throttled += 1
         self.learn(headers)
-        now = self._clock()
-        if sent_at >= self._paused_at:
-            self._in_a_row += 1
-        wait = retry_after(headers)
-        if wait is None:
-            period = _number(_header(headers, "x-ratelimit-period"))
-            wait = period if period is not None and period > 0 else None
-        if wait is None:
-            wait = 10.0 * 2 ** min(self._in_a_row - 1, 5) * self._jitter(0.8, 1.2)
-        wait = min(wait, LONGEST_WAIT)
-        self._paused_at = now
-        self._paused_until = max(self._paused_until, now + wait)
-        self._level = min(self._level, 1.0)
-        return self._paused_until - now
+        with self._held() as bucket:
+            now = self._clock()
+            if sent_at >= bucket.paused_at:
+                bucket.in_a_row += 1
+            wait = retry_after(headers)
+            if wait is None:
+                period = _number(_header(headers, "x-ratelimit-period"))
+                wait = period if period is not None and period > 0 else None
+            if wait is None:
+                wait = 10.0 * 2 ** min(bucket.in_a_row - 1, 5) * self._jitter(0.8, 1.2)
+            bucket.pause(wait, now)
+            return bucket.paused_until - now
 
     def describe(self) -> str:
-        """What the bucket is doing, in a few words for the operator: `20 requests/s`, `paused 34 s`."""
-        pause = self.paused_for
-        if pause > 0:
-            return f"paused {math.ceil(pause)} s by the cloud's rate limit"
-        rate = f"{self.rate:.0f} requests/s" if self.rate >= 10 else f"{self.rate:.2g} requests/s"
-        return f"{rate}, {self.waiting} waiting" if self.waiting else rate
+        """What the bucket is doing, in a few words for the operator; see `Budget.words`."""
+        return self.now().words()
+
+
+class _Line:
+    """Those of this process who wait with the same priority."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.turn = asyncio.Lock()
+        self.waiting = 0
+        self.known = False
+        """Whether the bucket knows of this line."""
+
+
+def _why(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

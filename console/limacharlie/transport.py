@@ -215,6 +215,8 @@ class Transport:
         self.limits = (
             limits if limits is not None else Limits(clock=self.clock.monotonic, sleep=self.clock.sleep)
         )
+        if self.limits.is_unlimited and not endpoint.loopback:
+            raise Invalid("Only a sandbox on this machine may be asked without a rate limit.")
         self.stats = Stats()
         self.tokens = Tokens(credentials, self._exchange, self.clock)
         self._deadlines = deadlines if deadlines is not None else Deadlines()

@@ -11,6 +11,12 @@ from store.credentials import Credential
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
+    from console.limacharlie.credentials import Credentials
+    from console.limacharlie.endpoint import Endpoint
+    from console.limacharlie.limits import Limits
+
+RUN = "run"
+"""The directory in the workspace that holds what only running processes need."""
 
 
 @asynccontextmanager
@@ -45,8 +51,27 @@ async def connect_with(credential: Credential, settings: Settings) -> "AsyncIter
     )
     endpoint = Endpoint.single(credential.endpoint) if credential.endpoint else Endpoint.limacharlie()
     ca_file = str(settings.ca_file) if settings.ca_file else None
-    async with Cloud(key, endpoint, proxy=settings.proxy, ca_file=ca_file) as cloud:
-        yield cloud
+    limits = shared_limits(settings, key, endpoint)
+    try:
+        async with Cloud(key, endpoint, proxy=settings.proxy, ca_file=ca_file, limits=limits) as cloud:
+            yield cloud
+    finally:
+        limits.close()
+
+
+def shared_limits(settings: Settings, key: "Credentials", endpoint: "Endpoint") -> "Limits":
+    """The rate budget that every console and command of this workspace shares for a credential.
+
+    Where the workspace cannot be used, this process's own, which says why.
+    """
+    from console.limacharlie.limits import Limits
+    from console.process import WorkspaceError, private_directory
+
+    try:
+        directory = private_directory(private_directory(settings.home) / RUN)
+    except WorkspaceError as error:
+        return Limits(alone=str(error))
+    return Limits.shared(directory, key, endpoint.api)
 
 
 def redaction_key(settings: Settings) -> bytes:
