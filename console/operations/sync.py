@@ -1,18 +1,22 @@
 """Reading LimaCharlie into the store: incremental, resumable, fair between organizations.
 
-Every subject of every organization is a job of its own. A job reads one answer (or one page), writes
-it in short transactions together with where to go on, and a subject of many pages goes back to the
-end of its queue after each, so that a noisy organization delays nobody. A failed organization is
-data: it is recorded with its reason, named in the outcome, and the others go on.
+What an organization holds is read once; after that, its audit log, the listing of organizations and the
+listings of metadata say what has to be read again, and nothing else is. An audit entry and the mark that
+it makes (`SyncState.stale`) are written in one transaction, so no change is forgotten however a run ends.
+
+A step reads one answer (or one page), writes it in short transactions together with where to go on, and
+an organization with more to read goes back to the end of the queue after each, so that a noisy one delays
+nobody. A failed organization is data: it is recorded with its reason, named in the outcome, and the others
+go on.
 """
 
 import asyncio
+import contextlib
 import hashlib
-import itertools
 import logging
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -23,9 +27,10 @@ from sqlalchemy import Connection
 
 from console.limacharlie.client import Cloud, OrganizationHandle
 from console.limacharlie.errors import Auth, Denied, Gone, Invalid, LimaCharlieError, Network, Protocol
+from console.operations import sections, stale
 from console.operations.ports import Progress, Report
 from store import ingest
-from store.configuration import HIVES, Record, canonical, redact
+from store.configuration import Record, canonical, redact
 from store.database import Store
 from store.times import now_ms
 
@@ -47,12 +52,12 @@ PHASES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("detections", ("detections",)),
     (
         "people, keys, sensors, logs",
-        ("organization", "access", "keys", "sensors", "errors", "usage", "audit"),
+        ("audit", "organization", "access", "keys", "sensors", "errors", "usage"),
     ),
     ("configuration", ("configuration",)),
 )
 """In the order in which they are read, each for all organizations: what an analyst waits for first, what
-takes most requests last."""
+takes most requests last. The audit log goes before what it decides on."""
 
 DAY = 86_400
 OVERLAP = 600
@@ -60,8 +65,9 @@ OVERLAP = 600
 PAGE = 1_000
 BATCH = 200
 """Rows in one transaction: with more, a claim in another console would wait for the lock."""
-SERVICES = {"exfil": "exfil", "integrity": "integrity", "logging": "artifact", "yara": "yara"}
-"""Legacy service -> the section its rules stand in, named as in the infrastructure document."""
+SKEW = 600_000
+"""Milliseconds by which the cloud's clock may differ from ours: a change so little older than what was read
+counts as a change since."""
 AWAY_AFTER = 6
 """So many answers in a row that never came mean that the cloud is away, not that organizations failed."""
 
@@ -89,6 +95,10 @@ class Outcome:
     """Rows of content written, whatever the table; stamps of freshness do not count."""
     requests: int
     seconds: float
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Of the organizations, by oid."""
+    found: Mapping[str, int] = field(default_factory=dict)
+    """How many new detections each organization had; without those that had none."""
 
 
 class Range(msgspec.Struct, array_like=True):
@@ -115,8 +125,41 @@ _ReadPage = Callable[[OrganizationHandle, Range, _End], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Job:
-    handle: OrganizationHandle
-    subject: str
+    """What is still to be read of one organization in one phase."""
+
+    oid: str
+    subjects: list[str]
+    states: dict[str, ingest.State] | None = None
+    """As they were when the job was made; None when it was not looked."""
+
+
+class _Backlog:
+    """All jobs: phase by phase, each organization once before any a second time.
+
+    Jobs are made when their turn comes, so that ten thousand organizations wait as ten thousand ids.
+    """
+
+    def __init__(self, oids: Sequence[str], first: list[list[str]]) -> None:
+        """`first` are the subjects that every organization has, for each phase."""
+        self._fresh = [iter(oids if subjects else ()) for subjects in first]
+        self._first = first
+        self._again: list[deque[_Job]] = [deque() for _ in first]
+        self.lacking = [len(oids) if subjects else 0 for subjects in first]
+        """How many organizations have something left, by phase."""
+
+    def take(self) -> tuple[int, _Job] | None:
+        """The next job and its phase; None when there is none at the moment."""
+        for phase, fresh in enumerate(self._fresh):
+            oid = next(fresh, None)
+            if oid is not None:
+                return phase, _Job(oid, list(self._first[phase]))
+            if self._again[phase]:
+                return phase, self._again[phase].popleft()
+        return None
+
+    def put(self, phase: int, job: _Job) -> None:
+        """Put a job at the end of its phase."""
+        self._again[phase].append(job)
 
 
 @dataclass(slots=True)
@@ -154,6 +197,8 @@ class Sync:
         since: int = 7 * DAY,
         only: Sequence[str] = (),
         oids: Iterable[str] | None = None,
+        names: Mapping[str, str] | None = None,
+        full: bool = False,
         workers: int = 12,
         report: Report = lambda progress: None,
         clock: Callable[[], int] = now_ms,
@@ -163,38 +208,47 @@ class Sync:
         Args:
             redaction_key: under which secrets in configuration are replaced before they are stored (HMAC).
             since: how far back detections and audit are wanted, in seconds; what is known is not read again.
-            only: of GROUPS_OF_SUBJECTS; all when empty.
+            only: of GROUPS_OF_SUBJECTS: these are read whole, whatever the audit log says; all when empty.
             oids: limits the run to these organizations; all that the listing names when None.
+            names: of the organizations, from a listing just read: it is not read again.
+            full: read everything again, not only what is known to have changed.
             workers: how many answers are awaited at once.
             clock: milliseconds, UTC.
         """
         groups = only or tuple(GROUPS_OF_SUBJECTS)
         self._subjects = {subject for group in groups for subject in GROUPS_OF_SUBJECTS[group]}
+        self._decides = not full and set(GROUPS_OF_SUBJECTS) == set(groups)
+        """The audit log decides what is read."""
         self._store = store
         self._cloud = cloud
         self._key = redaction_key
         self._since = since
         self._oids = None if oids is None else set(oids)
+        self._listed = names is None
+        """This run reads the listing of organizations."""
+        self._names: dict[str, str] = {} if names is None else self._limited(names)
         self._workers = workers
         self._report = report
         self._clock = clock
-        self._names: dict[str, str] = {}
         self._failures = _Failures()
         self._refused: dict[str, LimaCharlieError] = {}
+        self._found: dict[str, int] = {}
         self._new = 0
         self._changed = 0
-        self._done = 0
-        self._jobs = 0
-        self._left: list[Counter[str]] = [Counter() for _ in PHASES]
         self._started = time.monotonic()
         self._told = 0.0
         self._run = 0
         self._before = 0
-        self._order = itertools.count()
         self._ranges: dict[tuple[str, str], Progressing] = {}
         self._unreachable = 0
         self._away: LimaCharlieError | None = None
-        self._queue: asyncio.PriorityQueue[tuple[int, int, _Job]] = asyncio.PriorityQueue()
+        self._backlog = _Backlog((), [[] for _ in PHASES])
+        self._phases_left: dict[str, int] = {}
+        self._steps_done = 0
+        self._steps_known = 0
+        self._undecided = 0
+        self._active = 0
+        self._more = asyncio.Event()
 
     async def run(self) -> Outcome:
         """Read everything that was asked for, and answer what came of it.
@@ -206,23 +260,15 @@ class Sync:
         self._before = self._cloud.stats.requests
         self._run = await self._write(lambda c: ingest.begin_run(c, now=self._clock()))
         try:
-            await self._list()
+            if self._listed:
+                await self._list()
             await self._tell(force=True)
-            for oid in self._names:
-                handle = self._cloud.organization(oid)
-                for phase, subject in self._wanted():
-                    self._queue.put_nowait((phase, next(self._order), _Job(handle, subject)))
-                    self._left[phase][oid] += 1
-            self._jobs = self._queue.qsize()
+            self._begin()
             async with asyncio.TaskGroup() as group:
-                if "groups" in self._subjects:
+                if "groups" in self._subjects and self._listed:
                     group.create_task(self._groups())
-                workers = [
-                    group.create_task(self._work()) for _ in range(min(self._workers, max(1, self._jobs)))
-                ]
-                await self._queue.join()
-                for worker in workers:
-                    worker.cancel()
+                for _ in range(self._workers):
+                    group.create_task(self._work())
             if self._away is not None:
                 raise self._away
         except BaseException as error:
@@ -230,6 +276,20 @@ class Sync:
             await self._finish(note)
             raise
         return await self._finish("done")
+
+    def _begin(self) -> None:
+        oids = list(self._names)
+        first = [[each for each in subjects if each in self._subjects] for _, subjects in PHASES]
+        if self._decides:
+            first[1:] = [["audit"], []]
+            self._undecided = len(oids)
+        self._backlog = _Backlog(oids, first)
+        begun = sum(1 for subjects in first if subjects)
+        self._phases_left = dict.fromkeys(oids, begun)
+        self._steps_known = len(oids) * sum(_steps(subject) for subjects in first for subject in subjects)
+
+    def _limited(self, names: Mapping[str, str]) -> dict[str, str]:
+        return {oid: name for oid, name in names.items() if self._oids is None or oid in self._oids}
 
     async def _finish(self, note: str) -> Outcome:
         failed = self._failures.listed(self._names)
@@ -240,6 +300,8 @@ class Sync:
             rows_changed=self._changed,
             requests=self._cloud.stats.requests - self._before,
             seconds=round(time.monotonic() - self._started, 3),
+            names=self._names,
+            found=self._found,
         )
         await self._write(
             lambda c: ingest.end_run(
@@ -257,10 +319,11 @@ class Sync:
         return outcome
 
     async def _list(self) -> None:
-        """Learn which organizations there are."""
-        rows: list[dict[str, Any]] = []
+        """Learn which organizations there are; each page is written as it comes."""
+        names: dict[str, str] = {}
+        now = self._clock()
         async for page in self._cloud.organizations():
-            rows.extend(
+            rows = [
                 {
                     "oid": each.oid,
                     "name": each.name,
@@ -270,19 +333,19 @@ class Sync:
                     "details": each.details,
                 }
                 for each in page
+            ]
+            self._changed += await self._write(
+                partial(ingest.put_organizations, rows=rows, complete=False, now=now)
             )
-            await self._tell(f"listing organizations: {len(rows)}")
-        now = self._clock()
+            names.update((each.oid, each.name) for each in page)
+            await self._tell(f"listing organizations: {len(names)}")
 
         def write(connection: Connection) -> int:
-            changed = ingest.put_organizations(connection, rows, complete=True, now=now)
             ingest.put_sync_state(connection, "", "organizations", checked_at=now, attempted_at=now)
-            return changed
+            return ingest.mark_gone(connection, names, now=now)
 
         self._changed += await self._write(write)
-        self._names = {
-            row["oid"]: row["name"] for row in rows if self._oids is None or row["oid"] in self._oids
-        }
+        self._names = self._limited(names)
 
     async def _groups(self) -> None:
         """Read the groups of the credential; an organization's key has none, which fails nobody."""
@@ -293,34 +356,97 @@ class Sync:
             if not isinstance(error, Denied):
                 log.warning("groups: %s", error)
             return
+        now = self._clock()
         self._changed += await self._put(
-            "", "groups", groups, lambda c: ingest.put_groups(c, groups, now=self._clock())
+            "", "groups", groups, lambda c: ingest.put_groups(c, groups, now=now), began=now
         )
 
     async def _work(self) -> None:
-        while True:
-            phase, _, job = await self._queue.get()
-            again = False
+        """Take steps until nothing is left, and nobody is at work who might find more."""
+        while self._away is None:
+            taken = self._backlog.take()
+            if taken is None:
+                if not self._active:
+                    break
+                self._more.clear()
+                await self._more.wait()
+                continue
+            self._active += 1
             try:
-                again = await self._step(job)
+                await self._advance(*taken)
             finally:
-                if again:
-                    self._queue.put_nowait((phase, next(self._order), job))
-                else:
-                    self._done += 1
-                    self._left[phase][job.handle.oid] -= 1
-                self._queue.task_done()
+                self._active -= 1
+                self._more.set()
             await self._tell()
+        self._more.set()
 
-    async def _step(self, job: _Job) -> bool:
+    async def _advance(self, phase: int, job: _Job) -> None:
+        """One step of a job; what is left of it goes to the end of its phase."""
+        if job.states is None:
+            job.states = await asyncio.to_thread(self._states, job.oid)
+        subject = job.subjects[0]
+        if await self._step(job, subject):
+            self._backlog.put(phase, job)
+            return
+        self._steps_done += _steps(subject)
+        job.subjects.pop(0)
+        if subject == "audit" and self._decides:
+            await self._decide(phase, job)
+        if job.subjects:
+            self._backlog.put(phase, job)
+            return
+        self._backlog.lacking[phase] -= 1
+        self._phases_left[job.oid] -= 1
+        if not self._phases_left[job.oid]:
+            del self._phases_left[job.oid]
+
+    async def _decide(self, phase: int, job: _Job) -> None:
+        """What of an organization has to be read, now that its audit log was."""
+        states = await asyncio.to_thread(self._states, job.oid)
+        audit = states.get("audit")
+        knows = audit is not None and not audit.failure and audit.checked_at is not None
+        denied = audit is not None and audit.failure == Denied.kind
+        today = self._clock() // 1000 // DAY
+        wanted, verified = [], []
+        for subject in (subject for _, subjects in PHASES for subject in subjects):
+            if subject in ("detections", "audit"):
+                continue
+            state = states.get(subject)
+            if state is None or state.checked_at is None or state.failure or state.stale or denied:
+                wanted.append(subject)
+            elif subject == "usage":
+                # A new day has figures of its own.
+                if state.checked_at // 1000 // DAY != today:
+                    wanted.append(subject)
+            elif self._listed or subject not in _NEED_LISTING:
+                verified.append(subject)
+        if knows and verified and audit is not None and audit.checked_at is not None:
+            at = audit.checked_at
+            await self._write(lambda c: ingest.put_verified(c, job.oid, verified, at=at))
+        job.states = states
+        later = [subject for subject in wanted if subject in PHASES[-1][1]]
+        job.subjects.extend(subject for subject in wanted if subject not in later)
+        if later:
+            last = len(PHASES) - 1
+            self._backlog.put(last, _Job(job.oid, later, states))
+            self._backlog.lacking[last] += 1
+            self._phases_left[job.oid] += 1
+        self._undecided -= 1
+        self._steps_known += sum(map(_steps, wanted))
+
+    def _states(self, oid: str) -> dict[str, ingest.State]:
+        with self._store.reader.reading() as connection:
+            return ingest.states_of(connection, [oid])[oid]
+
+    async def _step(self, job: _Job, subject: str) -> bool:
         """Read one answer; whether there is more of the same. A failure is noted, never raised."""
-        oid = job.handle.oid
-        if self._away is not None:
-            return False
+        oid = job.oid
         try:
             if oid in self._refused:
                 raise self._refused[oid]
-            more: bool = await getattr(self, f"_read_{job.subject}")(job.handle)
+            handle = self._cloud.organization(oid)
+            state = (job.states or {}).get(subject)
+            more: bool = await getattr(self, f"_read_{subject}")(handle, state)
             self._unreachable = 0
             return more
         except LimaCharlieError as error:
@@ -331,20 +457,21 @@ class Sync:
                 return False
             if isinstance(error, Auth | Gone):
                 self._refused[oid] = error
-            self._failures.add(oid, job.subject, error)
-            await self._note_failure(oid, job.subject, error)
+            self._failures.add(oid, subject, error)
+            await self._note_failure(oid, subject, error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # An answer that passed the client's checks and still cannot be stored: that
             # organization's subject is missing, and no other has to suffer for it.
-            log.exception("%s of %s cannot be stored", job.subject, oid)
+            log.exception("%s of %s cannot be stored", subject, oid)
             broken = Protocol(
                 f"The answer cannot be stored ({type(error).__name__}); --debug logs the details."
             )
-            self._failures.add(oid, job.subject, broken)
-            await self._note_failure(oid, job.subject, broken)
+            self._failures.add(oid, subject, broken)
+            await self._note_failure(oid, subject, broken)
         return False
 
-    async def _read_organization(self, handle: OrganizationHandle) -> bool:
+    async def _read_organization(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        began = self._clock()
         record = await handle.record()
         quota = await self._optional(handle.quota_usage())
         online = await self._optional(handle.online())
@@ -361,6 +488,8 @@ class Sync:
                 quota_used=quota.usage if quota else None,
                 sensors_online=online,
             ),
+            began=began,
+            state=state,
         )
         return False
 
@@ -371,83 +500,153 @@ class Sync:
         except Denied:
             return None
 
-    async def _read_sensors(self, handle: OrganizationHandle) -> bool:
+    async def _read_sensors(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        began = self._clock()
         rows: list[dict[str, Any]] = []
         async for page in handle.sensors():
             rows.extend(page)
         rows.sort(key=lambda row: str(row.get("sid")))
         self._changed += await self._put(
-            handle.oid, "sensors", rows, lambda c: ingest.put_sensors(c, handle.oid, rows)
+            handle.oid,
+            "sensors",
+            rows,
+            lambda c: ingest.put_sensors(c, handle.oid, rows),
+            began=began,
+            state=state,
         )
         return False
 
-    async def _read_access(self, handle: OrganizationHandle) -> bool:
+    async def _read_access(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        began = self._clock()
         answer = await handle.permissions()
         self._changed += await self._put(
             handle.oid,
             "access",
             answer,
-            lambda c: ingest.put_access(c, handle.oid, answer, now=self._clock()),
+            lambda c: ingest.put_access(c, handle.oid, answer, now=began),
+            began=began,
+            state=state,
         )
         return False
 
-    async def _read_keys(self, handle: OrganizationHandle) -> bool:
+    async def _read_keys(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        began = self._clock()
         keys = await handle.keys()
         self._changed += await self._put(
-            handle.oid, "keys", keys, lambda c: ingest.put_keys(c, handle.oid, keys, now=self._clock())
+            handle.oid,
+            "keys",
+            keys,
+            lambda c: ingest.put_keys(c, handle.oid, keys, now=began),
+            began=began,
+            state=state,
         )
         return False
 
-    async def _read_usage(self, handle: OrganizationHandle) -> bool:
+    async def _read_usage(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        began = self._clock()
         usage = await handle.usage()
         self._changed += await self._put(
-            handle.oid, "usage", usage, lambda c: ingest.put_usage(c, handle.oid, usage)
+            handle.oid,
+            "usage",
+            usage,
+            lambda c: ingest.put_usage(c, handle.oid, usage),
+            began=began,
+            state=state,
         )
         return False
 
-    async def _read_errors(self, handle: OrganizationHandle) -> bool:
+    async def _read_errors(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        began = self._clock()
         errors = await handle.errors()
         self._changed += await self._put(
-            handle.oid, "errors", errors, lambda c: ingest.put_errors(c, handle.oid, errors)
+            handle.oid,
+            "errors",
+            errors,
+            lambda c: ingest.put_errors(c, handle.oid, errors),
+            began=began,
+            state=state,
         )
         return False
 
-    async def _read_configuration(self, handle: OrganizationHandle) -> bool:
-        """Every section. One that this credential may not read keeps what is known of it, and is named: a
-        key without `ai_memory.get` is no reason to call an organization failed."""
-        sections: dict[str, dict[str, Record]] = {}
+    async def _read_configuration(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        """The sections that are stale, or all. One that this credential may not read keeps what is known
+        of it, and is named: a key without `ai_memory.get` is no reason to call an organization failed."""
+        began = self._clock()
+        known = state is not None and state.checked_at is not None and not state.failure
+        some = state.stale.split() if state is not None and known and self._decides else []
+        names = list(sections.READINGS) if not some or stale.EVERYTHING in some else some
+        found: dict[str, dict[str, Record]] = {}
+        same: dict[str, set[str]] = {}
         missing: dict[str, LimaCharlieError] = {}
-        for section, reading in _sections(handle):
+
+        async def read(name: str) -> None:
             try:
-                sections[section] = {
-                    name: replace(record, body=redact(section, record.body, self._key))
-                    for name, record in (await reading()).items()
-                }
+                records, unchanged = await self._section(handle, name, again=known)
             except (Denied, Invalid) as error:
-                missing[section] = error
-        answer = {
-            section: {name: [record.body, record.metadata, record.etag] for name, record in records.items()}
-            for section, records in sections.items()
-        }
-        now = self._clock()
+                missing[name] = error
+            else:
+                same[name] = unchanged
+                found[name] = {
+                    key: replace(record, body=redact(name, record.body, self._key))
+                    for key, record in records.items()
+                }
+
+        # Many organizations keep all workers busy; of a few, several sections are asked for at once.
+        width = max(1, self._workers // max(1, len(self._names)))
+        for at in range(0, len(names), width):
+            await asyncio.gather(*map(read, names[at : at + width]))
+        if not found and len(names) == len(sections.READINGS):
+            raise next(iter(missing.values()))
+        before = _not_permitted(state.reason) if state is not None and known else set()
+        lacking = sorted((before - set(names)) | set(missing))
 
         def write(connection: Connection) -> int:
-            return sum(
-                ingest.put_configuration(connection, handle.oid, section, records, now=now)
-                for section, records in sections.items()
+            changed = sum(
+                ingest.put_configuration(connection, handle.oid, name, records, began, same=same[name])
+                for name, records in found.items()
             )
+            ingest.put_sync_state(
+                connection,
+                handle.oid,
+                "configuration",
+                checked_at=began,
+                attempted_at=began,
+                reason=f"{_NOT_PERMITTED}{', '.join(lacking)}." if lacking else "",
+                stale=self._still_stale(connection, handle.oid, "configuration", state),
+            )
+            return changed
 
-        if not sections:
-            raise next(iter(missing.values()))
-        not_permitted = f"Not permitted: {', '.join(sorted(missing))}." if missing else ""
-        self._changed += await self._put(handle.oid, "configuration", answer, write, reason=not_permitted)
+        self._changed += await self._write(write)
         return False
 
-    async def _read_detections(self, handle: OrganizationHandle) -> bool:
-        return await self._read_range(handle, "detections", self._page_of_detections)
+    async def _section(
+        self, handle: OrganizationHandle, name: str, *, again: bool
+    ) -> tuple[Mapping[str, Record], set[str]]:
+        """The records of a section, and the names of those that are there and did not change.
 
-    async def _read_audit(self, handle: OrganizationHandle) -> bool:
-        return await self._read_range(handle, "audit", self._page_of_audit)
+        A hive that was read before is compared by its listing of metadata; only records with another etag
+        are read.
+        """
+        hive = name.removeprefix("hive/")
+        if not again or hive == name or hive == "secret":
+            return await sections.READINGS[name](handle), set()
+        with self._store.reader.reading() as connection:
+            stored = ingest.etags(connection, handle.oid, name)
+        listed = await handle.hive(hive, mtd_only=True)
+        other = [key for key, record in listed.items() if stored.get(key) != record.etag or not record.etag]
+        if len(other) > sections.SINGLY:
+            return await sections.READINGS[name](handle), set()
+        records: dict[str, Record] = {}
+        for key in other:
+            with contextlib.suppress(Gone):
+                records[key] = await sections.record(handle, hive, key)
+        return records, set(listed).difference(other)
+
+    async def _read_detections(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        return await self._read_range(handle, "detections", state, self._page_of_detections)
+
+    async def _read_audit(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
+        return await self._read_range(handle, "audit", state, self._page_of_audit)
 
     async def _page_of_detections(self, handle: OrganizationHandle, wanted: Range, end: _End) -> None:
         page = await handle.detections(wanted.start, wanted.end, cursor=wanted.cursor, limit=PAGE)
@@ -456,40 +655,47 @@ class Sync:
         )
         batches = [records[at : at + BATCH] for at in range(0, len(records), BATCH)]
         for batch in batches[:-1]:
-            self._count_new(await self._write(partial(ingest.put_detections, oid=handle.oid, records=batch)))
+            new = await self._write(partial(ingest.put_detections, oid=handle.oid, records=batch))
+            self._count_new(handle.oid, new)
 
         def last(connection: Connection) -> int:
             new = ingest.put_detections(connection, handle.oid, batches[-1]) if batches else 0
             end(connection, page.next_cursor)
             return new
 
-        self._count_new(await self._write(last))
+        self._count_new(handle.oid, await self._write(last))
 
-    def _count_new(self, new: int) -> None:
+    def _count_new(self, oid: str, new: int) -> None:
         self._new += new
         self._changed += new
+        if new:
+            self._found[oid] = self._found.get(oid, 0) + new
 
     async def _page_of_audit(self, handle: OrganizationHandle, wanted: Range, end: _End) -> None:
         page = await handle.audit(wanted.start, wanted.end, cursor=wanted.cursor, limit=PAGE)
 
         def write(connection: Connection) -> int:
-            changed = ingest.put_audit(connection, handle.oid, page.records)
+            new = ingest.put_audit(connection, handle.oid, page.records)
+            if new:
+                latest = max(entry["time"] for entry in new) + SKEW
+                ingest.mark_stale(connection, handle.oid, stale.union(new), after=latest)
             end(connection, page.next_cursor)
-            return changed
+            return len(new)
 
         self._changed += await self._write(write)
 
-    async def _read_range(self, handle: OrganizationHandle, subject: str, read: _ReadPage) -> bool:
+    async def _read_range(
+        self, handle: OrganizationHandle, subject: str, state: ingest.State | None, read: _ReadPage
+    ) -> bool:
         """Read one page of what is still to be read; whether more is left.
 
         Where to go on is committed with the page, so a run that is killed loses one page at most,
         and the next run reads what is newest first and then goes on where this one stopped.
         """
         oid = handle.oid
-        known = self._ranges.get((oid, subject))
+        known = self._ranges.pop((oid, subject), None)
         if known is None:
-            stored = await asyncio.to_thread(self._known, oid, subject)
-            known = _plan(stored, now=self._clock() // 1000, since=self._since)
+            known = _plan(_progress(state), now=self._clock() // 1000, since=self._since)
         wanted, *rest = known.pending
         after = known
 
@@ -501,15 +707,14 @@ class Sync:
                 )
             going_on = [Range(wanted.start, wanted.end, cursor)] if cursor else []
             after = Progressing(known.start, known.end, going_on + rest)
-            stamp = self._clock()
             ingest.put_sync_state(
                 connection,
                 oid,
                 subject,
                 cursor=msgspec.json.encode(after).decode(),
                 mark=after.end * 1000,
-                attempted_at=stamp,
-                checked_at=None if after.pending else stamp,
+                attempted_at=self._clock(),
+                checked_at=None if after.pending else (after.end - 1) * 1000,
             )
 
         try:
@@ -520,45 +725,51 @@ class Sync:
             # A cursor of an earlier run has expired: the stretch is read from its start again, and
             # what is known of it is recognized by its id.
             await read(handle, Range(wanted.start, wanted.end), end)
-        self._ranges[oid, subject] = after
+        if after.pending:
+            self._ranges[oid, subject] = after
         return bool(after.pending)
 
-    def _known(self, oid: str, subject: str) -> Progressing | None:
-        with self._store.reader.reading() as connection:
-            state = ingest.sync_state(connection, oid, subject)
-        if state is None or not state.cursor:
-            return None
-        try:
-            return msgspec.json.decode(state.cursor, type=Progressing)
-        except msgspec.DecodeError:
-            return None
-
     async def _put(
-        self, oid: str, subject: str, answer: object, write: Callable[[Connection], int], *, reason: str = ""
+        self,
+        oid: str,
+        subject: str,
+        answer: object,
+        write: Callable[[Connection], int],
+        *,
+        began: int,
+        state: ingest.State | None = None,
     ) -> int:
         """Write an answer unless it equals the last one; how many rows changed.
 
-        `reason` says what the answer lacks.
+        Args:
+            began: when it was asked for (ms).
+            state: of the subject before it was asked for.
         """
         fingerprint = await asyncio.to_thread(_fingerprint, answer)
-        now = self._clock()
 
         def put(connection: Connection) -> int:
-            state = ingest.sync_state(connection, oid, subject)
-            same = state is not None and state.fingerprint == fingerprint
+            now = ingest.sync_state(connection, oid, subject)
+            same = now is not None and now.fingerprint == fingerprint
             changed = 0 if same else write(connection)
             ingest.put_sync_state(
                 connection,
                 oid,
                 subject,
                 fingerprint=fingerprint,
-                checked_at=now,
-                attempted_at=now,
-                reason=reason,
+                checked_at=began,
+                attempted_at=began,
+                stale=self._still_stale(connection, oid, subject, state),
             )
             return changed
 
         return await self._write(put)
+
+    def _still_stale(self, connection: Connection, oid: str, subject: str, state: ingest.State | None) -> str:
+        """What is stale of a subject just read: what was marked while it was."""
+        now = ingest.sync_state(connection, oid, subject)
+        if now is None or now.stale == (state.stale if state is not None else ""):
+            return ""
+        return now.stale
 
     async def _note_failure(self, oid: str, subject: str, error: LimaCharlieError) -> None:
         now = self._clock()
@@ -575,24 +786,25 @@ class Sync:
 
         return await asyncio.to_thread(commit)
 
-    def _wanted(self) -> Iterator[tuple[int, str]]:
-        """(phase, subject) of what is to be read of each organization."""
-        for phase, (_, subjects) in enumerate(PHASES):
-            for subject in subjects:
-                if subject in self._subjects:
-                    yield phase, subject
-
     def _organizations_done(self) -> int:
         """How many have every subject read, or failed."""
-        return sum(1 for oid in self._names if not any(left[oid] for left in self._left)) if self._jobs else 0
+        return len(self._names) - len(self._phases_left)
 
     def _phase(self) -> tuple[str, int]:
         """What is being read, and how many organizations have it."""
-        for phase, left in enumerate(self._left):
-            lacking = sum(1 for count in left.values() if count)
+        for phase, lacking in enumerate(self._backlog.lacking):
             if lacking:
                 return PHASES[phase][0], len(self._names) - lacking
         return "", len(self._names)
+
+    def _seconds_left(self, elapsed: float) -> float | None:
+        if not self._steps_done:
+            return None
+        decided = len(self._names) - self._undecided
+        # Organizations that were not decided on are taken to be like those that were.
+        each = self._steps_known / decided if decided else _ALL_STEPS
+        left = self._steps_known + self._undecided * each - self._steps_done
+        return elapsed / self._steps_done * max(0.0, left)
 
     async def _tell(self, note: str = "", *, force: bool = False) -> None:
         """Report, and leave a sign of life in the store, at most twice a second."""
@@ -600,11 +812,9 @@ class Sync:
         if not force and now - self._told < 0.5:
             return
         self._told = now
-        elapsed = now - self._started
-        left = elapsed / self._done * (self._jobs - self._done) if self._done else None
         phase, done = self._phase()
         total = len(self._names)
-        self._report(Progress(done, total, note or phase, left))
+        self._report(Progress(done, total, note or phase, self._seconds_left(now - self._started)))
         words = note or f"{phase}: {done} of {total}"
         await self._write(
             lambda c: ingest.touch_run(
@@ -620,52 +830,32 @@ class Sync:
         )
 
 
-def _sections(
-    handle: OrganizationHandle,
-) -> Iterator[tuple[str, Callable[[], Awaitable[dict[str, Record]]]]]:
-    """(section, how to read it) of everything that configures an organization, secrets still in place."""
-    for hive in HIVES:
-        yield f"hive/{hive}", partial(_hive, handle, hive)
-    yield "output", partial(_keyed, handle.outputs)
-    yield "installation_key", partial(_keyed, handle.installation_keys)
-    yield "extension", partial(_keyed, handle.subscriptions)
-    yield "resource", partial(_resources, handle)
-    for service, section in SERVICES.items():
-        yield section, partial(_service, handle, service)
+def _steps(subject: str) -> int:
+    """About how many requests a subject takes."""
+    return {"configuration": len(sections.READINGS), "organization": 3}.get(subject, 1)
 
 
-async def _hive(handle: OrganizationHandle, hive: str) -> dict[str, Record]:
-    # The secret hive is mirrored as metadata: its content is never asked for.
-    found = await handle.hive(hive, mtd_only=hive == "secret")
-    return {
-        name: Record(
-            body=record.body,
-            metadata=record.metadata,
-            etag=record.etag,
-            author=record.author,
-            modified=record.modified,
-        )
-        for name, record in found.items()
-    }
+_ALL_STEPS = sum(_steps(subject) for _, subjects in PHASES for subject in subjects)
+_NOT_PERMITTED = "Not permitted: "
+_NEED_LISTING = frozenset(("organization", "sensors", "errors"))
+"""Subjects whose changes may show in the listing of organizations only."""
 
 
-async def _keyed(read: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Record]:
-    return {name: Record(body=body) for name, body in (await read()).items()}
+def _not_permitted(reason: str) -> set[str]:
+    """The sections that an earlier read named as closed to this credential."""
+    if not reason.startswith(_NOT_PERMITTED):
+        return set()
+    return set(reason.removeprefix(_NOT_PERMITTED).rstrip(".").split(", "))
 
 
-async def _resources(handle: OrganizationHandle) -> dict[str, Record]:
-    return {category: Record(body=sorted(names)) for category, names in (await handle.resources()).items()}
-
-
-async def _service(handle: OrganizationHandle, service: str) -> dict[str, Record]:
-    rules = await handle.service_rules(service)
-    if service == "exfil":  # {perf, list: {name: rule}, watch: {name: rule}}
-        rules = {
-            f"{kind}/{name}": rule
-            for kind in ("list", "watch")
-            for name, rule in (rules.get(kind) or {}).items()
-        }
-    return {name: Record(body=rule) for name, rule in rules.items()}
+def _progress(state: ingest.State | None) -> Progressing | None:
+    """How far an earlier run came; None when nothing is known, or it cannot be read."""
+    if state is None or not state.cursor:
+        return None
+    try:
+        return msgspec.json.decode(state.cursor, type=Progressing)
+    except msgspec.DecodeError:
+        return None
 
 
 def _plan(known: Progressing | None, *, now: int, since: int) -> Progressing:
