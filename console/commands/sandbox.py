@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from console.commands.session import Session
+    from console.sandbox.faults import Rule
     from console.sandbox.world import World
 
 MOST_ORGANIZATIONS = 1 << 20
@@ -63,6 +64,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--now", metavar="TIME", help="RFC 3339: the end of the past; the moment of the start if not given"
+    )
+    serve.add_argument(
+        "--faults",
+        metavar="FILE",
+        help="JSON: a list of rules, which requests meet which trouble (see console/sandbox/faults.py)",
     )
     serve.add_argument(
         "--while-stdin",
@@ -150,6 +156,20 @@ def _read_on(descriptor: int, ended: "asyncio.Event") -> None:
         ended.set()
 
 
+def _rules(path: str | None) -> "list[Rule]":
+    from console.sandbox.faults import BadRules, read_rules
+
+    if path is None:
+        return []
+    try:
+        with open(path, "rb") as file:
+            return read_rules(file.read())
+    except OSError as error:
+        raise Problem(f"--faults {path!r} cannot be read: {error.strerror or error}.", code=2) from None
+    except BadRules as error:
+        raise Problem(f"--faults {path!r}: {error}", code=2) from None
+
+
 async def _serve(arguments: argparse.Namespace) -> int:
     import asyncio
     import signal
@@ -158,6 +178,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
 
     _check(arguments)
     now_ms = _now_ms(arguments.now)
+    rules = _rules(arguments.faults)
 
     from console.sandbox.server import NotLoopback, Sandbox
     from console.sandbox.world import World
@@ -171,6 +192,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
         live_rate=arguments.live_rate,
         storm_after=arguments.storm_after,
     )
+    sandbox.faults.add(*rules)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

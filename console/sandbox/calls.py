@@ -70,6 +70,10 @@ class Call:
     params: dict[str, str] = field(default_factory=dict)
     claims: Claims | None = None
     oid: str = ""
+    fault: str = ""
+    """What was put in its way."""
+    carried_out: bool = False
+    """It was, and with success, whatever was answered."""
     _query: dict[str, list[str]] | None = None
     _form: dict[str, list[str]] | None = None
 

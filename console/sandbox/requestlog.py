@@ -22,6 +22,12 @@ class Entry:
     """uid or key hash; "" without a token."""
     oid: str
     milliseconds: float
+    fault: str = ""
+    """What was put in its way on demand."""
+    effect: bool = False
+    """It was carried out with success, whatever was answered."""
+    body: str = ""
+    """A hash of the body that was sent, to know the same one by; "" without a body."""
 
 
 class RequestLog:

@@ -1,6 +1,7 @@
 """The sandbox over a real socket: every host of LimaCharlie on one port."""
 
 import asyncio
+import hashlib
 import inspect
 import ipaddress
 import logging
@@ -17,6 +18,7 @@ from aiohttp.streams import StreamReader
 
 import console.sandbox.endpoints  # noqa: F401  (fills the table)
 from console.sandbox.calls import Call, Refusal, not_found, table
+from console.sandbox.faults import Answer, BadRules, Dropped, Faults, read_rules
 from console.sandbox.requestlog import Entry, RequestLog
 from console.sandbox.tokens import Tokens
 from console.sandbox.world import World
@@ -25,18 +27,11 @@ BODY_LIMIT = 32 * 1024 * 1024
 HEADER_LIMIT = 16 * 1024
 """Bytes of all headers. The gateway refuses large ones, of an unpublished size (docs: api-keys.md)."""
 
-Answer = Callable[[], Awaitable[web.StreamResponse]]
-"""Carries the request out, with its effect, and makes the answer."""
-
 Fault = Callable[[Call, Answer], Awaitable[web.StreamResponse]]
 """Stands between a request and its endpoint: may answer in its place, let it act and answer otherwise, or
-raise `Dropped` before or after the effect. The one place where trouble is put in."""
+raise `Dropped` before or after the effect. `console.sandbox.faults` is one that goes by rules."""
 
 log = logging.getLogger(__name__)
-
-
-class Dropped(Exception):
-    """Raised by a fault: the connection ends without an answer."""
 
 
 def _request(
@@ -84,7 +79,9 @@ class Sandbox:
         self.storm_after = storm_after
         self.tokens = Tokens()
         self.log = RequestLog()
+        self.faults = Faults()
         self.fault: Fault | None = None
+        """In place of `faults`."""
         self.url = ""
         self._windows: dict[str, tuple[float, int]] = {}
         self._runner: web.ServerRunner | None = None
@@ -148,7 +145,7 @@ class Sandbox:
         began = time.perf_counter()
         raw_path, _, query = request.raw_path.partition("?")
         if raw_path.startswith("/sandbox/"):
-            return self._about(request, raw_path)
+            return await self._about(request, raw_path)
         call = Call(
             sandbox=self,
             world=self.world,
@@ -165,8 +162,8 @@ class Sandbox:
         try:
             response = await self._respond(call, request)
             status = response.status
-        except Dropped:
-            if request.transport is not None:
+        except Dropped as dropped:
+            if request.transport is not None and dropped.at_once:
                 request.transport.abort()
             response, status = web.Response(), 0
         if self.latency:
@@ -181,6 +178,9 @@ class Sandbox:
                 credential=call.claims.credential if call.claims else "",
                 oid=call.oid,
                 milliseconds=(time.perf_counter() - began) * 1000,
+                fault=call.fault,
+                effect=call.carried_out,
+                body=hashlib.sha256(call.body).hexdigest()[:16] if call.body else "",
             )
         )
         return response
@@ -194,8 +194,9 @@ class Sandbox:
             return self._answer(413, {"error": "Payload too large"})
         if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > HEADER_LIMIT:
             return self._answer(413, {"error": "Payload too large"})
-        if self.fault is not None:
-            return await self.fault(call, lambda: self._carried_out(call))
+        fault = self.fault or (self.faults if self.faults else None)
+        if fault is not None:
+            return await fault(call, lambda: self._carried_out(call))
         return await self._carried_out(call)
 
     async def _carried_out(self, call: Call) -> web.StreamResponse:
@@ -203,6 +204,7 @@ class Sandbox:
             answer = self._handle(call)
             if inspect.isawaitable(answer):
                 answer = await answer
+            call.carried_out = True
             return answer if isinstance(answer, web.StreamResponse) else self._answer(200, answer)
         except Refusal as refusal:
             return self._answer(refusal.status, refusal.body)
@@ -248,8 +250,10 @@ class Sandbox:
             headers=headers,
         )
 
-    def _about(self, request: web.BaseRequest, path: str) -> web.Response:
-        """What other processes may know of this one; no part of LimaCharlie's API."""
+    async def _about(self, request: web.BaseRequest, path: str) -> web.Response:
+        """What other processes may know of this one, or have it do; no part of LimaCharlie's API."""
+        if path == "/sandbox/faults":
+            return await self._rules(request)
         if path != "/sandbox/log" or request.method != "GET":
             return self._answer(404, {"error": "not found"})
         newest = request.query.get("newest", "0")
@@ -262,6 +266,18 @@ class Sandbox:
                 "newest": self.log.newest(int(newest) if newest.isdecimal() else 0),
             },
         )
+
+    async def _rules(self, request: web.BaseRequest) -> web.Response:
+        if request.method == "POST":
+            try:
+                self.faults.add(*read_rules(await request.read()))
+            except BadRules as error:
+                return self._answer(400, {"error": str(error)})
+        elif request.method == "DELETE":
+            self.faults.clear()
+        elif request.method != "GET":
+            return self._answer(405, {"error": "GET, POST or DELETE"})
+        return self._answer(200, {"faults": self.faults.listed()})
 
 
 async def serve(world: World, host: str = "127.0.0.1", port: int = 0, **options: Any) -> Sandbox:

@@ -17,7 +17,8 @@ from yarl import URL
 
 from console.sandbox import catalogue
 from console.sandbox.calls import Call
-from console.sandbox.server import HEADER_LIMIT, Answer, Dropped, NotLoopback, Sandbox, serve
+from console.sandbox.faults import Answer, Dropped
+from console.sandbox.server import HEADER_LIMIT, NotLoopback, Sandbox, serve
 from console.sandbox.world import World
 
 NOW = 1_795_176_000
