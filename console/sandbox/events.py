@@ -1,5 +1,6 @@
 """What sensors send all day: quiet telemetry, numbered by ten minutes since 1970, made when asked for."""
 
+from collections.abc import Callable
 from typing import Any
 
 from console.sandbox import names
@@ -22,12 +23,32 @@ _PROGRAMS = {
 }
 
 
+_RESULTS: dict[str, Callable[[Sensor], dict[str, Any]]] = {
+    "os_version": lambda sensor: {"OS": sensor.platform, "HOST_NAME": sensor.hostname},
+    "os_packages": lambda _: {"PACKAGES": [{"PACKAGE_NAME": "openssl", "PACKAGE_VERSION": "3.0.13"}]},
+    "netstat": lambda sensor: {
+        "NETWORK_ACTIVITY": [
+            {"SOURCE": {"IP_ADDRESS": sensor.internal_ip, "PORT": 443}, "PROTOCOL": "tcp4", "STATE": 2}
+        ]
+    },
+}
+"""What some tasks find; the others find nothing."""
+
+Event = dict[str, Any]
+
+
 class Events:
-    """The telemetry of every sensor."""
+    """The telemetry of every sensor, and what sensors answered to tasks."""
 
     def __init__(self, seed: int, now_ms: int) -> None:
         self._seed = seed
         self._now_ms = now_ms
+        self._clock: Callable[[], int] = lambda: now_ms
+        self._answers: dict[tuple[int, int], list[Event]] = {}
+
+    def go_live(self, clock: Callable[[], int]) -> None:
+        """Let sensors go on sending as this clock (ms) goes on."""
+        self._clock = clock
 
     def _key(self, organization: Organization, sensor: Sensor) -> int:
         return mixed(self._seed, organization.index << 20 | sensor.index)
@@ -39,7 +60,7 @@ class Events:
     def slots(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[int]:
         """The events with start <= time < end (ms), as far as they are kept and the sensor was there."""
         start = max(start, self._now_ms - RETAINED_MS, sensor.enrolled * 1000)
-        end = min(end, self._now_ms - sensor.silent * 1000)
+        end = min(end, (self._now_ms - sensor.silent * 1000) if sensor.silent else self._clock())
         return [
             slot
             for slot in range(start // SLOT_MS, end // SLOT_MS + 1)
@@ -49,8 +70,73 @@ class Events:
     def _atom(self, organization: Organization, sensor: Sensor, slot: int) -> str:
         return f"{slot:08x}{hex_of(self._seed, 'event', organization.index, sensor.index, slot, length=24)}"
 
-    def by_atom(self, organization: Organization, sensor: Sensor, atom: str) -> dict[str, Any] | None:
+    def between(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[Event]:
+        """All events with start <= time < end (ms), oldest first."""
+        found = [
+            self.event(organization, sensor, slot) for slot in self.slots(organization, sensor, start, end)
+        ]
+        answers = self.answers(organization, sensor, start, end)
+        if answers:
+            found = sorted(found + answers, key=lambda event: event["routing"]["event_time"])
+        return found
+
+    def count(self, organization: Organization, sensor: Sensor, start: int, end: int) -> int:
+        """How many events there are with start <= time < end (ms)."""
+        return len(self.slots(organization, sensor, start, end)) + len(
+            self.answers(organization, sensor, start, end)
+        )
+
+    def answers(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[Event]:
+        """What a sensor answered to tasks with start <= time < end (ms), oldest first."""
+        kept = self._answers.get((organization.index, sensor.index), ())
+        return [event for event in kept if start <= event["routing"]["event_time"] < end]
+
+    def answered(self, organization: Organization) -> list[Event]:
+        """What all its sensors answered to tasks, oldest first."""
+        return sorted(
+            (
+                event
+                for (index, _), kept in self._answers.items()
+                if index == organization.index
+                for event in kept
+            ),
+            key=lambda event: event["routing"]["event_time"],
+        )
+
+    def answer(
+        self, organization: Organization, sensor: Sensor, task: str, investigation: str, moment: int
+    ) -> None:
+        """Let a sensor carry a task out: a receipt of the cloud, then the result, a millisecond apart."""
+        kept = self._answers.setdefault((organization.index, sensor.index), [])
+        command = task.split()[0]
+        result = _RESULTS[command](sensor) if command in _RESULTS else {}
+        for place, (kind, event) in enumerate(
+            (
+                ("CLOUD_NOTIFICATION", {"NOTIFICATION_ID": len(kept), "COMMAND_LINE": task}),
+                (f"{command.upper()}_REP", result | {"ERROR": 0}),
+            )
+        ):
+            number = len(kept)
+            atom = (
+                f"ffffffff{hex_of(self._seed, 'answer', organization.index, sensor.index, number, length=24)}"
+            )
+            found = self._wrapped(organization, sensor, kind, event, moment + place, atom)
+            if investigation:
+                found["routing"]["investigation_id"] = investigation
+            if place:
+                found["routing"]["parent"] = kept[-1]["routing"]["this"]
+            kept.append(found)
+
+    def children(self, organization: Organization, sensor: Sensor, atom: str) -> list[Event]:
+        """The events that name this one as their parent."""
+        kept = self._answers.get((organization.index, sensor.index), ())
+        return [event for event in kept if event["routing"].get("parent") == atom]
+
+    def by_atom(self, organization: Organization, sensor: Sensor, atom: str) -> Event | None:
         """The event of that atom, or None."""
+        for answer in self._answers.get((organization.index, sensor.index), ()):
+            if answer["routing"]["this"] == atom:
+                return answer
         try:
             slot = int(atom[:8], 16)
         except ValueError:
@@ -63,12 +149,25 @@ class Events:
             else None
         )
 
-    def event(self, organization: Organization, sensor: Sensor, slot: int) -> dict[str, Any]:
-        """One event: {event, routing, ts}."""
+    def kind(self, organization: Organization, sensor: Sensor, slot: int) -> str:
+        """The type of an event, for less than the event costs."""
+        return self._begun(organization, sensor, slot)[1]
+
+    def _begun(self, organization: Organization, sensor: Sensor, slot: int) -> tuple[Chance, str]:
         chance = Chance(self._seed, "telemetry", organization.index, sensor.index, slot)
+        if sensor.platform == OFFICE365:
+            return chance, chance.pick(("UserLoggedIn", "FileAccessed"))
+        if sensor.platform == TEXT:
+            return chance, "web_access"
+        # The order of these two decisions is the seed's.
+        dns = chance.happens(45) or sensor.platform not in _PROGRAMS
+        return chance, "DNS_REQUEST" if dns else "NEW_PROCESS"
+
+    def event(self, organization: Organization, sensor: Sensor, slot: int) -> Event:
+        """One event: {event, routing, ts}."""
+        chance, kind = self._begun(organization, sensor, slot)
         event: dict[str, Any]
         if sensor.platform == OFFICE365:
-            kind = chance.pick(("UserLoggedIn", "FileAccessed"))
             mail = f"{chance.pick(names.FIRST)}.{chance.pick(names.LAST)}@{organization.domain}".lower()
             event = {
                 "Operation": kind,
@@ -76,23 +175,20 @@ class Events:
                 "ClientIP": sensor.external_ip,
                 "ResultStatus": "Success",
             }
-        elif sensor.platform == TEXT:
-            kind = "web_access"
+        elif kind == "web_access":
             event = {
                 "remote_addr": f"192.0.2.{chance.below(250)}",
                 "method": "GET",
                 "uri": "/",
                 "status": 200,
             }
-        elif chance.happens(45) or sensor.platform not in _PROGRAMS:
-            kind = "DNS_REQUEST"
+        elif kind == "DNS_REQUEST":
             event = {
                 "DOMAIN_NAME": f"{chance.pick(('www', 'mail', 'cdn', 'api'))}.{organization.domain}",
                 "DNS_TYPE": 1,
                 "IP_ADDRESS": f"203.0.113.{chance.below(250)}",
             }
         else:
-            kind = "NEW_PROCESS"
             path = chance.pick(_PROGRAMS[sensor.platform])
             event = {
                 "FILE_PATH": path,
@@ -101,6 +197,26 @@ class Events:
                 "HASH": hex_of("binary", path, length=64),
             }
         moment = self.time(organization, sensor, slot)
+        return self._wrapped(
+            organization,
+            sensor,
+            kind,
+            event,
+            moment,
+            self._atom(organization, sensor, slot),
+            hex_of(self._seed, "event id", organization.index, sensor.index, slot),
+        )
+
+    def _wrapped(
+        self,
+        organization: Organization,
+        sensor: Sensor,
+        kind: str,
+        event: Event,
+        moment: int,
+        atom: str,
+        event_id: str = "",
+    ) -> Event:
         return {
             "event": event,
             "routing": {
@@ -111,13 +227,13 @@ class Events:
                 "hostname": sensor.hostname,
                 "event_type": kind,
                 "event_time": moment,
-                "event_id": hex_of(self._seed, "event id", organization.index, sensor.index, slot),
+                "event_id": event_id or hex_of("event id", atom),
                 "ext_ip": sensor.external_ip,
                 "int_ip": sensor.internal_ip,
                 "plat": sensor.platform,
                 "arch": sensor.architecture,
                 "moduleid": 2 if sensor.did else 6,
-                "this": self._atom(organization, sensor, slot),
+                "this": atom,
                 "tags": list(sensor.tags),
             },
             "ts": stamp(moment // 1000),

@@ -1,67 +1,29 @@
 """Sensors and their tags."""
 
 import base64
-import re
 from typing import Any
 
-from console.sandbox.calls import Call, Refusal, missing, packed, table
+from console.sandbox.calls import Call, Refusal, hive_error, missing, packed, table
 from console.sandbox.organizations import Organization
-from console.sandbox.sensors import PLATFORM_NAMES, Sensor, stamp
+from console.sandbox.selectors import BadSelector, Selector, parse
+from console.sandbox.sensors import Sensor, stamp
 
 PAGE = 1000
 
-_WORD = re.compile(
-    r"""\s*(?:(?P<name>plat|hostname|tags|isolated|arch|sid|int_ip|ext_ip|iid)\s*
-    (?P<op>==|!=|contains|matches)\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|`(?P<back>[^`]*)`|(?P<bare>[^\s"'`]+))\s*)$""",
-    re.VERBOSE,
-)
+TASKS = 100
+"""Most tasks of one request."""
 
 
-def _matches(call: Call, one: Organization, sensor: Sensor, selector: str) -> bool:
-    """Whether a sensor is selected. The conditions of a selector are joined by `and`.
+def selected(text: str) -> Selector | None:
+    """A selector that somebody sent; None for every sensor.
 
     Raises:
-        Refusal: 400 for anything beyond `NAME ==|!=|contains|matches VALUE` and `VALUE in tags`.
+        Refusal: 400.
     """
-    tags = call.world.tags(one, sensor)
-    for part in re.split(r"\s+(?:and|&&)\s+", selector.strip()):
-        inside = re.fullmatch(r"""\s*["'`]?([^"'`\s]+)["'`]?\s+(not\s+)?in\s+tags\s*""", part)
-        if inside:
-            if (inside[1] in tags) == bool(inside[2]):
-                return False
-            continue
-        found = _WORD.match(part)
-        if found is None:
-            raise Refusal(400, f"bad selector: {part}")
-        name, operator = found["name"], found["op"]
-        value = next(text for text in found.group("double", "single", "back", "bare") if text is not None)
-        actual: Any = {
-            "plat": next((name for name, code in PLATFORM_NAMES.items() if code == sensor.platform), ""),
-            "hostname": sensor.hostname,
-            "tags": list(tags),
-            "isolated": str(sensor.isolated).lower(),
-            "arch": str(sensor.architecture),
-            "sid": sensor.sid,
-            "int_ip": sensor.internal_ip,
-            "ext_ip": sensor.external_ip,
-            "iid": sensor.iid,
-        }[name]
-        if name == "plat" and value.isdecimal():
-            actual = str(sensor.platform)
-        if operator == "==":
-            holds = actual == value
-        elif operator == "!=":
-            holds = actual != value
-        elif operator == "contains":
-            holds = value in actual
-        else:
-            try:
-                holds = isinstance(actual, str) and re.search(value, actual) is not None
-            except re.error:
-                raise Refusal(400, "bad selector: not a regular expression") from None
-        if not holds:
-            return False
-    return True
+    try:
+        return parse(text)
+    except BadSelector as problem:
+        raise Refusal(400, str(problem)) from None
 
 
 @table.add("GET", "/v1/sensors/{oid}")
@@ -74,26 +36,24 @@ def sensors(call: Call) -> object:
         start = int(base64.urlsafe_b64decode(token.encode("ascii"))) if token else 0
     except ValueError:
         raise Refusal(400, "bad continuation_token") from None
-    selector, prefix, address = (
-        call.asked("selector"),
-        call.asked("with_hostname_prefix"),
-        call.asked("with_ip"),
-    )
+    selector = selected(call.asked("selector"))
+    prefix, address = call.asked("with_hostname_prefix"), call.asked("with_ip")
     only_online = call.flag("is_online_only")
+    removed = call.world.fleet.removed(one)
     found: list[dict[str, Any]] = []
     number = start
     while number < one.sensors and len(found) < limit:
         sensor = call.world.sensor(one, number)
         number += 1
-        if only_online and sensor.silent:
+        if sensor.index in removed or (only_online and sensor.silent):
             continue
         if prefix and not sensor.hostname.lower().startswith(prefix.lower()):
             continue
         if address and address not in (sensor.internal_ip, sensor.external_ip):
             continue
-        if selector.strip() not in ("", "*") and not _matches(call, one, sensor, selector):
-            continue
-        found.append(call.world.sensor_record(one, sensor))
+        record = call.world.sensor_record(one, sensor)
+        if selector is None or selector(record):
+            found.append(record)
     following = base64.urlsafe_b64encode(str(number).encode()).decode() if number < one.sensors else ""
     return {
         "sensors": packed(found) if call.flag("is_compressed") else found,
@@ -131,30 +91,47 @@ def _may_tag(call: Call, one: Organization, tags: list[str]) -> None:
         raise missing("sensor.tag")
 
 
-@table.add("POST", "/v1/{sid}/tags")
-def tag(call: Call) -> object:
-    """Add tags to a sensor."""
-    one, found = call.sensor()
-    tags = [name.strip() for value in call.form.get("tags", []) for name in value.split(",") if name.strip()]
-    _may_tag(call, one, tags)
+def _sent_tags(call: Call) -> list[str]:
+    """The tags of a request: clients write `tag` or `tags`, repeated or joined by commas."""
+    sent = [value for name in ("tag", "tags") for value in call.form.get(name, call.query.get(name, []))]
+    tags = [tag.strip() for value in sent for tag in value.split(",") if tag.strip()]
     if not tags:
         raise Refusal(400, "missing parameter tags")
-    if call.sent("ttl", "0") not in ("", "0"):
-        raise Refusal(501, "tags that end by themselves are not served by this sandbox")
-    ident = call.token().ident
+    return tags
+
+
+def _note_tags(call: Call, one: Organization, found: Sensor, tags: list[str], etype: str, done: str) -> None:
+    for tag in tags:
+        call.record(one, etype, f"tag {done}", entity={"type": "sensor", "name": found.sid}, mtd={"tag": tag})
+
+
+@table.add("POST", "/v1/{sid}/tags")
+def tag(call: Call) -> object:
+    """Add tags to a sensor, for good or for `ttl` seconds. Who set one first stays its author."""
+    one, found = call.sensor()
+    tags = _sent_tags(call)
+    _may_tag(call, one, tags)
+    try:
+        ttl = int(call.either("ttl") or "0")
+    except ValueError:
+        raise Refusal(400, "bad parameter ttl") from None
+    if ttl < 0:
+        raise Refusal(400, "bad parameter ttl")
+    if ttl and any(name.startswith("acl:") for name in tags):
+        # A tag that guards a record must not end unseen (docs: resource-acls.md).
+        raise hive_error("ACL_TAG_TTL_NOT_ALLOWED", "acl tags have no ttl")
+    now = call.world.clock()
     held = dict(call.world.tags(one, found))
+    changes = call.world.fleet.to(one, found.index)
     for name in tags:
-        held.setdefault(name, (ident, call.world.clock() // 1000))
+        standing = name in held and name not in changes.ends
+        held.setdefault(name, (call.token().ident, now // 1000))
+        if not ttl:
+            changes.ends.pop(name, None)
+        elif not standing:
+            changes.ends[name] = now + ttl * 1000
     call.world.set_tags(one, found, held)
-    for name in tags:
-        call.world.note(
-            one,
-            "add_tag",
-            ident,
-            "tag added",
-            entity={"type": "sensor", "name": found.sid},
-            mtd={"tag": name},
-        )
+    _note_tags(call, one, found, tags, "add_tag", "added")
     return {}
 
 
@@ -162,23 +139,113 @@ def tag(call: Call) -> object:
 def untag(call: Call) -> object:
     """Remove tags from a sensor."""
     one, found = call.sensor()
-    tags = [*call.form.get("tag", []), *call.form.get("tags", []), *call.query.get("tag", [])]
+    tags = _sent_tags(call)
     _may_tag(call, one, tags)
-    if not tags:
-        raise Refusal(400, "missing parameter tag")
-    ident = call.token().ident
     held = {name: set_by for name, set_by in call.world.tags(one, found).items() if name not in tags}
-    call.world.set_tags(one, found, held)
+    changes = call.world.fleet.to(one, found.index)
     for name in tags:
-        call.world.note(
-            one,
-            "remove_tag",
-            ident,
-            "tag removed",
-            entity={"type": "sensor", "name": found.sid},
-            mtd={"tag": name},
-        )
+        changes.ends.pop(name, None)
+    call.world.set_tags(one, found, held)
+    _note_tags(call, one, found, tags, "remove_tag", "removed")
     return {}
+
+
+@table.add("POST", "/v1/{sid}")
+def task(call: Call) -> object:
+    """Send tasks to a sensor. One that is online answers with events of the same investigation.
+
+    A key in `x-idempotent-key` (the Go client) makes a repeated request one.
+    """
+    one, found = call.sensor("sensor.task")
+    tasks = [text.strip() for text in call.form.get("tasks", call.query.get("tasks", [])) if text.strip()]
+    if not tasks:
+        raise Refusal(400, "missing parameter tasks")
+    if len(tasks) > TASKS:
+        raise Refusal(400, f"more than {TASKS} tasks in one request")
+    key = call.request.headers.get("x-idempotent-key", "") if call.request is not None else ""
+    changes = call.world.fleet.to(one, found.index)
+    if key and key in changes.done:
+        return {"success": True}
+    if key:
+        changes.done.add(key)
+    investigation = call.either("investigation_id") or ""
+    for text in tasks:
+        call.record(
+            one,
+            "send_task",
+            f"task sent: {text}",
+            entity={"type": "sensor", "name": found.sid},
+            mtd={"task": text} | ({"investigation_id": investigation} if investigation else {}),
+        )
+        if not found.silent:
+            call.world.events.answer(one, found, text, investigation, call.world.clock())
+    return {"success": True}
+
+
+@table.add("DELETE", "/v1/{sid}")
+def remove(call: Call) -> object:
+    """Delete a sensor: it is in no listing and no count any more."""
+    one, found = call.sensor("sensor.del")
+    call.world.fleet.remove(one, found.index, call.world.clock())
+    call.record(
+        one,
+        "remove_sensor",
+        "sensor removed",
+        entity={"type": "sensor", "name": found.sid},
+        mtd={"hostname": found.hostname},
+    )
+    return {}
+
+
+def _ordered(call: Call, what: str, done: str, *, wanted: bool) -> object:
+    """Order a state. A sensor that is offline takes it up when it comes back, which here it never does."""
+    one, found = call.sensor("sensor.task")
+    changes = call.world.fleet.to(one, found.index)
+    if what == "isolation":
+        changes.should_isolate = wanted
+        changes.isolated = changes.isolated if found.silent else wanted
+    else:
+        changes.should_seal = wanted
+        changes.sealed = changes.sealed if found.silent else wanted
+    call.record(
+        one,
+        "config_change",
+        f"sensor {done}",
+        entity={"type": "sensor", "name": found.sid},
+        mtd={"action": what, "value": wanted},
+    )
+    return {}
+
+
+@table.add("POST", "/v1/{sid}/isolation")
+def isolate(call: Call) -> object:
+    """Cut a sensor off the network."""
+    return _ordered(call, "isolation", "isolated from the network", wanted=True)
+
+
+@table.add("DELETE", "/v1/{sid}/isolation")
+def rejoin(call: Call) -> object:
+    """Let a sensor back into the network."""
+    return _ordered(call, "isolation", "rejoined to the network", wanted=False)
+
+
+@table.add("POST", "/v1/{sid}/seal")
+def seal(call: Call) -> object:
+    """Let nobody uninstall a sensor."""
+    return _ordered(call, "seal", "sealed", wanted=True)
+
+
+@table.add("DELETE", "/v1/{sid}/seal")
+def unseal(call: Call) -> object:
+    """Let a sensor be uninstalled."""
+    return _ordered(call, "seal", "unsealed", wanted=False)
+
+
+@table.add("POST", "/v1/export/{oid}/sensors")
+def export(call: Call) -> object:
+    """Every sensor at once."""
+    one = call.organization("sensor.list")
+    return {"sensors": [call.world.sensor_record(one, found) for found in call.world.sensors_of(one)]}
 
 
 @table.add("GET", "/v1/tags/{oid}")
@@ -186,13 +253,7 @@ def all_tags(call: Call) -> object:
     """Every tag in use."""
     one = call.organization("sensor.list")
     return {
-        "tags": sorted(
-            {
-                tag
-                for number in range(one.sensors)
-                for tag in call.world.tags(one, call.world.sensor(one, number))
-            }
-        )
+        "tags": sorted({tag for found in call.world.sensors_of(one) for tag in call.world.tags(one, found)})
     }
 
 
@@ -201,8 +262,7 @@ def with_tag(call: Call) -> object:
     """The sensors that have a tag, with all their tags."""
     one = call.organization("sensor.list")
     answer = {}
-    for number in range(one.sensors):
-        found = call.world.sensor(one, number)
+    for found in call.world.sensors_of(one):
         tags = call.world.tags(one, found)
         if call.params["tag"] in tags:
             answer[found.sid] = list(tags)
@@ -214,11 +274,10 @@ def hostnames(call: Call) -> object:
     """Sensors whose host name begins so."""
     one = call.organization("sensor.list")
     prefix = call.asked("hostname").lower()
-    every = (call.world.sensor(one, number) for number in range(one.sensors))
     return {
         "sid": [
             {"sid": found.sid, "hostname": found.hostname}
-            for found in every
+            for found in call.world.sensors_of(one)
             if found.hostname.lower().startswith(prefix)
         ]
     }
