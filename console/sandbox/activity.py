@@ -22,18 +22,22 @@ def usage(seed: int, organization: Organization, now: int) -> dict[str, dict[str
         if moment < organization.created:
             continue
         day = time.strftime("%Y-%m-%d", time.gmtime(moment))
-        chance = Chance(seed, "usage", organization.index, day)
-        weekend = time.gmtime(moment).tm_wday >= 5
-        online = organization.sensors * (62 if weekend else 88) // 100 + chance.below(3)
-        found[day] = {
-            "sensor_events": online * chance.between(9_000, 14_000),
-            "output_bytes_tx": online * chance.between(30_000, 90_000),
-            "replay_num_evals": chance.below(4000) if chance.happens(9) else 0,
-            "peak_sensors": max(1, online),
-            "sensor_retained": organization.sensors,
-            "event_retained": online * chance.between(9_000, 14_000),
-        }
+        found[day] = used_on(seed, organization, day, weekend=time.gmtime(moment).tm_wday >= 5)
     return found
+
+
+def used_on(seed: int, organization: Organization, day: str, *, weekend: bool) -> dict[str, int]:
+    """Figures of one day, `2026-01-31`, UTC."""
+    chance = Chance(seed, "usage", organization.index, day)
+    online = organization.sensors * (62 if weekend else 88) // 100 + chance.below(3)
+    return {
+        "sensor_events": online * chance.between(9_000, 14_000),
+        "output_bytes_tx": online * chance.between(30_000, 90_000),
+        "replay_num_evals": chance.below(4000) if chance.happens(9) else 0,
+        "peak_sensors": max(1, online),
+        "sensor_retained": organization.sensors,
+        "event_retained": online * chance.between(9_000, 14_000),
+    }
 
 
 def quota(organization: Organization, *, over: bool) -> Value:

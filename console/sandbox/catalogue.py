@@ -33,6 +33,21 @@ ALL: tuple[str, ...] = (
 )  # fmt: skip
 """Everything an owner holds, in the order of the reference."""
 
+_KNOWN = frozenset((*ALL, "dr.set.service", "dr.del.service"))
+
+
+def is_permission(name: str) -> bool:
+    """Whether it can be granted: one of the reference, or one of a hive's for a single record
+    (`secret.get.my-key`); the `acl` ones have no such form."""
+    if name in _KNOWN:
+        return True
+    return not name.startswith("acl.") and any(
+        name.startswith(f"{family}.{verb}.") and len(name) > len(family) + len(verb) + 2
+        for family in (*_FAMILIES, "ext.conf")
+        for verb in ("get", "set", "del", "get.mtd", "set.mtd")
+    )
+
+
 VIEWER: tuple[str, ...] = (
     *(
         permission

@@ -14,7 +14,7 @@ DAY = 86_400
 
 @dataclass(slots=True, eq=False)  # hashed by identity: caches are keyed by it
 class Organization:
-    """One customer, or a part of one. Only its name, description and quota are ever changed."""
+    """One customer, or a part of one. Only name, description, quota and version are ever changed."""
 
     index: int
     oid: str
@@ -44,6 +44,10 @@ class Organization:
     """The name it was made with: what the seed decided speaks of it, whatever it is called later."""
     limit: int | None = None
     """The sensor quota that somebody set."""
+    version: str = ""
+    """The sensor version that somebody set; "" for the stable one."""
+    creator: str = ""
+    """E-mail; "" for the provider's root."""
 
 
 def _slug(name: str) -> str:
@@ -162,7 +166,8 @@ def blank(seed: int, index: int, name: str, site: str, now: int, taken: Containe
     slug = _slug(name) or f"organization-{index}"
     if slug in taken:
         slug = f"{slug}-{index}"
-    region = next((one for one, _, there, _ in names.REGIONS if there == site), names.REGIONS[0][0])
+    near = {"canada": "usa", "uk": "europe", "india": "australia"}.get(site, site)
+    region = next((one for one, _, there, _ in names.REGIONS if there == near), names.REGIONS[0][0])
     return Organization(
         index=index,
         oid=uuid_of(seed, "made oid", index),

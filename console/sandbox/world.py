@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from console.sandbox import activity, sensors
 from console.sandbox import organizations as customers
-from console.sandbox import sensors
 from console.sandbox.access import Access
 from console.sandbox.activity import Audit
+from console.sandbox.cases import EXTENSION as CASES
+from console.sandbox.cases import Cases
 from console.sandbox.chance import hex_of, numbers_of
 from console.sandbox.configuration import Configuration
 from console.sandbox.detections import Detections
@@ -66,8 +68,15 @@ class World:
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
         self.events = Events(seed, self.now_ms)
         self.fleet = sensors.Fleet()
+        self.cases = Cases(self)
+        self.on_unsubscribed.append(lambda one, name: self.cases.unsubscribed(one) if name == CASES else None)
         self._began: float | None = None
         self._entries: dict[int, list[Value]] = {}
+        self._confirmations: dict[int, str] = {}
+        self._listings: dict[tuple[str, str, str, bool], list[Organization]] = {}
+        self._listed_at = -1
+        self._dismissed: dict[int, set[str]] = {}
+        self._schemas_since: dict[int, int] = {}
         self._slugs = {organization.slug for organization in self.organizations}
         self.made_from_template: Callable[[Call, Organization, str], None] | None = None
         """Applies a YAML document to an organization that was made with one."""
@@ -85,6 +94,8 @@ class World:
         self._began = time.monotonic()
         if live_rate > 0 or storm_after is not None:
             self.detections.go_live(live_rate, storm_after)
+        if live_rate > 0:
+            self.events.go_live(self.clock)
 
     def clock(self) -> int:
         """The world's time: milliseconds, UTC. It stands still until `begin`."""
@@ -125,6 +136,7 @@ class World:
         self.by_oid[organization.oid] = organization
         self.detections.join(organization)
         self.access.join(organization, creator)
+        organization.creator = creator
         return organization
 
     def delete_organization(self, organization: Organization) -> None:
@@ -132,7 +144,81 @@ class World:
         del self.by_oid[organization.oid]
         self.detections.leave(organization)
         self.access.leave(organization)
+        self._confirmations.pop(organization.index, None)
         self._entries.pop(organization.index, None)
+
+    def confirmation(self, organization: Organization) -> str:
+        """What a deletion has to be confirmed with, from now on."""
+        self._confirmations[organization.index] = self.fresh_etag()
+        return self._confirmations[organization.index]
+
+    def confirmed(self, organization: Organization, token: str) -> bool:
+        """Whether this is the newest confirmation that was asked for."""
+        return bool(token) and self._confirmations.get(organization.index) == token
+
+    def rename(self, organization: Organization, name: str) -> None:
+        """Call an organization something else."""
+        organization.name = name
+        self.access.version += 1
+
+    def name_is_free(self, name: str) -> bool:
+        """Whether no organization is called so."""
+        return all(organization.name != name for organization in self.by_oid.values())
+
+    def seen_by(self, email: str, needle: str, by: str, descending: bool) -> list[Organization]:
+        """The organizations a user sees, sorted; kept until something changes, for it is read in pages.
+
+        Args:
+            needle: part of the name or oid, in any case; "" for all.
+            by: name, oid, sensor_quota or site_name.
+        """
+        if self._listed_at != self.access.version or len(self._listings) > 64:
+            self._listings.clear()
+            self._listed_at = self.access.version
+        key = (email, needle, by, descending)
+        found = self._listings.get(key)
+        if found is None:
+            sorts: dict[str, Callable[[Organization], Any]] = {
+                "name": lambda one: one.name.casefold(),
+                "oid": lambda one: one.oid,
+                "sensor_quota": lambda one: self.quota(one)["quota"],
+                "site_name": lambda one: one.site,
+            }
+            found = [
+                one
+                for one in self.access.organizations_of(email)
+                if needle in one.name.casefold() or needle in one.oid
+            ]
+            found.sort(key=sorts[by], reverse=descending)
+            self._listings[key] = found
+        return found
+
+    def quota(self, organization: Organization) -> Value:
+        """Weighted sensors against the quota."""
+        return activity.quota(organization, over=organization is self.over_quota)
+
+    def set_quota(self, organization: Organization, sensors: int) -> None:
+        """Allow so many sensors."""
+        organization.limit = sensors
+        self.access.version += 1
+
+    def errors(self, organization: Organization) -> list[Value]:
+        """The standing errors that nobody dismissed."""
+        found = activity.errors(self.seed, organization, self.now, failing=organization is self.failing)
+        gone = self._dismissed.get(organization.index, ())
+        return [error for error in found if error["component"] not in gone]
+
+    def dismiss(self, organization: Organization, component: str) -> None:
+        """Take a standing error away for good."""
+        self._dismissed.setdefault(organization.index, set()).add(component)
+
+    def reset_schemas(self, organization: Organization) -> None:
+        """Forget which events were seen so far."""
+        self._schemas_since[organization.index] = self.clock()
+
+    def schemas_since(self, organization: Organization) -> int | None:
+        """When what was seen began to count (ms); None for always."""
+        return self._schemas_since.get(organization.index)
 
     def sensor(self, organization: Organization, index: int) -> sensors.Sensor:
         """A sensor by its number."""

@@ -1,5 +1,14 @@
 """The endpoints, one module a subject. Importing this package fills the table."""
 
-from console.sandbox.endpoints import access, configuration, hive, identity, insight, organizations, sensors
+from console.sandbox.endpoints import (
+    access,
+    billing,
+    configuration,
+    hive,
+    identity,
+    insight,
+    organizations,
+    sensors,
+)
 
-__all__ = ["access", "configuration", "hive", "identity", "insight", "organizations", "sensors"]
+__all__ = ["access", "billing", "configuration", "hive", "identity", "insight", "organizations", "sensors"]

@@ -1,5 +1,6 @@
 """Token exchange and who am I."""
 
+import ipaddress
 import time
 
 from console.sandbox.access import Permissions
@@ -57,6 +58,9 @@ def exchange(call: Call) -> object:
         key = next((key for key in world.access.keys(organization) if key.secret == secret), None)
         if key is None:
             raise Refusal(401, "unknown api key")
+        if not _allowed(call.peer, key.allowed_ip_range):
+            raise Refusal(401, "unauthorized: source address is not allowed for this api key")
+        world.access.use_key(key, world.clock() // 1000)
         ident, credential, shared = key.name, key.key_hash, False
         granted = {oid: kept(key.permissions)}
     return {
@@ -70,6 +74,16 @@ def exchange(call: Call) -> object:
             ip=call.peer,
         )
     }
+
+
+def _allowed(peer: str, allowed_ip_range: str) -> bool:
+    """Whether a key may be used from an address."""
+    if not allowed_ip_range:
+        return True
+    address = ipaddress.ip_address(peer)
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address in ipaddress.ip_network(allowed_ip_range, strict=False)
 
 
 @table.add("GET", "/v1/who")

@@ -45,11 +45,11 @@ async def test_tokens_come_in_the_platforms_two_layouts(asker: Any) -> None:
     assert set(wide["oid"][asker.one.oid]) == set(catalogue.ALL)
     assert "perms" not in wide
     assert _payload(await asker.token(oid="-"))["oid"] == []
-    key = asker.world.access.keys(asker.one)[1]
+    key = asker.world.access.keys(asker.one)[0]
     status, body = await asker.exchange(oid=asker.one.oid, secret=key.secret)
     assert status == 200
     claims = _payload(body["jwt"])
-    assert (claims["email"], claims["uid"], tuple(claims["perms"])) == ("siem-forwarder", "", key.permissions)
+    assert (claims["email"], claims["uid"], tuple(claims["perms"])) == (key.name, "", key.permissions)
 
 
 async def test_tokens_end_when_asked_in_seconds_or_since_1970(asker: Any) -> None:
