@@ -192,6 +192,13 @@ def number(value: Any, what: str, name: str) -> float:
     return value
 
 
+def truth(value: Any, what: str, name: str) -> bool:
+    """A JSON boolean, or Protocol."""
+    if not isinstance(value, bool):
+        refuse(what, f"has {_named(value)} where {name} should be true or false")
+    return value
+
+
 def texts(value: Any, what: str, name: str) -> list[str]:
     """An array of strings, or Protocol; null is an empty one, which is how Go writes it."""
     if value is None:
