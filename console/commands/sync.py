@@ -1,11 +1,15 @@
 """`limegrove sync`: read LimaCharlie into the store, once or for good."""
 
 import argparse
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from console.limacharlie.limits import Budget, Limits
     from console.operations.ports import Progress
     from console.operations.sync import Outcome
 
@@ -31,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """Sync once or watch; 3 when some organizations failed, which are named."""
+    from console.limacharlie.limits import in_background
     from store.times import parse_duration
 
     arguments = session.arguments
@@ -41,7 +46,28 @@ def run(session: Session) -> int:
     except ValueError as error:
         raise Problem(f"--since {arguments.since!r}: {error}", code=2) from error
     only = _only(arguments.only)
-    return session.run(_sync(session, since, only))
+    # Whoever looks something up in another window goes first.
+    with in_background():
+        return session.run(_sync(session, since, only))
+
+
+@asynccontextmanager
+async def _pauses_told(session: Session, limits: "Limits") -> "AsyncIterator[None]":
+    """Count down, in the line of the progress, while the cloud lets nobody ask."""
+    import asyncio
+
+    async def tell() -> None:
+        while True:
+            budget = limits.now()
+            if budget.paused_for > 0:
+                session.progress(budget.words())
+            await asyncio.sleep(1)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 def _only(given: str | None) -> list[str]:
@@ -57,7 +83,7 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
 
     store = session.store()
     oids = session.scope_oids()
-    async with session.cloud() as cloud:
+    async with session.cloud() as cloud, _pauses_told(session, cloud.limits):
         key = session.redaction_key()
         if session.arguments.watch:
             await watch(
@@ -79,8 +105,9 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
             report=lambda progress: _say(session, progress),
         )
         outcome = await turn.run()
+        budget = cloud.limits.now()
     session.clear_progress()
-    session.show_object(summary(outcome))
+    session.show_object(summary(outcome) | {"budget": budget_summary(budget)})
     for failed in outcome.failed:
         session.say(f"{failed.name or failed.oid} ({failed.oid}): {failed.reason}")
     if outcome.failed:
@@ -102,6 +129,22 @@ def summary(outcome: "Outcome") -> dict[str, Any]:
         "rows_changed": outcome.rows_changed,
         "requests": outcome.requests,
         "seconds": outcome.seconds,
+    }
+
+
+def budget_summary(budget: "Budget") -> dict[str, Any]:
+    """What `sync` says of the credential's rate: words, rate and used (requests a second), quota, ..."""
+    return {
+        "words": budget.words(),
+        "rate": round(budget.rate, 3),
+        "used": round(budget.used, 3),
+        "waiting": budget.waiting,
+        "paused_for": round(budget.paused_for, 1),
+        "quota": budget.quota,
+        "period": budget.period,
+        "asked": budget.asked,
+        "throttled": budget.throttled,
+        "shared": not budget.alone,
     }
 
 
