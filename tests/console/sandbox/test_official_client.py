@@ -93,8 +93,8 @@ def test_a_wrong_key_does_not_and_ends_with_2(probe: Probe) -> None:
 
 
 def test_a_key_without_the_permission_is_told_its_name_and_ends_with_2(probe: Probe) -> None:
-    forwarder = probe.world.access.keys(probe.one)[1]
-    done = probe.run("api-key", "list", LC_UID="", LC_API_KEY=forwarder.secret)
+    connector = next(key for key in probe.world.access.keys(probe.one) if not key.allowed_ip_range)
+    done = probe.run("api-key", "list", LC_UID="", LC_API_KEY=connector.secret)
     assert done.returncode == 2
     assert "apikey.ctrl" in done.stdout + done.stderr
 
@@ -208,7 +208,8 @@ def test_api_keys_show_everything_but_the_key(probe: Probe) -> None:
     for key in keys:
         row = said[key.key_hash]
         assert (row["name"], tuple(row["priv"]), row["by"]) == (key.name, key.permissions, key.by)
-        assert (row["allowed_ip_range"], row["last_used"]) == (key.allowed_ip_range, key.last_used)
+        assert row["allowed_ip_range"] == key.allowed_ip_range
+        assert row["last_used"] >= key.last_used
         assert key.secret not in text
 
 

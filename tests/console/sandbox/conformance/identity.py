@@ -23,9 +23,9 @@ def a_wrong_key_ends_with_2_and_is_told_so(it: Stage) -> None:
 
 @probe({"GET /v1/orgs/{oid}/keys": "error"})
 def a_key_without_the_permission_is_told_its_name_after_a_second_token(it: Stage) -> None:
-    forwarder = it.world.access.keys(it.one)[1]
+    connector = next(key for key in it.world.access.keys(it.one) if not key.allowed_ip_range)
     before = it.sandbox.endpoints()
-    said = it.run("api-key", "list", LC_UID="", LC_API_KEY=forwarder.secret)
+    said = it.run("api-key", "list", LC_UID="", LC_API_KEY=connector.secret)
     after = it.sandbox.endpoints()
     assert said.code == 2
     assert "apikey.ctrl" in said.everything
@@ -55,9 +55,9 @@ def an_organization_key_sees_its_organization(it: Stage) -> None:
 def the_sdk_tests_for_a_permission_by_asking_who_it_is(it: Stage) -> None:
     assert it.sdk("client.request('GET', 'who')")["orgs"] == [it.one.oid]
     assert "dr.set" in it.sdk("org.who_am_i()")["perms"]
-    forwarder = it.world.access.keys(it.one)[1]
-    held = it.sdk("org.who_am_i()", LC_UID="", LC_API_KEY=forwarder.secret)["perms"]
-    assert set(held) == set(forwarder.permissions)
+    connector = next(key for key in it.world.access.keys(it.one) if not key.allowed_ip_range)
+    held = it.sdk("org.who_am_i()", LC_UID="", LC_API_KEY=connector.secret)["perms"]
+    assert set(held) == set(connector.permissions)
 
 
 @probe({WHO: "user_perms user_perms.*.*"})
