@@ -9,6 +9,17 @@ from console.sandbox.endpoints import (
     insight,
     organizations,
     sensors,
+    streams,
 )
 
-__all__ = ["access", "billing", "configuration", "hive", "identity", "insight", "organizations", "sensors"]
+__all__ = [
+    "access",
+    "billing",
+    "configuration",
+    "hive",
+    "identity",
+    "insight",
+    "organizations",
+    "sensors",
+    "streams",
+]
