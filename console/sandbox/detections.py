@@ -220,9 +220,17 @@ class Detections:
             hostile = hostile_here and place == 0
         return sensor(self._seed, organization, place, hostile, self._now_ms // 1000), hostile
 
-    def sid(self, index: int, number: int) -> str:
+    def sensor(self, index: int, number: int) -> Sensor:
         """The sensor it fired on."""
-        return self._sensor(self._organizations[index], number, self.rule(index, number))[0].sid
+        return self._sensor(self._organizations[index], number, self.rule(index, number))[0]
+
+    def sid(self, index: int, number: int) -> str:
+        """The id of the sensor it fired on."""
+        return self.sensor(index, number).sid
+
+    def priority(self, index: int, number: int) -> int:
+        """Its priority, 0 to 10."""
+        return variant(self._seed, index, _BY_KEY[self.rule(index, number).key]).priority
 
     def detect_id(self, index: int, number: int) -> str:
         """Its id."""
@@ -290,7 +298,7 @@ class Detections:
             },
             "detect_id": self.detect_id(index, number),
             "namespace": "managed" if rule.managed else "general",
-            "priority": variant(self._seed, index, _BY_KEY[rule.key]).priority,
+            "priority": self.priority(index, number),
             "mtd": mtd,
             "detect_mtd": metadata,
             "detect_data": data,

@@ -3,6 +3,7 @@
 from console.sandbox.endpoints import (
     access,
     billing,
+    cases,
     configuration,
     hive,
     identity,
@@ -15,6 +16,7 @@ from console.sandbox.endpoints import (
 __all__ = [
     "access",
     "billing",
+    "cases",
     "configuration",
     "hive",
     "identity",

@@ -409,18 +409,3 @@ def event_types(call: Call) -> object:
         if codes[rule.platform] not in platforms:
             platforms.append(codes[rule.platform])
     return {"events": found}
-
-
-@table.add("GET", "/api/v1/orgs")
-def with_cases(call: Call) -> object:
-    """The organizations of the token that have the cases extension (cases host)."""
-    return {
-        "oids": [
-            oid
-            for oid in call.token().permissions
-            if oid in call.world.by_oid
-            and call.world.by_oid[oid] is not call.world.unauthorized
-            and call.allows(oid, "investigation.get")
-            and "ext-cases" in call.world.configuration.extensions(call.world.by_oid[oid])
-        ]
-    }
