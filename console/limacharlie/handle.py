@@ -134,9 +134,16 @@ class Part(Asker):
         )
 
     async def _ask(
-        self, extension: str, action: str, data: Any, *, safe: bool, impersonated: bool = False
-    ) -> Any:
-        """`data` of an extension's answer to a request; see `Extensions.request_extension`."""
+        self,
+        extension: str,
+        action: str,
+        data: Any,
+        read: Callable[[Any, str], Result],
+        *,
+        safe: bool,
+        impersonated: bool = False,
+    ) -> Result:
+        """`data` of an extension's answer to a request, read; see `Extensions.request_extension`."""
         packed = base64.b64encode(gzip.compress(encoded(data), mtime=0)).decode("ascii")
         fields = list(sendable({"oid": self.oid, "action": action, "gzdata": packed}).items())
 
@@ -153,7 +160,7 @@ class Part(Asker):
         )
         answer = await self._send(call)
 
-        def envelope(value: Any, what: str) -> Any:
+        def envelope(value: Any, what: str) -> Result:
             held = answers.mapping(value, what)
             error = held.get("error")
             if error and held.get("retry"):
@@ -163,7 +170,7 @@ class Part(Asker):
                 raise Protocol(f"{what} failed for now: {answer.excerpt(error)}.")
             if error:
                 raise Invalid(f"{what} failed: {answer.excerpt(error)}.")
-            return answers.member(held, "data", what)
+            return read(answers.member(held, "data", what), what)
 
         if safe:
             return envelope(answer.json(), answer.what)
