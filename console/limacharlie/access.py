@@ -125,9 +125,7 @@ class CloudGroups(CloudPart):
         Args:
             invite: send an invitation to an address that LimaCharlie does not know.
         """
-        form = [("member_email", email)]
-        if invite:
-            form.append(("invite_missing", flag(True)))
+        form = [("member_email", email), ("invite_missing", flag(invite))]
         return await self._group_change("POST", "groups/{gid}/users", gid, form)
 
     async def remove_group_member(self, gid: str, email: str) -> Done:
@@ -241,8 +239,8 @@ class Access(Part):
         form = [("email", _email(email))]
         if role:
             form.append(("role", _role(role)))
-        if invite:
-            form.append(("invite_missing", flag(True)))
+        # Always said: the official clients disagree about what is meant when nothing is.
+        form.append(("invite_missing", flag(invite)))
 
         def read(value: Any, what: str) -> UserAdded:
             details = succeeded(value, what).details
