@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 HIVES: tuple[str, ...] = (
@@ -100,6 +101,7 @@ def redact(section: str, body: object, key: bytes) -> object:
     return redacted
 
 
+@lru_cache(maxsize=4096)
 def is_secret_name(name: str) -> bool:
     """Whether a field of this name holds a secret, wherever it stands."""
     words = _words(name)

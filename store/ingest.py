@@ -21,7 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store import models
 from store.alerts import severity_of
 from store.bodies import pack, storable
-from store.configuration import Record, canonical, content_hash
+from store.configuration import Record, canonical
 from store.times import now_ms
 
 CHUNK: Final = 500
@@ -643,36 +643,52 @@ def put_configuration(
         now: milliseconds, UTC.
         same: names of records that are there and did not change, so that they were not read.
     """
+    return put_sections(c, oid, {section: records}, now, same={section: same})
+
+
+def put_sections(
+    c: Connection,
+    oid: str,
+    sections: Mapping[str, Mapping[str, Record]],
+    now: int,
+    *,
+    same: Mapping[str, Iterable[str]] | None = None,
+) -> int:
+    """Store several complete sections of one organization at once; arguments as of `put_configuration`."""
     current = {
-        row.name: row
+        (row.section, row.name): row
         for row in c.execute(
             select(_RECORD).where(
-                _RECORD.c.oid == oid, _RECORD.c.section == section, _RECORD.c.valid_to.is_(None)
+                _RECORD.c.oid == oid, _RECORD.c.section.in_(list(sections)), _RECORD.c.valid_to.is_(None)
             )
         )
     }
-    for name in same:
-        current.pop(_key(name, LONGEST), None)
-    wanted: dict[str, dict[str, Any]] = {}
-    bodies: dict[str, object] = {}
+    for section, names in (same or {}).items():
+        for name in names:
+            current.pop((section, _key(name, LONGEST)), None)
+    wanted: dict[tuple[str, str], dict[str, Any]] = {}
+    bodies: dict[str, bytes] = {}
     ended: list[int] = []
-    for given, record in records.items():
-        name = _key(given, LONGEST)
-        digest = content_hash(record.body)
-        metadata = _plain(record.metadata)
-        enabled = metadata.get("enabled")
-        row = {
-            "hash": digest, "metadata": metadata, "enabled": enabled if isinstance(enabled, bool) else None,
-            "etag": storable(record.etag), "author": storable(record.author),
-            "modified": milliseconds(record.modified),
-        }  # fmt: skip
-        found = current.pop(name, None)
-        if found is not None:
-            if all(found._mapping[column] == value for column, value in row.items()):
-                continue
-            ended.append(found.id)
-        wanted[name] = {"oid": oid, "section": section, "name": name, **row, "valid_from": now}
-        bodies[digest] = record.body
+    for section, records in sections.items():
+        for given, record in records.items():
+            key = section, _key(given, LONGEST)
+            body = canonical(record.body)
+            digest = hashlib.sha256(body).hexdigest()
+            metadata = _plain(record.metadata)
+            enabled = metadata.get("enabled")
+            row = {
+                "hash": digest, "metadata": metadata,
+                "enabled": enabled if isinstance(enabled, bool) else None,
+                "etag": storable(record.etag), "author": storable(record.author),
+                "modified": milliseconds(record.modified),
+            }  # fmt: skip
+            found = current.pop(key, None)
+            if found is not None:
+                if all(found._mapping[column] == value for column, value in row.items()):
+                    continue
+                ended.append(found.id)
+            wanted[key] = {"oid": oid, "section": section, "name": key[1], **row, "valid_from": now}
+            bodies[digest] = body
     ended.extend(row.id for row in current.values())
     for part in _chunks(sorted(ended)):
         c.execute(update(_RECORD).where(_RECORD.c.id.in_(part)).values(valid_to=now))
@@ -681,11 +697,11 @@ def put_configuration(
     if bodies:
         c.execute(
             _insert(c, _CONTENT).on_conflict_do_nothing(),
-            [{"hash": digest, "body": pack(canonical(body))} for digest, body in sorted(bodies.items())],
+            [{"hash": digest, "body": pack(body)} for digest, body in sorted(bodies.items())],
         )
     if wanted:
         c.execute(insert(_RECORD), list(wanted.values()))
-    return len(ended) + sum(1 for name in wanted)
+    return len(ended) + len(wanted)
 
 
 # Usage, errors, audit
@@ -693,11 +709,10 @@ def put_configuration(
 
 def put_usage(c: Connection, oid: str, usage: Mapping[str, Any]) -> int:
     """Store `GET usage/{oid}`: {YYYY-MM-DD: {metric: number}}, in its envelope or bare. Older days stay."""
-    usage = _plain(usage)
-    days = _mapping(usage["usage"]) if isinstance(usage.get("usage"), dict) else usage
+    days = usage["usage"] if isinstance(usage.get("usage"), Mapping) else usage
     rows: dict[tuple[str, ...], dict[str, Any]] = {}
     for day, metrics in days.items():
-        if not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", str(day)):
             continue
         for metric, value in _mapping(metrics).items():
             number = _number(value)
@@ -771,7 +786,7 @@ class State:
     attempted_at: int | None
     failure: str
     reason: str
-    stale: str
+    stale: str = ""
 
 
 def sync_state(c: Connection, oid: str, subject: str) -> State | None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from console.limacharlie.errors import Invalid
@@ -62,6 +63,7 @@ class Endpoint:
         return official and scheme == "https" and port == 443 and _HOST.fullmatch(host) is not None
 
 
+@lru_cache(maxsize=256)
 def _origin(url: str) -> tuple[str, str, int] | None:
     try:
         parts = urlsplit(url)

@@ -92,6 +92,11 @@ class Tokens:
         held = [slot.token.value.reveal() for slot in self._slots.values() if slot.token is not None]
         return [*held, self.credentials.secret.reveal()]
 
+    def secrets_of(self, token: "Token | None") -> tuple[str, ...]:
+        """What no text may repeat of the answer to a request that carried a token."""
+        held = self.credentials.secret.reveal()
+        return (held,) if token is None else (token.value.reveal(), held)
+
     async def get(self, scope: Scope, seconds: float | None = None) -> Token:
         """A token that is good for a scope, fetched if there is none or it ends soon.
 

@@ -288,7 +288,7 @@ class Transport:
                     if status != 429:
                         self.limits.ok()
                     if status == 200:
-                        return self._complete(call, headers, body, spent + clock.monotonic() - started)
+                        return self._complete(call, token, headers, body, spent + clock.monotonic() - started)
                     error, again, sent, wait = self._refusal(call, status, headers, body), False, True, None
                     if status == 429:
                         error.retry_after = self.limits.throttle(headers, sent_at=started)
@@ -326,8 +326,10 @@ class Transport:
             spent += wait
             await clock.sleep(wait)
 
-    def _complete(self, call: Call, headers: Mapping[str, str], body: bytes, cost: float) -> Answer:
-        answer = Answer(call.what, headers, body, tuple(self.tokens.secrets()), cost)
+    def _complete(
+        self, call: Call, token: Token | None, headers: Mapping[str, str], body: bytes, cost: float
+    ) -> Answer:
+        answer = Answer(call.what, headers, body, self.tokens.secrets_of(token), cost)
         if not call.repeatable:
             try:
                 answer.json()

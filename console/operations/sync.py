@@ -65,6 +65,8 @@ OVERLAP = 600
 PAGE = 1_000
 BATCH = 200
 """Rows in one transaction: with more, a claim in another console would wait for the lock."""
+TOGETHER = 0.02
+"""Seconds after which a transaction takes no further write: another console may be waiting to claim."""
 SKEW = 600_000
 """Milliseconds by which the cloud's clock may differ from ours: a change so little older than what was read
 counts as a change since."""
@@ -185,6 +187,58 @@ class _Failures:
         return tuple(listed)
 
 
+class _Writer:
+    """Gives small writes that wait together one transaction: committing costs more than most of them do."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
+        self._working: asyncio.Task[None] | None = None
+
+    async def write(self, write: Callable[[Connection], Written]) -> Written:
+        """What `write` answers, once it is committed. It may be run a second time, when another write of
+        the same transaction failed."""
+        future: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
+        self._waiting.append((write, future))
+        if self._working is None:
+            self._working = asyncio.create_task(self._work())
+        return await future
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                for future, answer, error in await asyncio.to_thread(self._commit):
+                    if future.done():
+                        continue
+                    if error is not None:
+                        future.set_exception(error)
+                    else:
+                        future.set_result(answer)
+        finally:
+            self._working = None
+
+    def _commit(self) -> list[tuple[asyncio.Future[Any], Any, Exception | None]]:
+        taken: list[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = []
+        answers: list[Any] = []
+        began = time.monotonic()
+        try:
+            with self._store.writing() as connection:
+                while self._waiting and (not taken or time.monotonic() - began < TOGETHER):
+                    taken.append(self._waiting.popleft())
+                    answers.append(taken[-1][0](connection))
+        except Exception:
+            # Whose fault it was shows when each has a transaction of its own.
+            return [(future, *self._alone(write)) for write, future in taken]
+        return [(future, answer, None) for (_, future), answer in zip(taken, answers, strict=True)]
+
+    def _alone(self, write: Callable[[Connection], Any]) -> tuple[Any, Exception | None]:
+        try:
+            with self._store.writing() as connection:
+                return write(connection), None
+        except Exception as error:
+            return None, error
+
+
 class Sync:
     """One run over the organizations of a credential."""
 
@@ -220,6 +274,7 @@ class Sync:
         self._decides = not full and set(GROUPS_OF_SUBJECTS) == set(groups)
         """The audit log decides what is read."""
         self._store = store
+        self._writer = _Writer(store)
         self._cloud = cloud
         self._key = redaction_key
         self._since = since
@@ -334,9 +389,7 @@ class Sync:
                 }
                 for each in page
             ]
-            self._changed += await self._write(
-                partial(ingest.put_organizations, rows=rows, complete=False, now=now)
-            )
+            await self._change(partial(ingest.put_organizations, rows=rows, complete=False, now=now))
             names.update((each.oid, each.name) for each in page)
             await self._tell(f"listing organizations: {len(names)}")
 
@@ -344,7 +397,7 @@ class Sync:
             ingest.put_sync_state(connection, "", "organizations", checked_at=now, attempted_at=now)
             return ingest.mark_gone(connection, names, now=now)
 
-        self._changed += await self._write(write)
+        await self._change(write)
         self._names = self._limited(names)
 
     async def _groups(self) -> None:
@@ -357,9 +410,7 @@ class Sync:
                 log.warning("groups: %s", error)
             return
         now = self._clock()
-        self._changed += await self._put(
-            "", "groups", groups, lambda c: ingest.put_groups(c, groups, now=now), began=now
-        )
+        await self._put("", "groups", groups, lambda c: ingest.put_groups(c, groups, now=now), began=now)
 
     async def _work(self) -> None:
         """Take steps until nothing is left, and nobody is at work who might find more."""
@@ -476,7 +527,7 @@ class Sync:
         quota = await self._optional(handle.quota_usage())
         online = await self._optional(handle.online())
         answer = [record, quota and [quota.quota, quota.usage], online]
-        self._changed += await self._put(
+        await self._put(
             handle.oid,
             "organization",
             answer,
@@ -506,7 +557,7 @@ class Sync:
         async for page in handle.sensors():
             rows.extend(page)
         rows.sort(key=lambda row: str(row.get("sid")))
-        self._changed += await self._put(
+        await self._put(
             handle.oid,
             "sensors",
             rows,
@@ -519,7 +570,7 @@ class Sync:
     async def _read_access(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
         began = self._clock()
         answer = await handle.permissions()
-        self._changed += await self._put(
+        await self._put(
             handle.oid,
             "access",
             answer,
@@ -532,7 +583,7 @@ class Sync:
     async def _read_keys(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
         began = self._clock()
         keys = await handle.keys()
-        self._changed += await self._put(
+        await self._put(
             handle.oid,
             "keys",
             keys,
@@ -545,7 +596,7 @@ class Sync:
     async def _read_usage(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
         began = self._clock()
         usage = await handle.usage()
-        self._changed += await self._put(
+        await self._put(
             handle.oid,
             "usage",
             usage,
@@ -558,7 +609,7 @@ class Sync:
     async def _read_errors(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
         began = self._clock()
         errors = await handle.errors()
-        self._changed += await self._put(
+        await self._put(
             handle.oid,
             "errors",
             errors,
@@ -601,10 +652,7 @@ class Sync:
         lacking = sorted((before - set(names)) | set(missing))
 
         def write(connection: Connection) -> int:
-            changed = sum(
-                ingest.put_configuration(connection, handle.oid, name, records, began, same=same[name])
-                for name, records in found.items()
-            )
+            changed = ingest.put_sections(connection, handle.oid, found, began, same=same)
             ingest.put_sync_state(
                 connection,
                 handle.oid,
@@ -612,11 +660,11 @@ class Sync:
                 checked_at=began,
                 attempted_at=began,
                 reason=f"{_NOT_PERMITTED}{', '.join(lacking)}." if lacking else "",
-                stale=self._still_stale(connection, handle.oid, "configuration", state),
+                stale=_still_stale(ingest.sync_state(connection, handle.oid, "configuration"), state),
             )
             return changed
 
-        self._changed += await self._write(write)
+        await self._change(write)
         return False
 
     async def _section(
@@ -682,7 +730,7 @@ class Sync:
             end(connection, page.next_cursor)
             return len(new)
 
-        self._changed += await self._write(write)
+        await self._change(write)
 
     async def _read_range(
         self, handle: OrganizationHandle, subject: str, state: ingest.State | None, read: _ReadPage
@@ -738,8 +786,8 @@ class Sync:
         *,
         began: int,
         state: ingest.State | None = None,
-    ) -> int:
-        """Write an answer unless it equals the last one; how many rows changed.
+    ) -> None:
+        """Write an answer unless it equals the last one.
 
         Args:
             began: when it was asked for (ms).
@@ -758,18 +806,11 @@ class Sync:
                 fingerprint=fingerprint,
                 checked_at=began,
                 attempted_at=began,
-                stale=self._still_stale(connection, oid, subject, state),
+                stale=_still_stale(now, state),
             )
             return changed
 
-        return await self._write(put)
-
-    def _still_stale(self, connection: Connection, oid: str, subject: str, state: ingest.State | None) -> str:
-        """What is stale of a subject just read: what was marked while it was."""
-        now = ingest.sync_state(connection, oid, subject)
-        if now is None or now.stale == (state.stale if state is not None else ""):
-            return ""
-        return now.stale
+        await self._change(put)
 
     async def _note_failure(self, oid: str, subject: str, error: LimaCharlieError) -> None:
         now = self._clock()
@@ -779,12 +820,13 @@ class Sync:
             )
         )
 
-    async def _write(self, write: Callable[[Connection], Written]) -> Written:
-        def commit() -> Written:
-            with self._store.writing() as connection:
-                return write(connection)
+    async def _change(self, write: Callable[[Connection], int]) -> None:
+        """Write, and count the rows that it says it changed."""
+        changed = await self._write(write)
+        self._changed += changed
 
-        return await asyncio.to_thread(commit)
+    async def _write(self, write: Callable[[Connection], Written]) -> Written:
+        return await self._writer.write(write)
 
     def _organizations_done(self) -> int:
         """How many have every subject read, or failed."""
@@ -839,6 +881,12 @@ _ALL_STEPS = sum(_steps(subject) for _, subjects in PHASES for subject in subjec
 _NOT_PERMITTED = "Not permitted: "
 _NEED_LISTING = frozenset(("organization", "sensors", "errors"))
 """Subjects whose changes may show in the listing of organizations only."""
+
+
+def _still_stale(now: ingest.State | None, before: ingest.State | None) -> str:
+    """What is stale of a subject that was just read: what was marked while it was."""
+    stale_now = now.stale if now is not None else ""
+    return "" if stale_now == (before.stale if before is not None else "") else stale_now
 
 
 def _not_permitted(reason: str) -> set[str]:
