@@ -1,6 +1,7 @@
 """What organizations used, what went wrong in them, and who did what: functions of the seed and the day."""
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from console.sandbox.access import Access
@@ -40,13 +41,19 @@ def used_on(seed: int, organization: Organization, day: str, *, weekend: bool) -
     }
 
 
-def quota(organization: Organization, *, over: bool) -> Value:
-    """Weighted sensors against the quota."""
+def quota(organization: Organization, *, over: bool, removed: Collection[int] = ()) -> Value:
+    """Weighted sensors against the quota.
+
+    Args:
+        over: there are more sensors than the quota allows, as long as nobody sets it.
+        removed: numbers of sensors that were deleted.
+    """
     weights = {"windows": 1.0, "linux": 1.0, "macos": 1.0, "chrome": 0.1, "text": 1.0, "office365": 1.0}
     kinds = layout(organization)
     breakdown = {}
     for name, weight in weights.items():
-        count = len(kinds[PLATFORM_NAMES[name]])
+        numbers = kinds[PLATFORM_NAMES[name]]
+        count = len(numbers) - sum(number in numbers for number in removed)
         if count:
             breakdown[name] = {"count": count, "weight": weight, "quota": round(count * weight, 1)}
     used = round(sum(part["quota"] for part in breakdown.values()))

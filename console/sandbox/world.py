@@ -195,7 +195,11 @@ class World:
 
     def quota(self, organization: Organization) -> Value:
         """Weighted sensors against the quota."""
-        return activity.quota(organization, over=organization is self.over_quota)
+        return activity.quota(
+            organization,
+            over=organization is self.over_quota,
+            removed=self.fleet.removed(organization),
+        )
 
     def set_quota(self, organization: Organization, sensors: int) -> None:
         """Allow so many sensors."""
@@ -203,10 +207,20 @@ class World:
         self.access.version += 1
 
     def errors(self, organization: Organization) -> list[Value]:
-        """The standing errors that nobody dismissed."""
+        """The standing errors that nobody dismissed, of what is still there."""
         found = activity.errors(self.seed, organization, self.now, failing=organization is self.failing)
         gone = self._dismissed.get(organization.index, ())
-        return [error for error in found if error["component"] not in gone]
+        return [
+            error
+            for error in found
+            if error["component"] not in gone and self._is_there(organization, error["component"])
+        ]
+
+    def _is_there(self, organization: Organization, component: str) -> bool:
+        kind, _, name = component.partition("/")
+        if kind == "outputs":
+            return name in self.configuration.outputs(organization)
+        return name in self.configuration.records(organization, kind)
 
     def dismiss(self, organization: Organization, component: str) -> None:
         """Take a standing error away for good."""
