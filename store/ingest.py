@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models
-from store.alerts import severity_of
+from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
 from store.times import now_ms
@@ -38,6 +38,7 @@ _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-define
 _DETECTION: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
 _COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
+_CASE: Table = models.CaseRecord.__table__  # type: ignore[attr-defined]
 _SENSOR: Table = models.Sensor.__table__  # type: ignore[attr-defined]
 _USER: Table = models.User.__table__  # type: ignore[attr-defined]
 _DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
@@ -768,6 +769,77 @@ def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> 
     if rows:
         c.execute(_insert(c, _AUDIT).on_conflict_do_nothing(), list(rows.values()))
     return [{**row["details"], "time": row["time"]} for row in rows.values()]
+
+
+# Cases
+
+
+def put_cases(
+    c: Connection,
+    rows: Iterable[Mapping[str, Any]],
+    *,
+    oids: Collection[str],
+    complete: bool = False,
+    now: int | None = None,
+) -> int:
+    """Store rows of `GET cases` (Cases, many organizations in one answer), writing only those that changed.
+
+    A row of an organization that was not asked for, or without a case number, is skipped. A status that is
+    not known stays in the queue as new, a severity as medium, a classification as pending.
+
+    Args:
+        rows: as received: oid, case_number, case_id, status, severity, ...; times RFC 3339.
+        oids: the organizations that were asked.
+        complete: the listing had no filter and was read to its end: what it does not name is deleted.
+        now: milliseconds, UTC: the creation of a case that tells none; the clock when None.
+    """
+    now = now_ms() if now is None else now
+    wanted: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in map(_plain, rows):
+        oid, number = row.get("oid"), _whole(row.get("case_number"), 63)
+        if isinstance(oid, str) and oid in oids and number is not None and number > 0:
+            wanted[oid, number] = row
+    known: dict[tuple[str, int], Any] = {}
+    columns = (_CASE.c.oid, _CASE.c.case_number, _CASE.c.fingerprint, _CASE.c.created_at)
+    for part in _chunks(sorted(oids if complete else {oid for oid, _ in wanted})):
+        found = c.execute(select(*columns).where(_CASE.c.oid.in_(part)))
+        known.update(((row.oid, row.case_number), row) for row in found)
+    changed = []
+    for key, row in sorted(wanted.items()):
+        body, before = canonical(row), known.get(key)
+        fingerprint = hashlib.sha256(body).hexdigest()
+        if before is None or before.fingerprint != fingerprint:
+            made = milliseconds(row.get("created_at")) or (now if before is None else before.created_at)
+            changed.append(_case(key, row, made) | {"fingerprint": fingerprint, "body": pack(body)})
+    if changed:
+        upsert = _insert(c, _CASE)
+        values = {name: upsert.excluded[name] for name in changed[0] if name not in ("oid", "case_number")}
+        for part in _chunks(changed):
+            c.execute(upsert.on_conflict_do_update(index_elements=["oid", "case_number"], set_=values), part)
+    gone = sorted(known.keys() - wanted.keys()) if complete else []
+    for part in _chunks(gone):
+        c.execute(delete(_CASE).where(tuple_(_CASE.c.oid, _CASE.c.case_number).in_(part)))
+    return len(changed) + len(gone)
+
+
+def _case(key: tuple[str, int], row: Mapping[str, Any], created: int) -> dict[str, Any]:
+    return {
+        "oid": key[0], "case_number": key[1], "case_id": _key(row.get("case_id")),
+        "status": _word(row.get("status"), STATUSES, 0),
+        "severity": _word(row.get("severity"), SEVERITIES, 2),
+        "classification": _word(row.get("classification"), CLASSIFICATIONS, 0),
+        "assignees": _texts(row.get("assignees")), "tags": _texts(row.get("tags")),
+        "summary": storable(row.get("summary")), "conclusion": storable(row.get("conclusion")),
+        "detection_count": _whole(row.get("detection_count"), 31) or 0, "created_at": created,
+        "acknowledged_at": milliseconds(row.get("acknowledged_at")),
+        "resolved_at": milliseconds(row.get("resolved_at")), "closed_at": milliseconds(row.get("closed_at")),
+        "merged_into": _key(row.get("merged_into_case_id")),
+    }  # fmt: skip
+
+
+def _word(value: object, words: Sequence[str], otherwise: int) -> int:
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return words.index(word) if word in words else otherwise
 
 
 # How far sync has come

@@ -51,4 +51,4 @@ class CaseRecord(SQLModel, table=True):
     fingerprint: str = Field(default="")
     """SHA-256 of the canonical row: an equal one is not written again."""
     body: bytes = Field(sa_type=LargeBinary)
-    """The row of the listing as received, compressed."""
+    """The row of the listing, canonical and compressed: the fields that no column shows too."""
