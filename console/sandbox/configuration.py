@@ -313,6 +313,8 @@ class Configuration:
         self.hives: Callable[[Organization], dict[str, dict[str, Value]]] = lru_cache(maxsize=64)(self._hives)
         self._changes: dict[int, _Changes] = {}
         self._writes = 0
+        self.definitions: dict[str, Value] = {each["name"]: each for each in definitions()}
+        """The extensions that exist, by name."""
 
     def _changed(self, organization: Organization) -> _Changes:
         return self._changes.get(organization.index, _NOTHING)
@@ -776,67 +778,3 @@ class Configuration:
                 },
             }
         return {"sensor_type": kind, kind: {"client_options": options, "port": 514, "iface": "0.0.0.0"}}  # noqa: S104
-
-
-def infrastructure(
-    options: Value,
-    *,
-    hives: dict[str, dict[str, Value]],
-    outputs: dict[str, Value],
-    extensions: tuple[str, ...],
-    resources: dict[str, list[str]],
-    values: dict[str, str],
-    installation_keys: dict[str, Value],
-    services: dict[str, Any],
-) -> Value:
-    """The organization as an infrastructure document, version 3, limited to the sections asked for."""
-    document: Value = {"version": 3}
-    if options.get("sync_resources"):
-        document["resources"] = resources
-    if options.get("sync_extensions"):
-        document["extensions"] = list(extensions)
-    if options.get("sync_outputs"):
-        document["outputs"] = {
-            name: {key: value for key, value in output.items() if key != "name"}
-            for name, output in outputs.items()
-        }
-    if options.get("sync_org_values"):
-        document["org-value"] = values
-    if options.get("sync_integrity"):
-        document["integrity"] = {name: _flat(rule) for name, rule in services["integrity"].items()}
-    if options.get("sync_artifacts"):
-        document["artifact"] = {name: _flat(rule) for name, rule in services["logging"].items()}
-    if options.get("sync_exfil"):
-        document["exfil"] = services["exfil"]
-    if options.get("sync_yara"):
-        document["yara"] = {
-            "rules": {name: _flat(rule) for name, rule in services["yara"].items()},
-            "sources": {},
-        }
-    if options.get("sync_installation_keys"):
-        document["installation_keys"] = {
-            key["desc"]: {
-                "desc": key["desc"],
-                "tags": [tag for tag in key["tags"].split(",") if tag],
-                "use_public_root_ca": key["use_public_root_ca"],
-            }
-            for key in installation_keys.values()
-        }
-    wanted = options.get("sync_hives")
-    if isinstance(wanted, dict) and any(wanted.values()):
-        document["hives"] = {
-            hive: {
-                key: {"data": record["data"], "usr_mtd": record["usr_mtd"]}
-                for key, record in hives.get(hive, {}).items()
-            }
-            for hive, on in wanted.items()
-            if on and hives.get(hive)
-        }
-    return document
-
-
-def _flat(rule: Value) -> Value:
-    """A rule as the document's older sections have it: filters beside the patterns, no author."""
-    flat = {key: value for key, value in rule.items() if key not in ("filters", "by", "updated")}
-    filters: Value = rule.get("filters", {})
-    return flat | filters

@@ -90,11 +90,12 @@ def restricted(call: Call, one: Organization, record: dict[str, Any]) -> bool:
     return closed
 
 
-def _shown(call: Call, one: Organization, record: dict[str, Any]) -> dict[str, Any]:
+def shown(call: Call, one: Organization, record: dict[str, Any]) -> dict[str, Any]:
+    """The record as the caller may see it."""
     return record | {"data": {"acl_restricted": True}} if restricted(call, one, record) else record
 
 
-def _open(call: Call, one: Organization, hive: str, key: str) -> None:
+def open_to(call: Call, one: Organization, hive: str, key: str) -> None:
     """Refuse to change what the caller may not see."""
     found = call.world.records(one, hive).get(key)
     if found is not None and restricted(call, one, found):
@@ -134,7 +135,7 @@ def listing(call: Call) -> object:
     if only_metadata:
         records = {key: record | {"data": None} for key, record in records.items()}
     elif call.world.records(one, "acl"):
-        records = {key: _shown(call, one, record) for key, record in records.items()}
+        records = {key: shown(call, one, record) for key, record in records.items()}
     if "limit" not in call.query and "cursor" not in call.query:
         whole = orjson.dumps(records)
         if len(whole) > BYTES:
@@ -171,7 +172,7 @@ def listing(call: Call) -> object:
 def get(call: Call) -> object:
     """One record."""
     one, hive = _reach(call, "get")
-    return _shown(call, one, _record(call, one, hive, call.params["key"]))
+    return shown(call, one, _record(call, one, hive, call.params["key"]))
 
 
 @table.add("GET", "/v1/hive/{hive}/{oid}/{key}/mtd")
@@ -348,7 +349,7 @@ def put(call: Call) -> object:
     """Set a record, only if its etag is still the one sent."""
     one, hive = _reach(call, "set")
     key = call.params["key"]
-    _open(call, one, hive, key)
+    open_to(call, one, hive, key)
     metadata = checked_metadata(call, _sent_object(call, "usr_mtd"))
     return store(call, one, hive, key, _sent_data(call), metadata, _sent_etag(call))
 
@@ -358,7 +359,7 @@ def put_metadata(call: Call) -> object:
     """Set a record's metadata; the record must be there."""
     one, hive = _reach(call, "set.mtd")
     key = call.params["key"]
-    _open(call, one, hive, key)
+    open_to(call, one, hive, key)
     metadata = checked_metadata(call, _sent_object(call, "usr_mtd"))
     return store(call, one, hive, key, metadata=metadata, etag=_sent_etag(call))
 
@@ -384,7 +385,7 @@ def rename(call: Call) -> object:
     allow(call, one, hive, "set", name)
     name = name.lower() if hive == "acl" else name
     found = _record(call, one, hive, key)
-    _open(call, one, hive, key)
+    open_to(call, one, hive, key)
     if name == key:
         return {}
     if name in call.world.records(one, hive):
@@ -404,7 +405,7 @@ def remove(call: Call) -> object:
     """Remove a record."""
     one, hive = _reach(call, "del")
     key = call.params["key"]
-    _open(call, one, hive, key)
+    open_to(call, one, hive, key)
     erase(call, one, hive, key)
     return {}
 
@@ -417,7 +418,7 @@ def public(call: Call) -> object:
     for record in call.world.records(one, hive).values():
         if record["sys_mtd"]["guid"] == guid:
             known = call.either("etag") == record["sys_mtd"]["etag"]
-            return record | {"data": {}} if known else _shown(call, one, record)
+            return record | {"data": {}} if known else shown(call, one, record)
     raise hive_error("RECORD_NOT_FOUND", f"{hive} has no such guid")
 
 
@@ -450,10 +451,10 @@ def _batched(call: Call, text: str) -> object:
         key = next((each for each, record in held if record["sys_mtd"]["guid"] == guid), "")
     allow(call, one, hive, _BATCH[name], key)
     if name == "get_record":
-        return _shown(call, one, _record(call, one, hive, key))
+        return shown(call, one, _record(call, one, hive, key))
     if name == "get_record_mtd":
         return _record(call, one, hive, key) | {"data": {}}
-    _open(call, one, hive, key)
+    open_to(call, one, hive, key)
     if name == "delete_record":
         erase(call, one, hive, key)
         return {}

@@ -763,8 +763,8 @@ async def test_infrastructure_is_fetched_by_section_and_with_the_callers_rights(
 async def test_what_extensions_cannot_do_here_is_said(asker: Any) -> None:
     token = await asker.token(oid=asker.one.oid)
     for name, action, expected in (
-        ("ext-infrastructure", "push", 501),
-        ("ext-exfil", "list_rules", 501),
+        ("ext-infrastructure", "explode", 501),
+        ("ext-exfil", "explode", 501),
         ("ext-no-such", "x", 400),
     ):
         form = {"oid": asker.one.oid, "action": action, "data": "{}"}
