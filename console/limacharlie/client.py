@@ -12,6 +12,7 @@ from console.limacharlie.answers import (
     Quota,
     Who,
 )
+from console.limacharlie.cases import CaseFigures, CaseFile, CasePage, Cases, CasesRefused, CloudCases
 from console.limacharlie.clock import Clock
 from console.limacharlie.configuration import Configuration
 from console.limacharlie.credentials import Credentials, OrganizationKey
@@ -28,6 +29,10 @@ from console.limacharlie.transport import Deadlines, Stats, Transport, organizat
 
 __all__ = [
     "ABSENT",
+    "CaseFigures",
+    "CaseFile",
+    "CasePage",
+    "CasesRefused",
     "Cloud",
     "Deadlines",
     "DetectionPage",
@@ -43,7 +48,7 @@ __all__ = [
 ]
 
 
-class Cloud(CloudOrganizations, CloudGroups):
+class Cloud(CloudOrganizations, CloudGroups, CloudCases):
     """LimaCharlie for one credential. Use it as `async with Cloud(...) as cloud`.
 
     All methods raise `LimaCharlieError` of one of its kinds and nothing else, and answer only what
@@ -125,5 +130,5 @@ class Cloud(CloudOrganizations, CloudGroups):
         return OrganizationHandle(self._transport, organization_id(oid))
 
 
-class OrganizationHandle(Organization, Access, Hive, Configuration, Extensions, Sensors, Insight):
+class OrganizationHandle(Organization, Access, Hive, Configuration, Extensions, Sensors, Insight, Cases):
     """One organization: every request carries its oid and a token for it alone."""

@@ -126,11 +126,19 @@ class Part(Asker):
         form: Fields | None = None,
         query: Mapping[str, str] | None = None,
         body: Any = None,
+        root: str = "api",
         **segments: str,
     ) -> Result:
         """A change of this organization; as `_change`."""
         return await self._change(
-            method, template, read, form=form, query=query, body=body, segments={"oid": self.oid, **segments}
+            method,
+            template,
+            read,
+            form=form,
+            query=query,
+            body=body,
+            root=root,
+            segments={"oid": self.oid, **segments},
         )
 
     async def _ask(
