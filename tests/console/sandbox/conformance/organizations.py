@@ -161,3 +161,110 @@ def usage_is_told_by_day(it: Stage) -> None:
     for day, counts in said.items():
         assert datetime.date.fromisoformat(day)
         assert counts["sensor_events"] >= 0
+
+
+@probe({"POST /v1/orgs/new": "data data.oid (the effect)", INFO: "name oid"})
+def an_organization_is_created_and_holds_nothing(it: Stage) -> None:
+    name = it.name("Created")
+    oid = it.json("org", "create", "--name", name, "--location", "europe")["data"]["oid"]
+    said = it.json("org", "info", LC_OID=oid)
+    assert (said["oid"], said["name"]) == (oid, name)
+    assert said["n_outputs"] == said["n_installation_keys"] == said["n_rules"] == 0
+    assert it.json("sensor", "list", LC_OID=oid) == []
+    assert it.json("dr", "list", LC_OID=oid) == {}
+    assert it.json("org", "check-name", "--name", name)["is_available"] is False
+    assert it.json("user", "list", LC_OID=oid) == [it.world.access.root]
+
+
+@probe({"GET /v1/orgs/{oid}/delete": "confirmation", "DELETE /v1/orgs/{oid}/delete": "(the effect)"})
+def an_organization_is_deleted_with_its_confirmation_only(it: Stage) -> None:
+    name = it.name("Deleted")
+    oid = it.json("org", "create", "--name", name)["data"]["oid"]
+    confirmation = it.json("org", "delete", LC_OID=oid)["confirmation"]
+    assert it.run("org", "delete", "--confirm-token", confirmation[::-1], LC_OID=oid).code
+    assert it.json("org", "info", LC_OID=oid)["name"] == name
+    it.json("org", "delete", "--confirm-token", confirmation, LC_OID=oid)
+    assert oid not in {row["oid"] for row in it.json("org", "list")}
+    assert it.run("org", "info", LC_OID=oid).code
+    assert it.json("org", "check-name", "--name", name)["is_available"] is True
+
+
+@probe({"POST /v1/orgs/{oid}/name": "(the effect)", INFO: "name", LISTED: "orgs.*.description orgs.*.name"})
+def an_organization_is_renamed_and_described(it: Stage) -> None:
+    with it.organization() as oid:
+        name = it.name("Renamed")
+        it.json("org", "rename", "--name", name, "--description", "what it is", LC_OID=oid)
+        assert it.json("org", "info", LC_OID=oid)["name"] == name
+        it.json("org", "set-description", "--description", "what it was", LC_OID=oid)
+        rows = it.sdk("client.request('GET', 'user/orgs', query_params={'filter': name})", name=name)["orgs"]
+        assert [(row["name"], row["description"]) for row in rows] == [(name, "what it was")]
+
+
+@probe(
+    {"POST /v1/orgs/{oid}/quota": "(the effect)", INFO: "sensor_quota", "GET /v1/quota_usage/{oid}": "quota"}
+)
+def the_quota_is_set(it: Stage) -> None:
+    with it.organization() as oid:
+        it.json("org", "quota", "--quota", "17", LC_OID=oid)
+        assert it.json("org", "info", LC_OID=oid)["sensor_quota"] == 17
+        assert it.json("org", "quota-usage", LC_OID=oid)["quota"] == 17
+        assert it.json("org", "quota-usage", LC_OID=oid)["usage"] == 0
+
+
+@probe({"POST /v1/configs/{oid}/{name}": "(the effect)", "GET /v1/configs/{oid}/{name}": "value"})
+def an_organization_value_is_set(it: Stage) -> None:
+    with it.organization() as oid:
+        value = it.name("key")
+        it.json("org", "config-set", "--name", "otx", "--value", value, LC_OID=oid)
+        assert it.sdk("org.get_config('otx')", oid) == value
+        assert value in it.text("org", "config-get", "--name", "otx", LC_OID=oid)
+
+
+@probe({"DELETE /v1/errors/{oid}/{component}": "(the effect)", "GET /v1/errors/{oid}": "errors.*.component"})
+def an_error_is_dismissed(it: Stage) -> None:
+    oid = next(
+        one.oid
+        for one in it.world.organizations
+        if one.index > 8 and it.json("org", "errors", LC_OID=one.oid)
+    )
+    component = it.json("org", "errors", LC_OID=oid)[0]["component"]
+    it.json("org", "dismiss-error", "--component", component, LC_OID=oid)
+    assert component not in {row["component"] for row in it.json("org", "errors", LC_OID=oid)}
+
+
+@probe({"GET /v1/orgs/{oid}/billing/sku": "skus skus.*.sku_id skus.*.unit_type"})
+def the_units_that_are_billed_are_named(it: Stage) -> None:
+    skus = it.sdk("client.request('GET', f'orgs/{org.oid}/billing/sku')")["skus"]
+    assert all(isinstance(row["sku_id"], str) and row["unit_type"] for row in skus)
+    assert len({row["sku_id"] for row in skus}) == len(skus) > 0
+
+
+@probe({"GET /v1/orgs/{oid}/billing/invoice/{year}/{month}": "url invoice lines csv"})
+def an_invoice_is_had_in_four_forms(it: Stage) -> None:
+    assert it.json("billing", "invoice", "--year", "2026", "--month", "10")["url"].startswith("http")
+    ask = "Billing(org).get_invoice_url(2026, 10, form)"
+    assert it.sdk(ask, form="json")["invoice"]["currency"]
+    assert it.sdk(ask, form="simple_json")["lines"]
+    assert it.sdk(ask, form="simple_csv")["csv"].count("\n") >= 1
+
+
+@probe({"GET /v1/plans": "plans plans.*.id plans.*.name"})
+def the_plans_are_listed_for_a_person(it: Stage) -> None:
+    plans = it.json("billing", "plans")
+    rows = plans["plans"] if isinstance(plans, dict) else plans
+    assert all(row["id"] and row["name"] for row in rows)
+    assert rows
+    key = it.world.access.keys(it.one)[0]
+    assert it.run("billing", "plans", LC_UID="", LC_API_KEY=key.secret).code == 2
+
+
+@probe({"GET /v1/events": "*"})
+def the_catalogue_of_events_knows_processes(it: Stage) -> None:
+    assert "NEW_PROCESS" in str(it.sdk("org.get_event_types()"))
+
+
+@probe({"POST /v1/modules/{oid}": "(the effect)", INFO: "sensor_version"})
+def the_version_of_the_sensors_is_set(it: Stage) -> None:
+    with it.organization() as oid:
+        it.sdk("org.set_sensor_version(version='4.34.0')", oid)
+        assert it.sdk("org.get_info()", oid)["sensor_version"] == "4.34.0"

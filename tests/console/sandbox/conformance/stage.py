@@ -180,6 +180,22 @@ class Stage:
                 variables[name] = names.pop(name)
         return self._ask(variables, expression=expression, names=names)
 
+    def audit(self, oid: str) -> list[dict[str, Any]]:
+        """The audit log of an organization, oldest first."""
+        found: list[dict[str, Any]] = self.json("audit", "list", "--start", START, "--end", END, LC_OID=oid)
+        return found
+
+    @contextmanager
+    def organization(self) -> Iterator[str]:
+        """An organization that the client makes and, at the end, deletes: its id."""
+        made = self.json("org", "create", "--name", self.name("Probe"), "--location", "europe")
+        oid = made["data"]["oid"]
+        try:
+            yield oid
+        finally:
+            confirmation = self.json("org", "delete", LC_OID=oid)["confirmation"]
+            self.json("org", "delete", "--confirm-token", confirmation, LC_OID=oid)
+
     def spare(self, number: int) -> Organization:
         """An organization for a probe that writes; probes that share a number write different things."""
         return self.world.organizations[10 + number]

@@ -15,7 +15,7 @@ from tests.console.sandbox.conformance import probes
 from tests.console.sandbox.conformance.probes import Probe
 from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stage
 
-AREAS = ("identity", "organizations", "access", "hive", "configuration", "sensors", "audit")
+AREAS = ("identity", "organizations", "access", "hive", "configuration", "sensors", "cases", "audit")
 for _area in AREAS:
     importlib.import_module(f"tests.console.sandbox.conformance.{_area}")
 
