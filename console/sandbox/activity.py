@@ -51,8 +51,10 @@ def quota(organization: Organization, *, over: bool, removed: Collection[int] = 
     weights = {"windows": 1.0, "linux": 1.0, "macos": 1.0, "chrome": 0.1, "text": 1.0, "office365": 1.0}
     kinds = layout(organization)
     breakdown = {}
+    before = 0.0
     for name, weight in weights.items():
         numbers = kinds[PLATFORM_NAMES[name]]
+        before += round(len(numbers) * weight, 1)
         count = len(numbers) - sum(number in numbers for number in removed)
         if count:
             breakdown[name] = {"count": count, "weight": weight, "quota": round(count * weight, 1)}
@@ -60,7 +62,7 @@ def quota(organization: Organization, *, over: bool, removed: Collection[int] = 
     if organization.limit is not None:
         limit = organization.limit
     else:
-        limit = max(1, used * 9 // 10) if over else max(organization.quota, used + 1)
+        limit = max(1, round(before) * 9 // 10) if over else max(organization.quota, round(before) + 1)
     return {
         "usage": used,
         "quota": limit,
