@@ -241,11 +241,10 @@ async def _apply(rule: Rule, call: Call, act: Answer) -> web.StreamResponse:
             name = rule.body or "html"
             if right is None and name in EMBEDDED:
                 right = await act()
-            # What carried the request out may also have refused it, which is an answer of its own.
-            if isinstance(right, web.Response) and right.status != 200:
-                return right
             whole = _bytes(right) if right is not None else b""
-            return _answer(200, BODIES[name](whole), kind=_TYPES.get(name, "application/json"))
+            # Carrying it out may have come to a refusal, whose body is broken then.
+            status = right.status if right is not None else 200
+            return _answer(status, BODIES[name](whole), kind=_TYPES.get(name, "application/json"))
         case _:
             status = 429 if rule.fault == "throttle" else rule.status or 500
             text = rule.body or _PHRASES.get(status, "trouble on demand")

@@ -29,7 +29,7 @@ from console.limacharlie.errors import (
 )
 from console.limacharlie.limits import Limits
 from console.limacharlie.tokens import Scope
-from console.limacharlie.transport import Call, path_of
+from console.limacharlie.transport import Call, _system_tls, path_of
 from tests.helpers.raw_server import KEY, OID, OTHER, Cut, Hang, Trickle, chunked, raw_server, reply, token
 
 RECORD = {"oid": OID, "name": "Acme", "sensor_version": "4.33.20"}
@@ -535,7 +535,9 @@ def test_the_environment_names_no_certificate_authorities(monkeypatch, tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nothing"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    _system_tls.cache_clear()
     context = Cloud(UserKey("u", Secret(KEY)), Endpoint.limacharlie())._transport._tls
+    _system_tls.cache_clear()
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
