@@ -30,6 +30,8 @@ CHUNK: Final = 500
 LONGEST: Final = 500
 """Characters kept in an indexed column; PostgreSQL refuses index rows over 2,704 bytes."""
 
+RUNS_KEPT: Final = 500
+
 _MILLISECONDS: Final = 10**11
 """Times from here on are milliseconds, below it seconds (`sys_mtd` and `ts` do not say)."""
 _YEAR_10000: Final = 253_402_300_800_000
@@ -485,7 +487,13 @@ def _drop_if_unheld(c: Connection, gid: str) -> int:
     return 1
 
 
-def put_groups(c: Connection, groups: Iterable[Mapping[str, Any]], *, now: int | None = None) -> int:
+def put_groups(
+    c: Connection,
+    groups: Iterable[Mapping[str, Any]],
+    *,
+    same: Iterable[str] = (),
+    now: int | None = None,
+) -> int:
     """Store all groups of the credential, each whole.
 
     A group that was whole and is no longer among them is known by its organizations' own listings from
@@ -494,15 +502,16 @@ def put_groups(c: Connection, groups: Iterable[Mapping[str, Any]], *, now: int |
     Args:
         groups: as `GET groups/{gid}` answers: group_id (or gid), name, owners, members,
             orgs [{org_id, org_name}], perms.
+        same: gids of groups that are there and did not change, so that they were not read.
         now: milliseconds, UTC; the clock when None.
     """
     now = now_ms() if now is None else now
     changed = 0
-    listed: set[str] = set()
+    listed = set(same)
     people: dict[str, dict[str, Any]] = {}
     for group in map(_plain, groups):
         gid = _key(group.get("group_id") or group.get("gid"))
-        if not gid or gid in listed:
+        if not gid:
             continue
         listed.add(gid)
         members = {_key(email) for email in _emails(group.get("members"))}
@@ -536,7 +545,7 @@ def put_groups(c: Connection, groups: Iterable[Mapping[str, Any]], *, now: int |
         c.execute(
             update(_STATE)
             .where(_STATE.c.subject == "access", _STATE.c.oid.in_(holders))
-            .values(fingerprint="")
+            .values(fingerprint="", stale="*")
         )
         _drop_if_unheld(c, gid)
     return changed + _put_users(c, people, now)
@@ -955,7 +964,9 @@ def put_sync_state(
 
 
 def begin_run(c: Connection, *, now: int, organizations: int = 0) -> int:
-    """Note that a run of sync begins; answers its number."""
+    """Note that a run of sync begins, forgetting those of long ago; answers its number."""
+    newest = c.execute(select(func.max(_RUN.c.id))).scalar_one() or 0
+    c.execute(delete(_RUN).where(_RUN.c.id <= newest - RUNS_KEPT))
     made = c.execute(
         insert(_RUN)
         .values(
@@ -1006,7 +1017,7 @@ def milliseconds(value: object) -> int | None:
         value *= 1000
     elif value >= _YEAR_10000:
         value /= 1000
-    return int(value) if value < _YEAR_10000 else None
+    return int(value) if 1 <= value < _YEAR_10000 else None
 
 
 def _parsed(text: str) -> int | None:

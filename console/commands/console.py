@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
+    from console.limacharlie.limits import Limits
     from console.operations.ports import Report
     from store.database import Store
 
@@ -30,13 +31,21 @@ def run(session: Session) -> int:
     from console.app import run_console
 
     wake = asyncio.Event()
+    limits: Limits | None = None
 
     async def background(store: "Store", report: "Report") -> None:
-        from console.operations.sync import watch
+        nonlocal limits
+        from console.limacharlie.limits import in_background
+        from console.operations.watching import watch
 
         async with session.cloud() as cloud:
             key = await asyncio.to_thread(session.redaction_key)
-            await watch(store=store, cloud=cloud, redaction_key=key, report=report, wake=wake)
+            limits = cloud.limits
+            try:
+                with in_background():
+                    await watch(store=store, cloud=cloud, redaction_key=key, report=report, wake=wake)
+            finally:
+                limits = None
 
     return run_console(
         open_store=session.store,
@@ -44,4 +53,5 @@ def run(session: Session) -> int:
         settings=session.settings,
         background=None if session.settings.offline else background,
         sync_now=wake.set,
+        budget=lambda: limits.now() if limits is not None else None,
     )

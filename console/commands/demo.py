@@ -138,7 +138,7 @@ def _console(session: Session, home: Path) -> int:
 
     async def background(store: "Store", report: "Report") -> None:
         from console.operations.ports import Progress
-        from console.operations.sync import watch
+        from console.operations.watching import watch
 
         report(Progress(0, 0, "starting the sandbox"))
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:

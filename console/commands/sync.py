@@ -79,7 +79,8 @@ def _only(given: str | None) -> list[str]:
 
 
 async def _sync(session: Session, since: int, only: list[str]) -> int:
-    from console.operations.sync import Sync, watch
+    from console.operations.sync import Sync
+    from console.operations.watching import watch
 
     store = session.store()
     oids = session.scope_oids()

@@ -63,14 +63,23 @@ class CloudGroups(CloudPart):
             held = answers.member(answer.json(), "groups", answer.what)
             return [_group(each, answer.what) for each in answers.mappings(held or [], answer.what, "groups")]
         except (Gone, Invalid):
-            pass
+            return await all_of([self.group(gid) for gid in await self.group_names()])
+
+    async def group_names(self) -> dict[str, str]:
+        """The names of all groups that the user owns, by gid (`GET groups`).
+
+        Raises:
+            Denied: the credential is an organization's key.
+        """
+        self._users_only("Groups are seen with a user's API key only.")
         answer = await self._send(Call("GET", "groups", scope=IDENTITY))
         held = answers.member(answer.json(), "groups", answer.what)
-        names = [
-            answers.text(answers.member(each, "gid", answer.what), answer.what, "gid")
+        return {
+            answers.text(answers.member(each, "gid", answer.what), answer.what, "gid"): answers.text(
+                answers.member(each, "name", answer.what), answer.what, "name"
+            )
             for each in answers.mappings(held or [], answer.what, "groups")
-        ]
-        return await all_of([self.group(name) for name in names])
+        }
 
     async def group(self, gid: str) -> dict[str, Any]:
         """One group, whole; as an element of `groups`.

@@ -15,6 +15,10 @@ ORGANIZATIONS_PAGE = 50
 """Rows asked for at once: what the official client asks for."""
 
 
+FIELDS = "oid,name,code,description,status,sensor_online,sensor_quota,sensor_version,errors,site_name"
+"""What is wanted of the listing: all but `permissions`, which fill most of it (go: organization_ext.go)."""
+
+
 class CloudOrganizations(CloudPart):
     """Who the credential is, and its organizations."""
 
@@ -50,7 +54,7 @@ class CloudOrganizations(CloudPart):
         seen: set[str] = set()
         offset = 0
         while True:
-            query = {"offset": str(offset), "limit": str(ORGANIZATIONS_PAGE)}
+            query = {"offset": str(offset), "limit": str(ORGANIZATIONS_PAGE), "fields": FIELDS}
             answer = await self._send(Call("GET", "user/orgs", query=query, scope=IDENTITY))
             held = answer.json()
             rows = answers.mappings(answers.member(held, "orgs", answer.what), answer.what, "orgs")

@@ -22,6 +22,9 @@ MARGIN = 60.0
 TRUST_REFRESHED = 60.0
 """A token that was fetched because of a 401, and meets another within so many seconds, is not to blame."""
 
+KEPT = 1024
+"""Tokens in memory: one for each of ten thousand organizations would be 40 MB."""
+
 _UNSAID = 600.0
 _LONGEST = 86_400.0
 _SHAPE = re.compile(r"[\w-]+\.[\w-]+=*\.[\w-]*=*", re.ASCII)
@@ -111,7 +114,7 @@ class Tokens:
             LimaCharlieError: the token service cannot be reached.
         """
         scope = self._possible(scope)
-        slot = self._slots.setdefault(scope, _Slot())
+        slot = self._slot(scope)
         if slot.token is not None and self.clock.monotonic() < slot.token.good_until:
             return slot.token
         return await self._fetch(scope, slot, seconds, after_refusal=False)
@@ -125,7 +128,7 @@ class Tokens:
             LimaCharlieError: as `get`.
         """
         scope = self._possible(scope)
-        slot = self._slots.setdefault(scope, _Slot())
+        slot = self._slot(scope)
         if slot.token is not None and slot.token is not refused:
             return slot.token
         if refused.after_refusal and self.clock.monotonic() - refused.fetched < TRUST_REFRESHED:
@@ -139,6 +142,16 @@ class Tokens:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         self._slots.clear()
+
+    def _slot(self, scope: Scope) -> _Slot:
+        """The place of a scope's token; the one that was used longest ago goes when there are too many."""
+        slot = self._slots.pop(scope, None) or _Slot()
+        self._slots[scope] = slot
+        if len(self._slots) > KEPT:
+            oldest = next((each for each, held in self._slots.items() if held.fetching is None), scope)
+            if oldest != scope:
+                del self._slots[oldest]
+        return slot
 
     def _possible(self, scope: Scope) -> Scope:
         """The scope that this kind of key has for what is wanted (an organization's key has one only)."""
@@ -202,7 +215,7 @@ class Tokens:
                 except LimaCharlieError:
                     raise refused from None
                 else:
-                    self._slots.setdefault(IDENTITY, _Slot()).token = token
+                    self._slot(IDENTITY).token = token
                     self._proven = (asked, None)
             wholly = self._proven[1]
         if wholly is not None:

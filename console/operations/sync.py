@@ -26,7 +26,16 @@ import orjson
 from sqlalchemy import Connection
 
 from console.limacharlie.client import Cloud, OrganizationHandle
-from console.limacharlie.errors import Auth, Denied, Gone, Invalid, LimaCharlieError, Network, Protocol
+from console.limacharlie.errors import (
+    Auth,
+    Closed,
+    Denied,
+    Gone,
+    Invalid,
+    LimaCharlieError,
+    Network,
+    Protocol,
+)
 from console.operations import sections, stale
 from console.operations.ports import Progress, Report
 from store import ingest
@@ -281,6 +290,8 @@ class Sync:
         self._oids = None if oids is None else set(oids)
         self._listed = names is None
         """This run reads the listing of organizations."""
+        self.listed: Mapping[str, str] = names or {}
+        """The names of all organizations that the listing named, by oid."""
         self._names: dict[str, str] = {} if names is None else self._limited(names)
         self._workers = workers
         self._report = report
@@ -398,19 +409,52 @@ class Sync:
             return ingest.mark_gone(connection, names, now=now)
 
         await self._change(write)
+        self.listed = names
         self._names = self._limited(names)
 
     async def _groups(self) -> None:
-        """Read the groups of the credential; an organization's key has none, which fails nobody."""
+        """Read the groups whose logs tell of a change; an organization's key has none, which fails nobody."""
+        now = self._clock()
+        state = (await asyncio.to_thread(self._states, "")).get("groups")
+        known = _logs_known(state) if state is not None and not state.failure else {}
         try:
-            groups = await self._cloud.groups()
+            names = await self._cloud.group_names()
+            # The logs before the groups: what happens in between is in the next run's logs.
+            logs = dict(zip(names, await asyncio.gather(*map(self._group_log, names)), strict=True))
+            again = self._decides and bool(known) and (state is not None and not state.stale)
+            changed = [gid for gid in names if not again or not logs[gid] or known.get(gid) != logs[gid]]
+            if len(changed) == len(names):
+                groups = await self._cloud.groups()
+            else:
+                groups = [await self._cloud.group(gid) for gid in changed]
         except LimaCharlieError as error:
             await self._note_failure("", "groups", error)
             if not isinstance(error, Denied):
                 log.warning("groups: %s", error)
             return
-        now = self._clock()
-        await self._put("", "groups", groups, lambda c: ingest.put_groups(c, groups, now=now), began=now)
+        same = set(names).difference(changed)
+
+        def write(connection: Connection) -> int:
+            written = ingest.put_groups(connection, groups, same=same, now=now)
+            ingest.put_sync_state(
+                connection,
+                "",
+                "groups",
+                cursor=msgspec.json.encode(logs).decode(),
+                checked_at=now,
+                attempted_at=now,
+                stale="",
+            )
+            return written
+
+        await self._change(write)
+
+    async def _group_log(self, gid: str) -> str:
+        """What tells whether a group was changed: its log's fingerprint; "" where the log is closed."""
+        try:
+            return _fingerprint(await self._cloud.group_logs(gid))
+        except (Denied, Gone, Invalid):
+            return ""
 
     async def _work(self) -> None:
         """Take steps until nothing is left, and nobody is at work who might find more."""
@@ -506,7 +550,7 @@ class Sync:
                 if self._unreachable >= AWAY_AFTER:
                     self._away = error
                 return False
-            if isinstance(error, Auth | Gone):
+            if isinstance(error, Auth | Closed | Gone):
                 self._refused[oid] = error
             self._failures.add(oid, subject, error)
             await self._note_failure(oid, subject, error)
@@ -889,6 +933,14 @@ def _still_stale(now: ingest.State | None, before: ingest.State | None) -> str:
     return "" if stale_now == (before.stale if before is not None else "") else stale_now
 
 
+def _logs_known(state: ingest.State) -> dict[str, str]:
+    """The fingerprints of the groups' logs, by gid, when the groups were read last."""
+    try:
+        return msgspec.json.decode(state.cursor or "{}", type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}
+
+
 def _not_permitted(reason: str) -> set[str]:
     """The sections that an earlier read named as closed to this credential."""
     if not reason.startswith(_NOT_PERMITTED):
@@ -947,70 +999,3 @@ def _plain(value: object) -> object:
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value)
     return repr(value)
-
-
-async def watch(
-    *,
-    store: Store,
-    cloud: Cloud,
-    redaction_key: bytes,
-    since: int = 7 * DAY,
-    only: Sequence[str] = (),
-    report: Report = lambda progress: None,
-    interval: float = 20.0,
-    everything_every: float = 600.0,
-    wake: asyncio.Event | None = None,
-) -> None:
-    """Go on reading until cancelled: detections at every turn, everything else now and then.
-
-    A turn that fails as a whole (the cloud is away, the key was revoked) is reported in words and
-    tried again, ever more slowly up to two minutes; the store keeps what it has, with its age.
-
-    Args:
-        interval: seconds between the end of a turn and the next.
-        everything_every: seconds between turns that read every subject.
-        wake: set it to begin a full turn at once.
-    """
-    last_full: float | None = None
-    failures = 0
-    while True:
-        full = last_full is None or time.monotonic() - last_full >= everything_every
-        turn = Sync(
-            store=store,
-            cloud=cloud,
-            redaction_key=redaction_key,
-            since=since,
-            only=only if full else _often(only),
-            # A look for new detections every few seconds is not news; the age of the data says it.
-            report=report if full else lambda progress: None,
-        )
-        try:
-            outcome = await turn.run()
-        except LimaCharlieError as error:
-            failures += 1
-            report(Progress(0, 0, f"offline: {error}"))
-        else:
-            failures = 0
-            if full:
-                last_full = time.monotonic()
-            done = outcome.organizations - len(outcome.failed)
-            report(Progress(done, outcome.organizations, "idle"))
-        await _pause(min(interval * 2**failures, 120.0) if failures else interval, wake)
-        if wake is not None and wake.is_set():
-            wake.clear()
-            last_full = None
-
-
-def _often(only: Sequence[str]) -> Sequence[str]:
-    """What of the wanted groups of subjects is read at every turn."""
-    return ["detections"] if not only or "detections" in only else only
-
-
-async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
-    if wake is None:
-        await asyncio.sleep(seconds)
-        return
-    try:
-        await asyncio.wait_for(wake.wait(), seconds)
-    except TimeoutError:
-        return

@@ -13,7 +13,8 @@ from console.limacharlie.credentials import OrganizationKey, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import Auth
 from console.operations.ports import Progress
-from console.operations.sync import OVERLAP, Outcome, Progressing, Range, Sync, _fingerprint, _plan, watch
+from console.operations.sync import OVERLAP, Outcome, Progressing, Range, Sync, _fingerprint, _plan
+from console.operations.watching import watch
 from store.database import Change, Store
 from store.models import ConfigurationBody, ConfigurationRecord, Detection, SyncRun, SyncState
 from store.queries import activity, organizations
