@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import sys
@@ -51,6 +52,7 @@ from screens.view import View
 from store.times import now_ms
 
 if TYPE_CHECKING:
+    from console.limacharlie.limits import Budget
     from console.operations.ports import Progress, Report
     from console.settings import Settings
     from store.database import Change, Reader, Store
@@ -104,6 +106,7 @@ class Console(App[int], inherit_bindings=False):
         clock: Callable[[], int] = now_ms,
         background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
         sync_now: Callable[[], object] | None = None,
+        budget: Callable[[], Budget | None] = lambda: None,
         view: str = FIRST_MODE,
     ) -> None:
         """Nothing is opened yet.
@@ -115,6 +118,7 @@ class Console(App[int], inherit_bindings=False):
             background: runs as long as the console does, once the store is open; its failure is said in
                 line 1 and ends nothing else.
             sync_now: wakes the background work.
+            budget: how fast the cloud may be asked at this moment; None while it is not asked.
             view: the mode to begin with.
         """
         super().__init__()
@@ -127,6 +131,7 @@ class Console(App[int], inherit_bindings=False):
         self._open_store = open_store
         self._background = background
         self._sync_now = sync_now
+        self._budget = budget
         self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
         self._noted: set[str] | None = None
@@ -179,6 +184,7 @@ class Console(App[int], inherit_bindings=False):
         for name, view in views.items():
             self.add_mode(name, partial(view, self.context))
         self.set_interval(1.0, self._look_outside)
+        self.set_interval(1.0, self._look_at_budget)
         self.set_interval(30.0, self.refresh_status)
         await self._go(self._first)
         self.refresh_status()
@@ -242,6 +248,13 @@ class Console(App[int], inherit_bindings=False):
 
         with self.context.reader.reading() as connection:
             return completeness(connection, scope=scope, now=self.context.clock())
+
+    def _look_at_budget(self) -> None:
+        budget = self._budget()
+        if budget is None:
+            self._set_status(budget="", paused=0)
+        else:
+            self._set_status(budget=budget.words(), paused=math.ceil(budget.paused_for))
 
     def _set_status(self, **values: Any) -> None:
         from dataclasses import replace
@@ -505,6 +518,7 @@ def run_console(
     settings: Settings,
     background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
     sync_now: Callable[[], object] | None = None,
+    budget: Callable[[], Budget | None] = lambda: None,
     view: str = FIRST_MODE,
 ) -> int:
     """Run the console until it is left.
@@ -515,6 +529,7 @@ def run_console(
         settings: time zone, signs, read-only and offline.
         background: what goes on as long as the console is open (the sync); None when offline.
         sync_now: wakes it.
+        budget: how fast it may ask at this moment; None while it does not.
         view: the mode to begin with.
 
     Returns:
@@ -537,6 +552,7 @@ def run_console(
         glyphs=GLYPHS["unicode" if settings.glyphs == "rich" else "ascii"],
         background=background,
         sync_now=sync_now,
+        budget=budget,
         view=view,
     )
     app.run(mouse=False)

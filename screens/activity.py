@@ -17,7 +17,7 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, Context
-from screens.frame import Line
+from screens.frame import Line, Part, paused_words, two_sided
 from screens.requests import ShowAccess, ShowOrganization
 from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
@@ -25,6 +25,7 @@ from screens.widgets.spark import bar
 from screens.widgets.text import line
 from store.queries.activity import Entry, Failure, Run, failures, journal, runs
 from store.queries.organizations import organizations
+from store.text import cell_width, safe_text
 from store.times import age
 
 REST = 0.15
@@ -223,14 +224,27 @@ class Activity(View[Found]):
         found = self._found
         if found is None:
             return
-        parts: list[Content] = []
+        parts: list[Part] = []
         for number, (name, title) in enumerate(SECTIONS):
             count = len(self._shown.get(name, ()))
             text = f" {title} {count:,}{'+' if count == LIMIT else ''} "
             here = number == self._section
-            parts.append(line((f"[{text}]" if here else f" {text} ", "bold reverse" if here else "")))
-        self.query_one("#sections", Line).say(Content("").join(parts))
+            parts.append((f"[{text}]" if here else f" {text} ", "bold reverse" if here else ""))
+        sections = self.query_one("#sections", Line)
+        width = sections.size.width
+        budget = self._budget(width - sum(cell_width(text) for text, _ in parts) - 2)
+        sections.say(two_sided(parts, budget, width) if budget else line(*parts))
         self.say(filter=f"/{self.filter_line}" if self.filter_line else "", counts=self._latest(found))
+
+    def _budget(self, room: int) -> list[Part]:
+        """How fast the cloud is asked, in as many words as there is room for."""
+        status = self.context.status
+        style = HEALTH_STYLES["partly"] if status.paused else "dim"
+        budget = safe_text(status.budget)
+        for text in paused_words(status.paused) or [budget, budget.partition(",")[0]]:
+            if text and cell_width(text) <= room:
+                return [(f"{text} ", style)]
+        return []
 
     def _latest(self, found: Found) -> str:
         if not found.runs:

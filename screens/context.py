@@ -98,6 +98,10 @@ class Status:
     """What runs, in a few words: `sync 34/216, 2 min left`. "" when nothing does."""
     trouble: str = ""
     """One sentence about background work that failed; "" when none did."""
+    budget: str = ""
+    """How fast the cloud is asked, in words: `3 of 20 requests/s, 4 waiting`. "" when it is not asked."""
+    paused: int = 0
+    """Seconds for which the cloud's rate limit lets nobody ask; 0 when it holds nobody back."""
     known: bool = False
     """Whether the figures were read at all."""
 

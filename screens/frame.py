@@ -129,11 +129,20 @@ class WhereLine(Line):
             ("WRITE " if context.writable else "LOCKED ", "bold" if context.writable else "bold reverse")
         )
         taken = sum(cell_width(text) for text, _ in (*left, *right))
-        for running in _shorter(status.running):
+        style = "bold ansi_yellow" if status.paused else ""
+        for running in paused_words(status.paused) or _shorter(status.running):
             if taken + cell_width(running) + 4 <= width:
-                right.insert(0, (running + "   ", ""))
+                right.insert(0, (running + "   ", style))
                 break
         self.say(two_sided(left, right, width))
+
+
+def paused_words(seconds: int) -> list[str]:
+    """That the cloud lets nobody ask, in ever fewer words; nothing when it does not."""
+    if not seconds:
+        return []
+    paused = f"paused {seconds} s"
+    return [f"{paused} by the cloud's rate limit", f"{paused}, rate limit", paused, f"wait {seconds}s"]
 
 
 def _shorter(running: str) -> list[str]:

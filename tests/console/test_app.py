@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from console.app import Console
+from console.limacharlie.limits import Limits
 from console.operations.ports import Progress
 from screens.context import Status
 from screens.dialogs.confirm import Confirm
@@ -187,6 +188,23 @@ async def test_background_work_writes_reports_and_is_woken(url):
         await until(pilot, lambda: "61 open" in app.screen.query_one(TitleLine).text)
         await until(pilot, lambda: "sync" not in app.screen.query_one(WhereLine).text)
     assert ended == [True]
+
+
+async def test_a_pause_that_the_cloud_demands_is_counted_down_and_ends(url):
+    now = [1_000.0]
+    limits = Limits(clock=lambda: now[0])
+    app = Console(
+        open_store=lambda: Store(url), environment="prod", clock=lambda: NOW, budget=lambda: limits.now()
+    )
+    async with app.run_test(size=(120, 24)) as pilot:
+        await open_on(pilot)
+        await until(pilot, lambda: app.context.status.budget == "20 requests/s")
+        limits.throttle({"Retry-After": "34"}, sent_at=now[0])
+        await until(pilot, lambda: "paused 34 s by the cloud" in app.screen.query_one(WhereLine).text)
+        now[0] += 4.5
+        await until(pilot, lambda: "paused 30 s by the cloud" in app.screen.query_one(WhereLine).text)
+        now[0] += 30
+        await until(pilot, lambda: "paused" not in app.screen.query_one(WhereLine).text)
 
 
 async def test_background_work_that_fails_is_said_and_kills_nothing(url):

@@ -1,7 +1,12 @@
 """What limegrove did, on a real store."""
 
+from dataclasses import replace
+
+import pytest
+
 from screens.activity import Activity, run_state, seconds_left
 from screens.context import Scope
+from screens.frame import Line
 from screens.requests import Back, ShowAccess, ShowOrganization
 from store import ingest, journal
 from store.database import Store
@@ -187,6 +192,26 @@ def test_a_run_is_running_done_partly_failed_or_broken_off():
     assert run_state(run(finished_at=NOW, done=10), NOW) == ("well", "done")
     assert run_state(run(finished_at=NOW, done=10, failed=failed), NOW) == ("partly", "partly")
     assert run_state(run(finished_at=NOW, done=1, failed=failed), NOW) == ("failed", "failed")
+
+
+@pytest.mark.parametrize(
+    ("budget", "paused", "said"),
+    [
+        ("3.4 of 4 requests/s, 12 waiting", 0, " 3.4 of 4 requests/s, 12 waiting"),
+        (f"4 requests/s (this process alone: {'x' * 80}), 12 waiting", 0, ""),
+        ("3 of 20 requests/s, 12 waiting and a very long tale", 0, " 3 of 20 requests/s"),
+        ("", 34, " paused 34 s by the cloud's rate limit"),
+    ],
+)
+async def test_how_fast_the_cloud_is_asked_stands_beside_the_sections(filled_store, budget, paused, said):
+    host = Host(filled_store, Activity)
+    host.context.status = replace(host.context.status, budget=budget, paused=paused)
+    async with host.run_test(size=(80, 24)) as pilot:
+        sections = host.view.query_one("#sections", Line)
+        await until(pilot, lambda: "Journal" in sections.text and sections.text.rstrip().endswith(said))
+        assert "Sync" in sections.text
+        assert len(sections.text) <= 80
+        assert said or "requests" not in sections.text
 
 
 def test_the_time_left_is_told_of_the_pace_so_far():

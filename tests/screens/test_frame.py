@@ -113,6 +113,22 @@ async def test_how_many_are_fresh_is_never_cut_for_what_runs(filled_store):
         assert len(line_1(host)) == 80
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"), [(80, " paused 34 s   prod"), (120, " paused 34 s by the cloud's rate limit   prod")]
+)
+async def test_a_pause_by_the_cloud_s_rate_limit_goes_before_what_runs(filled_store, columns, said):
+    host = Host(filled_store, Names)
+    async with host.run_test(size=(columns, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        host.context.status = replace(host.context.status, running="sync 34/216, 2 min left", paused=34)
+        host.context.status_changed.publish(host.context.status)
+        await until(pilot, lambda: said in line_1(host))
+        assert "sync" not in line_1(host)
+        host.context.status = replace(host.context.status, paused=0)
+        host.context.status_changed.publish(host.context.status)
+        await until(pilot, lambda: "sync 34/216" in line_1(host))
+
+
 async def test_failed_background_work_is_said_in_line_1(filled_store):
     host = Host(filled_store, Names)
     async with host.run_test(size=(80, 24)) as pilot:
