@@ -18,6 +18,7 @@ from aiohttp.streams import StreamReader
 
 import console.sandbox.endpoints  # noqa: F401  (fills the table)
 from console.sandbox.calls import Call, Refusal, not_found, table
+from console.sandbox.endpoints.infrastructure import apply_template
 from console.sandbox.faults import Answer, BadRules, Dropped, Faults, read_rules
 from console.sandbox.requestlog import Entry, RequestLog
 from console.sandbox.tokens import Tokens
@@ -72,6 +73,7 @@ class Sandbox:
             storm_after: seconds until the storm; see `World.begin`.
         """
         self.world = world
+        world.made_from_template = apply_template
         self.latency = latency
         self.rate_quota = rate_quota
         self.rate_period = rate_period

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from console.sandbox.calls import Call, Refusal, hive_error, missing
-from console.sandbox.configuration import HIVES, needed
+from console.sandbox.configuration import HIVES, SERVICES, needed
 from console.sandbox.endpoints import extensions, hive, keys, outputs, services
 from console.sandbox.extensions import action
 from console.sandbox.organizations import Organization
@@ -206,6 +206,8 @@ class _Push:
         self.puts: set[str] = set()
         self.drops: set[str] = set()
         """The sections, or hives, that gain and lose something."""
+        configuration = call.world.configuration
+        self.before = {service: configuration.rules(one, service) for service in SERVICES}
         self.closed: frozenset[str] = frozenset()
         """The sections that the caller may not change and does not want to hear of."""
 
@@ -525,6 +527,8 @@ class _Push:
             return
         # The names of scopes are kept in lower case.
         found = {str(key).lower() if name == "acl" else str(key): each for key, each in (found or {}).items()}
+        if name == "extension_config":
+            found = self._without_echoes(found)
         present = self.call.world.records(self.one, name)
         tags = self.options.get("tags") or []
         # The tags that a client names protect every record that does not carry them.
@@ -567,6 +571,28 @@ class _Push:
             hive.erase(self.call, self.one, name, key)
 
         self._differ(f"hive {name}", "hives", found, held, same, put, drop, shown=f"{name}/")
+
+    def _without_echoes(self, found: _Document) -> _Document:
+        """The records of extensions, without undoing what an older section of the same document just did.
+
+        Both hold the same rules. A record that says what was there before the push says nothing against
+        the section.
+        """
+        sections = {
+            "sync_integrity": ("integrity", "integrity"),
+            "sync_artifacts": ("artifact", "logging"),
+            "sync_exfil": ("exfil", "exfil"),
+        }
+        for flag, (root, service) in sections.items():
+            extension, inside = SERVICES[service]
+            value: Any = found.get(extension)
+            data = value.get("data") if isinstance(value, dict) else None
+            if not self.options.get(flag) or root not in self.document or not isinstance(data, dict):
+                continue
+            if data.get(inside) == self.before[service]:
+                rules = self.call.world.configuration.rules(self.one, service)
+                found = found | {extension: {**value, "data": data | {inside: rules}}}
+        return found
 
     def _rules(self) -> None:
         found = self._section("rules")
