@@ -12,6 +12,7 @@ from console.limacharlie.answers import (
     Quota,
     Who,
 )
+from console.limacharlie.billing import Billing
 from console.limacharlie.cases import CaseFigures, CaseFile, CasePage, Cases, CasesRefused, CloudCases
 from console.limacharlie.clock import Clock
 from console.limacharlie.configuration import Configuration
@@ -22,7 +23,8 @@ from console.limacharlie.handle import Done
 from console.limacharlie.hive import ABSENT, Hive, HiveMetadata, HiveWritten
 from console.limacharlie.insight import Insight
 from console.limacharlie.limits import Limits
-from console.limacharlie.organizations import CloudOrganizations, Organization
+from console.limacharlie.organizations import CloudOrganizations
+from console.limacharlie.search import Search
 from console.limacharlie.sensors import Sensors
 from console.limacharlie.tokens import IDENTITY
 from console.limacharlie.transport import Deadlines, Stats, Transport, organization_id
@@ -130,5 +132,5 @@ class Cloud(CloudOrganizations, CloudGroups, CloudCases):
         return OrganizationHandle(self._transport, organization_id(oid))
 
 
-class OrganizationHandle(Organization, Access, Hive, Configuration, Extensions, Sensors, Insight, Cases):
+class OrganizationHandle(Search, Billing, Access, Hive, Configuration, Extensions, Sensors, Insight, Cases):
     """One organization: every request carries its oid and a token for it alone."""

@@ -49,6 +49,7 @@ class Asker:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         root: str = "api",
+        host: str = "",
         scope: Scope | None = None,
         segments: Mapping[str, str] | None = None,
     ) -> Result:
@@ -68,6 +69,7 @@ class Asker:
             scope=scope or self._scope,
             safe=False,
             root=root,
+            host=host,
         )
         return changed(await self._send(call), read)
 
@@ -103,7 +105,14 @@ class Part(Asker):
         return await self._send(call)
 
     async def _read(
-        self, method: str, template: str, form: Fields | None = None, body: Any = None, **segments: str
+        self,
+        method: str,
+        template: str,
+        form: Fields | None = None,
+        body: Any = None,
+        root: str = "api",
+        host: str = "",
+        **segments: str,
     ) -> Answer:
         """What changes nothing though it is no GET, and may be repeated like one."""
         call = Call(
@@ -114,6 +123,8 @@ class Part(Asker):
             json=encoded(body) if body is not None else None,
             scope=self._scope,
             safe=True,
+            root=root,
+            host=host,
         )
         return await self._send(call)
 
