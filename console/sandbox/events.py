@@ -59,7 +59,7 @@ class Events:
 
     def slots(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[int]:
         """The events with start <= time < end (ms), as far as they are kept and the sensor was there."""
-        start = max(start, self._now_ms - RETAINED_MS, sensor.enrolled * 1000)
+        start = max(start, self.oldest(sensor))
         end = min(end, (self._now_ms - sensor.silent * 1000) if sensor.silent else self._clock())
         return [
             slot
@@ -69,6 +69,10 @@ class Events:
 
     def _atom(self, organization: Organization, sensor: Sensor, slot: int) -> str:
         return f"{slot:08x}{hex_of(self._seed, 'event', organization.index, sensor.index, slot, length=24)}"
+
+    def oldest(self, sensor: Sensor) -> int:
+        """Before this (ms) nothing of a sensor is kept."""
+        return max(self._now_ms - RETAINED_MS, sensor.enrolled * 1000)
 
     def between(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[Event]:
         """All events with start <= time < end (ms), oldest first."""

@@ -16,6 +16,7 @@ from console.sandbox.detections import Detections
 from console.sandbox.events import Events
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import Value
+from console.sandbox.search import Searches
 
 if TYPE_CHECKING:
     from console.sandbox.calls import Call
@@ -68,6 +69,7 @@ class World:
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
         self.events = Events(seed, self.now_ms)
         self.fleet = sensors.Fleet()
+        self.searches = Searches()
         self.cases = Cases(self)
         self.on_unsubscribed.append(lambda one, name: self.cases.unsubscribed(one) if name == CASES else None)
         self._began: float | None = None
