@@ -298,7 +298,7 @@ def time_is_logged(it: Stage) -> None:
     oid, note = subscribed(it)[4].oid, it.name("reading")
     number = created(it, oid)
     it.json("case", "log-time", "--case-number", str(number), "--seconds", "600", "--note", note, LC_OID=oid)
-    assert note in json.dumps(case(it, oid, number)["events"])
+    assert '"billable_seconds": 600' in json.dumps(case(it, oid, number)["events"])
 
 
 @probe({"POST /api/v1/cases/bulk-update": "updated (the effect)", ONE: "case.status case.classification"})

@@ -1,12 +1,15 @@
 """Sensors, their tags, events and detections."""
 
 import json
+from typing import Any
 
+from console.sandbox.sensors import Sensor
 from tests.console.sandbox.conformance.probes import probe
-from tests.console.sandbox.conformance.stage import END, START, Stage
+from tests.console.sandbox.conformance.stage import END, NOW_MS, START, Stage
 
 LISTED, ONE, TAGS = "GET /v1/sensors/{oid}", "GET /v1/{sid}", "GET /v1/{sid}/tags"
-DETECTIONS = "GET /v1/insight/{oid}/detections"
+DETECTIONS, AUDIT = "GET /v1/insight/{oid}/detections", "GET /v1/insight/{oid}/audit"
+EVENTS = "GET /v1/insight/{oid}/{sid}"
 
 
 @probe(
@@ -146,3 +149,290 @@ def a_detection_that_is_not_there_ends_with_3(it: Stage) -> None:
 @probe({"GET /v1/insight/{oid}": "insight_bucket"})
 def telemetry_is_kept(it: Stage) -> None:
     assert it.sdk("Insight(org).is_enabled()") is True
+
+
+def writing(it: Stage, number: int) -> tuple[str, list[Sensor]]:
+    """The id of an organization for probes that change sensors, and its sensors that are online."""
+    found = [one for one in it.world.organizations[30:] if one.sensors > 12]
+    one = found[number]
+    sensors = [it.world.sensor(one, place) for place in range(one.sensors)]
+    return one.oid, [sensor for sensor in sensors if not sensor.silent]
+
+
+@probe(
+    {"POST /v1/{sid}/tags": "(the effect)", "DELETE /v1/{sid}/tags": "(the effect)", TAGS: "tags tags.*.*"}
+)
+def a_tag_is_added_and_removed(it: Stage) -> None:
+    oid, sensors = writing(it, 0)
+    sid, tag = sensors[0].sid, it.name("tag")
+    it.text("tag", "add", "--sid", sid, "--tag", tag, LC_OID=oid)
+    assert set(it.json("tag", "list", "--sid", sid, LC_OID=oid)) == {tag, *sensors[0].tags}
+    assert sid in it.json("tag", "find", "--tag", tag, LC_OID=oid)
+    it.text("tag", "remove", "--sid", sid, "--tag", tag, LC_OID=oid)
+    assert set(it.json("tag", "list", "--sid", sid, LC_OID=oid)) == set(sensors[0].tags)
+
+
+@probe({"POST /v1/{sid}/tags": "(the effect)", TAGS: "tags.*.*", "DELETE /v1/{sid}/tags": "(the effect)"})
+def several_tags_are_added_and_removed_at_once(it: Stage) -> None:
+    oid, sensors = writing(it, 0)
+    sid, tags = sensors[1].sid, [it.name("tag"), it.name("tag")]
+    it.sdk("Sensor(org, sid).add_tag(tags, ttl=3600)", oid, sid=sid, tags=tags)
+    assert set(tags) <= set(it.sdk("Sensor(org, sid).get_tags()", oid, sid=sid))
+    it.sdk("Sensor(org, sid).remove_tag(tags)", oid, sid=sid, tags=tags)
+    assert set(it.sdk("Sensor(org, sid).get_tags()", oid, sid=sid)) == set(sensors[1].tags)
+
+
+@probe({"POST /v1/{sid}/tags": "(the effect)", LISTED: "sensors.*.sid", "GET /v1/tags/{oid}/{tag}": "*"})
+def every_sensor_that_a_selector_meets_is_tagged(it: Stage) -> None:
+    oid, sensors = writing(it, 1)
+    tag = it.name("tag")
+    it.text("tag", "mass-add", "--selector", f"sid == '{sensors[0].sid}'", "--tag", tag, LC_OID=oid)
+    assert set(it.json("tag", "find", "--tag", tag, LC_OID=oid)) == {sensors[0].sid}
+    it.text("tag", "mass-remove", "--selector", f"'{tag}' in tags", "--tag", tag, LC_OID=oid)
+    assert not it.json("tag", "find", "--tag", tag, LC_OID=oid)
+
+
+@probe(
+    {
+        "POST /v1/{sid}/isolation": "(the effect)",
+        "DELETE /v1/{sid}/isolation": "(the effect)",
+        ONE: "info.should_isolate info.isolated",
+    }
+)
+def a_sensor_is_isolated_and_rejoined(it: Stage) -> None:
+    oid, sensors = writing(it, 2)
+    sid = sensors[0].sid
+    it.sdk("Sensor(org, sid).isolate()", oid, sid=sid)
+    assert it.sdk("Sensor(org, sid).is_isolated()", oid, sid=sid) is True
+    assert it.sdk("Sensor(org, sid).get_info()", oid, sid=sid)["isolated"] is True
+    it.sdk("Sensor(org, sid).rejoin()", oid, sid=sid)
+    assert it.sdk("Sensor(org, sid).get_info()", oid, sid=sid)["should_isolate"] is False
+    assert it.audit(oid)[-1]["ident"] == it.world.access.root
+
+
+@probe(
+    {"POST /v1/{sid}/seal": "(the effect)", "DELETE /v1/{sid}/seal": "(the effect)", ONE: "info.should_seal"}
+)
+def a_sensor_is_sealed_and_unsealed(it: Stage) -> None:
+    oid, sensors = writing(it, 2)
+    sid = sensors[1].sid
+    it.json("endpoint-policy", "seal", "--sid", sid, "--confirm", LC_OID=oid)
+    assert it.sdk("Sensor(org, sid).is_sealed()", oid, sid=sid) is True
+    it.json("endpoint-policy", "unseal", "--sid", sid, "--confirm", LC_OID=oid)
+    assert it.sdk("Sensor(org, sid).get_info()", oid, sid=sid)["should_seal"] is False
+
+
+@probe({"DELETE /v1/{sid}": "(the effect)", ONE: "error", AUDIT: "events.*.etype events.*.entity"})
+def a_sensor_is_deleted(it: Stage) -> None:
+    oid, sensors = writing(it, 3)
+    present = {row["sid"] for row in it.json("sensor", "list", LC_OID=oid)}
+    sid = next(sensor.sid for sensor in sensors if sensor.sid in present)
+    it.text("sensor", "delete", "--sid", sid, "--confirm", LC_OID=oid)
+    said = it.run("sensor", "get", "--sid", sid, LC_OID=oid)
+    assert said.code == 3
+    assert "{'error': 'not found'}" in said.everything
+    assert {row["sid"] for row in it.json("sensor", "list", LC_OID=oid)} == present - {sid}
+    entry = it.audit(oid)[-1]
+    assert (entry["etype"], entry["entity"]["name"]) == ("remove_sensor", sid)
+
+
+@probe(
+    {
+        "POST /v1/{sid}": "(the effect)",
+        AUDIT: "events.*.etype events.*.ident events.*.entity",
+        EVENTS: "events events.*.routing.event_type",
+    }
+)
+def a_task_is_sent_noted_and_answered(it: Stage) -> None:
+    oid, sensors = writing(it, 4)
+    sid = next(sensor.sid for sensor in sensors if sensor.platform == 0x10000000)
+    kinds = ("--start", START, "--end", END, "--event-type", "OS_PROCESSES_REP")
+    before = it.json("event", "list", "--sid", sid, *kinds, LC_OID=oid)
+    it.json("task", "send", "--sid", sid, "--task", "os_processes", "--investigation-id", "probe", LC_OID=oid)
+    entry = it.audit(oid)[-1]
+    assert (entry["etype"], entry["ident"]) == ("send_task", it.world.access.root)
+    assert entry["entity"] == {"type": "sensor", "name": sid}
+    after = it.json("event", "list", "--sid", sid, *kinds, LC_OID=oid)
+    assert len(after) == len(before) + 1
+    assert {event["routing"]["event_type"] for event in after} == {"OS_PROCESSES_REP"}
+
+
+@probe({"POST /v1/{sid}": "error"})
+def a_task_needs_the_permission(it: Stage) -> None:
+    oid, sensors = writing(it, 4)
+    made = it.json(
+        "api-key", "create", "--name", it.name("reader"), "--permissions", "sensor.get", LC_OID=oid
+    )
+    said = it.run(
+        "task", "send", "--sid", sensors[0].sid, "--task", "os_version",
+        LC_OID=oid, LC_UID="", LC_API_KEY=made["api_key"],
+    )  # fmt: skip
+    assert said.code == 2
+    assert "sensor.task" in said.everything
+
+
+@probe({EVENTS: "events events.* events.*.event events.*.routing next_cursor"})
+def the_events_of_a_sensor_are_listed(it: Stage) -> None:
+    end = NOW_MS // 1000
+    for place in range(it.one.sensors):
+        sensor = it.world.sensor(it.one, place)
+        expected = it.world.events.between(it.one, sensor, (end - 3 * 86_400) * 1000, end * 1000 + 1000)
+        if len(expected) > 20:
+            break
+    said = it.json("event", "list", "--sid", sensor.sid, "--start", str(end - 3 * 86_400), "--end", str(end))
+    assert said == expected
+    few = it.sdk(
+        "list(Sensor(org, sid).get_events(start, end, limit=3))",
+        sid=sensor.sid,
+        start=end - 3 * 86_400,
+        end=end,
+    )
+    assert few == expected[:3]
+    paged = it.sdk(
+        "[client.request('GET', f'insight/{org.oid}/{sid}', query_params=dict(start=start, end=end, limit=5, cursor='-'))]",
+        sid=sensor.sid, start=end - 3 * 86_400, end=end,
+    )[0]  # fmt: skip
+    assert paged["events"] == expected[:5]
+    more = it.sdk(
+        "client.request('GET', f'insight/{org.oid}/{sid}', query_params=dict(start=start, end=end, limit=500, cursor=cursor))",
+        sid=sensor.sid, start=end - 3 * 86_400, end=end, cursor=paged["next_cursor"],
+    )  # fmt: skip
+    assert more["events"][:5] == expected[5:10]
+
+
+def an_event(it: Stage) -> tuple[str, dict[str, Any]]:
+    """A sensor and the newest of its events, of `one`."""
+    for place in range(it.one.sensors):
+        sensor = it.world.sensor(it.one, place)
+        found = it.world.events.between(it.one, sensor, NOW_MS - 86_400_000, NOW_MS)
+        if found:
+            return sensor.sid, found[-1]
+    raise AssertionError("no sensor of the organization has sent anything")
+
+
+@probe({"GET /v1/insight/{oid}/{sid}/{atom}": "event event.event event.routing"})
+def one_event_is_got_by_its_atom(it: Stage) -> None:
+    sid, event = an_event(it)
+    said = it.json("event", "get", "--sid", sid, "--atom", event["routing"]["this"])
+    assert said["event"] == event
+
+
+@probe({"GET /v1/insight/{oid}/{sid}/{atom}": "error"})
+def an_event_that_is_not_there_ends_with_3(it: Stage) -> None:
+    said = it.run("event", "get", "--sid", an_event(it)[0], "--atom", "0" * 32)
+    assert said.code == 3
+    assert "{'error': 'not found'}" in said.everything
+
+
+@probe({"GET /v1/insight/{oid}/{sid}/overview": "overview"})
+def the_hours_of_a_sensor_are_told(it: Stage) -> None:
+    sid, event = an_event(it)
+    end = NOW_MS // 1000
+    said = it.json("event", "overview", "--sid", sid, "--start", str(end - 86_400), "--end", str(end))
+    assert event["routing"]["event_time"] // 3_600_000 * 3600 in said
+
+
+@probe(
+    {
+        "GET /v1/insight/{oid}/{sid}/{atom}/children": "events events.*.routing",
+        "POST /v1/{sid}": "(the effect)",
+    }
+)
+def the_children_of_an_event_are_told(it: Stage) -> None:
+    oid, sensors = writing(it, 4)
+    sid, name = sensors[0].sid, it.name("investigation")
+    it.json("task", "send", "--sid", sid, "--task", "os_version", "--investigation-id", name, LC_OID=oid)
+    # What a task is answered with are children of the receipt.
+    listed = it.json("event", "list", "--sid", sid, "--start", START, "--end", END, LC_OID=oid)
+    answers = [event for event in listed if event["routing"].get("investigation_id") == name]
+    child = next(event for event in answers if "parent" in event["routing"])
+    said = it.json("event", "children", "--sid", sid, "--atom", child["routing"]["parent"], LC_OID=oid)
+    assert said == [child]
+
+
+@probe({"GET /v1/insight/event_count/{oid}/{sid}": "*"})
+def what_is_kept_of_a_sensor_is_counted(it: Stage) -> None:
+    sid, _ = an_event(it)
+    end = NOW_MS // 1000
+    listed = it.json("event", "list", "--sid", sid, "--start", str(end - 86_400), "--end", str(end))
+    said = it.json("event", "retention", "--sid", sid, "--start", str(end - 86_400), "--end", str(end))
+    assert len(listed) in said.values()
+
+
+@probe({"GET /v1/insight/{oid}/objects/{type}": "last_30_days"})
+def an_indicator_is_counted_by_sensor(it: Stage) -> None:
+    detection = it.world.detections.detection(it.one.index, 0)
+    path = next(
+        found["detect"]["event"]["FILE_PATH"]
+        for number in range(it.one.detections)
+        if "FILE_PATH" in (found := it.world.detections.detection(it.one.index, number))["detect"]["event"]
+    )
+    said = it.json("ioc", "search", "--type", "file_path", "--value", path)
+    assert said["last_30_days"] >= 1
+    assert it.json("ioc", "search", "--type", "file_path", "--value", "/no/such/file")["last_30_days"] == 0
+    assert detection["detect_id"]
+
+
+@probe({"GET /v1/insight/{oid}/objects/{type}": "*"})
+def an_indicator_is_located(it: Stage) -> None:
+    for number in range(it.one.detections):
+        detection = it.world.detections.detection(it.one.index, number)
+        if "FILE_PATH" in detection["detect"]["event"]:
+            path, sid = detection["detect"]["event"]["FILE_PATH"], detection["routing"]["sid"]
+            said = it.json(
+                "ioc",
+                "search",
+                "--type",
+                "file_path",
+                "--value",
+                path,
+                "--info",
+                "locations",
+                "--limit",
+                "1000",
+            )
+            assert sid in json.dumps(said)
+            return
+    raise AssertionError("no detection names a file")
+
+
+@probe({"POST /v1/insight/{oid}/objects": "last_30_days last_1_days"})
+def indicators_are_looked_up_together(it: Stage) -> None:
+    said = it.json(
+        "ioc", "batch-search", "--input-file", it.file({"domain": ["no.such.example"], "ip": ["192.0.2.1"]})
+    )
+    assert said["last_30_days"]["domain"] == {"no.such.example": 0}
+    assert said["last_1_days"]["ip"] == {"192.0.2.1": 0}
+
+
+@probe({"GET /v1/insight/{oid}/detections/stats": "totals totals.*"})
+def detections_are_counted_by_category(it: Stage) -> None:
+    said = it.sdk(
+        "client.request('GET', f'insight/{org.oid}/detections/stats', query_params={'start': start, 'end': end})",
+        start=START, end=END,
+    )["totals"]  # fmt: skip
+    listed = it.json("detection", "list", "--start", START, "--end", END)
+    assert sum(said.values()) == len(listed)
+    assert set(said) == {row["cat"] for row in listed}
+
+
+@probe({DETECTIONS: "next_cursor detects"})
+def detections_arrive_in_pages(it: Stage) -> None:
+    said = it.sdk(
+        "client.request('GET', f'insight/{org.oid}/detections', query_params=dict(start=start, end=end, cursor='-', limit=4))",
+        start=START, end=END,
+    )  # fmt: skip
+    assert [row["detect_id"] for row in said["detects"]] == [
+        it.world.detections.detect_id(it.one.index, it.one.detections - 1 - number) for number in range(4)
+    ]
+    more = it.sdk(
+        "client.request('GET', f'insight/{org.oid}/detections', query_params=dict(start=start, end=end, cursor=cursor, limit=5000))",
+        start=START, end=END, cursor=said["next_cursor"],
+    )  # fmt: skip
+    assert len(more["detects"]) == it.one.detections - 4
+    assert not more["next_cursor"]
+
+
+@probe({"POST /v1/export/{oid}/sensors": "sensors"})
+def all_sensors_are_exported(it: Stage) -> None:
+    assert len(it.sdk("org.export_sensors()")["sensors"]) == it.one.sensors

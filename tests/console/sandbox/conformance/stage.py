@@ -212,12 +212,17 @@ class Stage:
 
     @contextmanager
     def fault(self, fault: Fault) -> Iterator[None]:
-        """Put a fault in front of the sandbox for a while."""
-        self.sandbox.fault = fault
+        """Put a fault in front of the sandbox for a while, and in front of the one that stands there."""
+        behind = self.sandbox.fault
+
+        async def both(call: Call, answer: Answer) -> web.StreamResponse:
+            return await fault(call, answer if behind is None else lambda: behind(call, answer))
+
+        self.sandbox.fault = both
         try:
             yield
         finally:
-            self.sandbox.fault = None
+            self.sandbox.fault = behind
 
 
 @contextmanager

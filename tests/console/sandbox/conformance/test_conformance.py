@@ -15,7 +15,17 @@ from tests.console.sandbox.conformance import probes
 from tests.console.sandbox.conformance.probes import Probe
 from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stage
 
-AREAS = ("identity", "organizations", "access", "hive", "configuration", "sensors", "cases", "audit")
+AREAS = (
+    "identity",
+    "organizations",
+    "access",
+    "hive",
+    "configuration",
+    "sensors",
+    "cases",
+    "audit",
+    "trouble",
+)
 for _area in AREAS:
     importlib.import_module(f"tests.console.sandbox.conformance.{_area}")
 
