@@ -368,7 +368,7 @@ class Cases:
         return _record(
             found.detect_id(organization.index, place),
             cat=rule.cat,
-            source=f"{'managed' if rule.managed else 'general'}.{rule.key}",
+            source=f"{organization.oid}.{where.iid}.{where.sid}.{where.platform:x}.{where.architecture}",
             priority=priority,
             sid=where.sid,
             hostname=where.hostname,
@@ -925,6 +925,10 @@ class Cases:
         listeners.discard(hear)
         if not listeners:
             self._listeners.pop(case_id, None)
+
+    def listened(self, case_id: str) -> bool:
+        """Whether anybody hears of a case."""
+        return case_id in self._listeners
 
     def _fresh(self, what: str) -> str:
         self._count += 1
