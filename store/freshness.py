@@ -3,7 +3,7 @@
 SUBJECTS: tuple[str, ...] = (
     "organizations", "groups",
     "detections", "organization", "sensors", "access", "keys", "configuration",
-    "usage", "errors", "audit",
+    "usage", "errors", "audit", "cases",
 )  # fmt: skip
 """The first two belong to the credential (oid ""), the others to each organization."""
 

@@ -831,6 +831,11 @@ def put_cases(
     return len(changed) + len(gone)
 
 
+def delete_case(c: Connection, oid: str, number: int) -> int:
+    """Forget a case that is not there any more; 1 if it was known."""
+    return c.execute(delete(_CASE).where(_CASE.c.oid == oid, _CASE.c.case_number == number)).rowcount
+
+
 def _case(key: tuple[str, int], row: Mapping[str, Any], created: int) -> dict[str, Any]:
     return {
         "oid": key[0], "case_number": key[1], "case_id": _key(row.get("case_id")),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from console.operations.ports import Progress
     from console.operations.sync import Outcome
 
-ONLY = ("orgs", "access", "config", "detections", "usage", "audit")
+ONLY = ("orgs", "access", "config", "detections", "usage", "audit", "cases")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

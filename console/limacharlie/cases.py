@@ -99,7 +99,12 @@ class CloudCases(CloudPart):
     """Cases of many organizations."""
 
     _apart = False
-    """The token for all organizations met a gateway that finds it too large: each is asked alone."""
+
+    @property
+    def cases_one_by_one(self) -> bool:
+        """Each organization is asked alone: the key is one organization's, or the token for all of them met
+        a gateway that finds it too large."""
+        return self._one or self._apart
 
     async def cases(
         self, oids: Sequence[str], filters: Mapping[str, str] | None = None

@@ -37,6 +37,7 @@ from console.limacharlie.errors import (
     Protocol,
 )
 from console.operations import sections, stale
+from console.operations.casesync import CaseSync
 from console.operations.ports import Progress, Report
 from store import ingest
 from store.configuration import Record, canonical, redact
@@ -54,6 +55,7 @@ GROUPS_OF_SUBJECTS: dict[str, tuple[str, ...]] = {
     "config": ("configuration",),
     "usage": ("usage",),
     "audit": ("audit",),
+    "cases": ("cases",),
 }
 """What `--only` takes, and the subjects that it stands for."""
 
@@ -337,6 +339,8 @@ class Sync:
                     group.create_task(self._work())
             if self._away is not None:
                 raise self._away
+            if "cases" in self._subjects:
+                await self._cases()
         except BaseException as error:
             note = "stopped" if isinstance(error, asyncio.CancelledError) else str(error)
             await self._finish(note)
@@ -449,6 +453,33 @@ class Sync:
 
         await self._change(write)
 
+    async def _cases(self) -> None:
+        """Read cases: everywhere after a listing, else where something tells of a change."""
+        reading = CaseSync(
+            store=self._store,
+            cloud=self._cloud,
+            write=self._write,
+            failed=partial(self._failed, "cases"),
+            clock=self._clock,
+        )
+        oids = [oid for oid in self._names if oid not in self._refused]
+        try:
+            await reading.run(oids, active=self._found, everywhere=self._listed)
+        except LimaCharlieError as error:
+            # The cases host is one of its own: that it is away says nothing of the organizations.
+            await self._note_failure("", "cases", error)
+            log.warning("cases: %s", error)
+        else:
+            now = self._clock()
+            await self._write(
+                lambda c: ingest.put_sync_state(c, "", "cases", checked_at=now, attempted_at=now)
+            )
+        self._changed += reading.changed
+
+    async def _failed(self, subject: str, oid: str, error: LimaCharlieError) -> None:
+        self._failures.add(oid, subject, error)
+        await self._note_failure(oid, subject, error)
+
     async def _group_log(self, gid: str) -> str:
         """What tells whether a group was changed: its log's fingerprint; "" where the log is closed."""
         try:
@@ -552,8 +583,7 @@ class Sync:
                 return False
             if isinstance(error, Auth | Closed | Gone):
                 self._refused[oid] = error
-            self._failures.add(oid, subject, error)
-            await self._note_failure(oid, subject, error)
+            await self._failed(subject, oid, error)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             # An answer that passed the client's checks and still cannot be stored: that
             # organization's subject is missing, and no other has to suffer for it.
@@ -561,8 +591,7 @@ class Sync:
             broken = Protocol(
                 f"The answer cannot be stored ({type(error).__name__}); --debug logs the details."
             )
-            self._failures.add(oid, subject, broken)
-            await self._note_failure(oid, subject, broken)
+            await self._failed(subject, oid, broken)
         return False
 
     async def _read_organization(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:

@@ -42,3 +42,21 @@ def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 def _flat(value: Any) -> Any:
     return repr(value) if isinstance(value, dict | list) else value
+
+
+def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """As `content`, without what a store keeps of the past: a store that has followed changes equals one that
+    was filled after them."""
+    answer = content(store)
+    record = SQLModel.metadata.tables["configuration_record"]
+    wanted = [column for column in record.columns if column.name not in STAMPS]
+    with store.reader.reading() as connection:
+        rows = connection.execute(select(*wanted).where(record.c.valid_to.is_(None)))
+        answer["configuration_record"] = sorted((tuple(map(_flat, row)) for row in rows), key=repr)
+        used = {
+            digest for (digest,) in connection.execute(select(record.c.hash).where(record.c.valid_to.is_(None)))
+        }
+    names = [column.name for column in SQLModel.metadata.tables["configuration_body"].columns]
+    place = names.index("hash")
+    answer["configuration_body"] = [row for row in answer["configuration_body"] if row[place] in used]
+    return answer
