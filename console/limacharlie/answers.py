@@ -162,7 +162,7 @@ def _names(body: bytes) -> int:
 
 
 def _with_names_once(body: bytes) -> Any:
-    return json.loads(body, parse_constant=_no_constant, object_pairs_hook=_once)
+    return json.loads(body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_once)
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -433,7 +433,8 @@ def one_detection(body: bytes, detect_id: str, what: str, secrets: Iterable[str]
     if not trimmed:
         refuse(what, "is empty")
     try:
-        value = json.loads(trimmed, parse_constant=_no_constant)
+        # As text: of bytes, Python would also read UTF-16.
+        value = json.loads(trimmed.decode("utf-8", "surrogatepass"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not value.keys() & {"detect_id", "cat", "detect", "routing"}:

@@ -94,6 +94,8 @@ class Configuration(Part):
         held = answers.mapping(answer.json(), answer.what)
         if isinstance(held.get("error"), str) and held["error"]:
             raise Invalid(f"{answer.what} failed: {answer.excerpt(held['error'])}.")
+        if not all(isinstance(each, dict | list | None) for each in held.values()):
+            answers.refuse(answer.what, "holds words or numbers where rules should be")
         return held
 
     async def fetch_infrastructure(

@@ -18,6 +18,8 @@ class Extensions(Part):
             raise Protocol(
                 f"{answer.what} was answered with an error as a success: {answer.excerpt(held['error'])}."
             )
+        if any(isinstance(each, str) for each in held.values()):
+            answers.refuse(answer.what, "holds words where extensions should be")
         return held
 
     async def extension_definitions(self) -> list[dict[str, Any]]:
