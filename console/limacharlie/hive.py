@@ -295,12 +295,12 @@ class _Reader(msgspec.Struct, frozen=True):
     def __call__(self, value: Any, what: str) -> HiveWritten:
         details = done(value, what).details
         where = answers.mapping(answers.member(details, "hive", what), what, "hive")
+        # The names of scopes are kept in lower case.
+        key = self.key.lower() if self.hive == "acl" else self.key
         named = (details.get("name"), where.get("name"), where.get("partition"))
-        if named != (self.key, self.hive, self.oid):
+        if named not in ((self.key, self.hive, self.oid), (key, self.hive, self.oid)):
             raise Protocol(f"The answer to {what} is about another record.")
-        return HiveWritten(
-            self.hive, self.key, answers.text(answers.member(details, "guid", what), what, "guid")
-        )
+        return HiveWritten(self.hive, key, answers.text(answers.member(details, "guid", what), what, "guid"))
 
 
 def _etag(expected: str) -> str:

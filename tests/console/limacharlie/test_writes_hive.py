@@ -88,10 +88,41 @@ async def test_a_deleted_record_is_gone(handle):
         handle.hive_record("dr-general", key),
         handle.hive_metadata("dr-general", key),
         handle.delete_hive_record("dr-general", key, record.etag),
-        handle.set_hive_metadata("dr-general", key, ON, record.etag),
+        handle.rename_hive_record("dr-general", key, "other", record.etag),
     ):
         with pytest.raises(Gone):
             await read
+    # Whether a record that is gone is one that changed is the cloud's choice.
+    for write in (
+        handle.set_hive_record("dr-general", key, RULE, ON, record.etag),
+        handle.set_hive_metadata("dr-general", key, ON, record.etag),
+    ):
+        with pytest.raises((Gone, Conflict)):
+            await write
+    assert key not in await handle.hive("dr-general")
+
+
+async def test_a_record_gets_another_key_that_is_free(handle):
+    rules = await handle.hive("dr-general")
+    (key, record), (taken, _) = list(rules.items())[:2]
+    with pytest.raises(Conflict, match="already"):
+        await handle.rename_hive_record("dr-general", key, taken, record.etag)
+    await handle.rename_hive_record("dr-general", key, "another/name & more", record.etag)
+    after = await handle.hive("dr-general")
+    assert after.keys() == (rules.keys() - {key}) | {"another/name & more"}
+    assert after["another/name & more"].body == record.body
+
+
+async def test_a_record_is_validated_without_being_stored(handle):
+    assert await handle.validate_hive_record("dr-general", "tried", RULE, ON) == ""
+    assert "detect" in await handle.validate_hive_record("dr-general", "tried", {"respond": []})
+    assert "tried" not in await handle.hive("dr-general")
+
+
+async def test_the_name_of_a_scope_is_written_in_lower_case(handle):
+    written = await handle.set_hive_record("acl", "Tier-Two", {"members": []}, ON, ABSENT)
+    assert written.key == "tier-two"
+    assert (await handle.hive_record("acl", "tier-two")).body == {"members": []}
 
 
 async def test_metadata_is_read_without_the_content(handle):
