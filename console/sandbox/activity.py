@@ -18,11 +18,12 @@ def usage(seed: int, organization: Organization, now: int) -> dict[str, dict[str
     found: dict[str, dict[str, int]] = {}
     if organization.blank:
         return found
+    created = time.strftime("%Y-%m-%d", time.gmtime(organization.created))
     for back in range(90, 0, -1):
         moment = now - back * DAY
-        if moment < organization.created:
-            continue
         day = time.strftime("%Y-%m-%d", time.gmtime(moment))
+        if day < created:
+            continue
         found[day] = used_on(seed, organization, day, weekend=time.gmtime(moment).tm_wday >= 5)
     return found
 

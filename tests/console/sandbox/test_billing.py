@@ -13,7 +13,7 @@ from console.sandbox.world import World
 from tests.console.sandbox.conftest import NOW_MS, Asker
 
 NOW = datetime.datetime.fromtimestamp(NOW_MS // 1000, datetime.UTC)
-YEAR, MONTH = (NOW.year, NOW.month - 1) if NOW.month > 1 else (NOW.year - 1, 12)
+YEAR, MONTH = NOW.year, NOW.month - 1
 """The month before this one: it is over, and its usage is still told."""
 
 
@@ -63,6 +63,7 @@ async def test_an_invoice_says_the_same_in_all_four_forms(asker: Any) -> None:
 
 async def test_an_invoice_is_made_of_the_months_usage(asker: Any) -> None:
     one = old(asker)
+    one.sensors = 100_000  # so that a day more or less is another gigabyte
     usage = (await asker.get(f"/v1/usage/{one.oid}", await asker.token(oid=one.oid)))["usage"]
     days = [figures for day, figures in usage.items() if day.startswith(f"{YEAR}-{MONTH:02}-")]
     assert len(days) >= 28
@@ -74,6 +75,7 @@ async def test_an_invoice_is_made_of_the_months_usage(asker: Any) -> None:
 
 async def test_the_invoice_to_come_has_the_days_so_far(asker: Any) -> None:
     one = old(asker)
+    one.sensors = 100_000
     token = await asker.token(oid=one.oid)
     details = await asker.get(f"{paid(asker, one)}/details", token)
     coming = details["upcoming_invoice"]
@@ -89,6 +91,19 @@ async def test_the_invoice_to_come_has_the_days_so_far(asker: Any) -> None:
     assert quantities["output data"] == -(-sent // 10**9)
     assert quantities["sensor"] == one.sensors
     assert details["status"] == await asker.get(f"{paid(asker, one)}/status", token)
+
+
+async def test_the_first_invoice_begins_with_the_day_of_the_organization(asker: Any) -> None:
+    one = old(asker)
+    one.sensors = 100_000
+    one.created = int(datetime.datetime(YEAR, MONTH, 20, 23, tzinfo=datetime.UTC).timestamp())
+    usage = (await asker.get(f"/v1/usage/{one.oid}", await asker.token(oid=one.oid)))["usage"]
+    assert min(usage) == f"{YEAR}-{MONTH:02}-20"
+    sent = sum(figures["output_bytes_tx"] for day, figures in usage.items() if day < NOW.strftime("%Y-%m"))
+    lines = {line["sku"]: line["quantity"] for line in (await invoice(asker, one, "simple_json"))["lines"]}
+    assert lines["output-gb"] == -(-sent // 10**9)
+    before = f"{paid(asker, one)}/invoice/{YEAR}/{MONTH - 1:02}"
+    assert (await asker.ask("GET", before, await asker.token(oid=one.oid)))[0] == 404
 
 
 def test_a_day_costs_the_same_whenever_it_is_looked_at() -> None:

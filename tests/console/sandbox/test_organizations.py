@@ -224,8 +224,10 @@ async def test_listings_are_sorted_anew_after_a_change(asker: Any, root: str) ->
     assert (await names())[-1] == "ZZZ last"
     await made(asker, root, name="AAA first")
     assert (await names())[0] == "AAA first"
+    by_quota = {"sort_by": "sensor_quota", "sort_order": "desc"}
+    assert (await asker.get("/v1/user/orgs", root, **by_quota))["orgs"][0]["oid"] != one.oid
     await asker.ask("POST", f"/v1/orgs/{one.oid}/quota", root, data={"quota": "99999"})
-    rows = (await asker.get("/v1/user/orgs", root, sort_by="sensor_quota", sort_order="desc"))["orgs"]
+    rows = (await asker.get("/v1/user/orgs", root, **by_quota))["orgs"]
     assert (rows[0]["oid"], rows[0]["sensor_quota"]) == (one.oid, 99999)
 
 
