@@ -219,7 +219,8 @@ class Cases:
         self.rate: tuple[float, int] | None = None
         """Requests a second of one user, and the burst: (20, 50) at LimaCharlie's; None for no limit."""
         self._budgets: dict[str, tuple[float, float]] = {}
-        self.seeded = lru_cache(maxsize=256)(self._seeded)
+        self.seeded = lru_cache(maxsize=1024)(self._seeded)
+        """The cases that the seed gives an organization, the first numbers of all."""
 
     def admit(self, credential: str) -> None:
         """Take one request out of a user's budget.
@@ -544,7 +545,8 @@ class Cases:
         """
         moment = self._world.clock()
         window = [each for each in self._ingested.get(organization.index, []) if moment - each < MINUTE_MS]
-        limit = INGESTED_FREE if 0 < organization.quota <= 2 else INGESTED
+        quota = organization.quota if organization.limit is None else organization.limit
+        limit = INGESTED_FREE if 0 < quota <= 2 else INGESTED
         self._ingested[organization.index] = window
         if len(window) >= limit:
             raise CaseRefused(429, f"more than {limit} detections a minute for this organization")

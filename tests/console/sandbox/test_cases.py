@@ -171,9 +171,9 @@ def test_ten_thousand_organizations_have_no_cases_until_somebody_asks() -> None:
     one = _held(world)[0]
     assert world.cases.all_of(one)
     assert world.cases.seeded.cache_info().currsize == 1
-    for each in world.organizations[:600]:
+    for each in world.organizations[:3000]:
         world.cases.all_of(each)
-    assert world.cases.seeded.cache_info().currsize <= 256
+    assert world.cases.seeded.cache_info().currsize <= 1024
 
 
 # Reading
@@ -730,6 +730,14 @@ async def test_a_hundred_detections_a_minute_are_taken(desk: Desk) -> None:
     status, _ = await desk.refused("POST", "cases/1/detections", {"detection": desk.detection(9)})
     assert status == 429
     assert await desk.made(summary="an empty one is no detection")
+
+
+async def test_the_free_tier_may_send_in_five(desk: Desk) -> None:
+    desk.asker.world.set_quota(desk.one, 2)
+    for back in range(2, 7):
+        await desk.made(detection=desk.detection(back))
+    status, answer = await desk.extension("create_case", {"detection": desk.detection(7)})
+    assert (status, answer["error"]) == (429, "more than 5 detections a minute for this organization")
 
 
 async def test_the_extension_counts_cases(desk: Desk) -> None:
