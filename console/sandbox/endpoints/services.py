@@ -32,7 +32,7 @@ def _listed(value: Any, name: str) -> list[Any]:
         try:
             value = orjson.loads(value)
         except ValueError:
-            value = [value]
+            raise Refusal(400, f"bad parameter {name}: it takes a list") from None
     if value in (None, ""):
         return []
     if not isinstance(value, list):
