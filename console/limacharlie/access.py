@@ -61,7 +61,10 @@ class CloudGroups(CloudPart):
         try:
             answer = await self._send(Call("GET", "groups/concurrent", scope=IDENTITY))
             held = answers.member(answer.json(), "groups", answer.what)
-            return [_group(each, answer.what) for each in answers.mappings(held or [], answer.what, "groups")]
+            return [
+                _group(each, answer.what)
+                for each in answers.mappings(answers.given(held, []), answer.what, "groups")
+            ]
         except (Gone, Invalid):
             return await all_of([self.group(gid) for gid in await self.group_names()])
 
@@ -78,7 +81,7 @@ class CloudGroups(CloudPart):
             answers.text(answers.member(each, "gid", answer.what), answer.what, "gid"): answers.text(
                 answers.member(each, "name", answer.what), answer.what, "name"
             )
-            for each in answers.mappings(held or [], answer.what, "groups")
+            for each in answers.mappings(answers.given(held, []), answer.what, "groups")
         }
 
     async def group(self, gid: str) -> dict[str, Any]:
@@ -104,7 +107,9 @@ class CloudGroups(CloudPart):
         """
         self._users_only("Groups are seen with a user's API key only.")
         answer = await self._send(Call("GET", "groups/{gid}/logs", {"gid": _gid(gid)}, scope=IDENTITY))
-        return answers.mappings(answers.member(answer.json(), "logs", answer.what) or [], answer.what, "logs")
+        return answers.mappings(
+            answers.given(answers.member(answer.json(), "logs", answer.what), []), answer.what, "logs"
+        )
 
     async def create_group(self, name: str) -> str:
         """Make a group (`POST groups`).
@@ -214,9 +219,9 @@ class Access(Part):
         )
         for permissions in granted.values():
             answers.texts(permissions, answer.what, "user_permissions")
-        answers.mappings(held.get("direct_users") or [], answer.what, "direct_users")
+        answers.mappings(answers.given(held.get("direct_users"), []), answer.what, "direct_users")
         for name in ("from_groups", "group_info"):
-            for each in answers.mapping(held.get(name) or {}, answer.what, name).values():
+            for each in answers.mapping(answers.given(held.get(name), {}), answer.what, name).values():
                 answers.mapping(each, answer.what, f"each of {name}")
         return held
 
@@ -224,7 +229,7 @@ class Access(Part):
         """Its API keys by hash (`GET orgs/{oid}/keys`): name, priv, by, allowed_ip_range, last_used."""
         answer = await self._get("orgs/{oid}/keys")
         held = answers.mapping(
-            answers.member(answer.json(), "api_keys", answer.what) or {}, answer.what, "api_keys"
+            answers.given(answers.member(answer.json(), "api_keys", answer.what), {}), answer.what, "api_keys"
         )
         keys = {name: answers.mapping(key, answer.what, "each key") for name, key in held.items()}
         for key in keys.values():
@@ -253,7 +258,10 @@ class Access(Part):
 
         def read(value: Any, what: str) -> UserAdded:
             details = succeeded(value, what).details
-            given, sent = details.get("role") or "", details.get("invite_sent") or False
+            given, sent = (
+                answers.given(details.get("role"), ""),
+                answers.given(details.get("invite_sent"), False),
+            )
             return UserAdded(
                 email, answers.text(given, what, "role"), answers.truth(sent, what, "invite_sent")
             )
@@ -335,8 +343,8 @@ def _group(value: Any, what: str) -> dict[str, Any]:
     group["group_id"] = answers.text(gid, what, "group_id")
     answers.text(answers.member(group, "name", what), what, "name")
     for name in ("owners", "members", "perms"):
-        group[name] = answers.sequence(answers.member(group, name, what) or [], what, name)
-    group["orgs"] = answers.mappings(answers.member(group, "orgs", what) or [], what, "orgs")
+        group[name] = answers.sequence(answers.given(answers.member(group, name, what), []), what, name)
+    group["orgs"] = answers.mappings(answers.given(answers.member(group, "orgs", what), []), what, "orgs")
     return group
 
 

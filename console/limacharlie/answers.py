@@ -252,6 +252,14 @@ def member(value: Any, key: str, what: str) -> Any:
     return held[key]
 
 
+def given(value: Any, empty: Any) -> Any:
+    """A value, or `empty` for null and for one that is absent: Go writes what is empty so.
+
+    Nothing else counts as empty: `{}` where a list belongs is a damaged answer.
+    """
+    return empty if value is None else value
+
+
 def cursor(value: Any, what: str, name: str) -> str:
     """Where a listing goes on; null and an absent one mean that it ended."""
     return "" if value is None else text(value, what, name)
@@ -282,7 +290,7 @@ def organization_row(row: dict[str, Any], what: str) -> OrganizationRow:
     status = row.get("status") or ""
     return OrganizationRow(
         oid=text(member(row, "oid", what), what, "oid"),
-        name=text(row.get("name") or "", what, "name"),
+        name=text(given(row.get("name"), ""), what, "name"),
         region=region if isinstance(region, str) else "",
         status=status if isinstance(status, str) else "",
         sensor_quota=_count(quota),
@@ -338,8 +346,8 @@ def hive_record(value: Any, what: str) -> HiveRecord:
         refuse(what, "has a record without data and metadata")
     return HiveRecord(
         body=held.get("data"),
-        metadata=mapping(held.get("usr_mtd") or {}, what, "usr_mtd"),
-        system=mapping(held.get("sys_mtd") or {}, what, "sys_mtd"),
+        metadata=mapping(given(held.get("usr_mtd"), {}), what, "usr_mtd"),
+        system=mapping(given(held.get("sys_mtd"), {}), what, "sys_mtd"),
     )
 
 

@@ -29,7 +29,7 @@ class Billing(Part):
         answer = await self._get("orgs/{oid}/billing/details")
         held = answers.mapping(answer.json(), answer.what)
         for name in ("customer", "status", "upcoming_invoice"):
-            answers.mapping(answers.member(held, name, answer.what) or {}, answer.what, name)
+            answers.mapping(answers.given(answers.member(held, name, answer.what), {}), answer.what, name)
         return held
 
     async def invoice(self, year: int, month: int, form: str = "json") -> Any:
@@ -61,7 +61,7 @@ class Billing(Part):
         if form == "json":
             return answers.mapping(held, answer.what, name)
         if form == "simple_json":
-            return answers.mappings(held or [], answer.what, name)
+            return answers.mappings(answers.given(held, []), answer.what, name)
         return answers.text(held, answer.what, name)
 
     async def skus(self) -> list[dict[str, Any]]:

@@ -190,7 +190,7 @@ class CloudCases(CloudPart):
         found: list[dict[str, Any]] = []
         async for _, answer in self._all("entities/search", oids, query):
             held = answers.member(answer.json(), "results", answer.what)
-            found += answers.mappings(held or [], answer.what, "results")
+            found += answers.mappings(answers.given(held, []), answer.what, "results")
         return found
 
     async def case_organizations(self, oids: Sequence[str] = ()) -> list[str]:
@@ -226,12 +226,14 @@ class CloudCases(CloudPart):
     ) -> tuple[CasePage, str]:
         answer = await self._about("cases", group, scope, query)
         held = answers.mapping(answer.json(), answer.what)
-        rows = answers.mappings(answers.member(held, "cases", answer.what) or [], answer.what, "cases")
+        rows = answers.mappings(
+            answers.given(answers.member(held, "cases", answer.what), []), answer.what, "cases"
+        )
         for row in rows:
             answers.number(answers.member(row, "case_number", answer.what), answer.what, "case_number")
             if answers.member(row, "oid", answer.what) not in group:
                 answers.refuse(answer.what, "holds cases of an organization that was not asked for")
-        counts = answers.mapping(held.get("total_counts") or {}, answer.what, "total_counts")
+        counts = answers.mapping(answers.given(held.get("total_counts"), {}), answer.what, "total_counts")
         following = answers.cursor(held.get("next_page_token"), answer.what, "next_page_token")
         return CasePage(group, rows, counts), following
 
@@ -296,7 +298,9 @@ class Cases(Part):
         """
         answer = await self._get_case("cases/{number}", number=_number(number))
         held = answers.mapping(answer.json(), answer.what)
-        events = answers.mappings(answers.member(held, "events", answer.what) or [], answer.what, "events")
+        events = answers.mappings(
+            answers.given(answers.member(held, "events", answer.what), []), answer.what, "events"
+        )
         return CaseFile(self._case(number)(held, answer.what), events)
 
     async def create_case(
@@ -614,7 +618,9 @@ class Cases(Part):
 
     async def _rows(self, number: int, name: str, key: str) -> list[dict[str, Any]]:
         answer = await self._get_case(f"cases/{{number}}/{name}", number=_number(number))
-        rows = answers.mappings(answers.member(answer.json(), name, answer.what) or [], answer.what, name)
+        rows = answers.mappings(
+            answers.given(answers.member(answer.json(), name, answer.what), []), answer.what, name
+        )
         for row in rows:
             answers.text(answers.member(row, key, answer.what), answer.what, key)
         return rows

@@ -64,7 +64,9 @@ class Configuration(Part):
         """The resources it is subscribed to, by category (`GET orgs/{oid}/resources`)."""
         answer = await self._get("orgs/{oid}/resources")
         held = answers.mapping(
-            answers.member(answer.json(), "resources", answer.what) or {}, answer.what, "resources"
+            answers.given(answers.member(answer.json(), "resources", answer.what), {}),
+            answer.what,
+            "resources",
         )
         return {name: answers.texts(each, answer.what, f"each of {name!a}") for name, each in held.items()}
 
@@ -283,7 +285,9 @@ class Configuration(Part):
     async def ingestion_keys(self) -> dict[str, Secret]:
         """Its ingestion keys by name (`GET insight/{oid}/ingestion_keys`)."""
         answer = await self._get("insight/{oid}/ingestion_keys")
-        held = answers.mapping(answers.member(answer.json(), "keys", answer.what) or {}, answer.what, "keys")
+        held = answers.mapping(
+            answers.given(answers.member(answer.json(), "keys", answer.what), {}), answer.what, "keys"
+        )
         return {name: Secret(answers.text(key, answer.what, "each key")) for name, key in held.items()}
 
     async def create_ingestion_key(self, name: str) -> Secret:
@@ -394,8 +398,11 @@ def _document(value: Any, what: str) -> dict[str, Any]:
 def _pushed(value: Any, what: str) -> Pushed:
     data = answers.mapping(value, what, "data")
     operations = []
-    for row in answers.mappings(answers.member(data, "ops", what) or [], what, "ops"):
-        flags = [answers.truth(row.get(name) or False, what, name) for name in ("is_added", "is_removed")]
+    for row in answers.mappings(answers.given(answers.member(data, "ops", what), []), what, "ops"):
+        flags = [
+            answers.truth(answers.given(row.get(name), False), what, name)
+            for name in ("is_added", "is_removed")
+        ]
         operations.append(
             Operation(
                 type=answers.text(answers.member(row, "type", what), what, "type"),
@@ -405,7 +412,7 @@ def _pushed(value: Any, what: str) -> Pushed:
             )
         )
     errors = []
-    for each in answers.sequence(data.get("errors") or [], what, "errors"):
+    for each in answers.sequence(answers.given(data.get("errors"), []), what, "errors"):
         said = each.get("error") if isinstance(each, dict) else each
         errors.append(said if isinstance(said, str) else str(said))
     return Pushed(tuple(operations), tuple(errors))

@@ -51,8 +51,8 @@ class HiveMetadata(msgspec.Struct, frozen=True, kw_only=True):
         """
         held, what = record.metadata, "a record's usr_mtd"
         enabled = held.get("enabled", False)
-        expiry = held.get("expiry") or 0
-        comment = held.get("comment") or ""
+        expiry = answers.given(held.get("expiry"), 0)
+        comment = answers.given(held.get("comment"), "")
         if not isinstance(enabled, bool) or isinstance(expiry, bool) or not isinstance(expiry, int):
             raise Protocol("A record's usr_mtd has an enabled or an expiry that is none.")
         return cls(

@@ -161,7 +161,7 @@ class Organization(Part):
                 {"component": name, **each} if isinstance(each, dict) else {"component": name, "error": each}
                 for name, each in held.items()
             ]
-        rows = answers.mappings(held or [], answer.what, "errors")
+        rows = answers.mappings(answers.given(held, []), answer.what, "errors")
         for row in rows:
             answers.own_organization(row, self.oid, answer.what)
         return rows
@@ -180,7 +180,9 @@ class Organization(Part):
         """Its rules' ATT&CK coverage, a Navigator layer (`GET mitre/{oid}`)."""
         answer = await self._get("mitre/{oid}")
         held = answers.mapping(answer.json(), answer.what)
-        answers.mappings(answers.member(held, "techniques", answer.what) or [], answer.what, "techniques")
+        answers.mappings(
+            answers.given(answers.member(held, "techniques", answer.what), []), answer.what, "techniques"
+        )
         return held
 
     async def event_types(self, platform: str = "") -> list[str]:

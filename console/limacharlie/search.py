@@ -82,8 +82,8 @@ class Search(Organization):
                 raise
             return SearchCheck(str(error))
         held = answers.mapping(answer.json(), answer.what)
-        price = answers.mapping(held.get("estimatedPrice") or {}, answer.what, "estimatedPrice")
-        value, currency = price.get("value"), price.get("currency") or ""
+        price = answers.mapping(answers.given(held.get("estimatedPrice"), {}), answer.what, "estimatedPrice")
+        value, currency = price.get("value"), answers.given(price.get("currency"), "")
         return SearchCheck(
             answer.excerpt(held["error"]) if held.get("error") else "",
             None if value is None else answers.number(value, answer.what, "value"),
@@ -155,7 +155,9 @@ class Search(Organization):
         )
         answer = await self._send(call)
         held = answers.mapping(answer.json(), answer.what)
-        answers.mappings(answers.member(held, "queries", answer.what) or [], answer.what, "queries")
+        answers.mappings(
+            answers.given(answers.member(held, "queries", answer.what), []), answer.what, "queries"
+        )
         return held
 
     async def search_limits(self) -> dict[str, Any]:
@@ -180,7 +182,7 @@ class Search(Organization):
         source = {"stream": "event", "sensor_events": {}, "events": [dict(each) for each in events]}
         body = self._replay({"rule_name": "", "namespace": "", "rule": dict(rule)}, source, trace=trace)
         answer = await self._read("POST", "", body=body, root="replay", host=await self._host("replay"))
-        return _replayed(answer.json(), answer.what)
+        return replayed(answer.json(), answer.what)
 
     async def replay(
         self,
@@ -217,8 +219,8 @@ class Search(Organization):
         host = await self._host("replay")
         if dry_run:
             answer = await self._read("POST", "", body=body, root="replay", host=host)
-            return _replayed(answer.json(), answer.what)
-        return await self._change("POST", "", _replayed, body=body, root="replay", host=host)
+            return replayed(answer.json(), answer.what)
+        return await self._change("POST", "", replayed, body=body, root="replay", host=host)
 
     def _query(self, query: str, start: int, end: int, stream: str) -> dict[str, Any]:
         if not query.strip():
@@ -270,17 +272,19 @@ class Search(Organization):
             raise Invalid(f"The search failed: {answer.excerpt(held['error'])}.")
         completed = answers.truth(answers.member(held, "completed", answer.what), answer.what, "completed")
         found, following = [], ""
-        for each in answers.mappings(held.get("results") or [], answer.what, "results"):
+        for each in answers.mappings(answers.given(held.get("results"), []), answer.what, "results"):
             following = answers.cursor(each.get("nextToken"), answer.what, "nextToken") or following
             found.append(
                 SearchResults(
                     query_id,
                     answers.text(answers.member(each, "type", answer.what), answer.what, "type"),
-                    answers.sequence(each.get("rows") or [], answer.what, "rows"),
-                    answers.mapping(each.get("stats") or {}, answer.what, "stats"),
+                    answers.sequence(answers.given(each.get("rows"), []), answer.what, "rows"),
+                    answers.mapping(answers.given(each.get("stats"), {}), answer.what, "stats"),
                 )
             )
-        proposed = answers.number(held.get("nextPollInMs") or 0, answer.what, "nextPollInMs") / 1000
+        proposed = (
+            answers.number(answers.given(held.get("nextPollInMs"), 0), answer.what, "nextPollInMs") / 1000
+        )
         return found, completed, following, min(max(proposed, SHORTEST_POLL), LONGEST_POLL)
 
     async def _host(self, role: str) -> str:
@@ -319,11 +323,11 @@ def _begun(value: Any, what: str) -> str:
     return query_id
 
 
-def _replayed(value: Any, what: str) -> Replayed:
+def replayed(value: Any, what: str) -> Replayed:
     """An answer of replay; an older form has `responses` and its figures beside them."""
     held = answers.mapping(value, what)
-    error = held.get("error") or ""
-    results = answers.mappings(held.get("results") or held.get("responses") or [], what, "results")
+    error = answers.given(held.get("error"), "")
+    results = answers.mappings(answers.given(held.get("results", held.get("responses")), []), what, "results")
     matched = held.get("did_match")
     if matched is None:
         if not held.keys() & {"error", "results", "responses", "stats", "num_evals"}:
@@ -333,8 +337,8 @@ def _replayed(value: Any, what: str) -> Replayed:
     return Replayed(
         matched=answers.truth(matched, what, "did_match"),
         results=results,
-        stats=answers.mapping(held.get("stats") or {}, what, "stats") | old,
-        traces=answers.sequence(held.get("traces") or [], what, "traces"),
+        stats=answers.mapping(answers.given(held.get("stats"), {}), what, "stats") | old,
+        traces=answers.sequence(answers.given(held.get("traces"), []), what, "traces"),
         error=answers.text(error, what, "error"),
         details=held,
     )

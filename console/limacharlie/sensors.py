@@ -104,7 +104,7 @@ class Sensors(Part):
         answer = await self._get("hostnames/{oid}", {"hostname": hostname})
         held = answers.member(answer.json(), "sid", answer.what)
         found = {}
-        for row in answers.mappings(held or [], answer.what, "sid"):
+        for row in answers.mappings(answers.given(held, []), answer.what, "sid"):
             sid = answers.text(answers.member(row, "sid", answer.what), answer.what, "sid")
             found[sid] = answers.text(answers.member(row, "hostname", answer.what), answer.what, "hostname")
         return found
@@ -117,7 +117,7 @@ class Sensors(Part):
         """
         answer = await self._get("{sid}/tags", sid=uuid(sid, "sensor"))
         held = answers.mapping(answers.member(answer.json(), "tags", answer.what), answer.what, "tags")
-        rows = answers.mapping(held.get(sid) or {}, answer.what, "tags")
+        rows = answers.mapping(answers.given(held.get(sid), {}), answer.what, "tags")
         if held and sid not in held:
             answers.refuse(answer.what, "is about another sensor")
         return {tag: answers.texts(row, answer.what, "each tag") for tag, row in rows.items()}
