@@ -59,8 +59,7 @@ class Events:
 
     def slots(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[int]:
         """The events with start <= time < end (ms), as far as they are kept and the sensor was there."""
-        start = max(start, self.oldest(sensor))
-        end = min(end, (self._now_ms - sensor.silent * 1000) if sensor.silent else self._clock())
+        start, end = self._bounds(sensor, start, end)
         return [
             slot
             for slot in range(start // SLOT_MS, end // SLOT_MS + 1)
@@ -85,10 +84,21 @@ class Events:
         return found
 
     def count(self, organization: Organization, sensor: Sensor, start: int, end: int) -> int:
-        """How many events there are with start <= time < end (ms)."""
-        return len(self.slots(organization, sensor, start, end)) + len(
-            self.answers(organization, sensor, start, end)
-        )
+        """How many events there are with start <= time < end (ms), without looking at each."""
+        answers = len(self.answers(organization, sensor, start, end))
+        first, last = self._bounds(sensor, start, end)
+        low, high = first // SLOT_MS + 1, last // SLOT_MS - 1
+        if high - low < 2:
+            return len(self.slots(organization, sensor, start, end)) + answers
+        # Each slot holds one event, so only the slots at both ends have to be looked at.
+        edges = self.slots(organization, sensor, start, low * SLOT_MS)
+        edges += self.slots(organization, sensor, (high + 1) * SLOT_MS, end)
+        return high - low + 1 + len(edges) + answers
+
+    def _bounds(self, sensor: Sensor, start: int, end: int) -> tuple[int, int]:
+        """A range of time (ms), as far as events are kept and the sensor was there."""
+        until = (self._now_ms - sensor.silent * 1000) if sensor.silent else self._clock()
+        return max(start, self.oldest(sensor)), min(end, until)
 
     def answers(self, organization: Organization, sensor: Sensor, start: int, end: int) -> list[Event]:
         """What a sensor answered to tasks with start <= time < end (ms), oldest first."""

@@ -8,13 +8,14 @@ from console.sandbox import activity, sensors
 from console.sandbox import organizations as customers
 from console.sandbox.access import Access
 from console.sandbox.activity import Audit
-from console.sandbox.cases import EXTENSION as CASES
+from console.sandbox.caserules import EXTENSION as CASES
 from console.sandbox.cases import Cases
 from console.sandbox.chance import hex_of, numbers_of
 from console.sandbox.configuration import Configuration
 from console.sandbox.detections import Detections
 from console.sandbox.events import Events
 from console.sandbox.organizations import Organization
+from console.sandbox.payloads import Jobs, Payloads
 from console.sandbox.rules import Value
 from console.sandbox.search import Searches
 
@@ -70,6 +71,8 @@ class World:
         self.events = Events(seed, self.now_ms)
         self.fleet = sensors.Fleet()
         self.searches = Searches()
+        self.payloads = Payloads()
+        self.jobs = Jobs()
         self.cases = Cases(self)
         self.on_unsubscribed.append(lambda one, name: self.cases.unsubscribed(one) if name == CASES else None)
         self._began: float | None = None

@@ -20,8 +20,9 @@ from console.sandbox.streams import NEEDED, Tap, Wanted
 
 TICK = 0.1
 """Seconds between two looks for news."""
-KEEP_ALIVE = 30.0
-"""Seconds of silence after which a sign of life is sent."""
+KEEP_ALIVE = 5.0
+"""Seconds of silence after which a sign of life is sent. The Python client cannot let go of a stream before
+the next line comes, so this is also how long it may take to end."""
 PATIENCE = 10.0
 """Seconds in which the WebSocket's first message has to come."""
 
