@@ -19,6 +19,9 @@ from console.sandbox.world import World
 if TYPE_CHECKING:
     from console.sandbox.server import Sandbox
 
+REPLAY = "/ (replay)"
+"""How the replay is called, which has the address of the token service and takes JSON."""
+
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 

@@ -20,7 +20,7 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from console.sandbox.calls import Call, Refusal, table
+from console.sandbox.calls import REPLAY, Call, Refusal, table
 
 Answer = Callable[[], Awaitable[web.StreamResponse]]
 """Carries the request out, with its effect, and makes the answer."""
@@ -63,7 +63,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """"" is any."""
     path: str = "*"
     """An endpoint's template, such as `/v1/orgs/{oid}/users`; `*` stands for any text. `/` is the token
-    service."""
+    service, REPLAY the replay, which has the same address."""
     nth: int = 1
     """The first of the matching requests that meets it, from 1."""
     count: int | None = 1
@@ -197,6 +197,8 @@ class Faults:
         """Let a request meet its fault, if there is one for it."""
         found = table.find(call.method, call.raw_path)
         template = found[0].template if found is not None else call.raw_path
+        if template == "/" and "json" in call.content_type:
+            template = REPLAY
         oid = _organization(call, found[1] if found is not None else {})
         # Each counts its own requests, also those that another one takes.
         met = [each for each in self._rules if each.holds(call.method, template, oid)]

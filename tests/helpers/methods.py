@@ -1,13 +1,14 @@
 """Every public method of the client, found by looking, and for each an example of its use on the sandbox."""
 
 import inspect
+import json
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import console.limacharlie.client  # noqa: F401  (so that every part of the client is there)
-from console.limacharlie.client import Cloud, HiveMetadata
+from console.limacharlie.client import CasesRefused, Cloud, HiveMetadata
 from console.limacharlie.credentials import Secret, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.handle import Asker
@@ -19,6 +20,23 @@ NOW = 1_790_000_000
 """Seconds: the end of the worlds' past."""
 DAY = 86_400
 RULE = {"detect": {"event": "NEW_PROCESS", "op": "exists", "path": "event"}, "respond": []}
+EVENT = {
+    "event": {"COMMAND_LINE": "x", "FILE_PATH": "C:\\\\x.exe", "PROCESS_ID": 4},
+    "routing": {
+        "sid": "03d89bbb-32f6-4a3e-9276-4b18fff7edd2",
+        "event_type": "NEW_PROCESS",
+        "this": "0123456789abcdef0123456789abcdef",
+        "event_time": NOW * 1000,
+    },
+}
+QUERY = "-24h | * | * | *"
+DOCUMENT = """version: 3
+hives:
+  dr-general:
+    pushed:
+      data: {detect: {event: NEW_PROCESS, op: exists, path: event}, respond: []}
+      usr_mtd: {enabled: true}
+"""
 METADATA = HiveMetadata(enabled=True, expiry=0, tags=("matrix",), comment="by a test", others={})
 
 
@@ -99,11 +117,20 @@ def public_methods():
 
 
 async def asked(row, stage):
-    """The answer of a row; the pages of a listing all together."""
+    """The answer of a row; the pages of a listing all together.
+
+    Raises:
+        LimaCharlieError: also one that a listing over many organizations hands out for one of them.
+    """
     answer = row.ask(stage)
-    if inspect.isasyncgen(answer):
-        return [item async for page in answer for item in page]
-    return await answer
+    if not inspect.isasyncgen(answer):
+        return await answer
+    found = []
+    async for page in answer:
+        if isinstance(page, CasesRefused):
+            raise page.error
+        found += page if isinstance(page, list) else [page]
+    return found
 
 
 # What changes need
@@ -127,9 +154,8 @@ async def _record(stage):
 
 async def _detection(stage):
     page = await stage.handle.detections(NOW - 40 * DAY, NOW)
-    import json
-
-    stage.kept["detect_id"] = json.loads(page.records[0])["detect_id"]
+    stage.kept["detection"] = json.loads(page.records[0])
+    stage.kept["detect_id"] = stage.kept["detection"]["detect_id"]
 
 
 async def _group(stage):
@@ -180,12 +206,94 @@ async def _event_type(stage):
     stage.kept["type"] = (await stage.handle.event_types())[0]
 
 
+async def _case(stage):
+    stage.kept["case"] = await stage.handle.create_case(severity="high", summary="Something")
+
+
+async def _two_cases(stage):
+    await _case(stage)
+    stage.kept["other case"] = await stage.handle.create_case(severity="low", summary="Something else")
+
+
+async def _full_case(stage):
+    await _detection(stage)
+    await _case(stage)
+    number, kept, handle = stage.kept["case"], stage.kept, stage.handle
+    await handle.link_detection(number, kept["detection"])
+    kept["note"] = await handle.add_note(number, "Seen")
+    kept["entity"] = await handle.add_case_entity(number, "ip", "192.0.2.7")
+    kept["artifact"] = await handle.add_case_artifact(number, "/tmp/x", "a test")
+    kept["telemetry"] = await handle.add_case_telemetry(number, EVENT)
+
+
+async def _case_and_detection(stage):
+    await _detection(stage)
+    await _case(stage)
+
+
+async def _event(stage):
+    async for page in stage.handle.sensors():
+        for sensor in page:
+            events = await stage.handle.events(sensor["sid"], NOW - DAY, NOW)
+            if events.records:
+                stage.kept["sid"] = sensor["sid"]
+                stage.kept["atom"] = events.records[0]["routing"]["this"]
+                return
+
+
+async def _tag(stage):
+    stage.kept["tag"] = (await stage.handle.tags())[0]
+
+
+async def _output(stage):
+    stage.kept["output"] = next(iter(await stage.handle.outputs()))
+
+
+async def _installation_key(stage):
+    stage.kept["iid"] = next(iter(await stage.handle.installation_keys()))
+
+
+async def _ingestion_key(stage):
+    await stage.handle.create_ingestion_key("before")
+
+
+async def _service_rule(stage):
+    stage.kept["rule"] = next(iter(await stage.handle.service_rules("integrity")))
+
+
+async def _isolated(stage):
+    await _sensor(stage)
+    await stage.handle.isolate_sensor(stage.sid)
+
+
+async def _sealed(stage):
+    await _sensor(stage)
+    await stage.handle.seal_sensor(stage.sid)
+
+
+async def _hosts(stage):
+    await stage.handle.search_limits()
+
+
+async def _search(stage):
+    found = [each async for each in stage.handle.search(QUERY, NOW - 3_600, NOW)]
+    stage.kept["query"] = found[0].query_id
+
+
 def _changes(method, ask, prepare=None, *, lenient=()):
     return Row(ask, prepare, method, frozenset(lenient))
 
 
 BARE = ("object", "strange object")
 """What is answered by `{}`, to which members may be added at any time."""
+_ANY_OBJECT = frozenset(("object", "strange object", "error"))
+"""The keys of the answer are not published."""
+
+
+def _oids(stage):
+    return [each.oid for each in stage.sandbox.world.organizations[1:]]
+
+
 ROWS: dict[str, Row] = {
     "CloudOrganizations.who": Row(lambda s: s.cloud.who(everywhere=True)),
     "CloudOrganizations.organizations": Row(lambda s: s.cloud.organizations()),
@@ -310,6 +418,217 @@ ROWS: dict[str, Row] = {
     ),
     "Sensors.untag_sensor": _changes(
         "DELETE", lambda s: s.handle.untag_sensor(s.sid, "here-before"), _tagged, lenient=BARE
+    ),
+    "CloudGroups.group_names": Row(lambda s: s.cloud.group_names()),
+    "Organization.set_sensor_version": _changes(
+        "POST", lambda s: s.handle.set_sensor_version("stable"), lenient=BARE
+    ),
+    "Billing.billing_details": Row(lambda s: s.handle.billing_details()),
+    "Billing.billing_status": Row(lambda s: s.handle.billing_status(), empty=True),
+    "Billing.invoice": Row(lambda s: s.handle.invoice(2026, 8)),
+    "Billing.skus": Row(lambda s: s.handle.skus()),
+    "CloudCases.cases": Row(lambda s: s.cloud.cases(_oids(s))),
+    "CloudCases.case_counts": Row(lambda s: s.cloud.case_counts(_oids(s)), lenient=_ANY_OBJECT),
+    "CloudCases.case_report": Row(
+        lambda s: s.cloud.case_report(_oids(s), "2026-08-01T00:00:00Z", "2026-10-01T00:00:00Z"),
+        lenient=_ANY_OBJECT,
+    ),
+    "CloudCases.case_assignees": Row(lambda s: s.cloud.case_assignees(_oids(s))),
+    "CloudCases.case_organizations": Row(lambda s: s.cloud.case_organizations()),
+    "CloudCases.find_entities": Row(lambda s: s.cloud.find_entities(_oids(s), "ip", "192.0.2.7"), _full_case),
+    "Cases.case": Row(lambda s: s.handle.case(s.kept["case"]), _full_case),
+    "Cases.case_detections": Row(lambda s: s.handle.case_detections(s.kept["case"]), _full_case),
+    "Cases.case_entities": Row(lambda s: s.handle.case_entities(s.kept["case"]), _full_case),
+    "Cases.case_artifacts": Row(lambda s: s.handle.case_artifacts(s.kept["case"]), _full_case),
+    "Cases.case_telemetry": Row(lambda s: s.handle.case_telemetry(s.kept["case"]), _full_case),
+    "Cases.case_configuration": Row(lambda s: s.handle.case_configuration(), lenient=_ANY_OBJECT),
+    "Cases.create_case": _changes("POST", lambda s: s.handle.create_case(severity="low", summary="New")),
+    "Cases.update_case": _changes(
+        "PATCH", lambda s: s.handle.update_case(s.kept["case"], {"summary": "Other"}), _case
+    ),
+    "Cases.bulk_update_cases": _changes(
+        "POST", lambda s: s.handle.bulk_update_cases([s.kept["case"]], {"status": "in_progress"}), _case
+    ),
+    "Cases.merge_cases": _changes(
+        "POST",
+        lambda s: s.handle.merge_cases(s.kept["case"], [s.kept["other case"]]),
+        _two_cases,
+        lenient=BARE,
+    ),
+    "Cases.add_note": _changes("POST", lambda s: s.handle.add_note(s.kept["case"], "Seen"), _case),
+    "Cases.set_note_visibility": _changes(
+        "PATCH",
+        lambda s: s.handle.set_note_visibility(s.kept["case"], s.kept["note"], True),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.log_time": _changes("POST", lambda s: s.handle.log_time(s.kept["case"], 60), _case, lenient=BARE),
+    "Cases.link_detection": _changes(
+        "POST",
+        lambda s: s.handle.link_detection(s.kept["case"], s.kept["detection"]),
+        _case_and_detection,
+        lenient=BARE,
+    ),
+    "Cases.unlink_detection": _changes(
+        "DELETE",
+        lambda s: s.handle.unlink_detection(s.kept["case"], s.kept["detect_id"]),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.add_case_entity": _changes(
+        "POST", lambda s: s.handle.add_case_entity(s.kept["case"], "ip", "192.0.2.8"), _case
+    ),
+    "Cases.update_case_entity": _changes(
+        "PATCH",
+        lambda s: s.handle.update_case_entity(s.kept["case"], s.kept["entity"], note="x"),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.remove_case_entity": _changes(
+        "DELETE",
+        lambda s: s.handle.remove_case_entity(s.kept["case"], s.kept["entity"]),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.add_case_telemetry": _changes(
+        "POST", lambda s: s.handle.add_case_telemetry(s.kept["case"], EVENT), _case
+    ),
+    "Cases.update_case_telemetry": _changes(
+        "PATCH",
+        lambda s: s.handle.update_case_telemetry(s.kept["case"], s.kept["telemetry"], note="x"),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.remove_case_telemetry": _changes(
+        "DELETE",
+        lambda s: s.handle.remove_case_telemetry(s.kept["case"], s.kept["telemetry"]),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.add_case_artifact": _changes(
+        "POST", lambda s: s.handle.add_case_artifact(s.kept["case"], "/tmp/y", "a test"), _case
+    ),
+    "Cases.remove_case_artifact": _changes(
+        "DELETE",
+        lambda s: s.handle.remove_case_artifact(s.kept["case"], s.kept["artifact"]),
+        _full_case,
+        lenient=BARE,
+    ),
+    "Cases.set_case_configuration": _changes(
+        "PUT", lambda s: s.handle.set_case_configuration({"retention_days": 30}), lenient=BARE
+    ),
+    "Configuration.preview_infrastructure": Row(
+        lambda s: s.handle.preview_infrastructure(DOCUMENT, hives=["dr-general"])
+    ),
+    "Configuration.add_infrastructure": _changes(
+        "POST", lambda s: s.handle.add_infrastructure(DOCUMENT, {}, hives=["dr-general"])
+    ),
+    "Configuration.create_output": _changes(
+        "POST",
+        lambda s: s.handle.create_output("new", "syslog", "detect", {"dest_host": "log.example:514"}),
+        lenient=BARE,
+    ),
+    "Configuration.delete_output": _changes(
+        "DELETE", lambda s: s.handle.delete_output(s.kept["output"]), _output, lenient=BARE
+    ),
+    "Configuration.installation_key": Row(
+        lambda s: s.handle.installation_key(s.kept["iid"]), _installation_key
+    ),
+    "Configuration.create_installation_key": _changes(
+        "POST", lambda s: s.handle.create_installation_key("new", ["a"])
+    ),
+    "Configuration.update_installation_key": _changes(
+        "POST",
+        lambda s: s.handle.update_installation_key(s.kept["iid"], "other", ["b"], public_root_ca=False),
+        _installation_key,
+    ),
+    "Configuration.delete_installation_key": _changes(
+        "DELETE", lambda s: s.handle.delete_installation_key(s.kept["iid"]), _installation_key, lenient=BARE
+    ),
+    "Configuration.ingestion_keys": Row(lambda s: s.handle.ingestion_keys(), _ingestion_key, fresh=True),
+    "Configuration.create_ingestion_key": _changes("POST", lambda s: s.handle.create_ingestion_key("new")),
+    "Configuration.delete_ingestion_key": _changes(
+        "DELETE", lambda s: s.handle.delete_ingestion_key("before"), _ingestion_key, lenient=BARE
+    ),
+    "Configuration.add_resource": _changes(
+        "POST", lambda s: s.handle.add_resource("api", "greynoise"), lenient=BARE
+    ),
+    "Configuration.remove_resource": _changes(
+        "DELETE", lambda s: s.handle.remove_resource("api", "ip-geo"), lenient=BARE
+    ),
+    "Configuration.add_service_rule": _changes(
+        "POST",
+        lambda s: s.handle.add_service_rule("integrity", "new", {"patterns": ["/etc/passwd"]}),
+        lenient=BARE,
+    ),
+    "Configuration.remove_service_rule": _changes(
+        "POST",
+        lambda s: s.handle.remove_service_rule("integrity", s.kept["rule"]),
+        _service_rule,
+        lenient=BARE,
+    ),
+    "Extensions.extension_definition": Row(
+        lambda s: s.handle.extension_definition("ext-cases"), lenient=_ANY_OBJECT
+    ),
+    "Extensions.extension_definitions": Row(
+        lambda s: s.handle.extension_definitions(), lenient=frozenset(("list", "object"))
+    ),
+    "Extensions.extension_schema": Row(lambda s: s.handle.extension_schema("ext-cases"), lenient=_ANY_OBJECT),
+    "Extensions.subscribe_extension": _changes(
+        "POST", lambda s: s.handle.subscribe_extension("ext-git-sync"), lenient=BARE
+    ),
+    "Extensions.unsubscribe_extension": _changes(
+        "DELETE", lambda s: s.handle.unsubscribe_extension("ext-yara"), lenient=BARE
+    ),
+    "Extensions.rekey_extension": _changes(
+        "PATCH", lambda s: s.handle.rekey_extension("ext-yara"), lenient=BARE
+    ),
+    "Extensions.request_extension": _changes(
+        "POST", lambda s: s.handle.request_extension("ext-cases", "create_case", {"summary": "x"})
+    ),
+    "Insight.events": Row(lambda s: s.handle.events(s.sid, NOW - DAY, NOW), _event),
+    "Insight.events_overview": Row(lambda s: s.handle.events_overview(s.sid, NOW - DAY, NOW), _event),
+    "Insight.event": Row(lambda s: s.handle.event(s.sid, s.kept["atom"]), _event),
+    "Insight.event_children": Row(
+        lambda s: s.handle.event_children(s.sid, s.kept["atom"]), _event, empty=True
+    ),
+    "Insight.object_seen": Row(lambda s: s.handle.object_seen("domain", "example.com"), lenient=_ANY_OBJECT),
+    "Insight.objects_seen": Row(
+        lambda s: s.handle.objects_seen({"domain": ["example.com"]}), lenient=_ANY_OBJECT
+    ),
+    "Search.search": _changes("POST", lambda s: s.handle.search(QUERY, NOW - 600, NOW), _hosts),
+    "Search.validate_search": Row(
+        lambda s: s.handle.validate_search(QUERY, NOW - DAY, NOW), lenient=_ANY_OBJECT
+    ),
+    "Search.open_searches": Row(lambda s: s.handle.open_searches()),
+    "Search.search_limits": Row(lambda s: s.handle.search_limits(), lenient=_ANY_OBJECT),
+    "Search.cancel_search": _changes(
+        "DELETE", lambda s: s.handle.cancel_search(s.kept["query"]), _search, lenient=BARE
+    ),
+    "Search.replay": _changes("POST", lambda s: s.handle.replay(RULE, NOW - 3_600, NOW)),
+    "Search.replay_events": Row(lambda s: s.handle.replay_events(RULE, [EVENT])),
+    "Sensors.sensor": Row(lambda s: s.handle.sensor(s.sid), _sensor),
+    "Sensors.online_of": Row(lambda s: s.handle.online_of([s.sid]), _sensor, lenient=frozenset(("object",))),
+    "Sensors.tags": Row(lambda s: s.handle.tags()),
+    "Sensors.sensors_with_tag": Row(
+        lambda s: s.handle.sensors_with_tag(s.kept["tag"]), _tag, lenient=frozenset(("object",))
+    ),
+    "Sensors.sensors_named": Row(lambda s: s.handle.sensors_named("")),
+    "Sensors.task_sensor": _changes(
+        "POST", lambda s: s.handle.task_sensor(s.sid, ["os_version"]), _sensor, lenient=BARE
+    ),
+    "Sensors.delete_sensor": _changes(
+        "DELETE", lambda s: s.handle.delete_sensor(s.sid), _sensor, lenient=BARE
+    ),
+    "Sensors.isolate_sensor": _changes(
+        "POST", lambda s: s.handle.isolate_sensor(s.sid), _sensor, lenient=BARE
+    ),
+    "Sensors.rejoin_sensor": _changes(
+        "DELETE", lambda s: s.handle.rejoin_sensor(s.sid), _isolated, lenient=BARE
+    ),
+    "Sensors.seal_sensor": _changes("POST", lambda s: s.handle.seal_sensor(s.sid), _sensor, lenient=BARE),
+    "Sensors.unseal_sensor": _changes(
+        "DELETE", lambda s: s.handle.unseal_sensor(s.sid), _sealed, lenient=BARE
     ),
 }
 """By `Part.method`; a method without a row here fails the tests that go through them all."""

@@ -4,7 +4,7 @@ import ipaddress
 import time
 
 from console.sandbox.access import Permissions
-from console.sandbox.calls import Call, Refusal, table
+from console.sandbox.calls import REPLAY, Call, Refusal, table
 from console.sandbox.endpoints.replay import replay
 from console.sandbox.tokens import expiry
 
@@ -13,6 +13,7 @@ from console.sandbox.tokens import expiry
 def exchange(call: Call) -> object:
     """A token for a key (form), or a replay (JSON): two hosts of LimaCharlie's on one port."""
     if "json" in call.content_type:
+        call.template = REPLAY
         return replay(call)
     secret, uid, oid = call.sent("secret"), call.sent("uid"), call.sent("oid")
     call.oid = oid if oid != "-" else ""
