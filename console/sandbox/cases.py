@@ -1,199 +1,67 @@
 """Cases (`ext-cases`): what the seed decides, and everything that somebody changed, over many organizations.
 
 A subscribed organization has cases out of its own detections, made when they are first asked for; whatever
-is touched is kept from then on. Facts and limits: docs/5-integrations/extensions/limacharlie/cases.md and
-the official client 5.10.1, sdk/cases.py. Keys of a linked detection are published in two spellings
-(`detect_id` and `detection_id`, `sid` and `sensor_id`, ...), so records carry both.
+is touched is kept from then on.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from console.sandbox.caserules import (
+    BULK,
+    DEFAULTS,
+    ENTITY_LENGTH,
+    ENTITY_TYPES,
+    EXTENSION,
+    INGESTED,
+    INGESTED_FREE,
+    LONG_TEXT,
+    MERGED,
+    NOTE_LENGTH,
+    NOTE_TYPES,
+    TAG_LENGTH,
+    TRANSITIONS,
+    Case,
+    CaseRefused,
+    assessed,
+    checked,
+    event_of,
+    flag_of,
+    linked,
+    normal,
+    one_of,
+    record_of,
+    rows_of,
+    setting,
+    stamp,
+    text_of,
+)
 from console.sandbox.chance import Chance, numbered_uuid, numbers_of, uuid_of
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import BAD_DOMAINS, BAD_IPS, Value
-from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
-from store.times import rfc3339
+from store.alerts import SEVERITIES, STATUSES, severity_of
 
 if TYPE_CHECKING:
     from console.sandbox.world import World
 
-EXTENSION = "ext-cases"
-TRANSITIONS: dict[str, tuple[str, ...]] = {
-    "new": ("in_progress", "closed"),
-    "in_progress": ("resolved", "closed"),
-    "resolved": ("closed",),
-    "closed": ("in_progress",),
-}
-"""What a person may make of a status."""
-VERDICTS = ("malicious", "suspicious", "benign", "unknown", "informational")
-ENTITY_TYPES = ("ip", "domain", "hash", "url", "user", "email", "file", "process", "registry", "other")
-NOTE_TYPES = (
-    "general", "analysis", "remediation", "recommendation", "escalation", "handoff", "to_stakeholder",
-    "from_stakeholder",
-)  # fmt: skip
-TAGS, TAG_LENGTH = 50, 128
-LONG_TEXT, ENTITY_LENGTH, NOTE_LENGTH = 8192, 1024, 2048
-BULK, MERGED = 200, 20
-INGESTED, INGESTED_FREE = 100, 5
-"""Detections a minute that an organization may send in, and one of the free tier (quota of 1 or 2)."""
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 
-DEFAULTS: Value = {
-    "severity_mapping": {"critical_min": 8, "high_min": 5, "medium_min": 3},
-    "sla_config": {
-        "critical": {"mtta_minutes": 15, "mttr_minutes": 240},
-        "high": {"mtta_minutes": 15, "mttr_minutes": 720},
-        "medium": {"mtta_minutes": 60, "mttr_minutes": 1440},
-        "low": {"mtta_minutes": 100, "mttr_minutes": 2800},
-        "info": {"mtta_minutes": 480, "mttr_minutes": 10080},
-    },
-    "retention_days": 90,
-    "auto_close_resolved_after_days": 7,
-    "auto_grouping_enabled": False,
-    "auto_grouping_include_sensor": True,
-    "auto_grouping_include_category": False,
-    "auto_grouping_window_minutes": 1440,
-    "auto_grouping_window_mode": "sliding",
-    "auto_grouping_reopen_closed": True,
-}
-"""The configuration of an organization that nobody changed."""
-
-_RANGES = {
-    "auto_grouping_window_minutes": (1, 10_080), "retention_days": (1, 3650),
-    "auto_close_resolved_after_days": (0, 3650),
-}  # fmt: skip
 _LABELS = (
     "phishing", "customer-informed", "shift-a", "shift-b", "credential-access", "awaiting-customer",
     "tuning", "vip",
 )  # fmt: skip
-
-
-class CaseRefused(Exception):
-    """Cases do not do that; the text says why, the status is that of the answer."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-@dataclass(slots=True, eq=False)
-class Case:
-    """One case. Times are milliseconds, UTC."""
-
-    oid: str
-    number: int
-    case_id: str
-    created_at: int
-    severity: str = "medium"
-    status: str = "new"
-    classification: str = "pending"
-    assignees: list[str] = field(default_factory=list)
-    tags: list[str] = field(default_factory=list)
-    summary: str = ""
-    conclusion: str = ""
-    acknowledged_at: int | None = None
-    resolved_at: int | None = None
-    closed_at: int | None = None
-    merged_into: str | None = None
-    detections: list[Value] = field(default_factory=list)
-    events: list[Value] = field(default_factory=list)
-    entities: list[Value] = field(default_factory=list)
-    telemetry: list[Value] = field(default_factory=list)
-    artifacts: list[Value] = field(default_factory=list)
-    time_logs: list[Value] = field(default_factory=list)
-    story: "Callable[[Case], None] | None" = None
-    """Tells what happened to a case of the seed, when somebody first looks closely."""
-
-    def shown(self) -> Value:
-        """The case as the API answers it."""
-        solved = None if self.resolved_at is None else (self.resolved_at - self.created_at) // 1000
-        return {
-            "case_id": self.case_id,
-            "case_number": self.number,
-            "oid": self.oid,
-            "status": self.status,
-            "severity": self.severity,
-            "classification": self.classification,
-            "assignees": list(self.assignees),
-            "tags": list(self.tags),
-            "summary": self.summary,
-            "conclusion": self.conclusion,
-            "detection_count": len(self.detections),
-            "created_at": stamp(self.created_at),
-            "acknowledged_at": rfc3339(self.acknowledged_at),
-            "resolved_at": rfc3339(self.resolved_at),
-            "closed_at": rfc3339(self.closed_at),
-            "ttr_seconds": solved,
-            "merged_into_case_id": self.merged_into,
-        }
-
-    def row(self) -> Value:
-        """The case as a listing answers it: with what its detections add up to."""
-        return self.shown() | {
-            "detection_cats": sorted({each["detection_cat"] for each in self.detections}),
-            "sids": sorted({each["sid"] for each in self.detections if each["sid"]}),
-        }
-
-
-def stamp(moment: int) -> str:
-    """A time (ms, UTC) as Cases writes it: RFC 3339."""
-    return str(rfc3339(moment))
+_CHANGED = {
+    "severity": "case_severity_changed", "assignees": "case_assigned", "classification": "case_classified",
+    "summary": "case_summary_updated", "conclusion": "case_conclusion_updated", "tags": "case_tags_updated",
+}  # fmt: skip
 
 
 def _ms(text: str) -> int:
     return int(datetime.fromisoformat(text).timestamp() * 1000)
-
-
-def linked(detection: Value, moment: int) -> Value:
-    """The record of a detection that is linked to a case.
-
-    Args:
-        detection: as the platform writes it, whole or in part.
-        moment: when it was linked (ms).
-
-    Raises:
-        CaseRefused: 400 without a `detect_id`.
-    """
-    detect_id = detection.get("detect_id")
-    if not isinstance(detect_id, str) or not detect_id:
-        raise CaseRefused(400, "detection has no detect_id")
-    routing, mtd = detection.get("routing"), detection.get("detect_mtd")
-    routing = routing if isinstance(routing, dict) else {}
-    mtd = mtd if isinstance(mtd, dict) else {}
-    return _record(
-        detect_id,
-        cat=str(detection.get("cat") or ""),
-        source=str(detection.get("source") or ""),
-        priority=detection.get("priority"),
-        sid=str(routing.get("sid") or ""),
-        hostname=str(routing.get("hostname") or ""),
-        level=mtd.get("level"),
-        moment=moment,
-    )
-
-
-def _record(
-    detect_id: str,
-    *,
-    cat: str,
-    source: str,
-    priority: object,
-    sid: str,
-    hostname: str,
-    level: object,
-    moment: int,
-) -> Value:
-    return {
-        "detect_id": detect_id, "detection_id": detect_id, "cat": cat, "detection_cat": cat,
-        "source": source, "detection_source": source, "priority": priority, "detection_priority": priority,
-        "sid": sid, "sensor_id": sid, "hostname": hostname, "level": level, "added_at": stamp(moment),
-    }  # fmt: skip
 
 
 class Cases:
@@ -331,7 +199,7 @@ class Cases:
         # The last of each slot stays free, so that the newest detection has no case yet.
         size = min(max(1, end - first - 1), 1 if chance.happens(60) else chance.between(2, 4))
         fired = [self._fired(organization, place) for place in range(first, first + size)]
-        created = world.detections.time(index, first) + chance.between(800, 4000)
+        created = min(world.now_ms, world.detections.time(index, first) + chance.between(800, 4000))
         case = Case(
             oid=organization.oid,
             number=number,
@@ -366,7 +234,7 @@ class Cases:
         rule = found.rule(organization.index, place)
         where = found.sensor(organization.index, place)
         priority = found.priority(organization.index, place)
-        return _record(
+        return record_of(
             found.detect_id(organization.index, place),
             cat=rule.cat,
             source=f"{organization.oid}.{where.iid}.{where.sid}.{where.platform:x}.{where.architecture}",
@@ -405,11 +273,11 @@ class Cases:
         chance = Chance(self._world.seed, "case story", organization.index, case.number)
         who = case.assignees[0] if case.assignees else self._world.access.analysts[0]
 
-        def happened(moment: int, action: str, by: str, **metadata: Any) -> str:
+        def happened(moment: int, action: str, by: str, **metadata: Any) -> None:
             place = len(case.events)
             event_id = uuid_of(self._world.seed, "case event", organization.index, case.number, place)
-            case.events.append(_event(case, event_id, action, by, moment, metadata))
-            return event_id
+            moment = min(moment, self._world.now_ms)
+            case.events.append(event_of(case, event_id, action, by, moment, metadata))
 
         head = case.detections[0]
         happened(
@@ -499,7 +367,7 @@ class Cases:
             old, near.status = near.status, "in_progress"
             near.resolved_at = near.closed_at = None
             self._act(near, "case_reopened", EXTENSION, old=old, new="in_progress", source="auto_grouping")
-        self.link(organization, near, EXTENSION, detection)
+        self.link(organization, near, by, detection)
         return False, near.number
 
     def _grouping(self, organization: Organization, record: Value, moment: int) -> Case | None:
@@ -573,8 +441,8 @@ class Cases:
         """
         moment = self._world.clock() if at is None else at
         if severity is not None:
-            _one_of("severity", severity, SEVERITIES)
-        _text("summary", summary, LONG_TEXT)
+            one_of("severity", severity, SEVERITIES)
+        text_of("summary", summary, LONG_TEXT)
         records = [] if detection is None else [linked(detection, moment)]
         number = max(self._all(organization), default=0) + 1
         case = Case(
@@ -625,7 +493,7 @@ class Cases:
             CaseRefused: 404, 400; nothing was changed then.
         """
         case = self.find(organization, number)
-        wanted = _checked(fields)
+        wanted = checked(fields)
         status = wanted.pop("status", case.status)
         if status != case.status and (case.merged_into or status not in TRANSITIONS[case.status]):
             allowed = (
@@ -675,7 +543,7 @@ class Cases:
         others = sorted(set(fields) - {"status", "classification"})
         if others:
             raise CaseRefused(400, f"only status and classification can be updated in bulk, not {others[0]}")
-        _checked(fields)
+        checked(fields)
         failed = []
         for number in dict.fromkeys(numbers):
             try:
@@ -755,9 +623,9 @@ class Cases:
         Raises:
             CaseRefused: 400.
         """
-        content = _text("content", sent.get("content"), LONG_TEXT, required=True)
-        kind = _one_of("note_type", sent.get("note_type") or "general", NOTE_TYPES)
-        metadata: Value = {"content": content, "note_type": kind, "is_public": _flag(sent, "is_public")}
+        content = text_of("content", sent.get("content"), LONG_TEXT, required=True)
+        kind = one_of("note_type", sent.get("note_type") or "general", NOTE_TYPES)
+        metadata: Value = {"content": content, "note_type": kind, "is_public": flag_of(sent, "is_public")}
         if sent.get("ai_session_id"):
             metadata["ai_session_id"] = str(sent["ai_session_id"])
         self._keep(organization, case)
@@ -793,15 +661,11 @@ class Cases:
             raise CaseRefused(400, "billable_seconds must be a positive whole number")
         entry: Value = {"time_log_id": self._fresh("time log"), "billable_seconds": seconds}
         for name in ("cost_profile", "assignee", "note"):
-            entry[name] = _text(name, sent.get(name), NOTE_LENGTH)
+            entry[name] = text_of(name, sent.get(name), NOTE_LENGTH)
         entry |= {"added_by": by, "added_at": stamp(self._world.clock())}
         self._keep(organization, case).time_logs.append(entry)
-        self._act(
-            case,
-            "case_time_logged",
-            by,
-            **{name: entry[name] for name in ("time_log_id", "billable_seconds")},
-        )
+        metadata: Value = {name: entry[name] for name in ("time_log_id", "billable_seconds")}
+        self._act(case, "case_time_logged", by, **metadata)
         return entry
 
     def add_entity(self, organization: Organization, case: Case, by: str, sent: Value) -> Value:
@@ -810,13 +674,13 @@ class Cases:
         Raises:
             CaseRefused: 400; 409 when the case has it already.
         """
-        kind = _one_of("entity_type", sent.get("entity_type"), ENTITY_TYPES)
-        value = normal(kind, _text("entity_value", sent.get("entity_value"), ENTITY_LENGTH, required=True))
+        kind = one_of("entity_type", sent.get("entity_type"), ENTITY_TYPES)
+        value = normal(kind, text_of("entity_value", sent.get("entity_value"), ENTITY_LENGTH, required=True))
         if any((each["entity_type"], each["entity_value"]) == (kind, value) for each in case.entities):
             raise CaseRefused(409, f"the case already has the {kind} {value}")
         row = {
             "entity_id": self._fresh("entity"), "entity_type": kind, "entity_value": value,
-            **_assessed(sent, {"verdict": "unknown", "note": ""}),
+            **assessed(sent, {"verdict": "unknown", "note": ""}),
         }  # fmt: skip
         return self._add(organization, case, by, "entity", case.entities, row)
 
@@ -834,7 +698,7 @@ class Cases:
                 raise CaseRefused(400, f"event has no routing.{name}")
         row = {
             "telemetry_id": self._fresh("telemetry"), "atom": routing["this"], "sid": routing["sid"],
-            "event_type": routing["event_type"], **_assessed(sent, {"verdict": "unknown", "note": ""}),
+            "event_type": routing["event_type"], **assessed(sent, {"verdict": "unknown", "note": ""}),
         }  # fmt: skip
         return self._add(organization, case, by, "telemetry", case.telemetry, row)
 
@@ -846,10 +710,10 @@ class Cases:
         """
         row = {
             "artifact_id": self._fresh("artifact"),
-            "path": _text("path", sent.get("path"), ENTITY_LENGTH, required=True),
-            "source": _text("source", sent.get("source"), ENTITY_LENGTH, required=True),
-            "artifact_type": _text("artifact_type", sent.get("artifact_type"), TAG_LENGTH),
-            **_assessed(sent, {"verdict": "unknown", "note": ""}),
+            "path": text_of("path", sent.get("path"), ENTITY_LENGTH, required=True),
+            "source": text_of("source", sent.get("source"), ENTITY_LENGTH, required=True),
+            "artifact_type": text_of("artifact_type", sent.get("artifact_type"), TAG_LENGTH),
+            **assessed(sent, {"verdict": "unknown", "note": ""}),
         }
         return self._add(organization, case, by, "artifact", case.artifacts, row)
 
@@ -869,12 +733,12 @@ class Cases:
         Raises:
             CaseRefused: 404, 400.
         """
-        row = next((each for each in _rows(case, what) if each[f"{what}_id"] == row_id), None)
+        row = next((each for each in rows_of(case, what) if each[f"{what}_id"] == row_id), None)
         if row is None:
             raise CaseRefused(404, f"{what} not found")
         if not {"verdict", "note"} & set(sent):
             raise CaseRefused(400, "nothing to update; verdict and note can be")
-        new = _assessed(sent, {"verdict": row["verdict"], "note": row["note"]})
+        new = assessed(sent, {"verdict": row["verdict"], "note": row["note"]})
         old = {name: row[name] for name in new}
         self._keep(organization, case)
         row.update(new)
@@ -888,7 +752,7 @@ class Cases:
         Raises:
             CaseRefused: 404.
         """
-        rows = _rows(case, what)
+        rows = rows_of(case, what)
         row = next((each for each in rows if each[f"{what}_id"] == row_id), None)
         if row is None:
             raise CaseRefused(404, f"{what} not found")
@@ -911,7 +775,7 @@ class Cases:
         """
         config = self.config(organization)
         for name, value in sent.items():
-            config[name] = _setting(name, value, config)
+            config[name] = setting(name, value, config)
         self._configs[organization.index] = config
         return config
 
@@ -938,7 +802,7 @@ class Cases:
 
     def _act(self, case: Case, action: str, by: str, *, at: int | None = None, **metadata: Any) -> str:
         moment = self._world.clock() if at is None else at
-        event = _event(case, self._fresh("case event"), action, by, moment, metadata)
+        event = event_of(case, self._fresh("case event"), action, by, moment, metadata)
         case.events.append(event)
         if by != EXTENSION:
             self.acted.append((case, event))
@@ -946,141 +810,3 @@ class Cases:
             hear(event)
         event_id: str = event["event_id"]
         return event_id
-
-
-_CHANGED = {
-    "severity": "case_severity_changed", "assignees": "case_assigned", "classification": "case_classified",
-    "summary": "case_summary_updated", "conclusion": "case_conclusion_updated", "tags": "case_tags_updated",
-}  # fmt: skip
-
-
-def _event(case: Case, event_id: str, action: str, by: str, moment: int, metadata: Value) -> Value:
-    """One entry of a timeline: webhooks call its parts so (docs: cases.md). Notes show theirs twice."""
-    event: Value = {
-        "event_id": event_id, "case_id": case.case_id, "case_number": case.number, "oid": case.oid,
-        "action": action, "event_type": action, "by": by, "ts": stamp(moment), "metadata": metadata,
-    }  # fmt: skip
-    if action == "case_note_added":
-        event |= {name: metadata[name] for name in ("content", "note_type", "is_public")}
-    return event
-
-
-def normal(kind: str, value: str) -> str:
-    """An indicator as it is compared."""
-    return value.lower() if kind in ("ip", "domain", "hash", "email") else value
-
-
-def _rows(case: Case, what: str) -> list[Value]:
-    return {"entity": case.entities, "telemetry": case.telemetry, "artifact": case.artifacts}[what]
-
-
-def _one_of(name: str, value: object, allowed: Iterable[str]) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise CaseRefused(400, f"{name} must be one of {', '.join(allowed)}")
-    return value
-
-
-def _text(name: str, value: object, longest: int, *, required: bool = False) -> str:
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or (required and not value.strip()):
-        raise CaseRefused(400, f"{name} must be a text")
-    if len(value) > longest:
-        raise CaseRefused(400, f"{name} is longer than {longest} characters")
-    return value
-
-
-def _flag(sent: Value, name: str) -> bool:
-    value = sent.get(name, False)
-    if not isinstance(value, bool):
-        raise CaseRefused(400, f"{name} must be true or false")
-    return value
-
-
-def _assessed(sent: Value, before: Value) -> Value:
-    found = dict(before)
-    if sent.get("verdict") is not None:
-        found["verdict"] = _one_of("verdict", sent["verdict"], VERDICTS)
-    if sent.get("note") is not None:
-        found["note"] = _text("note", sent["note"], NOTE_LENGTH)
-    return found
-
-
-def _checked(fields: Value) -> Value:
-    """The fields of an update, each in order."""
-    found: Value = {}
-    for name, value in fields.items():
-        if name == "status":
-            found[name] = _one_of(name, value, STATUSES)
-        elif name == "severity":
-            found[name] = _one_of(name, value, SEVERITIES)
-        elif name == "classification":
-            found[name] = _one_of(name, value, CLASSIFICATIONS)
-        elif name in ("summary", "conclusion"):
-            found[name] = _text(name, value, LONG_TEXT)
-        elif name == "assignees":
-            found[name] = [_text("an assignee", each, 320, required=True) for each in _listed(name, value)]
-        elif name == "tags":
-            found[name] = _tags(_listed(name, value))
-        else:
-            raise CaseRefused(400, f"{name} cannot be updated")
-    if not found:
-        raise CaseRefused(400, "nothing to update")
-    return found
-
-
-def _listed(name: str, value: object) -> list[Any]:
-    if not isinstance(value, list):
-        raise CaseRefused(400, f"{name} must be a list of texts")
-    return value
-
-
-def _tags(values: list[Any]) -> list[str]:
-    found: dict[str, str] = {}
-    for value in values:
-        tag = _text("a tag", value, TAG_LENGTH, required=True)
-        if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in tag):
-            raise CaseRefused(400, "a tag must not hold control characters")
-        found.setdefault(tag.casefold(), tag)
-    if len(found) > TAGS:
-        raise CaseRefused(400, f"more than {TAGS} tags")
-    return list(found.values())
-
-
-def _setting(name: str, value: object, before: Value) -> object:
-    """A value of the configuration, whole: what is missing in its lower levels stays."""
-    if name not in DEFAULTS:
-        raise CaseRefused(400, f"{name} is no setting of cases")
-    default = DEFAULTS[name]
-    if isinstance(default, dict):
-        return _nested(name, value, before[name], default)
-    if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise CaseRefused(400, f"{name} must be true or false")
-    elif isinstance(default, int):
-        low, high = _RANGES[name]
-        if not _whole(value, low, high):
-            raise CaseRefused(400, f"{name} must be a whole number from {low} to {high}")
-    else:
-        _one_of(name, value, ("sliding", "fixed"))
-    return value
-
-
-def _nested(name: str, value: object, before: Value, default: Value) -> Value:
-    if not isinstance(value, dict):
-        raise CaseRefused(400, f"{name} must be an object")
-    found = dict(before)
-    for key, each in value.items():
-        if key not in default:
-            raise CaseRefused(400, f"{name} has no {key}")
-        if isinstance(default[key], dict):
-            found[key] = _nested(f"{name}.{key}", each, before[key], default[key])
-        elif not _whole(each, 0, 10 if name == "severity_mapping" else 1_000_000):
-            raise CaseRefused(400, f"{name}.{key} must be a whole number that is not negative")
-        else:
-            found[key] = each
-    return found
-
-
-def _whole(value: object, low: int, high: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high

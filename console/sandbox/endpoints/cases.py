@@ -12,7 +12,7 @@ import orjson
 from aiohttp import WSMessage, WSMsgType, web
 
 from console.sandbox.calls import Call, Handler, Refusal, table
-from console.sandbox.cases import ENTITY_TYPES, EXTENSION, Case, CaseRefused, normal, stamp
+from console.sandbox.caserules import ENTITY_TYPES, EXTENSION, Case, CaseRefused, normal, stamp
 from console.sandbox.extensions import Action, action
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import Value

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from console.sandbox import cases as rules
-from console.sandbox.cases import Case
+from console.sandbox import caserules as rules
+from console.sandbox.caserules import Case
 from console.sandbox.organizations import Organization
 from console.sandbox.world import World
 from store.alerts import SEVERITIES, STATUSES

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from console.sandbox.cases import Case
+from console.sandbox.caserules import Case
 from console.sandbox.organizations import Organization
 from tests.console.sandbox.conformance.probes import probe
 from tests.console.sandbox.conformance.stage import Stage
