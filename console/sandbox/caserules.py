@@ -252,7 +252,11 @@ def assessed(sent: Value, before: Value) -> Value:
 
 
 def checked(fields: Value) -> Value:
-    """The fields of an update, each in order."""
+    """The fields of an update, each in order.
+
+    Raises:
+        CaseRefused: 400, also when there is nothing to update.
+    """
     found: Value = {}
     for name, value in fields.items():
         if name == "status":
@@ -293,7 +297,14 @@ def _tags(values: list[Any]) -> list[str]:
 
 
 def setting(name: str, value: object, before: Value) -> object:
-    """A value of the configuration, whole: what is missing in its lower levels stays."""
+    """A value of the configuration, whole: what is missing in its lower levels stays.
+
+    Args:
+        before: the whole configuration as it was.
+
+    Raises:
+        CaseRefused: 400.
+    """
     if name not in DEFAULTS:
         raise CaseRefused(400, f"{name} is no setting of cases")
     default = DEFAULTS[name]
