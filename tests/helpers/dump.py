@@ -46,17 +46,47 @@ def _flat(value: Any) -> Any:
 
 def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     """As `content`, without what a store keeps of the past: a store that has followed changes equals one that
-    was filled after them."""
+    was filled after them.
+
+    Left out: earlier versions of configuration, organizations that are gone with all that was theirs,
+    people who have nothing any more, and the fingerprints of answers.
+    """
     answer = content(store)
-    record = SQLModel.metadata.tables["configuration_record"]
-    wanted = [column for column in record.columns if column.name not in STAMPS]
+    tables = SQLModel.metadata.tables
+    record = tables["configuration_record"]
     with store.reader.reading() as connection:
-        rows = connection.execute(select(*wanted).where(record.c.valid_to.is_(None)))
+        gone = set(
+            connection.execute(
+                select(tables["organization"].c.oid).where(tables["organization"].c.gone_at.is_not(None))
+            ).scalars()
+        )
+        still = (record.c.valid_to.is_(None), record.c.oid.not_in(gone))
+        wanted = [column for column in record.columns if column.name not in STAMPS]
+        rows = connection.execute(select(*wanted).where(*still))
         answer["configuration_record"] = sorted((tuple(map(_flat, row)) for row in rows), key=repr)
-        used = {
-            digest for (digest,) in connection.execute(select(record.c.hash).where(record.c.valid_to.is_(None)))
-        }
-    names = [column.name for column in SQLModel.metadata.tables["configuration_body"].columns]
-    place = names.index("hash")
-    answer["configuration_body"] = [row for row in answer["configuration_body"] if row[place] in used]
+        used = set(connection.execute(select(record.c.hash).where(*still)).scalars())
+    for name, table in tables.items():
+        names = [column.name for column in table.columns if column.name not in STAMPS]
+        if name in answer and "oid" in names and name != "configuration_record":
+            place = names.index("oid")
+            answer[name] = [row for row in answer[name] if row[place] not in gone]
+    answer["configuration_body"] = _having(answer, "configuration_body", "hash", used)
+    people = {
+        row[_place(name, "email")] for name in ("direct_permission", "group_member") for row in answer[name]
+    }
+    answer["user_account"] = _having(answer, "user_account", "email", people)
+    place = _place("sync_state", "fingerprint")
+    answer["sync_state"] = [row[:place] + row[place + 1 :] for row in answer["sync_state"]]
     return answer
+
+
+def _place(table: str, column: str) -> int:
+    names = [each.name for each in SQLModel.metadata.tables[table].columns if each.name not in STAMPS]
+    return names.index(column)
+
+
+def _having(
+    answer: dict[str, list[tuple[Any, ...]]], table: str, column: str, values: set[Any]
+) -> list[tuple[Any, ...]]:
+    place = _place(table, column)
+    return [row for row in answer[table] if row[place] in values]
