@@ -96,8 +96,8 @@ def _redirect() -> None:
 
     sends = requests.Session.request
 
-    def send(self: Any, method: str, address: str, *arguments: Any, **more: Any) -> Any:
-        return sends(self, method, _led_here(address), *arguments, **more)
+    def send(self: Any, method: str, url: str, *arguments: Any, **more: Any) -> Any:
+        return sends(self, method, _led_here(url), *arguments, **more)
 
     requests.Session.request = send
     # A context loads every authority of the system; one is enough for all clients of this process.

@@ -343,7 +343,7 @@ def the_children_of_an_event_are_told(it: Stage) -> None:
     sid, name = sensors[0].sid, it.name("investigation")
     it.json("task", "send", "--sid", sid, "--task", "os_version", "--investigation-id", name, LC_OID=oid)
     # What a task is answered with are children of the receipt.
-    listed = it.json("event", "list", "--sid", sid, "--start", START, "--end", END, LC_OID=oid)
+    listed = it.json("event", "list", "--sid", sid, "--start", str(NOW_MS // 1000), "--end", END, LC_OID=oid)
     answers = [event for event in listed if event["routing"].get("investigation_id") == name]
     child = next(event for event in answers if "parent" in event["routing"])
     said = it.json("event", "children", "--sid", sid, "--atom", child["routing"]["parent"], LC_OID=oid)

@@ -34,7 +34,7 @@ NOW_MS = 1_795_176_000_000
 """20 November 2026, noon, UTC."""
 START, END = str(NOW_MS // 1000 - 40 * 86_400), str(NOW_MS // 1000 + 86_400)
 SIZE = {"seed": 23, "orgs": 60, "detections": 3000}
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds that one answer of the client may take; none comes near."""
 
 

@@ -16,16 +16,9 @@ from tests.console.sandbox.conformance.probes import Probe
 from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stage
 
 AREAS = (
-    "identity",
-    "organizations",
-    "access",
-    "hive",
-    "configuration",
-    "sensors",
-    "cases",
-    "audit",
+    "identity", "organizations", "access", "hive", "configuration", "sensors", "cases", "audit", "search",
     "trouble",
-)
+)  # fmt: skip
 for _area in AREAS:
     importlib.import_module(f"tests.console.sandbox.conformance.{_area}")
 
