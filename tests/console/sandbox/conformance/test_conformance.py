@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.sandbox.calls import table
-from tests.console.sandbox.conformance import probes
+from tests.console.sandbox.conformance import page, probes
 from tests.console.sandbox.conformance.probes import Probe
 from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stage
 
@@ -67,3 +67,8 @@ def test_every_module_of_probes_is_run() -> None:
 def test_probes_name_endpoints_that_there_are() -> None:
     known = {f"{endpoint.method} {endpoint.template}" for endpoint in table.endpoints}
     assert {endpoint for _, endpoint, _ in FIELDS} <= known
+
+
+def test_the_page_about_limacharlie_tells_what_is_verified() -> None:
+    written = page.FILE.read_text().partition(page.MARK)[2]
+    assert written == "\n" + page.lists(), "run `python -m tests.console.sandbox.conformance.page`"
