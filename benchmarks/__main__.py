@@ -6,10 +6,16 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks import help as help_
-from benchmarks import keys, start
+from benchmarks import keys, start, sync
 from benchmarks.figure import Figure
 
-NAMES = {"start": start.figures, "help": help_.figures, "keys": keys.figures}
+NAMES = {
+    "start": start.figures,
+    "help": help_.figures,
+    "keys": keys.figures,
+    "sync": sync.figures,
+    "sync-scale": sync.scale,
+}
 
 
 def main() -> int:

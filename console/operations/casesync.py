@@ -27,7 +27,7 @@ NEWEST = {"sort": "created_at", "order": "desc"}
 UNFINISHED = {"status": "new,in_progress,resolved"}
 OVERLAP = 600_000
 """Milliseconds listed again before the last time: the cloud's clock may differ from ours."""
-AT_ONCE = 8
+AT_ONCE = 40
 """Organizations asked about at once where each is asked alone."""
 
 

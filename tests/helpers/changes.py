@@ -140,7 +140,7 @@ async def delete_record(hand: Hand) -> bool:
 @change
 async def create_output(hand: Hand) -> bool:
     """An output."""
-    options = {"dest_host": "log.example:6514", "is_tls": True}
+    options: dict[str, str | bool | int] = {"dest_host": "log.example:6514", "is_tls": True}
     await hand.one.create_output(hand.name, "syslog", "detect", options)
     return True
 
