@@ -148,7 +148,13 @@ class CaseSync:
                 except Gone:
                     await self._count(partial(ingest.delete_case, oid=oid, number=number))
                 else:
-                    await self._put([{"oid": oid, **case}], [oid])
+                    # A listing says more of a case (its sensors, its categories) than the case itself.
+                    before = await asyncio.to_thread(self._row, oid, number)
+                    await self._put([{**before, "oid": oid, **case}], [oid])
+
+    def _row(self, oid: str, number: int) -> dict[str, Any]:
+        with self.store.reader.reading() as connection:
+            return stored.row(connection, oid, number)
 
     async def _refused(self, refused: CasesRefused) -> None:
         if isinstance(refused.error, Denied):
