@@ -81,7 +81,12 @@ def create(call: Call) -> object:
     call.oid = one.oid
     call.record(one, "config_change", "organization created", entity={"type": "org", "name": one.oid})
     if "\n" in template.strip() and call.world.made_from_template is not None:
-        call.world.made_from_template(call, one, template)
+        try:
+            call.world.made_from_template(call, one, template)
+        except Refusal:
+            # Whoever is told that it failed would ask again, and find the name taken.
+            call.world.delete_organization(one)
+            raise
     return {"success": True, "data": {"oid": one.oid}}
 
 

@@ -126,6 +126,16 @@ async def test_a_document_is_handed_on_and_the_name_of_a_template_is_not(asker: 
     assert applied == [(oid, "version: 3\nresources: {}\n")]
 
 
+async def test_a_document_is_applied_and_a_bad_one_leaves_no_organization(asker: Any, root: str) -> None:
+    good = "version: 3\nhives:\n  lookup:\n    words:\n      data:\n        lookup_data: {a: {}}\n"
+    oid, _ = await made(asker, root, template=good)
+    assert list(asker.world.records(asker.world.by_oid[oid], "lookup")) == ["words"]
+    for bad in ("version: 3\nhives: [", "- not\n- a document\n"):
+        status, body, _ = await asker.ask("POST", "/v1/orgs/new", root, data={"name": "Bad", "template": bad})
+        assert status == 400, body
+        assert await asker.get("/v1/orgs/new", root, name="Bad") == {"is_available": True}
+
+
 @pytest.mark.parametrize("where", ["data", "params"])
 async def test_deletion_takes_the_newest_confirmation_in_body_or_query(
     asker: Any, root: str, where: str
