@@ -277,6 +277,10 @@ def _object(held: Any, name: str) -> Value:
     return held
 
 
+def _memory(data: Value) -> None:
+    _object(data.get("memories"), "memories")
+
+
 _CHECKS: dict[str, Callable[[Value], None]] = {
     "dr-general": _rule,
     "dr-managed": _rule,
@@ -294,6 +298,7 @@ _CHECKS: dict[str, Callable[[Value], None]] = {
     "external_adapter": _adapter,
     "acl": _acl,
     "app": _app,
+    "ai_memory": _memory,
 }
 
 REQUIRED: dict[str, tuple[str, ...]] = {
@@ -310,10 +315,80 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """What records of a hive cannot be without, as its schema says it."""
 
-TEXT: frozenset[str] = frozenset(
-    ("secret", "query", "rule", "python", "text", "sensor_type", "op", "sdk_version", "description", "stream")
-)
-"""Fields whose value is text wherever a schema names them."""
+_TEXT: Value = {"type": "string"}
+_OBJECT: Value = {"type": "object"}
+_RULE: dict[str, Value] = {
+    "detect": _OBJECT,
+    "respond": {"type": "array", "items": _OBJECT},
+    "tests": _OBJECT,
+}
+_NOTE: dict[str, Value] = {"text": _TEXT, "description": _TEXT}
+_PROPERTIES: dict[str, dict[str, Value]] = {
+    "dr-general": _RULE,
+    "dr-managed": _RULE,
+    "dr-service": _RULE,
+    "fp": {"op": _TEXT, "path": _TEXT, "value": {}, "rules": {"type": "array", "items": _OBJECT}},
+    "secret": {"secret": _TEXT},
+    "query": {"query": _TEXT, "stream": _TEXT},
+    "yara": {"rule": _TEXT},
+    "lookup": {"lookup_data": _OBJECT, "newline_content": _TEXT, "yaml_content": _TEXT},
+    "playbook": {"python": _TEXT, "sdk_version": {"type": "string", "enum": ["4", "5"]}},
+    "sop": _NOTE,
+    "org_notes": _NOTE,
+    "note": _NOTE,
+    "ai_memory": {"memories": {"type": "object", "additionalProperties": _TEXT}},
+    "acl": {"members": {"type": "array", "items": _OBJECT}, "warn_only": {"type": "boolean"}},
+    "app": {"display_name": _TEXT, "html": _TEXT, "description": _TEXT, "icon": _TEXT},
+}
+_CLOUD_ADAPTERS = (
+    "1password", "azure_event_hub", "bitwarden", "box", "cato", "crowdstrike", "duo", "gcs", "github",
+    "gworkspace", "hubspot", "itglue", "mimecast", "office365", "okta", "pubsub", "s3", "sentinelone",
+    "slack", "sophos", "sqs", "webhook", "zendesk",
+)  # fmt: skip
+_OWN_ADAPTERS = (
+    *_CLOUD_ADAPTERS, "evtx", "file", "imap", "k8s_pods", "mac_unified_logging", "simulator", "stdin",
+    "syslog", "wel",
+)  # fmt: skip
+_CLIENT_OPTIONS: Value = {
+    "type": "object",
+    "properties": {
+        "identity": {
+            "type": "object",
+            "properties": {"oid": _TEXT, "installation_key": _TEXT},
+            "required": ["oid", "installation_key"],
+        },
+        "platform": _TEXT,
+        "sensor_seed_key": _TEXT,
+        "hostname": _TEXT,
+        "mapping": _OBJECT,
+    },
+    "required": ["identity", "platform", "sensor_seed_key"],
+}
+
+
+def schema(hive: str) -> Value:
+    """What records of a hive hold, as a JSON Schema.
+
+    That of adapters refers to a definition with one property for each kind of adapter: the official client
+    5.10.1 (commands/_adapter_types.py) reads the kinds there are out of it.
+    """
+    found: Value = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": _PROPERTIES.get(hive, {}),
+        "required": list(REQUIRED.get(hive, ())),
+    }
+    kinds = {"cloud_sensor": _CLOUD_ADAPTERS, "external_adapter": _OWN_ADAPTERS}.get(hive)
+    if kinds is None:
+        return found
+    adapter = {"type": "object", "properties": {"client_options": {"$ref": "#/$defs/ClientOptions"}}}
+    record = {
+        "type": "object",
+        "properties": {"sensor_type": _TEXT, **dict.fromkeys(kinds, adapter)},
+        "required": found["required"],
+    }
+    name = "CloudSensorRecord" if hive == "cloud_sensor" else "ExternalAdapterConfig"
+    return found | {"$ref": f"#/$defs/{name}", "$defs": {name: record, "ClientOptions": _CLIENT_OPTIONS}}
 
 
 def record(hive: str, key: str, data: Any) -> Value:

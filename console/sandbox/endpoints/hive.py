@@ -108,15 +108,7 @@ def schema(call: Call) -> object:
     hive = call.params["hive"]
     if hive not in HIVES:
         raise hive_error("INVALID", f"unknown hive {hive}")
-    required = validation.REQUIRED.get(hive, ())
-    return {
-        "schema": {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            "type": "object",
-            "properties": {name: {"type": "string"} if name in validation.TEXT else {} for name in required},
-            "required": list(required),
-        }
-    }
+    return {"schema": validation.schema(hive)}
 
 
 @table.add("GET", "/v1/hive/{hive}/{oid}")
@@ -283,8 +275,11 @@ def store(
             raise hive_error("RECORD_NOT_FOUND", f"{hive}/{key}")
         data = existing["data"]
     elif hive == "ai_memory" and existing is not None and isinstance(data, dict):
-        merged = checked_data(hive, key, existing["data"] | data)
-        data = {name: value for name, value in merged.items() if value is not None}
+        # Memories that are not named stay, and a null takes one away (official client, sdk/ai_memory.py).
+        data = checked_data(hive, key, data)
+        merged = (existing["data"].get("memories") or {}) | (data.get("memories") or {})
+        kept = {name: value for name, value in merged.items() if value is not None}
+        data = existing["data"] | data | {"memories": kept}
     else:
         data = checked_data(hive, key, {} if data is None else data)
     if metadata is None:

@@ -177,9 +177,9 @@ async def test_without_metadata_an_old_record_keeps_its_own_and_a_new_one_takes_
 async def test_the_memory_of_an_agent_is_merged(asker: Any) -> None:
     token = await asker.token(oid=asker.one.oid)
     path = f"/v1/hive/ai_memory/{asker.one.oid}/m/data"
-    await _send(asker, "POST", path, token, data={"a": "1", "b": "2"})
-    await _send(asker, "POST", path, token, data={"b": None, "c": "3"})
-    assert (await asker.get(path, token))["data"] == {"a": "1", "c": "3"}
+    await _send(asker, "POST", path, token, data={"memories": {"a": "1", "b": "2"}})
+    await _send(asker, "POST", path, token, data={"memories": {"b": None, "c": "3"}})
+    assert (await asker.get(path, token))["data"] == {"memories": {"a": "1", "c": "3"}}
 
 
 async def test_a_permission_may_be_held_for_one_record(asker: Any) -> None:
@@ -304,6 +304,10 @@ async def test_every_hive_has_a_schema_that_its_records_keep_to(asker: Any) -> N
         assert schema["type"] == "object"
         for record in asker.world.records(asker.one, hive).values():
             assert record["data"].keys() >= set(schema["required"])
+    for hive, kind in (("cloud_sensor", "office365"), ("external_adapter", "syslog")):
+        schema = (await asker.get(f"/v1/hive/{hive}/schema", token))["schema"]
+        record = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+        assert kind in record["properties"]
     status, body = await _send(asker, "GET", "/v1/hive/no-such/schema", token)
     assert (status, _code(body)) == (400, "INVALID")
 
