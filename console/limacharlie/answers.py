@@ -204,6 +204,14 @@ def mapping(value: Any, what: str, name: str = "") -> dict[str, Any]:
     return value
 
 
+def filled(value: Any, what: str, name: str = "") -> dict[str, Any]:
+    """A JSON object that holds something, or Protocol: where an empty one would read as "nothing there"."""
+    held = mapping(value, what, name)
+    if not held:
+        refuse(what, f"is an empty {name or 'object'}")
+    return held
+
+
 def sequence(value: Any, what: str, name: str = "") -> list[Any]:
     """A JSON array, or Protocol."""
     if not isinstance(value, list):

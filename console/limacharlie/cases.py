@@ -153,7 +153,7 @@ class CloudCases(CloudPart):
             Denied, Gone, Invalid: of the first organization whose cases cannot be read.
         """
         return [
-            CaseFigures(group, answers.mapping(answer.json(), answer.what))
+            CaseFigures(group, answers.filled(answer.json(), answer.what))
             async for group, answer in self._all("dashboard/counts", oids, {})
         ]
 
@@ -170,7 +170,7 @@ class CloudCases(CloudPart):
         """
         query = {"from": start, "to": end} | ({"group_by": group_by} if group_by else {})
         return [
-            CaseFigures(group, answers.mapping(answer.json(), answer.what))
+            CaseFigures(group, answers.filled(answer.json(), answer.what))
             async for group, answer in self._all("reports/summary", oids, query)
         ]
 
@@ -369,7 +369,9 @@ class Cases(Part):
 
         def read(value: Any, what: str) -> int:
             updated = answers.member(done(value, what).details, "updated", what)
-            return int(answers.number(updated, what, "updated"))
+            if not 0 <= answers.number(updated, what, "updated") <= len(numbers):
+                answers.refuse(what, "counts other cases than were sent")
+            return int(updated)
 
         return await self._write("POST", "cases/bulk-update", read, body=body, root="cases")
 
@@ -598,8 +600,9 @@ class Cases(Part):
             Call("GET", "config/{oid}", {"oid": self.oid}, scope=self._scope, root="cases")
         )
         held = answers.mapping(answer.json(), answer.what)
-        if not held:
-            answers.refuse(answer.what, "is an empty object")
+        if not held.keys() & {"severity_mapping", "sla_config", "retention_days"}:
+            # It is written back as a whole.
+            answers.refuse(answer.what, "is not a configuration of cases")
         return held
 
     async def set_case_configuration(self, configuration: Mapping[str, Any]) -> Done:

@@ -8,7 +8,7 @@ import msgspec
 
 from console.limacharlie import answers
 from console.limacharlie.errors import Invalid, Protocol
-from console.limacharlie.handle import Done, Part, done, encoded, flag, uuid
+from console.limacharlie.handle import Done, Part, done, encoded, flag, is_uuid, succeeded, uuid
 from console.limacharlie.transport import Call
 from store.secret import Secret
 
@@ -271,7 +271,7 @@ class Configuration(Part):
             details = done(value, what).details
             answers.own_organization(details, self.oid, what)
             named = answers.text(answers.member(details, "iid", what), what, "iid")
-            if not named or (iid and named != iid):
+            if not is_uuid(named) or (iid and named != iid):
                 answers.refuse(what, "is about another key")
             return named
 
@@ -315,12 +315,12 @@ class Configuration(Part):
         It takes effect later; the listing shows when.
         """
         form = [("res_cat", category), ("res_name", name)]
-        return await self._write("POST", "orgs/{oid}/resources", done, form=form)
+        return await self._write("POST", "orgs/{oid}/resources", succeeded, form=form)
 
     async def remove_resource(self, category: str, name: str) -> Done:
         """Unsubscribe from a resource (`DELETE orgs/{oid}/resources`)."""
         form = [("res_cat", category), ("res_name", name)]
-        return await self._write("DELETE", "orgs/{oid}/resources", done, form=form)
+        return await self._write("DELETE", "orgs/{oid}/resources", succeeded, form=form)
 
     async def add_service_rule(self, service: str, name: str, rule: Mapping[str, Any]) -> Done:
         """Add a rule to an older service, or replace the one of this name (`POST service/{oid}/{service}`).

@@ -28,7 +28,10 @@ class Extensions(Part):
         held = answer.json()
         if isinstance(held, dict):
             # One official client also takes an object by name.
-            held = [{"name": name, **answers.mapping(each, answer.what)} for name, each in held.items()]
+            held = [
+                {"name": name, **answers.mapping(each, answer.what)}
+                for name, each in answers.filled(held, answer.what).items()
+            ]
         rows = answers.mappings(held, answer.what, "the answer")
         for row in rows:
             answers.text(answers.member(row, "name", answer.what), answer.what, "name")
@@ -42,14 +45,14 @@ class Extensions(Part):
         """
         answer = await self._get("extension/definition/{name}", name=name)
         held = answers.mapping(answer.json(), answer.what)
-        if held.get("name", name) != name:
+        if answers.member(held, "name", answer.what) != name:
             answers.refuse(answer.what, "is another extension")
         return held
 
     async def extension_schema(self, name: str) -> dict[str, Any]:
         """The schemas of its configuration and its requests (`GET extension/schema/{name}`), as received."""
         answer = await self._get("extension/schema/{name}", {"oid": self.oid}, name=name)
-        return answers.mapping(answer.json(), answer.what)
+        return answers.filled(answer.json(), answer.what)
 
     async def subscribe_extension(self, name: str) -> Done:
         """Subscribe to an extension (`POST orgs/{oid}/subscription/extension/{name}`).

@@ -181,8 +181,8 @@ class Part(Asker):
 
         def envelope(value: Any, what: str) -> Result:
             held = answers.mapping(value, what)
-            error = held.get("error")
-            if error and held.get("retry"):
+            error = answers.text(held.get("error") or "", what, "error")
+            if error and held.get("retry", not safe) is not False:
                 # The extension gave up on the way, and may have done a part of it.
                 if safe:
                     raise Unavailable(f"{what} failed for now: {answer.excerpt(error)}.")
@@ -270,13 +270,18 @@ def sendable(fields: Mapping[Name, Value]) -> dict[Name, Value]:
     return dict(fields)
 
 
+def is_uuid(value: object) -> bool:
+    """Whether it is one, as text."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
 def uuid(value: str, name: str) -> str:
     """An id that is a UUID, for a path where another word would be another request.
 
     Raises:
         Invalid: it is none.
     """
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    if not is_uuid(value):
         raise Invalid(f"{str(value)[:80]!a} is not a {name}'s id.")
     return value
 

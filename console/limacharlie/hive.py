@@ -257,9 +257,11 @@ class Hive(Part):
                 raise
             return str(error)
         held = answers.mapping(answer.json(), answer.what)
-        if held.get("valid") is False and not held.get("error"):
-            return "The record is not valid."
-        return answer.excerpt(held["error"]) if held.get("error") else ""
+        if held.get("error"):
+            return answer.excerpt(held["error"])
+        if held and held.get("valid") is not True:
+            answers.refuse(answer.what, "does not say whether the record is valid")
+        return ""
 
     async def hive_schema(self, hive: str) -> dict[str, Any]:
         """The JSON Schema of a hive's records (`GET hive/{hive}/schema`)."""

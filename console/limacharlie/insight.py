@@ -119,7 +119,7 @@ class Insight(Part):
             Gone: there is none.
         """
         answer = await self._get("insight/{oid}/{sid}/{atom}", sid=uuid(sid, "sensor"), atom=_atom(atom))
-        return answers.mapping(answers.member(answer.json(), "event", answer.what), answer.what, "event")
+        return answers.filled(answers.member(answer.json(), "event", answer.what), answer.what, "event")
 
     async def event_children(self, sid: str, atom: str) -> list[dict[str, Any]]:
         """What came of an event (`GET insight/{oid}/{sid}/{atom}/children`), as received."""
@@ -152,7 +152,7 @@ class Insight(Part):
             "per_object": flag(wildcards and info == "summary"),
         }
         answer = await self._get("insight/{oid}/objects/{type}", query, type=object_type)
-        return answers.mapping(answer.json(), answer.what)
+        return answers.filled(answer.json(), answer.what)
 
     async def objects_seen(self, objects: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """How many sensors saw which of many indicators (`POST insight/{oid}/objects`), as received.
@@ -170,7 +170,7 @@ class Insight(Part):
             ("info", "summary"),
         ]
         answer = await self._read("POST", "insight/{oid}/objects", form)
-        return answers.mapping(answer.json(), answer.what)
+        return answers.filled(answer.json(), answer.what)
 
 
 def _events(body: bytes, what: str) -> Page:

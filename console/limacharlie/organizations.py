@@ -204,7 +204,11 @@ class Organization(Part):
 
     async def resolve_arl(self, arl: str) -> Any:
         """What an authenticated resource locator leads to (`GET arl/{oid}`), as received."""
-        return (await self._get("arl/{oid}", {"arl": arl})).json()
+        answer = await self._get("arl/{oid}", {"arl": arl})
+        held = answer.json()
+        if held is None:
+            answers.refuse(answer.what, "is null")
+        return held
 
     # What changes it
 

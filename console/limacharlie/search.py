@@ -82,6 +82,8 @@ class Search(Organization):
                 raise
             return SearchCheck(str(error))
         held = answers.mapping(answer.json(), answer.what)
+        if not held.get("error") and not held.keys() & {"valid", "estimatedPrice"}:
+            answers.refuse(answer.what, "does not say whether the query is valid")
         price = answers.mapping(answers.given(held.get("estimatedPrice"), {}), answer.what, "estimatedPrice")
         value, currency = price.get("value"), answers.given(price.get("currency"), "")
         return SearchCheck(
@@ -167,7 +169,9 @@ class Search(Organization):
             "GET", "search/{oid}/limits", {"oid": self.oid}, scope=self._scope, root="search", host=host
         )
         answer = await self._send(call)
-        return answers.mapping(answer.json(), answer.what)
+        held = answers.filled(answer.json(), answer.what)
+        answers.own_organization(held, self.oid, answer.what)
+        return held
 
     async def replay_events(
         self, rule: Mapping[str, Any], events: Sequence[Mapping[str, Any]], *, trace: bool = False
@@ -330,8 +334,8 @@ def replayed(value: Any, what: str) -> Replayed:
     results = answers.mappings(answers.given(held.get("results", held.get("responses")), []), what, "results")
     matched = held.get("did_match")
     if matched is None:
-        if not held.keys() & {"error", "results", "responses", "stats", "num_evals"}:
-            answers.refuse(what, "is not one of a replay")
+        if not error and not held.keys() & {"responses", "num_evals"}:
+            answers.refuse(what, "does not say whether the rule matched")
         matched = bool(results)
     old = {name: held[name] for name in ("num_evals", "num_events", "eval_time") if name in held}
     return Replayed(

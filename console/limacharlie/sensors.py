@@ -7,7 +7,7 @@ import msgspec
 
 from console.limacharlie import answers
 from console.limacharlie.errors import Invalid
-from console.limacharlie.handle import Done, Part, done, onward, uuid
+from console.limacharlie.handle import Done, Part, done, is_uuid, onward, uuid
 
 SENSORS_PAGE = 1_000
 
@@ -84,8 +84,8 @@ class Sensors(Part):
         answer = await self._read("POST", "online/{oid}", form)
         held = answers.mapping(answer.json(), answer.what)
         online = {sid: answers.truth(value, answer.what, "each sensor") for sid, value in held.items()}
-        if not online.keys() <= set(sids):
-            answers.refuse(answer.what, "names sensors that were not asked for")
+        if not online or not online.keys() <= set(sids):
+            answers.refuse(answer.what, "is about other sensors")
         return online
 
     async def tags(self) -> list[str]:
@@ -97,7 +97,10 @@ class Sensors(Part):
         """The sensors with a tag, and all tags of each (`GET tags/{oid}/{tag}`): {sid: tags}."""
         answer = await self._get("tags/{oid}/{tag}", tag=_tag(tag))
         held = answers.mapping(answer.json(), answer.what)
-        return {sid: answers.texts(each, answer.what, "each sensor") for sid, each in held.items()}
+        found = {sid: answers.texts(each, answer.what, "each sensor") for sid, each in held.items()}
+        if not all(map(is_uuid, found)):
+            answers.refuse(answer.what, "names something that is no sensor")
+        return found
 
     async def sensors_named(self, hostname: str) -> dict[str, str]:
         """The sensors whose host name begins so (`GET hostnames/{oid}`): {sid: hostname}."""
