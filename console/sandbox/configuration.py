@@ -574,7 +574,7 @@ class Configuration:
         for service, (extension, _) in SERVICES.items():
             found = self.rules(organization, service)
             if service == "exfil":
-                answers[service] = {"list": {}, "watch": {}, "perf": {}} | found
+                answers[service] = {part: found.get(part) or {} for part in ("list", "watch", "perf")}
                 continue
             record = self.records(organization, "extension_config").get(extension)
             author, modified = "", 0

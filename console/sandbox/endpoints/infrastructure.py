@@ -61,6 +61,13 @@ def _options(data: _Document) -> _Document:
     return options
 
 
+def _tags(options: _Document) -> list[str]:
+    tags = options.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise Refusal(400, "bad data: tags is not a list of text")
+    return tags
+
+
 def _wanted_hives(options: _Document) -> list[str]:
     return [name for name, on in (options.get("sync_hives") or {}).items() if on]
 
@@ -141,7 +148,7 @@ def _document(call: Call, one: Organization, options: _Document) -> _Document:
 def _flat(rules: _Document) -> _Document:
     """Rules as the document's older sections have them: filters beside the patterns."""
     return {
-        name: {key: value for key, value in rule.items() if key != "filters"} | rule.get("filters", {})
+        name: {key: value for key, value in rule.items() if key != "filters"} | (rule.get("filters") or {})
         for name, rule in rules.items()
     }
 
@@ -530,7 +537,7 @@ class _Push:
         if name == "extension_config":
             found = self._without_echoes(found)
         present = self.call.world.records(self.one, name)
-        tags = self.options.get("tags") or []
+        tags = _tags(self.options)
         # The tags that a client names protect every record that does not carry them.
         held = [
             key
@@ -540,7 +547,11 @@ class _Push:
         closed = {key for key, record in present.items() if hive.restricted(self.call, self.one, record)}
         if self.lenient:
             found = {key: value for key, value in found.items() if key not in closed}
-            held = [key for key in held if key not in closed]
+        elif self.force:
+            for key in held:
+                if key in closed and key not in found:
+                    self._error("hives", f"{name}/{key}", f"{name}/{key} is restricted")
+        held = [key for key in held if key not in closed]
 
         def open_to(key: str) -> None:
             if key in closed:
@@ -567,7 +578,6 @@ class _Push:
             hive.store(self.call, self.one, name, key, hive.MISSING if data is None else data, metadata)
 
         def drop(key: str) -> None:
-            open_to(key)
             hive.erase(self.call, self.one, name, key)
 
         self._differ(f"hive {name}", "hives", found, held, same, put, drop, shown=f"{name}/")

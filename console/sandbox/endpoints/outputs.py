@@ -29,9 +29,9 @@ def output_of(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if not name:
         raise Refusal(400, "missing parameter name")
     module, stream = options.get("module"), options.get("type") or options.get("for")
-    if module not in MODULES:
+    if not isinstance(module, str) or module not in MODULES:
         raise Refusal(400, f"unknown output module {module}" if module else "missing parameter module")
-    if stream not in STREAMS:
+    if not isinstance(stream, str) or stream not in STREAMS:
         raise Refusal(400, f"unknown output type {stream}" if stream else "missing parameter type")
     found: dict[str, Any] = {"name": name, "module": module, "for": stream}
     for option, value in options.items():

@@ -321,3 +321,26 @@ async def test_an_organization_can_be_made_of_a_document(documents: Documents) -
     one = asker.world.by_oid[body["data"]["oid"]]
     made = Documents(asker, one, await asker.token(oid=one.oid))
     assert await made.fetch() == document
+
+
+async def test_what_stands_in_a_closed_scope_is_neither_changed_nor_removed(documents: Documents) -> None:
+    asker = documents.asker
+    path = f"/v1/hive/acl/{documents.one.oid}/others/data"
+    form = {"data": json.dumps({"members": [{"type": "group", "id": "nobody's"}]})}
+    assert (await asker.ask("POST", path, documents.token, data=form))[0] == 200
+    path = f"/v1/hive/query/{documents.one.oid}/critical-detections/mtd"
+    form = {"usr_mtd": json.dumps({"enabled": True, "tags": ["acl:others"]})}
+    assert (await asker.ask("POST", path, documents.token, data=form))[0] == 200
+    before = asker.world.records(documents.one, "query")
+    flags = {"sync_hives": {"query": True}, "is_force": True}
+    fetched = await documents.fetch(**flags)
+    assert fetched["hives"]["query"]["critical-detections"]["data"] == {"acl_restricted": True}
+    rest = {key: record for key, record in fetched["hives"]["query"].items() if key != "critical-detections"}
+    for held in (fetched["hives"]["query"], rest):
+        document = {"version": 3, "hives": {"query": held}}
+        for dry in (True, False):
+            done, errors = await documents.push(document, is_dry_run=dry, **flags)
+            assert (done, len(errors)) == ([], 1)
+            assert "critical-detections is restricted" in errors[0]
+        assert await documents.push(document, ignore_inaccessible=True, **flags) == ([], [])
+    assert asker.world.records(documents.one, "query") == before
