@@ -189,7 +189,8 @@ def _scan(call: Call, one: Organization, data: dict[str, Any]) -> object:
         entity={"type": "sensor", "name": found[1].sid},
         mtd={"task": "yara_scan"},
     )
-    return {}
+    who = call.token().ident
+    return {"job_id": call.world.jobs.add(one, "yara scan", who, call.world.clock(), sid=found[1].sid)}
 
 
 @table.add("GET", "/v1/service/{oid}")
@@ -220,6 +221,34 @@ def service(call: Call) -> object:
     if not call.allows(one.oid, permission):
         raise missing(permission)
     return _act(call, one, name, wanted, data)
+
+
+@table.add("GET", "/v1/insight/{oid}/artifacts/rules")
+def artifact_rules(call: Call) -> object:
+    """The rules by which files are collected: those of the logging service."""
+    one = call.organization("replicant.get", "insight.list")
+    return call.world.configuration.services(one)["logging"]
+
+
+@table.add("POST", "/v1/insight/{oid}/artifacts/rules")
+def put_artifact_rule(call: Call) -> object:
+    """Put such a rule (JSON)."""
+    one = call.organization("replicant.ctrl", "insight.ctrl")
+    sent = call.json()
+    if not isinstance(sent, dict):
+        raise Refusal(400, "an object is wanted")
+    name = str(sent.get("name") or "")
+    set_rule(call, one, "logging", name, rule_of("logging", name, sent))
+    return {}
+
+
+@table.add("DELETE", "/v1/insight/{oid}/artifacts/rules")
+def remove_artifact_rule(call: Call) -> object:
+    """Remove such a rule."""
+    set_rule(
+        call, call.organization("replicant.ctrl", "insight.ctrl"), "logging", call.either("name") or "", None
+    )
+    return {}
 
 
 def _of_extension(name: str, wanted: str) -> Callable[[Call, Organization, dict[str, Any]], object]:
