@@ -14,6 +14,7 @@ from store.models import (
 )
 from store.queries.organizations import (
     HEALTH,
+    OPEN,
     Completeness,
     TreeRow,
     completeness,
@@ -94,7 +95,7 @@ def _oldest_open(
     if worst is None:
         return None
     detection = Detection.__table__.c  # type: ignore[attr-defined]
-    wanted = select(func.min(detection.time)).where(detection.status < 2, detection.severity == worst)
+    wanted = select(func.min(detection.time)).where(OPEN, detection.severity == worst)
     if oids is not None:
         wanted = wanted.where(detection.oid.in_(oids))
     oldest: int | None = connection.execute(wanted).scalar_one()

@@ -1,11 +1,15 @@
 """The tree and what is rolled up over it."""
 
-from sqlalchemy import insert
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import event, insert
 
 from store import ingest
 from store.database import Store
 from store.models import DetectionCount, Node, OrganizationError, Sensor
 from store.queries import organizations as queries
+from store.queries.overview import overview
 
 NOW = 1_795_000_000_000
 HOUR = 3_600_000
@@ -203,3 +207,39 @@ def test_an_organization_is_found_by_oid_by_name_and_by_the_beginning_of_its_oid
         assert queries.find_node(c, "Europe/Acme") == [("n0", "Europe/Acme")]
         assert queries.find_node(c, "Acme Lab") == [("n1", "Europe/Acme/Acme Lab")]
         assert queries.find_node(c, "eur") == []
+
+
+def _plans(store: Store, ask: Callable[[Any], object], table: str) -> list[str]:
+    """How SQLite carries out what is asked of a table, with the values bound as they are when it is asked."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if f"FROM {table} " in " ".join(statement.split()) + " ":
+            asked.append((statement, parameters))
+
+    with store.reader.reading() as connection:
+        event.listen(connection, "before_cursor_execute", note)
+        ask(connection)
+        event.remove(connection, "before_cursor_execute", note)
+        assert asked
+        return [
+            " | ".join(row[-1] for row in connection.exec_driver_sql("EXPLAIN QUERY PLAN " + sql, values))
+            for sql, values in asked
+        ]
+
+
+def test_what_is_open_is_found_by_the_indexes_of_what_is_open(a_store: Callable[[], Store]) -> None:
+    store = a_store()
+    _provider(store)
+    with store.writing() as c:
+        records = [
+            ingest.detection_from(b'{"detect_id": "d%d", "cat": "c", "ts": %d}' % (n, NOW), OIDS[0])
+            for n in range(20)
+        ]
+        ingest.put_detections(c, OIDS[0], records)
+    everything = _plans(store, lambda c: overview(c, now=NOW), "detection")
+    assert any("USING INDEX ix_detection_queue (severity=?)" in plan for plan in everything), everything
+    europe = _plans(store, lambda c: overview(c, scope="eu", now=NOW), "detection")
+    assert any("INDEX ix_detection_queue_oid (oid=? AND severity=?)" in plan for plan in europe), europe
+    one = _plans(store, lambda c: queries.organization(c, OIDS[0], now=NOW), "detection")
+    assert any("INDEX ix_detection_queue_oid (oid=? AND severity>?)" in plan for plan in one), one
