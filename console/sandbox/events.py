@@ -122,6 +122,9 @@ class Events:
     ) -> None:
         """Let a sensor carry a task out: a receipt of the cloud, then the result, a millisecond apart."""
         kept = self._answers.setdefault((organization.index, sensor.index), [])
+        if kept:
+            # Two tasks of one moment are answered one after the other.
+            moment = max(moment, kept[-1]["routing"]["event_time"] + 1)
         command = task.split()[0]
         result = _RESULTS[command](sensor) if command in _RESULTS else {}
         for place, (kind, event) in enumerate(
