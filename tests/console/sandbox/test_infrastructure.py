@@ -1,6 +1,7 @@
 """An organization as a document: read, pushed, pushed with force, and by whom."""
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -344,3 +345,38 @@ async def test_what_stands_in_a_closed_scope_is_neither_changed_nor_removed(docu
             assert "critical-detections is restricted" in errors[0]
         assert await documents.push(document, ignore_inaccessible=True, **flags) == ([], [])
     assert asker.world.records(documents.one, "query") == before
+
+
+JUNK: tuple[Any, ...] = (
+    None, 5, "x", "", [], {}, [1], [[]], True, 1.5, {"a": 1}, {"op": "is"}, {"data": 5}, {"usr_mtd": []},
+)  # fmt: skip
+
+
+def _damaged(value: Any, chance: random.Random) -> Any:
+    if chance.random() < 0.08:
+        return chance.choice(JUNK)
+    if isinstance(value, dict):
+        return {key: _damaged(each, chance) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_damaged(each, chance) for each in value]
+    return value
+
+
+async def test_a_damaged_document_is_answered_and_the_whole_one_mends_what_it_did(
+    documents: Documents,
+) -> None:
+    before = await documents.fetch()
+    changed = refused = 0
+    for seed in range(10):
+        chance = random.Random(seed)
+        damaged = {name: _damaged(section, chance) for name, section in before.items()} | {"version": 3}
+        done, errors = await documents.push(damaged, is_force=seed % 3 == 0)
+        # Whoever unsubscribes from this very extension is not answered by it any more.
+        documents.asker.world.configuration.set_extension(documents.one, "ext-infrastructure", True)
+        changed += len(done)
+        refused += len(errors)
+        await documents.fetch()
+        assert (await documents.push(before, is_force=True))[1] == []
+        assert await documents.fetch() == before
+    assert changed > 10
+    assert refused > 10
