@@ -36,7 +36,7 @@ _error = OrganizationError.__table__.c  # type: ignore[attr-defined]
 DAY = 86_400_000
 
 OPEN = _detection.status < literal_column("2")
-"""Spelled as the partial indexes spell it: a bound value would hide that they apply."""
+"""Spelled as the partial indexes spell it: a bound value may hide that they apply."""
 
 HEALTH: tuple[str, ...] = ("well", "partly", "unknown", "failed")
 """Worst last: `o`, `~`, `.`, `x`. Unknown (never synced) is not healthy."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from console.operations.connecting import RUN
 from store.database import Store
 from store.queries.activity import journal
 from tests.helpers.sandboxes import ROOT, environment, sandbox_process
@@ -138,7 +139,10 @@ def test_a_wrong_key_is_one_sentence_and_nothing_is_stored(
     assert answer.err.count("\n") == 1
     assert "refuses this key" in answer.err
     assert "nothing was stored" in answer.err
-    assert [path.name for path in (tmp_path / "limegrove").iterdir()] == []
+    # The rate that the key was asked at is remembered, under a name that tells nobody the key.
+    assert [path.name for path in (tmp_path / "limegrove").iterdir()] == [RUN]
+    for path in (tmp_path / "limegrove" / RUN).iterdir():
+        assert WRONG.encode() not in path.name.encode() + path.read_bytes()
     assert run("auth", "list").json == []
 
 

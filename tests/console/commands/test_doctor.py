@@ -10,6 +10,7 @@ import pytest
 
 from console.process import workspace
 from store.database import Store
+from store.schema import REVISIONS
 from tests.helpers.sandboxes import environment, limegrove, sandbox_process
 
 
@@ -47,7 +48,7 @@ def test_a_good_installation_is_told_item_by_item(tmp_path: Path, stage: dict[st
     }
     assert (code, worst) == (0, "ok")
     assert items["packages"][1].startswith("textual 8.2.8 and ")
-    assert "schema 0001" in items["store"][1]
+    assert f"schema {REVISIONS[-1]}" in items["store"][1]
     assert items["backend"][1].startswith(
         "passphrase-file (store.credentials.passphrase_file.PassphraseFile)"
     )

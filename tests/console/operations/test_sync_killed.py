@@ -7,7 +7,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +21,9 @@ from tests.helpers.soak import rounds
 WORLD = ("--seed", "5", "--orgs", "6", "--detections", "2500", "--now", "2026-11-20T12:00:00Z")
 
 
-def _store(home: Path) -> Store:
-    return Store(f"sqlite:///{home / 'limegrove' / 'default' / 'store.db'}")
+def _content(home: Path) -> dict[str, list[tuple[Any, ...]]]:
+    with closing(Store(f"sqlite:///{home / 'limegrove' / 'default' / 'store.db'}")) as store:
+        return content(store)
 
 
 @pytest.mark.soak
@@ -30,7 +33,7 @@ def test_a_sync_killed_again_and_again_ends_in_the_same_store_as_an_undisturbed_
         calm.mkdir()
         done = limegrove("sync", "--since", "3650d", env=as_user(calm, stage))
         assert done.returncode == 3, done.stderr  # one organization answers 401, by the world's making
-        expected = content(_store(calm))
+        expected = _content(calm)
         assert len(expected["detection"]) > 2000
         assert len(expected["configuration_record"]) > 50
 
@@ -42,7 +45,7 @@ def test_a_sync_killed_again_and_again_ends_in_the_same_store_as_an_undisturbed_
             assert killed == 4, seed
             again = limegrove("sync", "--since", "3650d", env=as_user(rough, stage))
             assert again.returncode == 3, (seed, again.stderr)
-            found = content(_store(rough))
+            found = _content(rough)
             for table in expected:
                 assert found[table] == expected[table], (seed, table)
 
