@@ -267,6 +267,8 @@ class Without:
         if not self._is_meant(call) or not isinstance(response, web.Response):
             return response
         assert isinstance(response.body, bytes)
+        if response.content_type != "application/json":
+            return response
         body = orjson.loads(response.body)
         count, body = _taken_out(body, self._path)
         if not count:

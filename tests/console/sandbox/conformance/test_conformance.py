@@ -17,7 +17,7 @@ from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stag
 
 AREAS = (
     "identity", "organizations", "access", "hive", "configuration", "sensors", "cases", "audit", "search",
-    "trouble",
+    "rest", "trouble",
 )  # fmt: skip
 for _area in AREAS:
     importlib.import_module(f"tests.console.sandbox.conformance.{_area}")
