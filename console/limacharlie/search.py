@@ -72,11 +72,9 @@ class Search(Organization):
             start, end: seconds since 1970, UTC.
             stream: `event`, `detection` or `audit`.
         """
-        body = self._query(query, start, end, stream)
+        body, host = self._query(query, start, end, stream), await self._host("search")
         try:
-            answer = await self._read(
-                "POST", "search/validate", body=body, root="search", host=await self._host("search")
-            )
+            answer = await self._read("POST", "search/validate", body=body, root="search", host=host)
         except Invalid as error:
             if error.status not in (400, 422):
                 raise

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 
 import msgspec
 import orjson
@@ -28,7 +28,7 @@ from console.limacharlie.errors import (
 from console.limacharlie.transport import Deadlines
 from console.sandbox.faults import ADDED, BODIES, EMBEDDED, Rule
 from tests.helpers.clocks import FastClock
-from tests.helpers.methods import ROWS, a_stage, a_world, asked, public_methods
+from tests.helpers.methods import ROWS, a_stage, asked, public_methods
 from tests.helpers.raw_server import raw_server, reply
 
 RIGHT = "right"
@@ -39,8 +39,8 @@ HASTY = Deadlines(connect=5.0, read=0.06, total=0.2)
 MARGIN = 2.0
 """Seconds beyond its deadline that a call may take on a busy machine."""
 AT_ONCE = 24
-UNCHANGED = a_world()
-"""For what changes nothing."""
+IN_FULL = ("Organization.record", "Organization.rename")
+"""The methods that meet everything that the token service can do."""
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}$|[0-9a-f]{64}$")
 API, TOKENS = "/?*", "/"
 """The paths of everything but the token service, and of that."""
@@ -155,7 +155,7 @@ def bodies():
         if name == "error":
             # What says that it failed is believed, where a method has such an answer.
             reads = {Protocol, Invalid}
-        yield Case(f"body {name}", bad, reads, changes)
+        yield Case(f"body {name}", bad, reads, changes if name in (*EMBEDDED, "html", "object") else None)
         if name not in EMBEDDED:
             yield Case(f"body {name} after", bad | {"effect": True}, reads, changes, effects={1})
 
@@ -176,8 +176,11 @@ def skews():
         yield Case(f"clock {seconds:+}", skew, {RIGHT}, {RIGHT}, path="*", effects={1})
 
 
-def token_service(thief):
-    """The same at the token service, which is asked before anything is changed."""
+def token_service(thief, *, every):
+    """The same at the token service, which is asked before anything is changed.
+
+    All methods get their tokens in one place, so most of them meet a choice.
+    """
 
     def case(name, rule, outcome, **more):
         return Case(f"tokens: {name}", rule, {outcome}, {outcome}, path=TOKENS, **{"effects": {0}} | more)
@@ -185,40 +188,29 @@ def token_service(thief):
     made = {"effects": {1}}
     for status, kind in ((401, Auth), (403, Auth), (404, Protocol), (409, Protocol), (413, Invalid)):
         yield case(f"{status}", {"fault": "status", "status": status}, kind)
-    for status in (500, 503):
+    for status in (500, 501, 502, 503, 504) if every else (503,):
         yield case(f"{status} once", {"fault": "status", "status": status, "count": 1}, RIGHT, **made)
         yield case(f"{status}", {"fault": "status", "status": status}, Unavailable)
     yield case("429 once", {"fault": "throttle", "seconds": 7, "count": 1}, RIGHT, pause=(6.9, 8.5), **made)
     yield case("429", {"fault": "throttle", "seconds": 7}, Throttled, pause=(0, 900))
-    for after in (False, True):
+    for after in (False, True) if every else (True,):
         drop = {"fault": "drop", "effect": after}
         yield case(f"dropped once {after}", drop | {"count": 1}, RIGHT, **made)
         yield case(f"dropped {after}", drop, Network)
-    for framing in ("length", "chunked", "close"):
+    for framing in ("length", "chunked", "close") if every else ("close",):
         yield case(f"{framing} cut", {"fault": "truncate", "bytes": 30, "framing": framing}, Protocol)
     yield case("hang", {"fault": "hang"}, Network, deadlines=HASTY)
     yield case("trickle", {"fault": "trickle", "seconds": 0.03}, Network, deadlines=HASTY)
-    for name in (
-        "html",
-        "empty",
-        "null",
-        "list",
-        "object",
-        "strange object",
-        "error",
-        "half",
-        "nan",
-        "duplicates",
-    ):
+    for name in BODIES if every else ("html", "empty", "null", "list", "object", "duplicates"):
         rule = {"fault": "body", "body": name}
         if name in EMBEDDED and name != "duplicates":
             both = {RIGHT, Protocol}
             yield Case(f"tokens: body {name}", rule, both, both, path=TOKENS)
         else:
             yield case(f"body {name}", rule, Protocol)
-    for status in (302, 307):
+    for status in (301, 302, 303, 307, 308) if every else (307,):
         yield case(f"{status}", {"fault": "redirect", "status": status, "location": thief}, Protocol)
-    for change in ("remove", "rename", "type", "null"):
+    for change in ("remove", "rename", "type", "null") if every else ("remove", "type"):
         yield case(f"{change} jwt", {"fault": "drift", "member": "jwt", "change": change}, Protocol)
 
 
@@ -265,6 +257,10 @@ def plain(value, port):
     """An answer as it can be compared: without what a fault added, and without this server's port."""
 
     def without(held):
+        if isinstance(held, msgspec.Struct):
+            held = msgspec.structs.asdict(held)
+        elif is_dataclass(held):
+            held = vars(held)
         if isinstance(held, bytes):
             with contextlib.suppress(ValueError):
                 return without(json.loads(held.decode()))
@@ -276,23 +272,26 @@ def plain(value, port):
             return [without(each) for each in held]
         return held.replace(port, "PORT") if isinstance(held, str) else held
 
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.structs.asdict(value)
-    if isinstance(value, list):
-        value = [msgspec.structs.asdict(each) if isinstance(each, msgspec.Struct) else each for each in value]
-    if isinstance(value, dict):
-        value = {
-            name: msgspec.structs.asdict(each) if isinstance(each, msgspec.Struct) else each
-            for name, each in value.items()
-        }
     return without(value)
 
 
-async def run(row, rule=None, deadlines=PATIENT, *, fresh_tokens=False, listen=False):
-    """One use of a method in a world of its own, with a fault that begins after its preparation."""
-    clock = FastClock()
-    async with a_stage(clock=clock, world=a_world() if row.changes or row.prepare else UNCHANGED) as stage:
+async def set_up(row):
+    """What all uses of a method share: the world that a read changes nothing of, and what was put there."""
+    if row.changes:
+        return None, {}
+    async with a_stage(clock=FastClock()) as stage:
         if row.prepare is not None:
+            await row.prepare(stage)
+        return stage.sandbox.world, stage.kept
+
+
+async def run(row, shared, rule=None, deadlines=PATIENT, *, fresh_tokens=False, listen=False):
+    """One use of a method, with a fault that begins after its preparation; each change in its own world."""
+    clock = FastClock()
+    world, kept = shared
+    async with a_stage(clock=clock, world=world) as stage:
+        stage.kept.update(kept)
+        if row.changes and row.prepare is not None:
             await row.prepare(stage)
         else:
             await stage.cloud.who()  # a connection that is there already: the worst to be dropped
@@ -358,8 +357,11 @@ def problem(row, case, ended, right):
         allowed = {RIGHT}
     if case.name == "401 once" and row.tokenless:
         allowed = {Denied}
+    if case.deadlines is HASTY:
+        # On a busy machine not even the fault may be reached in time.
+        allowed = allowed | case.reads
     if met and case.rule.get("fault") == "body" and case.rule["body"] in row.lenient:
-        allowed = allowed | {RIGHT}
+        allowed = allowed | {RIGHT, Invalid} if case.rule["body"] == "error" else allowed | {RIGHT}
         lenient = True
     else:
         lenient = False
@@ -404,7 +406,8 @@ def test_every_method_of_the_client_has_a_row():
 async def test_no_fault_is_taken_for_an_answer_and_no_change_is_made_twice(name):
     row = ROWS[name]
     async with raw_server(lambda request: reply(200, {})) as thief:
-        clean = await run(row)
+        shared = await set_up(row)
+        clean = await run(row, shared)
         assert clean.kind is RIGHT, clean.outcome
         if row.changes:
             assert (clean.sent, clean.effects) == (1, 1)
@@ -412,7 +415,8 @@ async def test_no_fault_is_taken_for_an_answer_and_no_change_is_made_twice(name)
             assert clean.outcome or row.empty, "a world with nothing in it proves nothing"
         cases = [
             *statuses(), *throttles(), *server_errors(), *broken_connections(), *slow(), *bodies(),
-            *redirects(f"{thief.url}/elsewhere"), *skews(), *token_service(f"{thief.url}/elsewhere"),
+            *redirects(f"{thief.url}/elsewhere"), *skews(), 
+            *token_service(f"{thief.url}/elsewhere", every=name in IN_FULL),
             *(before_the_change() if row.changes else ()),
         ]  # fmt: skip
         # A read has no effect that trouble could come after.
@@ -426,7 +430,7 @@ async def test_no_fault_is_taken_for_an_answer_and_no_change_is_made_twice(name)
             # A change meets the fault itself, not what is read before it.
             method = row.changes if row.changes and case.path == API else ""
             rule = case.make(**{"method": method} | {k: v for k, v in case.rule.items() if k == "method"})
-            return lambda: run(row, rule, case.deadlines, fresh_tokens=case.path != API)
+            return lambda: run(row, shared, rule, case.deadlines, fresh_tokens=case.path != API)
 
         ends = await all_of([use(case) for case in cases])
         assert thief.connections == 0
@@ -455,7 +459,8 @@ def members(value, path="", depth=3):
 @pytest.mark.parametrize("name", ROWS)
 async def test_an_answer_whose_shape_drifts_is_refused_or_still_says_what_is_there(name):
     row = ROWS[name]
-    clean = await run(row, listen=True)
+    shared = await set_up(row)
+    clean = await run(row, shared, listen=True)
     drifts = {
         (template, member, change)
         for template, body in clean.spoken
@@ -468,7 +473,7 @@ async def test_an_answer_whose_shape_drifts_is_refused_or_still_says_what_is_the
 
     def use(template, member, change):
         rule = Rule("drift", path=template, member=member, change=change, count=None)
-        return lambda: run(row, rule)
+        return lambda: run(row, shared, rule)
 
     ordered = sorted(drifts)
     ends = await all_of([use(*drift) for drift in ordered])
@@ -476,12 +481,13 @@ async def test_an_answer_whose_shape_drifts_is_refused_or_still_says_what_is_the
     for drift, ended in zip(ordered, ends, strict=True):
         said = ""
         if row.changes:
-            if ended.kind not in (RIGHT, Ambiguous, Protocol) or ended.sent > 1:
+            believed = (ended.kind, drift[1]) == (Invalid, "error")
+            if (ended.kind not in (RIGHT, Ambiguous, Protocol) and not believed) or ended.sent > 1:
                 said = f"ended with {ended.outcome!r}, sent {ended.sent} times"
-            elif ended.kind is Protocol and ended.sent:
+            elif ended.kind is Protocol and ended.sent and not row.goes_on:
                 said = "is not called unclear"
         elif drift[2] == "add":
-            if ended.outcome != clean.outcome and not row.fresh:
+            if ended.outcome != clean.outcome and not (row.fresh or row.closed):
                 said = f"is refused for a member more: {ended.outcome!r}"
         elif ended.kind is not RIGHT:
             # What says that it failed is believed, where a method has such an answer.
