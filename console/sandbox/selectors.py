@@ -17,10 +17,12 @@ Selector = Callable[[dict[str, Any]], bool]
 FIELDS = frozenset(
     {
         *("sid", "oid", "iid", "did", "plat", "ext_plat", "arch", "enroll", "alive", "hostname", "mac_addr"),
-        *("ext_ip", "int_ip", "isolated", "should_isolate", "kernel", "tags"),
+        *("ext_ip", "int_ip", "isolated", "should_isolate", "sealed", "should_seal", "kernel", "tags"),
     }
 )
 _NAMES = {code: name for name, code in PLATFORM_NAMES.items()}
+_ARCHITECTURES = {1: "x86", 2: "x64", 3: "arm", 4: "arm64", 5: "alpine64", 6: "chromium", 9: "usp_adapter"}
+"""By their codes (docs: reference, id schema); selectors name them (official client 5.10.1, sensor.py)."""
 _TOKEN = re.compile(
     r"""\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)|(?P<sign>==|!=|&&|\|\||[()!])"""
     r"""|(?P<word>[^\s()"'`!=&|]+))"""
@@ -57,6 +59,8 @@ def _values(record: dict[str, Any], name: str) -> list[str]:
     if name in ("plat", "ext_plat"):
         # A platform is compared by its name or by its code.
         return [_NAMES.get(value or 0, ""), str(value)]
+    if name == "arch":
+        return [_ARCHITECTURES.get(value or 0, ""), str(value)]
     if isinstance(value, list):
         return value
     return [str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)]

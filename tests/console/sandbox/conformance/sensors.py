@@ -1,6 +1,7 @@
 """Sensors, their tags, events and detections."""
 
 import json
+import re
 from typing import Any
 
 from console.sandbox.sensors import Sensor
@@ -37,6 +38,37 @@ def sensors_are_selected(it: Stage) -> None:
     online = it.json("sensor", "list", "--online", LC_OID=biggest.oid)
     assert {row["sid"] for row in online} == {one.sid for one in sensors if not one.silent}
     assert 0 < len(online) < biggest.sensors
+
+
+@probe({LISTED: "sensors.*.sid sensors"})
+def sensors_are_selected_by_what_the_help_of_the_client_says(it: Stage) -> None:
+    biggest = max(it.world.organizations, key=lambda one: (one is not it.world.unauthorized, one.sensors))
+    records = [
+        it.world.sensor_record(biggest, it.world.sensor(biggest, number)) for number in range(biggest.sensors)
+    ]
+    windows, linux = 0x10000000, 0x20000000
+    for selector, expected in {
+        "plat == linux and arch == x64": lambda row: row["plat"] == linux and row["arch"] == 2,
+        '"prod" in tags': lambda row: "prod" in row["tags"],
+        '"prod" not in tags': lambda row: "prod" not in row["tags"],
+        'hostname matches "^[a-m]"': lambda row: re.match("[a-m]", row["hostname"]),
+        "isolated == false and sealed == false": lambda row: True,
+        '(plat == windows or plat == linux) and "prod" in tags': lambda row: (
+            row["plat"] in (windows, linux) and "prod" in row["tags"]
+        ),
+        f"sid == '{records[3]['sid']}'": lambda row: row is records[3],
+        f'int_ip == "{records[4]["int_ip"]}"': lambda row: row["int_ip"] == records[4]["int_ip"],
+    }.items():
+        said = it.json("sensor", "list", "--selector", selector, LC_OID=biggest.oid)
+        assert [row["sid"] for row in said] == [row["sid"] for row in records if expected(row)], selector
+        assert said
+    for filtered, name in (("--hostname", "hostname"), ("--ip", "ext_ip"), ("--tag", "tags")):
+        value = records[0][name][0] if name == "tags" else records[0][name]
+        said = it.json("sensor", "list", filtered, value, LC_OID=biggest.oid)
+        assert records[0]["sid"] in {row["sid"] for row in said}
+    wrong = it.run("sensor", "list", "--selector", "plat ===", LC_OID=biggest.oid)
+    assert wrong.code == 1
+    assert "bad selector" in wrong.everything
 
 
 @probe({ONE: "info info.hostname info.sid online"})
