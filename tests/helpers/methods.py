@@ -219,6 +219,26 @@ async def _two_cases(stage):
     stage.kept["other case"] = await stage.handle.create_case(severity="low", summary="Something else")
 
 
+async def _entity(stage):
+    await _case(stage)
+    stage.kept["entity"] = await stage.handle.add_case_entity(stage.kept["case"], "ip", "192.0.2.7")
+
+
+async def _artifact(stage):
+    await _case(stage)
+    stage.kept["artifact"] = await stage.handle.add_case_artifact(stage.kept["case"], "/tmp/x", "a test")
+
+
+async def _telemetry(stage):
+    await _case(stage)
+    stage.kept["telemetry"] = await stage.handle.add_case_telemetry(stage.kept["case"], EVENT)
+
+
+async def _note(stage):
+    await _case(stage)
+    stage.kept["note"] = await stage.handle.add_note(stage.kept["case"], "Seen")
+
+
 async def _full_case(stage):
     await _detection(stage)
     await _case(stage)
@@ -470,7 +490,7 @@ ROWS: dict[str, Row] = {
     "Cases.set_note_visibility": _changes(
         "PATCH",
         lambda s: s.handle.set_note_visibility(s.kept["case"], s.kept["note"], True),
-        _full_case,
+        _note,
         lenient=BARE,
     ),
     "Cases.log_time": _changes("POST", lambda s: s.handle.log_time(s.kept["case"], 60), _case, lenient=BARE),
@@ -492,13 +512,13 @@ ROWS: dict[str, Row] = {
     "Cases.update_case_entity": _changes(
         "PATCH",
         lambda s: s.handle.update_case_entity(s.kept["case"], s.kept["entity"], note="x"),
-        _full_case,
+        _entity,
         lenient=BARE,
     ),
     "Cases.remove_case_entity": _changes(
         "DELETE",
         lambda s: s.handle.remove_case_entity(s.kept["case"], s.kept["entity"]),
-        _full_case,
+        _entity,
         lenient=BARE,
     ),
     "Cases.add_case_telemetry": _changes(
@@ -507,13 +527,13 @@ ROWS: dict[str, Row] = {
     "Cases.update_case_telemetry": _changes(
         "PATCH",
         lambda s: s.handle.update_case_telemetry(s.kept["case"], s.kept["telemetry"], note="x"),
-        _full_case,
+        _telemetry,
         lenient=BARE,
     ),
     "Cases.remove_case_telemetry": _changes(
         "DELETE",
         lambda s: s.handle.remove_case_telemetry(s.kept["case"], s.kept["telemetry"]),
-        _full_case,
+        _telemetry,
         lenient=BARE,
     ),
     "Cases.add_case_artifact": _changes(
@@ -522,7 +542,7 @@ ROWS: dict[str, Row] = {
     "Cases.remove_case_artifact": _changes(
         "DELETE",
         lambda s: s.handle.remove_case_artifact(s.kept["case"], s.kept["artifact"]),
-        _full_case,
+        _artifact,
         lenient=BARE,
     ),
     "Cases.set_case_configuration": _changes(
