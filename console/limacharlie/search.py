@@ -55,8 +55,6 @@ class Replayed(msgspec.Struct, frozen=True):
     stats: dict[str, Any]
     """How much was looked at: n_proc, n_eval, wall_time, ..."""
     traces: list[Any]
-    error: str
-    """Why the rule could not be run; "" otherwise. A stranger's text."""
     details: dict[str, Any]
     """As received."""
 
@@ -76,7 +74,7 @@ class Search(Organization):
         try:
             answer = await self._read("POST", "search/validate", body=body, root="search", host=host)
         except Invalid as error:
-            if error.status not in (400, 422):
+            if error.status != 400:
                 raise
             return SearchCheck(str(error))
         held = answers.mapping(answer.json(), answer.what)
@@ -180,6 +178,9 @@ class Search(Organization):
             rule: {detect, respond}.
             events: whole, {routing, event}.
             trace: say what each operator found.
+
+        Raises:
+            Invalid: the rule cannot be run.
         """
         source = {"stream": "event", "sensor_events": {}, "events": [dict(each) for each in events]}
         body = self._replay({"rule_name": "", "namespace": "", "rule": dict(rule)}, source, trace=trace)
@@ -210,6 +211,10 @@ class Search(Organization):
             stream: `event`, `detect` or `audit`.
             dry_run: only estimate what it costs.
             limit_events: look at so many at most; 0 is all.
+
+        Raises:
+            Invalid: the rule cannot be run.
+            Ambiguous: the outcome is unknown; it may have been billed.
         """
         events: dict[str, Any] = {"start_time": int(start), "end_time": int(end)}
         if sid:
@@ -316,9 +321,7 @@ class Search(Organization):
 
 
 def _begun(value: Any, what: str) -> str:
-    held = answers.mapping(value, what)
-    if held.get("error"):
-        raise Invalid(f"The search was refused: {excerpt(str(held['error'])).rstrip('.')}.")
+    held = done(value, what).details
     query_id = held.get("queryId") or held.get("query_id")
     if not isinstance(query_id, str) or not query_id:
         answers.refuse(what, "has no id of a search")
@@ -328,11 +331,15 @@ def _begun(value: Any, what: str) -> str:
 def replayed(value: Any, what: str) -> Replayed:
     """An answer of replay; an older form has `responses` and its figures beside them."""
     held = answers.mapping(value, what)
-    error = answers.given(held.get("error"), "")
+    error = answers.text(answers.given(held.get("error"), ""), what, "error")
+    if error and not held.keys() & {"did_match", "stats", "results", "responses"}:
+        answers.refuse(what, f"is an error: {excerpt(error).rstrip('.')}")
+    if error:
+        raise Invalid(f"The rule could not be run: {excerpt(error).rstrip('.')}.")
     results = answers.mappings(answers.given(held.get("results", held.get("responses")), []), what, "results")
     matched = held.get("did_match")
     if matched is None:
-        if not error and not held.keys() & {"responses", "num_evals"}:
+        if not held.keys() & {"responses", "num_evals"}:
             answers.refuse(what, "does not say whether the rule matched")
         matched = bool(results)
     old = {name: held[name] for name in ("num_evals", "num_events", "eval_time") if name in held}
@@ -341,6 +348,5 @@ def replayed(value: Any, what: str) -> Replayed:
         results=results,
         stats=answers.mapping(answers.given(held.get("stats"), {}), what, "stats") | old,
         traces=answers.sequence(answers.given(held.get("traces"), []), what, "traces"),
-        error=answers.text(error, what, "error"),
         details=held,
     )

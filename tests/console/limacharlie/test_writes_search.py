@@ -62,11 +62,8 @@ async def test_a_rule_is_run_over_events(handle):
     other = EVENT | {"routing": {"event_type": "DNS_REQUEST"}}
     assert not (await handle.replay_events(RULE, [other])).matched
     broken = {"detect": {"op": "no such operator"}, "respond": []}
-    try:
-        replayed = await handle.replay_events(broken, [EVENT])
-    except Invalid:
-        return
-    assert replayed.error
+    with pytest.raises(Invalid):
+        await handle.replay_events(broken, [EVENT])
 
 
 async def test_a_rule_is_run_over_the_past(handle, span):
@@ -192,7 +189,7 @@ class TestFromAnswersThatAreNotQuiteRight:
         [
             (reply(200, {}), Ambiguous),
             (reply(200, {"queryId": ""}), Ambiguous),
-            (reply(200, {"queryId": "x", "error": "bad query"}), Invalid),
+            (reply(200, {"queryId": "x", "error": "bad query"}), Ambiguous),
             (reply(429, {"error": "maximum concurrent queries reached"}), Throttled),
             (reply(401, {"error": "missing privilege named insight.evt.get"}), Denied),
             (Cut(), Ambiguous),
@@ -244,6 +241,13 @@ class TestFromAnswersThatAreNotQuiteRight:
 )
 def test_both_forms_of_a_replays_answer_are_read(answer, matched):
     assert replayed(answer, "POST replay").matched is matched
+
+
+def test_a_rule_that_cannot_be_run_is_not_one_that_does_not_match():
+    with pytest.raises(Invalid, match="no such operator"):
+        replayed({"error": "no such operator", "did_match": False, "results": []}, "POST replay")
+    with pytest.raises(Protocol):
+        replayed({"error": "something went wrong"}, "POST replay")
 
 
 @pytest.mark.parametrize("answer", [{}, [], None, {"did_match": "yes"}, {"results": {}}, {"error": 3}])
