@@ -318,7 +318,7 @@ def put_organizations(c: Connection, rows: Iterable[Mapping[str, Any]], *, compl
             values["details"] = {**found.details, "listing": listing}
             differs = {name for name in {*listing, *before} if listing.get(name) != before.get(name)}
             signs = {subject: "*" for name, subject in _SIGNS.items() if name in differs}
-            mark_stale(c, oid, {"organization": "*", **signs}, after=now)
+            mark_stale(c, oid, {"organization": "*", **signs})
             quota = _whole(row.get("sensor_quota"), 31)
             if listing["sensor_quota"] != before.get("sensor_quota") and quota is not None:
                 values["sensor_quota"] = quota
@@ -897,13 +897,14 @@ def states_of(c: Connection, oids: Sequence[str]) -> dict[str, dict[str, State]]
     return found
 
 
-def mark_stale(c: Connection, oid: str, subjects: Mapping[str, Iterable[str]], *, after: int) -> int:
+def mark_stale(c: Connection, oid: str, subjects: Mapping[str, Iterable[str]]) -> int:
     """Say that subjects changed since they were read; how many marks were made.
+
+    What was never read needs no mark. Whether the change is older than the last read is not asked: that
+    would compare the cloud's clock with ours.
 
     Args:
         subjects: {subject: sections}; `*` among the sections stands for all of them.
-        after: ms: when it was changed. What was read later than that knows it, and is not marked. What was
-            never read needs no mark.
     """
     marked = 0
     rows = c.execute(
@@ -912,7 +913,7 @@ def mark_stale(c: Connection, oid: str, subjects: Mapping[str, Iterable[str]], *
         )
     ).all()
     for row in rows:
-        if row.checked_at is None or row.checked_at > after:
+        if row.checked_at is None:
             continue
         parts = set(row.stale.split()) | set(subjects[row.subject])
         stale = "*" if "*" in parts else " ".join(sorted(parts))

@@ -123,6 +123,10 @@ class Cloud(CloudOrganizations, CloudGroups, CloudCases):
         """The rate of this credential; `limits.describe()` says it in words."""
         return self._transport.limits
 
+    def cloud_time(self) -> float | None:
+        """The cloud's own clock, seconds since 1970, as its last answers told; None before any did."""
+        return self._transport.cloud_time()
+
     def organization(self, oid: str) -> "OrganizationHandle":
         """The only way to one organization: a handle that holds its oid and uses its token.
 

@@ -32,7 +32,7 @@ from console.limacharlie.errors import (
     Unavailable,
     excerpt,
 )
-from console.limacharlie.limits import LONGEST_WAIT, Limits, retry_after
+from console.limacharlie.limits import LONGEST_WAIT, Limits, retry_after, server_time
 from console.limacharlie.tokens import Scope, Token, Tokens
 
 LARGEST = 32 * 1024 * 1024
@@ -220,6 +220,8 @@ class Transport:
             raise Invalid("Only a sandbox on this machine may be asked without a rate limit.")
         self.stats = Stats()
         self.tokens = Tokens(credentials, self._exchange, self.clock)
+        self._time: tuple[float, float] | None = None
+        """What the cloud's clock said, and when that was on ours."""
         self._deadlines = deadlines if deadlines is not None else Deadlines()
         self._largest = largest
         self._concurrency = concurrency
@@ -285,6 +287,7 @@ class Transport:
                     self.limits.learn(headers)
                     if status != 429:
                         self.limits.ok()
+                    self._heard(headers)
                     if status == 200:
                         return self._complete(call, token, headers, body, spent + clock.monotonic() - started)
                     error, again, sent, wait = self._refusal(call, status, headers, body), False, True, None
@@ -323,6 +326,16 @@ class Transport:
             self.stats.retries += 1
             spent += wait
             await clock.sleep(wait)
+
+    def cloud_time(self) -> float | None:
+        """The cloud's own clock, seconds since 1970, as its last answers told; None before any did."""
+        return None if self._time is None else self._time[0] + self.clock.monotonic() - self._time[1]
+
+    def _heard(self, headers: Mapping[str, str]) -> None:
+        now = self.clock.monotonic()
+        if self._time is None or now - self._time[1] >= 1.0:
+            moment = server_time(headers)
+            self._time = self._time if moment is None else (moment, now)
 
     def _complete(
         self, call: Call, token: Token | None, headers: Mapping[str, str], body: bytes, cost: float

@@ -78,9 +78,6 @@ BATCH = 200
 """Rows in one transaction: with more, a claim in another console would wait for the lock."""
 TOGETHER = 0.02
 """Seconds after which a transaction takes no further write: another console may be waiting to claim."""
-SKEW = 600_000
-"""Milliseconds by which the cloud's clock may differ from ours: a change so little older than what was read
-counts as a change since."""
 AWAY_AFTER = 6
 """So many answers in a row that never came mean that the cloud is away, not that organizations failed."""
 
@@ -121,6 +118,8 @@ class Range(msgspec.Struct, array_like=True):
     """Seconds, UTC; inclusive."""
     end: int
     cursor: str = "-"
+    past: bool = False
+    """It lies before the time of the first sync: what changed then was known when everything was read."""
 
 
 class Progressing(msgspec.Struct):
@@ -308,6 +307,7 @@ class Sync:
         self._run = 0
         self._before = 0
         self._ranges: dict[tuple[str, str], Progressing] = {}
+        self._asked: dict[tuple[str, str], int] = {}
         self._unreachable = 0
         self._away: LimaCharlieError | None = None
         self._backlog = _Backlog((), [[] for _ in PHASES])
@@ -797,9 +797,8 @@ class Sync:
 
         def write(connection: Connection) -> int:
             new = ingest.put_audit(connection, handle.oid, page.records)
-            if new:
-                latest = max(entry["time"] for entry in new) + SKEW
-                ingest.mark_stale(connection, handle.oid, stale.union(new), after=latest)
+            if new and not wanted.past:
+                ingest.mark_stale(connection, handle.oid, stale.union(new))
             end(connection, page.next_cursor)
             return len(new)
 
@@ -816,7 +815,9 @@ class Sync:
         oid = handle.oid
         known = self._ranges.pop((oid, subject), None)
         if known is None:
-            known = _plan(_progress(state), now=self._clock() // 1000, since=self._since)
+            sure, latest = self._times()
+            known = _plan(_progress(state), now=sure, latest=latest, since=self._since)
+            self._asked[oid, subject] = self._clock()
         wanted, *rest = known.pending
         after = known
 
@@ -826,7 +827,7 @@ class Sync:
                 raise Protocol(
                     "The cloud answered with the cursor it was asked for: the listing would never end."
                 )
-            going_on = [Range(wanted.start, wanted.end, cursor)] if cursor else []
+            going_on = [Range(wanted.start, wanted.end, cursor, wanted.past)] if cursor else []
             after = Progressing(known.start, known.end, going_on + rest)
             ingest.put_sync_state(
                 connection,
@@ -835,7 +836,7 @@ class Sync:
                 cursor=msgspec.json.encode(after).decode(),
                 mark=after.end * 1000,
                 attempted_at=self._clock(),
-                checked_at=None if after.pending else (after.end - 1) * 1000,
+                checked_at=None if after.pending else self._asked[oid, subject],
             )
 
         try:
@@ -845,10 +846,24 @@ class Sync:
                 raise
             # A cursor of an earlier run has expired: the stretch is read from its start again, and
             # what is known of it is recognized by its id.
-            await read(handle, Range(wanted.start, wanted.end), end)
+            await read(handle, Range(wanted.start, wanted.end, past=wanted.past), end)
         if after.pending:
             self._ranges[oid, subject] = after
+        else:
+            del self._asked[oid, subject]
         return bool(after.pending)
+
+    def _times(self) -> tuple[int, int]:
+        """Up to when everything is sure to have been filed, and when the newest may say it was (s, UTC).
+
+        The two differ by as much as our clock and the cloud's do: what is read may not end before the
+        cloud's now, and what counts as known may not end after it. A clock that is a day off is no clock.
+        """
+        ours = self._clock() // 1000
+        told = self._cloud.cloud_time()
+        if told is None or abs(told - ours) > DAY:
+            return ours, ours
+        return min(ours, int(told)), max(ours, int(told))
 
     async def _put(
         self,
@@ -987,20 +1002,22 @@ def _progress(state: ingest.State | None) -> Progressing | None:
         return None
 
 
-def _plan(known: Progressing | None, *, now: int, since: int) -> Progressing:
+def _plan(known: Progressing | None, *, now: int, since: int, latest: int | None = None) -> Progressing:
     """What is to be read so that everything from `now - since` to now is known: the newest day first.
 
     Args:
         known: what an earlier run left behind.
-        now: seconds, UTC.
+        now: seconds, UTC: up to when it will be known.
         since: seconds.
+        latest: seconds, UTC: up to when it is read; `now` when None.
     """
     end, wanted = now + 1, now - since
+    upto = end if latest is None else latest + 1
     if known is None:
-        return Progressing(wanted, end, _newest_first(wanted, end))
-    pending = _newest_first(known.end - OVERLAP, end) + known.pending
+        return Progressing(wanted, end, _newest_first(wanted, upto))
+    pending = _newest_first(min(known.end, end) - OVERLAP, upto) + known.pending
     if wanted < known.start:
-        pending.append(Range(wanted, known.start))
+        pending.append(Range(wanted, known.start, past=True))
     return Progressing(min(wanted, known.start), end, pending)
 
 

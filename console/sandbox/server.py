@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 
 import orjson
@@ -242,7 +243,8 @@ class Sandbox:
             raise Refusal(429, "rate limit exceeded", retry_after=left)
 
     def _answer(self, status: int, body: object) -> web.Response:
-        headers = self._headers
+        # The time of the stage, which need not be that of the machine.
+        headers = self._headers | {"Date": formatdate(self.world.clock() // 1000, usegmt=True)}
         if status == 429 and isinstance(body, dict) and "retry_after" in body:
             headers = headers | {"Retry-After": str(body["retry_after"])}
         return web.Response(

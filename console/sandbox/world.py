@@ -80,6 +80,7 @@ class World:
         self._confirmations: dict[int, str] = {}
         self._listings: dict[tuple[str, str, str, bool], list[Organization]] = {}
         self._listed_at = -1
+        self._failing_since: dict[tuple[int, str], int] = {}
         self._dismissed: dict[int, set[str]] = {}
         self._schemas_since: dict[int, int] = {}
         self._slugs = {organization.slug for organization in self.organizations}
@@ -214,12 +215,31 @@ class World:
     def errors(self, organization: Organization) -> list[Value]:
         """The standing errors that nobody dismissed, of what is still there."""
         found = activity.errors(self.seed, organization, self.now, failing=organization is self.failing)
+        found += self._unreachable(organization)
         gone = self._dismissed.get(organization.index, ())
         return [
             error
             for error in found
             if error["component"] not in gone and self._is_there(organization, error["component"])
         ]
+
+    def _unreachable(self, organization: Organization) -> list[Value]:
+        """The errors of outputs to a host below `.invalid`, which no resolver knows (RFC 2606)."""
+        found = []
+        for name, output in self.configuration.outputs(organization).items():
+            host = str(output.get("dest_host", "")).partition(":")[0]
+            if host.endswith(".invalid"):
+                component = f"outputs/{name}"
+                since = self._failing_since.setdefault((organization.index, component), self.clock() // 1000)
+                found.append(
+                    {
+                        "component": component,
+                        "error": f"cannot connect to {output['dest_host']}: no such host",
+                        "ts": since,
+                        "oid": organization.oid,
+                    }
+                )
+        return found
 
     def _is_there(self, organization: Organization, component: str) -> bool:
         kind, _, name = component.partition("/")

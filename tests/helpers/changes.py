@@ -20,6 +20,37 @@ EXTENSIONS = ("ext-lookup-manager", "ext-reliable-tasking", "ext-sensor-cull", "
 HIVES = ("dr-general", "dr-managed", "fp", "lookup", "secret", "query", "yara", "sop", "org_notes")
 
 
+FIRST = {
+    "dismiss_error": "create_failing_output",
+    "delete_organization": "create_organization",
+    "delete_group": "create_group",
+    "rejoin_sensor": "isolate_sensor",
+    "take_case": "create_case",
+    "close_case": "take_case",
+    "note_case": "create_case",
+    "grant": "add_user",
+    "set_role": "add_user",
+    "remove_user": "add_user",
+    "add_group_owner": "add_user",
+    "revoke": "set_role",
+    "delete_key": "create_key",
+    "delete_output": "create_output",
+    "delete_installation_key": "create_installation_key",
+    "update_installation_key": "create_installation_key",
+    "remove_service_rule": "add_service_rule",
+    "unsubscribe_extension": "subscribe_extension",
+    "subscribe_extension": "unsubscribe_extension",
+    "remove_resource": "add_resource",
+    "add_resource": "remove_resource",
+    "untag_sensor": "tag_sensor",
+    "remove_group_owner": "add_group_owner",
+    "remove_group_member": "add_group_member",
+    "add_group_organization": "remove_group_organization",
+    "remove_group_organization": "add_group_organization",
+}
+"""What makes something for a change to be made to."""
+
+
 @dataclass
 class Hand:
     """Who makes changes, and to what."""
@@ -142,6 +173,13 @@ async def create_output(hand: Hand) -> bool:
     """An output."""
     options: dict[str, str | bool | int] = {"dest_host": "log.example:6514", "is_tls": True}
     await hand.one.create_output(hand.name, "syslog", "detect", options)
+    return True
+
+
+@change
+async def create_failing_output(hand: Hand) -> bool:
+    """An output that cannot reach its host, which makes an error."""
+    await hand.one.create_output(f"lost {hand.number}", "syslog", "detect", {"dest_host": "log.invalid:514"})
     return True
 
 
@@ -588,17 +626,22 @@ async def make(cloud: Cloud, oids: Any, chance: Random, count: int, *, each: int
     chance.shuffle(kinds)
     made: Counter[str] = Counter()
     number = 0
-    for _ in range(20):
-        # What there was nothing for yet is tried again, after the others have made something.
-        left = []
-        for kind in kinds:
+
+    async def some(kind: str) -> bool:
+        nonlocal number
+        for oid in chance.sample(list(oids), len(oids)):
             number += 1
-            hand = Hand(cloud, chance.choice(oids), chance, number)
-            if await CHANGES[kind](hand):
+            if await CHANGES[kind](Hand(cloud, oid, chance, number)):
                 made[kind] += 1
-            else:
-                left.append(kind)
-        if not left:
-            return made
-        kinds = left
-    raise AssertionError(f"nothing was found to {', '.join(sorted(set(kinds)))}")
+                return True
+        return False
+
+    async def certainly(kind: str) -> None:
+        if not await some(kind):
+            assert kind in FIRST, f"nothing was found to {kind}"
+            await certainly(FIRST[kind])
+            assert await some(kind), f"nothing was found to {kind}"
+
+    for kind in kinds:
+        await certainly(kind)
+    return made

@@ -49,7 +49,8 @@ def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     was filled after them.
 
     Left out: earlier versions of configuration, organizations that are gone with all that was theirs,
-    people who have nothing any more, and the fingerprints of answers.
+    people who have nothing any more and what is known of the others beside their address, and the
+    fingerprints of answers.
     """
     answer = content(store)
     tables = SQLModel.metadata.tables
@@ -74,7 +75,8 @@ def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     people = {
         row[_place(name, "email")] for name in ("direct_permission", "group_member") for row in answer[name]
     }
-    answer["user_account"] = _having(answer, "user_account", "email", people)
+    place = _place("user_account", "email")
+    answer["user_account"] = [(row[place],) for row in _having(answer, "user_account", "email", people)]
     place = _place("sync_state", "fingerprint")
     answer["sync_state"] = [row[:place] + row[place + 1 :] for row in answer["sync_state"]]
     return answer

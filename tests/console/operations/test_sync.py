@@ -258,7 +258,7 @@ def test_a_plan_reads_the_newest_day_first_and_then_what_was_left() -> None:
     assert again.pending == [Range(1_000_001 - OVERLAP, 1_000_501), Range(800_000, 913_601, "c7")]
     assert (again.start, again.end) == (800_000, 1_000_501)
     deeper = _plan(Progressing(800_000, 1_000_001), now=1_000_500, since=500_000)
-    assert deeper.pending[-1] == Range(500_500, 800_000)
+    assert deeper.pending[-1] == Range(500_500, 800_000, past=True)
 
 
 def test_another_process_hears_of_a_sync(a_store: Any) -> None:

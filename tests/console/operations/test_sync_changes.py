@@ -13,7 +13,7 @@ from console.operations.sync import Outcome, Sync
 from store.database import Store
 from store.secret import Secret
 from tests.helpers.changes import CHANGES, Hand, make
-from tests.helpers.dump import content, current
+from tests.helpers.dump import current
 from tests.helpers.sandboxes import sandbox
 
 YEARS = 10 * 365 * 86_400
@@ -58,13 +58,13 @@ async def test_one_change_is_found_each_time_without_reading_everything(a_store:
         while waiting:
             left = []
             for kind in waiting:
-                before = content(store)
+                before = current(store)
                 number += 1
                 if not await CHANGES[kind](Hand(cloud, oids[number % len(oids)], chance, number)):
                     left.append(kind)
                     continue
                 outcome = await _sync(cloud, store)
-                assert content(store) != before, f"{kind} was not found"
+                assert current(store) != before, f"{kind} was not found"
                 assert outcome.requests < first.requests / 2, f"{kind} took {outcome.requests} requests"
             assert number < 1000, f"nothing was found to {left}"
             waiting = left
