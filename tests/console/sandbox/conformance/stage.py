@@ -57,6 +57,20 @@ class Said:
         return self.out + self.error
 
 
+def variables(url: str, home: Path) -> dict[str, str]:
+    """The environment of the client: everything leads to the sandbox, and nothing is kept between runs."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "LC_CONFIG_DIR": str(home),
+        "LC_API_URL": url,
+        "LC_JWT_URL": url,
+        "LC_CASES_API_ROOT": url,
+        "LC_NO_JWT_CACHE": "1",
+        "LC_NO_MIGRATION_WARNING": "1",
+    }
+
+
 class Official:
     """The client's process. It takes one request at a time."""
 
@@ -65,16 +79,7 @@ class Official:
             [str(PYTHON), str(Path(__file__).with_name("driver.py")), url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(home),
-                "LC_CONFIG_DIR": str(home),
-                "LC_API_URL": url,
-                "LC_JWT_URL": url,
-                "LC_CASES_API_ROOT": url,
-                "LC_NO_JWT_CACHE": "1",
-                "LC_NO_MIGRATION_WARNING": "1",
-            },
+            env=variables(url, home),
         )
         self._answers: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -115,8 +120,8 @@ class Official:
 class Stage:
     """What a probe has: the client, the world that the sandbox should show, and names that are free.
 
-    A probe that reads looks at `one` and may compare it with `world`, which is a second one of the same
-    seed. A probe that writes does it in an organization of its own (`spare`), under names of its own.
+    `world` is a second one of the same seed, so it has what nobody changed. Every probe finds the sandbox as
+    it began. One that writes still does it in an organization of its own (`spare`) and under names of its own.
     """
 
     def __init__(self, sandbox: Sandbox, home: Path) -> None:
@@ -125,7 +130,7 @@ class Stage:
         self.world = World(**SIZE, now_ms=NOW_MS)
         self.one: Organization = self.world.failing
         user = self.world.access.users[self.world.access.root]
-        self._variables = {"LC_UID": user.uid, "LC_API_KEY": user.api_key, "LC_OID": self.one.oid}
+        self.credentials = {"LC_UID": user.uid, "LC_API_KEY": user.api_key, "LC_OID": self.one.oid}
         self._official: Official | None = None
         self._numbers = itertools.count(1)
 
@@ -133,7 +138,7 @@ class Stage:
         if self._official is None:
             self._official = Official(self.sandbox.url, self.home)
         try:
-            return self._official.ask(env=self._variables | variables, **request)
+            return self._official.ask(env=self.credentials | variables, **request)
         except Failed:
             self.end_client()
             raise
@@ -143,6 +148,13 @@ class Stage:
         if self._official is not None:
             self._official.close()
             self._official = None
+
+    def start_over(self) -> None:
+        """Give the sandbox the world that it began with: nothing that a probe left behind stays."""
+        world = World(**SIZE, now_ms=NOW_MS)
+        world.made_from_template = self.sandbox.world.made_from_template
+        world.begin()
+        self.sandbox.world = world
 
     def run(self, *arguments: str, stdin: str = "", **variables: str) -> Said:
         """A command of the client, whatever it ends with."""

@@ -5,6 +5,7 @@ the sandbox's answer: a probe that does not notice that proves nothing.
 """
 
 import importlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from console.sandbox.calls import table
 from tests.console.sandbox.conformance import page, probes
 from tests.console.sandbox.conformance.probes import Probe
-from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stage
+from tests.console.sandbox.conformance.stage import PYTHON, Stage, Without, stage, variables
 
 AREAS = (
     "identity", "organizations", "access", "hive", "configuration", "sensors", "cases", "audit", "search",
@@ -30,9 +31,15 @@ FIELDS = [(one, endpoint, path) for one in probes.ALL for endpoint, path in one.
 
 
 @pytest.fixture(scope="module")
-def it() -> Iterator[Stage]:
+def standing() -> Iterator[Stage]:
     with stage() as made:
         yield made
+
+
+@pytest.fixture
+def it(standing: Stage) -> Stage:
+    standing.start_over()
+    return standing
 
 
 @pytest.mark.parametrize("probe", probes.ALL, ids=lambda probe: f"{probe.area}-{probe.name}")
@@ -50,6 +57,20 @@ def test_a_field_that_is_taken_out_is_missed(it: Stage, probe: Probe, endpoint: 
     with it.fault(without), pytest.raises(Exception):  # noqa: B017, PT011  (whatever the client makes of it)
         probe.check(it)
     assert without.taken, f"{endpoint} was not asked, or its answer has no {path}"
+
+
+def test_the_client_says_the_same_in_a_process_of_its_own(it: Stage) -> None:
+    for arguments in (("org", "info"), ("sensor", "get", "--sid", "nothing")):
+        done = subprocess.run(
+            [str(PYTHON.with_name("limacharlie")), *arguments, "--output", "json"],
+            env=variables(it.sandbox.url, it.home) | it.credentials,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = it.run(*arguments, "--output", "json")
+        assert (done.returncode, done.stdout, done.stderr) == (said.code, said.out, said.error)
 
 
 def test_every_probe_says_what_it_depends_on() -> None:
