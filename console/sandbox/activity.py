@@ -1,7 +1,8 @@
 """What organizations used, what went wrong in them, and who did what: functions of the seed and the day."""
 
+import re
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from console.sandbox.access import Access
@@ -116,14 +117,27 @@ def mitre(organization: Organization, present: list[str]) -> Value:
     }
 
 
-def techniques(keys: set[str]) -> list[str]:
-    """The techniques that baseline rules are tagged with.
+_TECHNIQUE = re.compile(r"attack\.(t\d{4}(?:\.\d{3})?)", re.IGNORECASE)
+
+
+def techniques(rules: Iterable[Value]) -> list[str]:
+    """The techniques that enabled rules are tagged with, on their record or in their reports.
 
     Args:
-        keys: the rules that an organization has, enabled.
+        rules: records of the hives of rules.
     """
-    tags = {tag for rule in BASELINE if rule.key in keys for tag in rule.tags if tag.startswith("attack.t")}
-    return sorted(tag.removeprefix("attack.").upper() for tag in tags)
+    found = set()
+    for record in rules:
+        if not record["usr_mtd"].get("enabled"):
+            continue
+        tags = list(record["usr_mtd"].get("tags") or ())
+        respond = record["data"].get("respond")
+        for action in respond if isinstance(respond, list) else ():
+            metadata = action.get("metadata") if isinstance(action, dict) else None
+            more = metadata.get("tags") if isinstance(metadata, dict) else None
+            tags += more if isinstance(more, list) else []
+        found |= {match[1].upper() for tag in tags if (match := _TECHNIQUE.fullmatch(str(tag)))}
+    return sorted(found)
 
 
 class Audit:

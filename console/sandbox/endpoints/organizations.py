@@ -326,13 +326,12 @@ def which_online(call: Call) -> object:
 def mitre(call: Call) -> object:
     """ATT&CK coverage by the rules that are there and enabled."""
     one = call.organization("dr.list")
-    enabled = {
-        key
-        for hive in ("dr-general", "dr-managed")
-        for key, record in call.world.records(one, hive).items()
-        if record["usr_mtd"]["enabled"]
-    }
-    return activity.mitre(one, activity.techniques(enabled))
+    rules = [
+        record
+        for hive in ("dr-general", "dr-managed", "dr-service")
+        for record in call.world.records(one, hive).values()
+    ]
+    return activity.mitre(one, activity.techniques(rules))
 
 
 def _event_types(world: World, one: Organization, platform: str = "") -> list[str]:

@@ -203,7 +203,8 @@ def validate_adapter(call: Call) -> object:
     body = call.json()
     if not isinstance(body, dict):
         raise Refusal(400, "an object is wanted")
-    platform = body.get("platform")
+    # What syslog brings are lines of text.
+    platform = "text" if body.get("platform") == "syslog" else body.get("platform")
     if platform not in PLATFORMS:
         raise Refusal(400, f"unknown platform {platform!r}")
     mappings = body.get("mappings") or [body.get("mapping") or {}]

@@ -197,3 +197,24 @@ async def test_each_question_needs_its_permission(asker: Any, path: str, permiss
     status, body, _ = await asker.ask("GET", path, token)
     assert status == 401
     assert permission in body["error"]
+
+
+async def test_a_rule_covers_the_techniques_it_is_tagged_with_while_it_is_enabled(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    oid = asker.one.oid
+
+    async def covered() -> set[str]:
+        said = await asker.get(f"/v1/mitre/{oid}", token)
+        return {row["techniqueID"] for row in said["techniques"]}
+
+    before = await covered()
+    assert before
+    rule = {
+        "detect": {"op": "exists", "path": "/"},
+        "respond": [{"action": "report", "name": "n", "metadata": {"tags": ["attack.t9001.002"]}}],
+    }
+    for enabled, more in ((True, {"T9001.002", "T9000"}), (False, set())):
+        metadata = {"enabled": enabled, "tags": ["attack.t9000", "attack.nonsense"]}
+        form = {"data": json.dumps(rule), "usr_mtd": json.dumps(metadata)}
+        assert (await asker.ask("POST", f"/v1/hive/dr-general/{oid}/mine/data", token, data=form))[0] == 200
+        assert await covered() == before | more
