@@ -22,6 +22,7 @@ from store.database import Store
 from store.models import Organization
 from store.secret import Secret
 from tests.console.sandbox.conformance.stage import PYTHON, Failed, Official
+from tests.helpers import official_changes
 from tests.helpers.agreement import differences, groups_held, groups_told, held, told
 from tests.helpers.changes import CHANGES, make
 
@@ -142,3 +143,14 @@ def test_both_tell_the_same_after_limegroves_client_made_every_kind_of_change_fi
         assert ground.disagreements() == []
     assert sum(made.values()) >= COUNT
     assert min(made[kind] for kind in CHANGES) >= 5
+
+
+def test_both_tell_the_same_after_the_official_client_made_three_hundred_changes() -> None:
+    with _ground(seed=9) as ground:
+        ground.sync()
+        made = official_changes.make(ground.sdk, ground.oids, Random(9), COUNT)
+        assert ground.disagreements(), "the changes left no trace"
+        ground.sync()
+        assert ground.disagreements() == []
+    assert sum(made.values()) == COUNT
+    assert set(made) == set(official_changes.KINDS)
