@@ -51,6 +51,10 @@ def _writes(it: Stage) -> list[tuple[str, ...]]:
     sid = it.world.sensor(one, 0).sid
     email = "new@guests.example"
     rule = {"detect": {"event": "NEW_PROCESS", "op": "exists", "path": "event/X"}, "respond": []}
+    held = it.world.configuration.extensions(one)
+    extension = next(
+        name for name in ("ext-yara", "ext-sigma", "ext-integrity", "ext-vt") if name not in held
+    )
     options = it.file({"dest_host": "log.example:514"})
     return [
         ("org", "rename", "--name", it.name("Renamed")),
@@ -79,7 +83,7 @@ def _writes(it: Stage) -> list[tuple[str, ...]]:
         ("hive", "rename", "--hive-name", "dr-general", "--key", "r", "--new-name", "s"),
         ("fp", "set", "--key", "f", "--input-file", it.file({"op": "is", "path": "cat", "value": "x"})),
         ("secret", "set", "--key", "s", "--value", "v"),
-        ("extension", "subscribe", "--name", "ext-exfil"),
+        ("extension", "subscribe", "--name", extension),
         ("exfil", "create-event", "--name", "e", "--events", "NEW_PROCESS"),
         ("tag", "add", "--sid", sid, "--tag", "t"),
         ("task", "send", "--sid", sid, "--task", "os_version"),
