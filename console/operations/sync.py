@@ -621,7 +621,9 @@ class Sync:
         """The answer, or None where this credential may not have it."""
         try:
             return await reading
-        except Denied:
+        except Denied as error:
+            if not _lasting(error):
+                raise
             return None
 
     async def _read_sensors(self, handle: OrganizationHandle, state: ingest.State | None) -> bool:
@@ -723,9 +725,12 @@ class Sync:
             raise next(iter(missing.values()))
         before = _not_permitted(state.reason) if state is not None and known else set()
         lacking = sorted((before - set(names)) | set(missing))
+        # A refusal that may pass leaves no line in the audit log when it has.
+        doubtful = {name for name, error in missing.items() if not _lasting(error)}
 
         def write(connection: Connection) -> int:
             changed = ingest.put_sections(connection, handle.oid, found, began, same=same)
+            marked = _still_stale(ingest.sync_state(connection, handle.oid, "configuration"), state)
             ingest.put_sync_state(
                 connection,
                 handle.oid,
@@ -733,7 +738,7 @@ class Sync:
                 checked_at=began,
                 attempted_at=began,
                 reason=f"{_NOT_PERMITTED}{', '.join(lacking)}." if lacking else "",
-                stale=_still_stale(ingest.sync_state(connection, handle.oid, "configuration"), state),
+                stale=" ".join(sorted({*marked.split(), *doubtful})),
             )
             return changed
 
@@ -983,6 +988,14 @@ def _logs_known(state: ingest.State) -> dict[str, str]:
         return msgspec.json.decode(state.cursor or "{}", type=dict[str, str])
     except msgspec.DecodeError:
         return {}
+
+
+def _lasting(error: LimaCharlieError) -> bool:
+    """Whether a refusal names its reason: a privilege that is missing, a listing that is restricted, an
+    extension that is not subscribed to. Any other may be the moment's."""
+    if isinstance(error, Invalid):
+        return error.status in (None, 400)
+    return error.status is None or bool(error.code) or "privilege" in str(error)
 
 
 def _not_permitted(reason: str) -> set[str]:
