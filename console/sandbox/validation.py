@@ -5,11 +5,13 @@ config-hive). Where it leaves open whether the cloud refuses something, it is st
 """
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
+from console.sandbox.detection_logic import BadRule, failures
 from console.sandbox.rules import Value
 
 _VALUE = ("path", "value")
@@ -130,6 +132,13 @@ def _rule(data: Value) -> None:
                 raise Invalid(f"tests/{name} is not a list of lists of events")
         if stateful:
             raise Invalid("rule context does not support stateful operators: a stateful rule has no tests")
+        try:
+            failed = failures(data, int(time.time()))
+        except BadRule:
+            # Its tests need what is not here.
+            failed = []
+        if failed:
+            raise Invalid(f"tests: {failed[0]}")
 
 
 def _false_positive(data: Value) -> None:

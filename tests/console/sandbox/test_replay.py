@@ -325,6 +325,21 @@ def test_a_rules_own_tests_are_run() -> None:
     ]
 
 
+def test_a_test_that_turns_on_what_is_open_fails_nothing() -> None:
+    tests = {"match": [[{"event": {}}]], "non_match": [[{"event": {}}]]}
+    assert failures({"detect": {"op": "is tagged", "tag": "x"}, "tests": tests}, NOW) == []
+
+
+async def test_a_rule_whose_tests_fail_is_not_stored(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    path = f"/v1/hive/dr-general/{asker.one.oid}/tested/data"
+    for name, status in (("chrome.exe", 200), ("other.exe", 400)):
+        rule = CHROME | {"tests": {"match": [[_event(name)]]}}
+        answer = await asker.ask("POST", path, token, data={"data": json.dumps(rule)})
+        assert answer[0] == status, answer
+    assert answer[1]["error"] == "lc_error_code:INVALID - dr-general/tested: tests: match test 1 did not match"
+
+
 # Over HTTP
 
 CHROME = {
