@@ -48,6 +48,7 @@ bench: $(VENV)/.made-dev  ## figures, each a ratio against something run beside 
 	$(BIN)/python -m benchmarks start --output json
 	$(BIN)/python -m benchmarks help --output json
 	$(BIN)/python -m benchmarks keys --output json
+	$(BIN)/python -m benchmarks ingest --output json
 
 snapshots: $(VENV)/.made-dev  ## accept what the screens look like now
 	$(BIN)/python -m pytest -n $(JOBS) tests/screens tests/console --snapshot-update

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks import help as help_
-from benchmarks import keys, start, sync
+from benchmarks import ingest, keys, start, sync
 from benchmarks.figure import Figure
 
 NAMES = {
     "start": start.figures,
     "help": help_.figures,
     "keys": keys.figures,
+    "ingest": ingest.figures,
     "sync": sync.figures,
     "sync-scale": sync.scale,
 }

@@ -6,7 +6,10 @@ import random
 import sqlite3
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+from store.schema import REVISIONS
 
 ORGANIZATIONS = 1_000
 RULES = (
@@ -19,7 +22,7 @@ RULES = (
 def store_of(alerts: int) -> Path:
     """The store file with so many alerts, made if it is not there yet (about a minute for a million)."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
-    home = base / f"alerts-{alerts}-v1"
+    home = base / f"alerts-{alerts}-{REVISIONS[-1]}"
     path = home / "default" / "store.db"
     os.umask(0o077)  # the console refuses a workspace that others can read
     if not (home / "made").exists():
@@ -69,7 +72,7 @@ def _build(path: Path, alerts: int) -> None:
     )
     counts: dict[tuple[str, int, int], int] = {}
 
-    def rows() -> "list[tuple[object, ...]]":
+    def rows() -> Iterator[tuple[object, ...]]:
         for number in range(alerts):
             oid = oids[min(int(chance.paretovariate(1.2)) - 1, ORGANIZATIONS - 1)]
             severity = chance.choices((0, 1, 2, 3, 4), (10, 40, 35, 13, 2))[0]
