@@ -18,8 +18,8 @@ def lists() -> str:
 
     by_endpoint: dict[str, list[str]] = {}
     for probe in probes.ALL:
-        for endpoint in dict.fromkeys(endpoint for endpoint, _ in probe.fields):
-            by_endpoint.setdefault(endpoint, []).append(f"{probe.area}: {probe.name}")
+        for name in dict.fromkeys(name for name, _ in probe.fields):
+            by_endpoint.setdefault(name, []).append(f"{probe.area}: {probe.name}")
     verified, documented = [], []
     for endpoint in sorted(table.endpoints, key=lambda one: (one.template, one.method)):
         name = f"{endpoint.method} {endpoint.template}"
