@@ -177,6 +177,8 @@ def expression(text: str, case_sensitive: bool) -> "re.Pattern[str]":
             if text.startswith("[:", place):
                 raise BadRule(f"the regular expression {text!r} uses a POSIX class, not evaluated here")
             inside = letter != "]"
+            # Signs that Python may one day take for operations on sets.
+            letter = f"\\{letter}" if letter in "[&~|" else letter
         elif letter == "[":
             inside = True
             # A bracket that comes first is meant literally.
@@ -733,7 +735,7 @@ class Logic:
                 if metadata is None:
                     return False
                 if rules is not None:
-                    inner = Run(metadata, run.now)
+                    inner = Run(metadata if isinstance(metadata, dict) else {}, run.now)
                     verdict = rules.evaluate(inner)
                     run.open += inner.open
                     if not verdict:

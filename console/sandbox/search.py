@@ -463,10 +463,11 @@ class Source:
         by_sid = {sensor.sid: sensor for sensor in sensors}
         answers = [event for event in events.answered(one) if event["routing"]["sid"] in by_sid]
         try:
-            begin, skip = map(int, place.split(".")) if place else ((self.end - 1) // SLOT_MS, 0)
+            begin, skip = map(int, place.split(".")) if place else (self.end // SLOT_MS, 0)
         except ValueError:
             raise BadQuery("bad token") from None
-        # No slot before the oldest one that is kept holds anything.
+        # No slot before the oldest one that is kept holds anything, and none of tomorrow.
+        begin = min(begin, self.world.clock() // SLOT_MS + 1)
         oldest = min((events.oldest(sensor) for sensor in sensors), default=self.end)
         for slot in range(begin, max(self.start, oldest) // SLOT_MS - 1, -1):
             low, high = max(self.start, slot * SLOT_MS), min(self.end, (slot + 1) * SLOT_MS)

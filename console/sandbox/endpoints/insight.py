@@ -194,8 +194,11 @@ def event_count(call: Call) -> object:
     return {"count": len(found), "event_types": counts}
 
 
-def _days(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The days of a range of time (ms), each cut to it."""
+def _days(call: Call) -> Iterator[tuple[int, int]]:
+    """The days of the wanted time (ms), each cut to it; none of which nothing can be known."""
+    start, end = _range(call)
+    now = call.world.clock()
+    start, end = max(start, now - 400 * DAY_MS), min(end, now + 1)
     while start < end:
         following = min(end, (start // DAY_MS + 1) * DAY_MS)
         yield start, following
@@ -208,12 +211,11 @@ def online_stats(call: Call) -> object:
     one = call.organization("insight.stat", "sensor.list")
     now = call.world.clock()
     totals: dict[str, int] = {}
-    for start, end in _days(*_range(call)):
-        if start <= now:
-            totals[str(start // DAY_MS * DAY_MS // 1000)] = sum(
-                sensor.enrolled * 1000 < end and (not sensor.silent or now - sensor.silent * 1000 >= start)
-                for sensor in call.world.sensors_of(one)
-            )
+    for start, end in _days(call):
+        totals[str(start // DAY_MS * DAY_MS // 1000)] = sum(
+            sensor.enrolled * 1000 < end and (not sensor.silent or now - sensor.silent * 1000 >= start)
+            for sensor in call.world.sensors_of(one)
+        )
     return {"totals": totals}
 
 
@@ -222,7 +224,7 @@ def traffic_stats(call: Call) -> object:
     """How many events came in on each day (seconds, UTC, of its beginning)."""
     one = call.organization("insight.stat", "insight.evt.get")
     totals: dict[str, int] = {}
-    for start, end in _days(*_range(call)):
+    for start, end in _days(call):
         count = sum(call.world.events.count(one, sensor, start, end) for sensor in call.world.sensors_of(one))
         if count:
             totals[str(start // DAY_MS * DAY_MS // 1000)] = count
@@ -376,7 +378,9 @@ def objects_at_once(call: Call) -> object:
         asked = orjson.loads(call.sent("objects"))
     except ValueError:
         raise Refusal(400, "bad parameter objects: not JSON") from None
-    if not isinstance(asked, dict) or not all(isinstance(names, list) for names in asked.values()):
+    if not isinstance(asked, dict) or not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in asked.values()
+    ):
         raise Refusal(400, "bad parameter objects: {type: [name]} is wanted")
     case_sensitive = call.sent("case_sensitive", "true").lower() != "false"
     info = call.sent("info", "summary")
@@ -393,7 +397,7 @@ def objects_at_once(call: Call) -> object:
         answer["locations"] = {}
     for kind, names in asked.items():
         for name in names:
-            matches = _test(str(name), case_sensitive=case_sensitive, wildcards=False)
+            matches = _test(name, case_sensitive=case_sensitive, wildcards=False)
             seen = [one_of for one_of in found[kind] if matches(one_of[0])]
             for span, days in _SPANS.items():
                 sids = {sid for _, sid, moment in seen if moment >= now - days * DAY_MS}

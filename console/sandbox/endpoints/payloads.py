@@ -191,8 +191,10 @@ def _mapped(mapping: dict[str, Any], platform: str, hostname: str, line: Any) ->
         found = values_at(event, path)
         if found:
             routing[into] = found[0]
-    for path in mapping.get("drop_fields") or ():
-        event = {name: value for name, value in event.items() if name != path}
+    dropped = mapping.get("drop_fields") or []
+    if not isinstance(dropped, list):
+        raise BadRule("drop_fields has to be a list")
+    event = {name: value for name, value in event.items() if name not in dropped}
     return {"event": event, "routing": routing}
 
 
