@@ -67,7 +67,11 @@ def script(chance: Random, oids: list[str]) -> list[Rule]:
             case _:
                 return Rule("skew", seconds=chance.choice([-1e7, -3_600, 3_600, 1e7]), **where)
 
-    return [rule() for _ in range(chance.randint(2, 6))]
+    # The last one makes sure that there is trouble.
+    often = Rule(
+        "status", status=503, path="/?*", count=None, probability=0.2, seed=chance.randrange(1 << 30)
+    )
+    return [*(rule() for _ in range(chance.randint(2, 6))), often]
 
 
 def taken_for_gone(store: Store) -> int:
