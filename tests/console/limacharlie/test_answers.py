@@ -172,3 +172,40 @@ def test_permissions_come_by_organization_from_either_layout():
     for wrong in ({}, [], None, {"orgs": 7}, {"orgs": [7]}, {"user_perms": ["a"]}):
         with pytest.raises(Protocol):
             answers.who(wrong, "x")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": 1, "a": 2}', b'{"a":{"b":1,"b":1}}', b'[{"a" : 1, "a" : 2}]', b'{"a\\\\":1,"a\\\\":2}',
+        b'{"text":"q\\":1","y":{"a":1,"a":1}}', b'{"a": "\\ud800", "a": 1}',
+        b'{"detects": [{"cat": "x"}], "detects": []}',
+    ],
+)  # fmt: skip
+def test_an_answer_that_names_a_member_twice_is_refused(body):
+    with pytest.raises(Protocol, match="names a member twice"):
+        answers.decode(body, "GET x")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a": "\\":1", "b": "\\\\"}',
+        b'{"a" : "b" , "c":"\\u0022: x"}',
+        b'{"a\\\\":{"a\\\\":1}}',
+        b'[{"a":1},{"a":1}]',
+    ],
+)
+def test_what_only_looks_like_a_name_in_a_text_is_none(body):
+    assert answers.decode(body, "GET x") == json.loads(body)
+
+
+def test_a_page_that_says_twice_what_it_holds_is_refused():
+    body = b'{"detects": [{"cat": "x"}], "next_cursor": "", "detects": []}'
+    with pytest.raises(Protocol, match="twice"):
+        answers.decode_page(body)
+
+
+def test_a_detection_in_another_encoding_is_refused():
+    with pytest.raises(Protocol):
+        answers.one_detection('{"detect_id": "d", "cat": "x"}'.encode("utf-16"), "d", "GET x")
