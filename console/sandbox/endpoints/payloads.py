@@ -207,7 +207,7 @@ def validate_adapter(call: Call) -> object:
         raise Refusal(400, "an object is wanted")
     # What syslog brings are lines of text.
     platform = "text" if body.get("platform") == "syslog" else body.get("platform")
-    if platform not in PLATFORMS:
+    if not isinstance(platform, str) or platform not in PLATFORMS:
         raise Refusal(400, f"unknown platform {platform!r}")
     mappings = body.get("mappings") or [body.get("mapping") or {}]
     if not isinstance(mappings, list) or not all(isinstance(mapping, dict) for mapping in mappings):

@@ -35,6 +35,15 @@ def _object(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
+def _text(sent: dict[str, Any], name: str) -> str:
+    value = sent.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refusal(400, f"bad parameter {name}: text is wanted")
+    return value
+
+
 def _count(body: dict[str, Any], name: str) -> int:
     value = body.get(name) or 0
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -60,10 +69,10 @@ def _lookups(body: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
 
 def _rule(call: Call, one: Organization, source: dict[str, Any]) -> tuple[dict[str, Any], str, str]:
     """The rule of a request, its name, and its namespace."""
-    name, namespace = source.get("rule_name") or call.asked("rule_name"), source.get("namespace") or ""
+    name, namespace = _text(source, "rule_name") or call.asked("rule_name"), _text(source, "namespace")
     given = source.get("rule")
     if given:
-        return _object(given, "rule"), str(name or ""), str(namespace or "general")
+        return _object(given, "rule"), name, namespace or "general"
     if not name:
         raise Refusal(400, "missing parameter rule_source: a rule_name or a rule is wanted")
     if namespace not in NAMESPACES:
@@ -72,10 +81,10 @@ def _rule(call: Call, one: Organization, source: dict[str, Any]) -> tuple[dict[s
     hive = NAMESPACES[namespace]
     if not call.allows(one.oid, needed[hive]):
         raise missing(needed[hive])
-    record = call.world.records(one, hive).get(str(name))
+    record = call.world.records(one, hive).get(name)
     if record is None:
         raise Refusal(404, f"rule not found: {name}")
-    return record["data"], str(name), str(namespace or "general")
+    return record["data"], name, namespace or "general"
 
 
 def _stored(call: Call, one: Organization, stream: str, sent: dict[str, Any]) -> Source:
@@ -85,13 +94,13 @@ def _stored(call: Call, one: Organization, stream: str, sent: dict[str, Any]) ->
     start, end = _count(sent, "start_time"), _count(sent, "end_time")
     if end < start:
         raise Refusal(400, "end_time is before start_time")
-    sid = str(sent.get("sid") or "")
+    sid = _text(sent, "sid")
     if sid and stream != "audit":
         found = call.world.sensor_by_sid(sid)
         if found is None or found[0] is not one:
             raise not_found()
     try:
-        selector = parse(str(sent.get("selector") or ""))
+        selector = parse(_text(sent, "selector"))
     except BadSelector as problem:
         raise Refusal(400, str(problem)) from None
     if selector is not None and stream == "audit":
@@ -137,13 +146,14 @@ async def replay(call: Call) -> object:
     call.oid = oid
     one = call.reach(oid, "insight.evt.get")
     events = _object(body.get("event_source"), "event_source")
-    stream = {"": "event", "detection": "detect"}.get(str(events.get("stream") or ""), events.get("stream"))
+    stream = _text(events, "stream")
+    stream = {"": "event", "detection": "detect"}.get(stream, stream)
     if stream not in STREAMS:
         raise Refusal(400, f"unknown stream {stream!r}: one of {', '.join(STREAMS)}")
     call.reach(oid, STREAMS[stream])
     sent = _object(events.get("sensor_events"), "sensor_events")
     if body.get("query"):
-        return await _query(call, one, body, stream, str(sent.get("cursor") or ""), began)
+        return await _query(call, one, body, stream, _text(sent, "cursor"), began)
     lookups = _lookups(body)
     rule, name, namespace = _rule(call, one, _object(body.get("rule_source"), "rule_source"))
     given = events.get("events")
@@ -216,7 +226,7 @@ async def _query(
     now = call.world.clock() // 1000
     empty = {"results": [], "cursor": "", "stats": _stats(0, 0, 0, 0, 0, began)}
     try:
-        plan = plan_of(str(body["query"]), stream, now)
+        plan = plan_of(_text(body, "query"), stream, now)
         place = place_of(cursor)
     except BadQuery as problem:
         if body.get("is_validation"):

@@ -112,6 +112,7 @@ async def test_json_comes_as_it_is(asker: Any) -> None:
     "body",
     [
         {"platform": "nonsense", "text_input": "x"},
+        {"platform": ["text"], "text_input": "x"},
         {"platform": "text"},
         {"platform": "text", "text_input": "x", "json_input": []},
         {"platform": "text", "text_input": "x", "mappings": ["x"]},

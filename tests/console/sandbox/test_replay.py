@@ -326,7 +326,7 @@ def test_a_rules_own_tests_are_run() -> None:
 
 
 def test_a_test_that_turns_on_what_is_open_fails_nothing() -> None:
-    tests = {"match": [[{"event": {}}]], "non_match": [[{"event": {}}]]}
+    tests: dict[str, Any] = {"match": [[{"event": {}}]], "non_match": [[{"event": {}}]]}
     assert failures({"detect": {"op": "is tagged", "tag": "x"}, "tests": tests}, NOW) == []
 
 
@@ -337,7 +337,9 @@ async def test_a_rule_whose_tests_fail_is_not_stored(asker: Any) -> None:
         rule = CHROME | {"tests": {"match": [[_event(name)]]}}
         answer = await asker.ask("POST", path, token, data={"data": json.dumps(rule)})
         assert answer[0] == status, answer
-    assert answer[1]["error"] == "lc_error_code:INVALID - dr-general/tested: tests: match test 1 did not match"
+    assert (
+        answer[1]["error"] == "lc_error_code:INVALID - dr-general/tested: tests: match test 1 did not match"
+    )
 
 
 # Over HTTP
@@ -384,7 +386,7 @@ async def test_a_given_rule_is_replayed_over_what_is_stored(asker: Any) -> None:
         for event in asker.world.events.between(asker.one, sensor, start * 1000, end * 1000 + 1000)
     ]
     hits = [event for event in expected if event["event"].get("FILE_PATH", "").endswith("chrome.exe")]
-    source = {"sensor_events": {"start_time": start, "end_time": end}}
+    source: dict[str, Any] = {"sensor_events": {"start_time": start, "end_time": end}}
     _, said = await _replayed(asker, rule_source={"rule": CHROME}, event_source=source)
     reports = [one["data"]["detect"] for one in said["results"] if one["action"] == "report"]
     assert reports == sorted(hits, key=lambda event: -event["routing"]["event_time"]) != []
@@ -503,6 +505,8 @@ async def test_what_is_open_is_told_and_no_match(asker: Any) -> None:
         ({"rule_source": {"rule": CHROME}, "event_source": {"events": "x"}}, "bad parameter events"),
         ({"rule_source": {"rule_name": "x", "namespace": "y"}}, "unknown namespace"),
         ({"rule_source": 7}, "bad parameter rule_source"),
+        ({"rule_source": {"rule_name": ["x"]}}, "bad parameter rule_name"),
+        ({"event_source": {"stream": ["x"]}}, "bad parameter stream"),
         ({"query": "* | * | *"}, "has to begin with a range of time"),
         ({"query": "-1h | * | * | a fnord"}, "unknown operator"),
     ],
