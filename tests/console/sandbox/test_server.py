@@ -114,10 +114,16 @@ async def test_a_token_can_be_narrowed_to_permissions(asker: Any) -> None:
     assert body["next_cursor"] == ""
 
 
-async def test_replay_shares_the_root_and_says_that_it_is_not_there(asker: Any) -> None:
-    status, body, _ = await asker.ask("POST", "/", json={"oid": asker.one.oid})
-    assert status == 501
-    assert "replay" in body["error"]
+async def test_replay_shares_the_root_with_the_token_service(asker: Any) -> None:
+    token = await asker.token(oid=asker.one.oid)
+    rule = {"detect": {"op": "exists", "path": "event/A"}, "respond": []}
+    body = {
+        "oid": asker.one.oid,
+        "rule_source": {"rule": rule},
+        "event_source": {"events": [{"event": {"A": 1}}]},
+    }
+    status, said, _ = await asker.ask("POST", "/", token, json=body)
+    assert (status, said["did_match"]) == (200, True)
 
 
 async def test_what_a_token_lacks_is_named(asker: Any) -> None:
