@@ -311,6 +311,8 @@ class Sync:
         self._unreachable = 0
         self._away: LimaCharlieError | None = None
         self._backlog = _Backlog((), [[] for _ in PHASES])
+        self._begun: set[str] = set()
+        """Organizations of which anything was read before this run."""
         self._phases_left: dict[str, int] = {}
         self._steps_done = 0
         self._steps_known = 0
@@ -331,6 +333,7 @@ class Sync:
             if self._listed:
                 await self._list()
             await self._tell(force=True)
+            self._begun = await asyncio.to_thread(self._known)
             self._begin()
             async with asyncio.TaskGroup() as group:
                 if "groups" in self._subjects and self._listed:
@@ -509,7 +512,8 @@ class Sync:
     async def _advance(self, phase: int, job: _Job) -> None:
         """One step of a job; what is left of it goes to the end of its phase."""
         if job.states is None:
-            job.states = await asyncio.to_thread(self._states, job.oid)
+            known = job.oid in self._begun
+            job.states = await asyncio.to_thread(self._states, job.oid) if known else {}
         subject = job.subjects[0]
         if await self._step(job, subject):
             self._backlog.put(phase, job)
@@ -559,6 +563,10 @@ class Sync:
             self._phases_left[job.oid] += 1
         self._undecided -= 1
         self._steps_known += sum(map(_steps, wanted))
+
+    def _known(self) -> set[str]:
+        with self._store.reader.reading() as connection:
+            return ingest.begun(connection)
 
     def _states(self, oid: str) -> dict[str, ingest.State]:
         with self._store.reader.reading() as connection:

@@ -475,14 +475,14 @@ def test_an_audit_entry_is_known_by_its_content(store: Store) -> None:
 def test_the_state_of_a_subject_keeps_what_it_is_not_told(store: Store) -> None:
     with store.writing() as connection:
         assert ingest.sync_state(connection, OID, "detections") is None
-        assert ingest.put_sync_state(connection, OID, "detections", cursor="c", mark=5, attempted_at=NOW) == 1
+        ingest.put_sync_state(connection, OID, "detections", cursor="c", mark=5, attempted_at=NOW)
         ingest.put_sync_state(
             connection, OID, "detections", attempted_at=NOW + 1, failure="auth", reason="no"
         )
         failed = ingest.sync_state(connection, OID, "detections")
         ingest.put_sync_state(connection, OID, "detections", cursor="", checked_at=NOW + 2)
         done = ingest.sync_state(connection, OID, "detections")
-        assert ingest.put_sync_state(connection, OID, "detections", cursor="") == 0
+        ingest.put_sync_state(connection, OID, "detections", cursor="")
         assert ingest.sync_states(connection, "detections") == {OID: done}
     assert failed == ingest.State(OID, "detections", "c", 5, "", None, NOW + 1, "auth", "no")
     assert done == ingest.State(OID, "detections", "", 5, "", NOW + 2, NOW + 1, "", "")
