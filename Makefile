@@ -44,11 +44,13 @@ lint: $(VENV)/.made-dev  ## style, types, import contracts
 format: $(VENV)/.made-dev  ## let ruff put it right
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(VENV)/.made-dev  ## figures, each a ratio against something run beside it
+bench: $(VENV)/.made-dev $(OFFICIAL)/.made  ## figures, each a ratio against something run beside it
 	$(BIN)/python -m benchmarks start --output json
 	$(BIN)/python -m benchmarks help --output json
 	$(BIN)/python -m benchmarks keys --output json
 	$(BIN)/python -m benchmarks ingest --output json
+	$(BIN)/python -m benchmarks sync --output json
+	$(BIN)/python -m benchmarks sync-scale --output json
 
 snapshots: $(VENV)/.made-dev  ## accept what the screens look like now
 	$(BIN)/python -m pytest -n $(JOBS) tests/screens tests/console --snapshot-update

@@ -27,6 +27,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--only", metavar="SUBJECTS", help=f"comma-separated, of {','.join(ONLY)}; all by default"
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="read everything again, not only what is known to have changed",
+    )
     parser.add_argument("--watch", action="store_true", help="go on until interrupted")
     parser.add_argument(
         "--interval", type=float, default=20.0, metavar="SECONDS", help="between turns of --watch (20)"
@@ -103,6 +108,7 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
             since=since,
             only=only,
             oids=oids,
+            full=session.arguments.full,
             report=lambda progress: _say(session, progress),
         )
         outcome = await turn.run()
