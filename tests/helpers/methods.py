@@ -202,8 +202,8 @@ async def _error(stage):
 
 async def _own_organization(stage):
     oid = await stage.cloud.create_organization("To be deleted", "usa")
-    stage.kept["handle"] = stage.cloud.organization(oid)
-    stage.kept["confirmation"] = await stage.kept["handle"].deletion_confirmation()
+    stage.kept["oid"] = oid
+    stage.kept["confirmation"] = await stage.cloud.organization(oid).deletion_confirmation()
 
 
 async def _event_type(stage):
@@ -387,7 +387,7 @@ ROWS: dict[str, Row] = {
     "Organization.deletion_confirmation": Row(lambda s: s.handle.deletion_confirmation(), fresh=True),
     "Organization.delete": _changes(
         "DELETE",
-        lambda s: s.kept["handle"].delete(s.kept["confirmation"]),
+        lambda s: s.cloud.organization(s.kept["oid"]).delete(s.kept["confirmation"]),
         _own_organization,
         lenient=BARE,
     ),
