@@ -21,7 +21,7 @@ def page(*records, cursor=b'"next"'):
 
 
 def packed(body):
-    return base64.b64encode(gzip.compress(body)).decode()
+    return base64.b64encode(gzip.compress(body, mtime=0)).decode()
 
 
 def compressed(*records, cursor="next"):
