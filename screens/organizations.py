@@ -529,6 +529,8 @@ def _subject_parts(found: OrganizationDetail, now: int) -> list[str | tuple[str,
     known = {subject: (checked_at, failure) for subject, checked_at, failure, _ in found.subjects}
     parts: list[str | tuple[str, str]] = []
     for subject in SUBJECTS[2:]:
+        if subject == "cases" and subject not in known:
+            continue  # most organizations do not have the extension
         checked_at, failure = known.get(subject, (None, ""))
         state = state_of(checked_at, failure, now)
         text = f"{subject} {age(checked_at, now)}" if state in ("fresh", "stale") else f"{subject} {state}"
