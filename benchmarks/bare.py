@@ -35,7 +35,7 @@ class Bare(App[None]):
             rows = connection.execute(
                 "SELECT d.severity, d.time, o.name, d.cat, d.hostname, d.status, d.assignee FROM detection d"
                 " JOIN organization o ON o.oid = d.oid WHERE d.status < 2"
-                " ORDER BY d.severity DESC, d.time DESC, d.id DESC LIMIT ?",
+                " ORDER BY d.rank DESC, d.time DESC, d.id DESC LIMIT ?",
                 (count,),
             ).fetchall()
         else:

@@ -47,13 +47,18 @@ from screens.requests import (
     ShowOrganization,
     ShowView,
     SyncNow,
+    Work,
 )
 from screens.view import View
 from store.times import now_ms
 
 if TYPE_CHECKING:
+    from textual.screen import ModalScreen
+
+    from console.limacharlie.client import Cloud
     from console.limacharlie.limits import Budget
-    from console.operations.ports import Progress, Report
+    from console.operations.ports import Link, Progress, Report
+    from console.requests import Handler
     from console.settings import Settings
     from store.database import Change, Reader, Store
 
@@ -107,6 +112,8 @@ class Console(App[int], inherit_bindings=False):
         background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
         sync_now: Callable[[], object] | None = None,
         budget: Callable[[], Budget | None] = lambda: None,
+        link: Link | None = None,
+        operator: str = "",
         view: str = FIRST_MODE,
     ) -> None:
         """Nothing is opened yet.
@@ -119,6 +126,8 @@ class Console(App[int], inherit_bindings=False):
                 line 1 and ends nothing else.
             sync_now: wakes the background work.
             budget: how fast the cloud may be asked at this moment; None while it is not asked.
+            link: where the background work offers its connection, for what the operator asks of the cloud.
+            operator: the name that alerts and cases are assigned to; that of the system's user when empty.
             view: the mode to begin with.
         """
         super().__init__()
@@ -132,6 +141,9 @@ class Console(App[int], inherit_bindings=False):
         self._background = background
         self._sync_now = sync_now
         self._budget = budget
+        self._link = link
+        self._operator = operator
+        self._handlers: dict[type[Work], Handler] = {}
         self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
         self._noted: set[str] | None = None
@@ -192,6 +204,9 @@ class Console(App[int], inherit_bindings=False):
             self._run_background(store)
 
     def _open_all(self) -> tuple[Store, dict[str, type[View[Any]]]]:
+        from console.requests import handlers
+
+        self._handlers = handlers()
         views = {name: getattr(import_module(module), kind) for name, (module, kind) in VIEWS.items()}
         return self._open_store(), views
 
@@ -299,6 +314,60 @@ class Console(App[int], inherit_bindings=False):
             self._set_status(running=f"sync {progress.done}/{progress.total}{left}", trouble="")
         else:
             self._set_status(running=note, trouble="")
+
+    # -- what handlers of requests use (console.requests.Host) --------------------------------------------
+
+    @property
+    def operator(self) -> str:
+        """The name that alerts and cases are assigned to."""
+        if not self._operator:
+            from console.operations.actor import actor
+
+            self._operator = actor().partition("@")[0]
+        return self._operator
+
+    def writing_store(self) -> Store:
+        """The store, for writing; a read-only console refuses."""
+        from console.requests import RefusedHere
+
+        if not self.context.writable:
+            raise RefusedHere("This console is read-only; nothing was changed.")
+        if self.store is None:
+            raise RefusedHere("The store is not open yet.")
+        return self.store
+
+    def cloud(self) -> Cloud:
+        """The cloud that background work is connected to; offline there is none."""
+        from console.requests import RefusedHere
+
+        if self._link is None or self._link.cloud is None:
+            why = "Offline" if self.context.offline else "Not connected to the cloud yet"
+            raise RefusedHere(f"{why}: this needs the cloud, and nothing was changed.")
+        return self._link.cloud
+
+    async def ask(self, dialog: ModalScreen[Any]) -> Any:
+        """Show a dialog and wait for its answer."""
+        return await self.push_screen_wait(dialog)
+
+    async def show_mode(self, name: str) -> Any:
+        """Go to a mode; answers its view."""
+        await self._go(name)
+        return self.screen
+
+    @on(Work)
+    def _carry_out(self, request: Work) -> None:
+        handler = self._handlers.get(type(request))
+        if handler is not None:
+            self._carrying(handler, request)
+
+    @work(exit_on_error=False, group="work")
+    async def _carrying(self, handler: Handler, request: Work) -> None:
+        from console.requests import RefusedHere
+
+        try:
+            await handler(self, request)
+        except RefusedHere as error:
+            self.say(str(error), "warning")
 
     # -- requests ---------------------------------------------------------------------------------------
 
@@ -519,6 +588,7 @@ def run_console(
     background: Callable[[Store, Report], Coroutine[Any, Any, None]] | None = None,
     sync_now: Callable[[], object] | None = None,
     budget: Callable[[], Budget | None] = lambda: None,
+    link: Link | None = None,
     view: str = FIRST_MODE,
 ) -> int:
     """Run the console until it is left.
@@ -530,6 +600,7 @@ def run_console(
         background: what goes on as long as the console is open (the sync); None when offline.
         sync_now: wakes it.
         budget: how fast it may ask at this moment; None while it does not.
+        link: where the background work offers its connection.
         view: the mode to begin with.
 
     Returns:
@@ -553,6 +624,8 @@ def run_console(
         background=background,
         sync_now=sync_now,
         budget=budget,
+        link=link,
+        operator=settings.operator,
         view=view,
     )
     app.run(mouse=False)

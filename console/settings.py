@@ -19,7 +19,7 @@ OUTPUTS: Final = ("table", "json", "jsonl", "yaml", "csv")
 
 ENVIRONMENT_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 
-_TEXT: Final = {"home", "environment", "store", "endpoint", "proxy", "ca_file", "time_zone"}
+_TEXT: Final = {"home", "environment", "store", "endpoint", "proxy", "ca_file", "time_zone", "operator"}
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "output": OUTPUTS,
     "glyphs": ("ascii", "rich"),
@@ -58,6 +58,9 @@ class Settings:
     """Certificates to trust instead of the system's."""
     time_zone: str = "UTC"
     """IANA name; for display only."""
+    operator: str = ""
+    """The name that alerts and cases are assigned to, an e-mail address as LimaCharlie knows it; "" is the
+    name of the system's user."""
     read_only: bool = False
     offline: bool = False
     output: str | None = None

@@ -9,6 +9,10 @@ class Request(Message):
     """Something the operator asked for."""
 
 
+class Work(Request):
+    """One that an operation carries out: `console.requests` has the handler."""
+
+
 @dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""

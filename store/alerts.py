@@ -17,6 +17,23 @@ CLASSIFICATIONS: tuple[str, ...] = ("pending", "true_positive", "false_positive"
 
 OPEN: tuple[int, ...] = (0, 1)
 
+TRANSITIONS: dict[str, tuple[str, ...]] = {
+    "new": ("in_progress", "closed"),
+    "in_progress": ("resolved", "closed"),
+    "resolved": ("closed",),
+    "closed": ("in_progress",),
+}
+"""What a person may make of a status: the steps of ext-cases (documentation, "Cases"), for every alert."""
+
+WOKEN = len(SEVERITIES)
+"""The rank of an alert that came back from a snooze: above every severity."""
+
+FOREVER = 2**53
+"""`Detection.snoozed_until` where something else than a time brings it back; exact as a JSON number too."""
+
+BENIGN = "benign"
+"""The tag of a true positive that is wanted (a pentest, an administrator): Cases have no class for it."""
+
 
 @dataclass(frozen=True)
 class AlertFilter:

@@ -233,10 +233,11 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
     )
     rows = [
         {
-            "oid": oid, "detect_id": record.detect_id, "severity": record.severity, "time": record.time,
+            "oid": oid, "detect_id": record.detect_id, "severity": record.severity, "rank": record.severity,
+            "time": record.time,
             "cat": record.cat, "rule": record.rule, "hostname": record.hostname, "sid": record.sid,
             "event_type": record.event_type, "priority": record.priority, "damaged": record.damaged,
-            "status": 0, "classification": 0, "assignee": "", "version": 0,
+            "status": 0, "classification": 0, "assignee": "", "version": 0, "fold_id": 0, "tags": "",
         }
         for record in fresh
     ]  # fmt: skip

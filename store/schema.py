@@ -5,7 +5,7 @@ from sqlmodel import SQLModel
 
 from store.errors import StoreTooNew, StoreTooOld, StoreUnavailable
 
-REVISIONS: tuple[str, ...] = ("0001", "0002")
+REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
 """Every schema there has been, oldest first; `store/migrations/versions` has one file for each."""
 
 

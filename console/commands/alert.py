@@ -162,10 +162,10 @@ def shown_whole(alert: "AlertDetail") -> dict[str, Any]:
 
     whole = listed(alert.row) | {
         "path": alert.path,
-        "sid": alert.sid,
+        "sid": alert.row.sid,
         "event_type": alert.event_type,
         "priority": alert.priority,
-        "classification": CLASSIFICATIONS[alert.classification],
+        "classification": CLASSIFICATIONS[alert.row.classification],
     }
     try:
         # Not orjson: it turns integers of more than 64 bits into floats.

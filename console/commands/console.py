@@ -29,8 +29,10 @@ def run(session: Session) -> int:
     prepare(session.settings)  # a passphrase is typed before the terminal belongs to the screens
 
     from console.app import run_console
+    from console.operations.ports import Link
 
     wake = asyncio.Event()
+    link = Link()
     limits: Limits | None = None
 
     async def background(store: "Store", report: "Report") -> None:
@@ -42,7 +44,7 @@ def run(session: Session) -> int:
             key = await asyncio.to_thread(session.redaction_key)
             limits = cloud.limits
             try:
-                with in_background():
+                with link.holding(cloud), in_background():
                     await watch(store=store, cloud=cloud, redaction_key=key, report=report, wake=wake)
             finally:
                 limits = None
@@ -54,4 +56,5 @@ def run(session: Session) -> int:
         background=None if session.settings.offline else background,
         sync_now=wake.set,
         budget=lambda: limits.now() if limits is not None else None,
+        link=link,
     )

@@ -132,26 +132,30 @@ async def _once(session: Session, home: Path) -> int:
 
 def _console(session: Session, home: Path) -> int:
     from console.app import run_console
+    from console.operations.ports import Link
 
     key = os.urandom(32)
     wake = asyncio.Event()
+    link = Link()
 
     async def background(store: "Store", report: "Report") -> None:
+        from console.limacharlie.limits import in_background
         from console.operations.ports import Progress
         from console.operations.watching import watch
 
         report(Progress(0, 0, "starting the sandbox"))
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
-            await watch(
-                store=store,
-                cloud=cloud,
-                redaction_key=key,
-                since=30 * 86_400,
-                interval=5.0,
-                report=report,
-                wake=wake,
-            )
+            with link.holding(cloud), in_background():
+                await watch(
+                    store=store,
+                    cloud=cloud,
+                    redaction_key=key,
+                    since=30 * 86_400,
+                    interval=5.0,
+                    report=report,
+                    wake=wake,
+                )
 
     def open_store() -> "Store":
         from store.database import Store
@@ -164,4 +168,5 @@ def _console(session: Session, home: Path) -> int:
         settings=session.settings,
         background=background,
         sync_now=wake.set,
+        link=link,
     )

@@ -1,7 +1,12 @@
 """What an operation may need from whoever runs it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
 
 
 @dataclass(frozen=True)
@@ -21,3 +26,19 @@ Report = Callable[[Progress], object]
 
 Ask = Callable[[str], Awaitable[bool]]
 """Puts a question to the operator, and waits for the answer."""
+
+
+class Link:
+    """The cloud that this console is connected to, as long as it is."""
+
+    def __init__(self) -> None:
+        self.cloud: Cloud | None = None
+
+    @contextmanager
+    def holding(self, cloud: "Cloud") -> Iterator[None]:
+        """Offer a connected cloud to whoever asks."""
+        self.cloud = cloud
+        try:
+            yield
+        finally:
+            self.cloud = None

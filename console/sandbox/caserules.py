@@ -14,13 +14,6 @@ from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES
 from store.times import rfc3339
 
 EXTENSION = "ext-cases"
-TRANSITIONS: dict[str, tuple[str, ...]] = {
-    "new": ("in_progress", "closed"),
-    "in_progress": ("resolved", "closed"),
-    "resolved": ("closed",),
-    "closed": ("in_progress",),
-}
-"""What a person may make of a status."""
 VERDICTS = ("malicious", "suspicious", "benign", "unknown", "informational")
 ENTITY_TYPES = ("ip", "domain", "hash", "url", "user", "email", "file", "process", "registry", "other")
 NOTE_TYPES = (

@@ -23,7 +23,6 @@ from console.sandbox.caserules import (
     NOTE_LENGTH,
     NOTE_TYPES,
     TAG_LENGTH,
-    TRANSITIONS,
     Case,
     CaseRefused,
     assessed,
@@ -42,7 +41,7 @@ from console.sandbox.caserules import (
 from console.sandbox.chance import Chance, numbered_uuid, numbers_of, uuid_of
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import BAD_DOMAINS, BAD_IPS, Value
-from store.alerts import SEVERITIES, STATUSES, severity_of
+from store.alerts import SEVERITIES, STATUSES, TRANSITIONS, severity_of
 
 if TYPE_CHECKING:
     from console.sandbox.world import World

@@ -166,8 +166,8 @@ def describe(found: AlertDetail, context: Context, width: int, height: int) -> C
     if isinstance(happened, int) and not isinstance(happened, bool):
         add("happened", context.when(happened))
     state = STATUSES[row.status].replace("_", " ")
-    if found.classification:
-        state += f", {CLASSIFICATIONS[found.classification].replace('_', ' ')}"
+    if row.classification:
+        state += f", {CLASSIFICATIONS[row.classification].replace('_', ' ')}"
     add("state", state + (f", {row.assignee}" if row.assignee else ""))
     for path, text in leaves({name: value for name, value in event.items() if name not in taken}):
         if len(lines) >= height:
@@ -183,7 +183,7 @@ def describe(found: AlertDetail, context: Context, width: int, height: int) -> C
     add("tags", tags if tags else "")
     add("see", mtd.get("references") or "", most=2)
     add("id", row.detect_id)
-    add("sensor", found.sid)
+    add("sensor", row.sid)
     kept = lines[:height]
     if len(lines) > height and kept:
         kept[-1] = Content.styled(fit(f"{len(lines) - height + 1} more lines: J", width), "dim")

@@ -7,7 +7,17 @@ from store.models.access import ApiKey, DirectPermission, Group, GroupMember, Gr
 from store.models.activity import Journal, Preference, SyncRun, SyncState
 from store.models.cases import CaseRecord
 from store.models.configuration import ConfigurationBody, ConfigurationRecord
-from store.models.detections import Detection, DetectionBody, DetectionCount
+from store.models.detections import (
+    Detection,
+    DetectionBody,
+    DetectionCount,
+    Fold,
+    FoldKey,
+    Snooze,
+    Storm,
+    TriageAction,
+    TriageChange,
+)
 from store.models.operations import AuditEntry, OrganizationError, Usage
 from store.models.organizations import Organization
 from store.models.sensors import Sensor
@@ -23,6 +33,8 @@ __all__ = [
     "DetectionBody",
     "DetectionCount",
     "DirectPermission",
+    "Fold",
+    "FoldKey",
     "Group",
     "GroupMember",
     "GroupOrganization",
@@ -32,8 +44,12 @@ __all__ = [
     "OrganizationError",
     "Preference",
     "Sensor",
+    "Snooze",
+    "Storm",
     "SyncRun",
     "SyncState",
+    "TriageAction",
+    "TriageChange",
     "Usage",
     "User",
 ]

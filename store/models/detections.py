@@ -1,42 +1,50 @@
 """Detections and their triage state: the alert queue."""
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, text
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
 _OPEN = text("status < 2")
 _DONE = text("status >= 2")
+_FOLD_OPEN = text("open > 0")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 class Detection(SQLModel, table=True):
     """What the queue filters and sorts by. The event itself is in `DetectionBody`.
 
-    Pages run over (severity, time, id), all descending, so that a row-value comparison serves on
-    both engines.
+    Pages run over (rank, time, id), all descending, so that a row-value comparison serves on
+    both engines. The queue by time to breach runs over (due_at, id), ascending.
     """
 
     __tablename__ = "detection"
     __table_args__ = (
         Index("uq_detection", "oid", "detect_id", unique=True),
-        Index("ix_detection_queue", "severity", "time", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_detection_queue", "rank", "time", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index(
-            "ix_detection_queue_oid", "oid", "severity", "time", "id",
+            "ix_detection_queue_oid", "oid", "rank", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
         Index(
-            "ix_detection_queue_cat", "cat", "severity", "time", "id",
+            "ix_detection_queue_cat", "cat", "rank", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
         Index(
-            "ix_detection_queue_hostname", "hostname", "severity", "time", "id",
+            "ix_detection_queue_hostname", "hostname", "rank", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
-        Index("ix_detection_done", "severity", "time", "id", sqlite_where=_DONE, postgresql_where=_DONE),
+        Index("ix_detection_done", "rank", "time", "id", sqlite_where=_DONE, postgresql_where=_DONE),
         Index(
-            "ix_detection_done_oid", "oid", "severity", "time", "id",
+            "ix_detection_done_oid", "oid", "rank", "time", "id",
             sqlite_where=_DONE, postgresql_where=_DONE,
         ),
         Index("ix_detection_time", "time", "oid"),
+        Index("ix_detection_due", "due_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index(
+            "ix_detection_fold", "fold_id", "rank", "time", "id",
+            sqlite_where=_OPEN, postgresql_where=_OPEN,
+        ),
     )  # fmt: skip
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
@@ -61,10 +69,20 @@ class Detection(SQLModel, table=True):
     acknowledged_at: int | None = Field(default=None, sa_type=BigInteger)
     resolved_at: int | None = Field(default=None, sa_type=BigInteger)
     snoozed_until: int | None = Field(default=None, sa_type=BigInteger)
+    """Until when the queue hides it; `store.alerts.FOREVER` when no time but something else wakes it."""
     damaged: bool = False
     """The record could not be read as JSON text; its bytes are kept as they came."""
     version: int = Field(default=0)
     """Goes up with every change of state: what compare-and-set compares."""
+    rank: int = Field(sa_type=SmallInteger, sa_column_kwargs={"server_default": "0"})
+    """Its severity, or `store.alerts.WOKEN` (above all of them) once it came back from a snooze."""
+    due_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When the clock that runs for it breaches its target (acknowledge while new, else resolve); None when
+    none runs."""
+    fold_id: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
+    """Of `Fold`; 0 when it belongs to none."""
+    tags: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Words with a space between, such as `benign`."""
 
 
 class DetectionBody(SQLModel, table=True):
@@ -85,3 +103,150 @@ class DetectionCount(SQLModel, table=True):
     severity: int = Field(primary_key=True, sa_type=SmallInteger)
     status: int = Field(primary_key=True, sa_type=SmallInteger)
     count: int = Field(default=0, sa_type=BigInteger)
+
+
+class Fold(SQLModel, table=True):
+    """Alerts of one organization that are shown as one row, with what they add up to, kept exactly."""
+
+    __tablename__ = "fold"
+    __table_args__ = (
+        Index("uq_fold", "oid", "storm", unique=True),
+        Index("ix_fold_storm", "storm"),
+        Index(
+            "ix_fold_queue", "rank", "last_open", "id", sqlite_where=_FOLD_OPEN, postgresql_where=_FOLD_OPEN
+        ),
+    )
+
+    id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
+    oid: str
+    storm: int = Field(sa_type=BigInteger)
+    """Of `Storm`: the same rule and salient values over all organizations."""
+    cat: str = ""
+    rule: str = ""
+    salient: list[list[str]] = Field(default_factory=list, sa_type=JSON)
+    """[[field, value], ...]: what besides the rule its members share; strangers' texts."""
+    total: int = 0
+    open: int = 0
+    first_seen: int = Field(default=0, sa_type=BigInteger)
+    last_seen: int = Field(default=0, sa_type=BigInteger)
+    rank: int = Field(default=-1, sa_type=SmallInteger)
+    """The worst rank among its open members; -1 when none is open."""
+    last_open: int = Field(default=0, sa_type=BigInteger)
+    """The time of its newest open member (ms); 0 when none is open."""
+    true_positives: int = 0
+    false_positives: int = 0
+    last_true_at: int | None = Field(default=None, sa_type=BigInteger)
+    last_verdict: int = Field(default=0, sa_type=SmallInteger)
+    """The classification that a member got last; 0 when none ever did."""
+    last_verdict_at: int | None = Field(default=None, sa_type=BigInteger)
+    last_verdict_by: str = ""
+    spent: int = Field(default=0, sa_type=BigInteger)
+    """Milliseconds from acknowledged to resolved, summed over its members."""
+
+
+class Storm(SQLModel, table=True):
+    """The folds of all organizations that share rule and salient values: shown together, decided apart."""
+
+    __tablename__ = "storm"
+    __table_args__ = (
+        Index(
+            "ix_storm_queue", "rank", "last_open", "key", sqlite_where=_FOLD_OPEN, postgresql_where=_FOLD_OPEN
+        ),
+    )
+
+    key: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    """64 bits over the rule and the salient values."""
+    cat: str = ""
+    rule: str = ""
+    salient: list[list[str]] = Field(default_factory=list, sa_type=JSON)
+    total: int = 0
+    open: int = 0
+    organizations: int = 0
+    """How many have an open member."""
+    first_seen: int = Field(default=0, sa_type=BigInteger)
+    last_seen: int = Field(default=0, sa_type=BigInteger)
+    rank: int = Field(default=-1, sa_type=SmallInteger)
+    last_open: int = Field(default=0, sa_type=BigInteger)
+
+
+class FoldKey(SQLModel, table=True):
+    """Which fields, besides organization and rule, make alerts of a rule one fold."""
+
+    __tablename__ = "fold_key"
+
+    rule: str = Field(primary_key=True)
+    """`source_rule`, else `cat`; `*` for every rule without one of its own."""
+    fields: list[str] = Field(default_factory=list, sa_type=JSON)
+    """Of `store.folds.FIELDS`; none means the rule alone."""
+    by: str = ""
+    at: int = Field(default=0, sa_type=BigInteger)
+
+
+class Snooze(SQLModel, table=True):
+    """Why an alert is hidden, and what brings it back; kept after it came back until somebody acts on it."""
+
+    __tablename__ = "snooze"
+
+    detection_id: int = Field(sa_type=_ID, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    oid: str
+    fold_id: int = Field(default=0, sa_type=BigInteger, index=True)
+    until: int | None = Field(default=None, sa_type=BigInteger, index=True)
+    more: int | None = None
+    """It comes back when its fold has had so many members in all."""
+    event: str = ""
+    """It comes back with: `online` (its sensor came online), `host` (its fold reached another host)."""
+    reason: str = ""
+    by: str = ""
+    at: int = Field(default=0, sa_type=BigInteger)
+    woken_at: int | None = Field(default=None, sa_type=BigInteger)
+    woken_by: str = ""
+    """What brought it back, in words."""
+
+
+class TriageAction(SQLModel, table=True):
+    """One decision of an operator over one alert or many: what undo, hand-over and scorecards go by."""
+
+    __tablename__ = "triage_action"
+
+    id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
+    time: int = Field(sa_type=BigInteger, index=True)
+    actor: str
+    """The operator's name, as alerts are assigned to it."""
+    verb: str
+    """claim, release, assign, ack, close, reopen, snooze, wake, tag, note, undo."""
+    comment: str = ""
+    detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """What was asked for: classification, tags, assignee, until, the selection in words."""
+    planned: int = 0
+    """Alerts that were asked for."""
+    changed: int = 0
+    refused: int = 0
+    """Alerts that somebody else had changed, or that could not take this step."""
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    undone_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When all of it had been undone."""
+
+
+class TriageChange(SQLModel, table=True):
+    """What one action did to one alert, with what was there before."""
+
+    __tablename__ = "triage_change"
+    __table_args__ = (Index("ix_triage_change_detection", "detection_id", "action_id"),)
+
+    action_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    detection_id: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    oid: str
+    outcome: int = Field(default=0, sa_type=SmallInteger)
+    """0 planned, 1 done, 2 changed by somebody else, 3 not a step from there, 4 undone."""
+    version: int = 0
+    """Of the alert: expected while planned, and what it became once done."""
+    status: int = Field(default=0, sa_type=SmallInteger)
+    """This and what follows: as it was before."""
+    classification: int = Field(default=0, sa_type=SmallInteger)
+    assignee: str = ""
+    rank: int = Field(default=0, sa_type=SmallInteger)
+    tags: str = ""
+    acknowledged_at: int | None = Field(default=None, sa_type=BigInteger)
+    resolved_at: int | None = Field(default=None, sa_type=BigInteger)
+    snoozed_until: int | None = Field(default=None, sa_type=BigInteger)
+    due_at: int | None = Field(default=None, sa_type=BigInteger)

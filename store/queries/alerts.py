@@ -25,7 +25,7 @@ from store.queries.scopes import NODE, ORGANIZATION, oids_of
 from store.text import Untrusted
 
 Key = tuple[int, int, int]
-"""(severity, time, id): the order of the queue, each descending."""
+"""(rank, time, id): the order of the queue, each descending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,22 @@ class AlertRow:
     status: int
     assignee: Untrusted
     damaged: bool
+    rank: int
+    """Its severity, or `store.alerts.WOKEN` once it came back from a snooze."""
+    due_at: int | None
+    """When the clock that runs for it breaches its target (ms)."""
+    classification: int
+    version: int
+    fold_id: int
+    sid: Untrusted
+    snoozed_until: int | None
+    tags: Untrusted
+    """Words with a space between."""
 
     @property
     def key(self) -> Key:
         """Where it stands in the queue."""
-        return (self.severity, self.time, self.id)
+        return (self.rank, self.time, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +67,8 @@ class AlertDetail:
     """One alert, whole."""
 
     row: AlertRow
-    sid: Untrusted
     event_type: Untrusted
     priority: int | None
-    classification: int
     path: Untrusted
     """Of the organization in the tree."""
     body: bytes
@@ -80,9 +89,10 @@ _COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
 
 _COLUMNS = (
     _D.c.id, _D.c.detect_id, _D.c.oid, ORGANIZATION.c.name, _D.c.severity, _D.c.time, _D.c.cat, _D.c.rule,
-    _D.c.hostname, _D.c.status, _D.c.assignee, _D.c.damaged,
+    _D.c.hostname, _D.c.status, _D.c.assignee, _D.c.damaged, _D.c.rank, _D.c.due_at, _D.c.classification,
+    _D.c.version, _D.c.fold_id, _D.c.sid, _D.c.snoozed_until, _D.c.tags,
 )  # fmt: skip
-_KEYS = (_D.c.severity, _D.c.time, _D.c.id)
+_KEYS = (_D.c.rank, _D.c.time, _D.c.id)
 _OPEN = text("detection.status < 2")
 _DONE = text("detection.status >= 2")
 """Spelled as the partial indexes spell them: a bound value would hide that they apply."""
@@ -193,10 +203,8 @@ def _details(connection: Connection, condition: ColumnElement[bool]) -> list[Ale
     found = connection.execute(
         select(
             *_COLUMNS,
-            _D.c.sid,
             _D.c.event_type,
             _D.c.priority,
-            _D.c.classification,
             NODE.c.path,
             _BODY.c.body,
         )
@@ -211,14 +219,12 @@ def _details(connection: Connection, condition: ColumnElement[bool]) -> list[Ale
     details = []
     for each in found:
         row = _row(each[: len(_COLUMNS)])
-        sid, event_type, priority, classification, path, body = each[len(_COLUMNS) :]
+        event_type, priority, path, body = each[len(_COLUMNS) :]
         details.append(
             AlertDetail(
                 row=row,
-                sid=Untrusted(sid),
                 event_type=Untrusted(event_type),
                 priority=priority,
-                classification=classification,
                 path=Untrusted(path or row.organization),
                 body=unpack(body) if body is not None else b"",
             )
@@ -230,7 +236,8 @@ def _row(row: Any) -> AlertRow:
     return AlertRow(
         row[0], Untrusted(row[1]), row[2], Untrusted(row[3] if row[3] is not None else row[2]),
         row[4], row[5], Untrusted(row[6]), Untrusted(row[7]), Untrusted(row[8]), row[9], Untrusted(row[10]),
-        bool(row[11]),
+        bool(row[11]), row[12], row[13], row[14], row[15], row[16], Untrusted(row[17]),
+        row[18], Untrusted(row[19]),
     )  # fmt: skip
 
 
@@ -251,7 +258,7 @@ def _read(
         found.extend(connection.execute(statement))
         reads += 1
     if reads > 1:
-        found.sort(key=lambda row: (row[4], row[5], row[0]), reverse=not backwards)
+        found.sort(key=lambda row: (row[12], row[5], row[0]), reverse=not backwards)
         del found[limit:]
     rows = [_row(row) for row in found]
     return rows[::-1] if backwards else rows

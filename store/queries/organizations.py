@@ -439,8 +439,8 @@ def organization(connection: Connection, oid: str, *, now: int) -> OrganizationD
             (Untrusted(cat), count)
             for cat, count in connection.execute(
                 select(_detection.cat, func.count())
-                # Every severity is: with it SQLite takes the index of what is open, not that of all ids.
-                .where(_detection.oid == oid, OPEN, _detection.severity >= 0)
+                # Every rank is: with it SQLite takes the index of what is open, not that of all ids.
+                .where(_detection.oid == oid, OPEN, _detection.rank >= 0)
                 .group_by(_detection.cat)
                 .order_by(func.count().desc(), _detection.cat)
                 .limit(5)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Select, func, or_, select
 
+from store.alerts import WOKEN
 from store.models import (
     ApiKey,
     ConfigurationRecord,
@@ -95,7 +96,9 @@ def _oldest_open(
     if worst is None:
         return None
     detection = Detection.__table__.c  # type: ignore[attr-defined]
-    wanted = select(func.min(detection.time)).where(OPEN, detection.severity == worst)
+    wanted = select(func.min(detection.time)).where(
+        OPEN, detection.rank.in_((worst, WOKEN)), detection.severity == worst
+    )
     if oids is not None:
         wanted = wanted.where(detection.oid.in_(oids))
     oldest: int | None = connection.execute(wanted).scalar_one()

@@ -227,6 +227,6 @@ def test_the_next_page_is_a_range_of_the_index(a_store: Callable[[], Store]) -> 
         behind = alerts.tuple_(*alerts._KEYS) < alerts.tuple_(*map(alerts.literal, (2, NOW, 5)))
         [statement] = alerts._selects(found, [behind], 50, backwards=False)
         shown = " | ".join(_explain(connection, statement, "EXPLAIN QUERY PLAN "))
-    # The id is SQLite's row number, which every index ends with; ties of severity and time are few.
-    assert "USING INDEX ix_detection_queue ((severity,time)<(?,?))" in shown
+    # The id is SQLite's row number, which every index ends with; ties of rank and time are few.
+    assert "USING INDEX ix_detection_queue ((rank,time)<(?,?))" in shown
     assert "TEMP B-TREE" not in shown

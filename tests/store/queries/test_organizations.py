@@ -238,8 +238,8 @@ def test_what_is_open_is_found_by_the_indexes_of_what_is_open(a_store: Callable[
         ]
         ingest.put_detections(c, OIDS[0], records)
     everything = _plans(store, lambda c: overview(c, now=NOW), "detection")
-    assert any("USING INDEX ix_detection_queue (severity=?)" in plan for plan in everything), everything
+    assert any("USING INDEX ix_detection_queue (rank=?)" in plan for plan in everything), everything
     europe = _plans(store, lambda c: overview(c, scope="eu", now=NOW), "detection")
-    assert any("INDEX ix_detection_queue_oid (oid=? AND severity=?)" in plan for plan in europe), europe
+    assert any("INDEX ix_detection_queue_oid (oid=? AND rank=?)" in plan for plan in europe), europe
     one = _plans(store, lambda c: queries.organization(c, OIDS[0], now=NOW), "detection")
-    assert any("INDEX ix_detection_queue_oid (oid=? AND severity>?)" in plan for plan in one), one
+    assert any("INDEX ix_detection_queue_oid (oid=? AND rank>?)" in plan for plan in one), one

@@ -1,0 +1,84 @@
+"""What the console does with each request of a screen: one module a subject, imported after the first paint.
+
+A module has HANDLERS: request class -> handler. A handler is a coroutine function of (host, request). It
+holds the conversation (dialogs, what is said), and leaves the doing to `console.operations`. It runs in a
+worker of the application, which outlives the screen that asked; what it raises is said once, in the last
+line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from textual.screen import ModalScreen
+
+    from console.limacharlie.client import Cloud
+    from screens.context import Context
+    from screens.frame import Tone
+    from screens.requests import Work
+    from store.database import Store
+
+Answer = TypeVar("Answer")
+
+MODULES: tuple[str, ...] = ()
+"""Of this package, each with HANDLERS."""
+
+
+class Host(Protocol):
+    """What a handler may use of the application."""
+
+    @property
+    def context(self) -> Context:
+        """The scope, the clock, the reader."""
+        ...
+
+    @property
+    def operator(self) -> str:
+        """The name that alerts and cases are assigned to."""
+        ...
+
+    def writing_store(self) -> Store:
+        """The store, for writing.
+
+        Raises:
+            RefusedHere: the console is read-only.
+        """
+        ...
+
+    def cloud(self) -> Cloud:
+        """The cloud that the console is connected to.
+
+        Raises:
+            RefusedHere: it is offline, or not connected yet.
+        """
+        ...
+
+    async def ask(self, dialog: ModalScreen[Answer]) -> Answer:
+        """Show a dialog and wait for its answer."""
+        ...
+
+    def say(self, text: str, tone: Tone = "plain") -> None:
+        """Say one sentence in the last line; strangers' text is made safe."""
+        ...
+
+    def show_mode(self, name: str) -> Awaitable[Any]:
+        """Go to a mode; answers its view."""
+        ...
+
+
+class RefusedHere(Exception):
+    """This console does not do that; the text is the sentence for the operator."""
+
+
+Handler = Callable[[Host, Any], Awaitable[None]]
+
+
+def handlers() -> dict[type[Work], Handler]:
+    """Every handler there is."""
+    found: dict[type[Work], Handler] = {}
+    for name in MODULES:
+        found |= import_module(f"console.requests.{name}").HANDLERS
+    return found

@@ -1,0 +1,161 @@
+"""Triage of alerts: folds and storms, snoozes, decisions and what they changed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _where(condition: str) -> Mapping[str, Any]:
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
+_OPEN = _where("status < 2")
+_DONE = _where("status >= 2")
+_FOLD_OPEN = _where("open > 0")
+
+
+def upgrade() -> None:
+    """Each subject's tables, and what the alerts that are there need."""
+    _detections()
+    _folds()
+    _triage()
+
+
+def _detections() -> None:
+    """The queue runs by rank, which is the severity but for what came back from a snooze."""
+    op.add_column("detection", sa.Column("rank", sa.SmallInteger(), nullable=False, server_default="0"))
+    op.add_column("detection", sa.Column("due_at", sa.BigInteger(), nullable=True))
+    op.add_column("detection", sa.Column("fold_id", sa.BigInteger(), nullable=False, server_default="0"))
+    op.add_column("detection", sa.Column("tags", sa.String(), nullable=False, server_default=""))
+    queues: tuple[tuple[str, list[str], Mapping[str, Any]], ...] = (
+        ("queue", [], _OPEN),
+        ("queue_oid", ["oid"], _OPEN),
+        ("queue_cat", ["cat"], _OPEN),
+        ("queue_hostname", ["hostname"], _OPEN),
+        ("done", [], _DONE),
+        ("done_oid", ["oid"], _DONE),
+    )
+    for name, _, _ in queues:
+        op.drop_index(f"ix_detection_{name}", "detection")
+    op.execute("UPDATE detection SET rank = severity")
+    for name, columns, where in queues:
+        op.create_index(f"ix_detection_{name}", "detection", [*columns, "rank", "time", "id"], **where)
+    op.create_index("ix_detection_due", "detection", ["due_at", "id"], **_OPEN)
+    op.create_index("ix_detection_fold", "detection", ["fold_id", "rank", "time", "id"], **_OPEN)
+
+
+def _folds() -> None:
+    op.create_table(
+        "fold",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("storm", sa.BigInteger(), nullable=False),
+        sa.Column("cat", sa.String(), nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("salient", sa.JSON(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("open", sa.Integer(), nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("last_open", sa.BigInteger(), nullable=False),
+        sa.Column("true_positives", sa.Integer(), nullable=False),
+        sa.Column("false_positives", sa.Integer(), nullable=False),
+        sa.Column("last_true_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_verdict", sa.SmallInteger(), nullable=False),
+        sa.Column("last_verdict_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_verdict_by", sa.String(), nullable=False),
+        sa.Column("spent", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("uq_fold", "fold", ["oid", "storm"], unique=True)
+    op.create_index("ix_fold_storm", "fold", ["storm"])
+    op.create_index("ix_fold_queue", "fold", ["rank", "last_open", "id"], **_FOLD_OPEN)
+    op.create_table(
+        "storm",
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("cat", sa.String(), nullable=False),
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("salient", sa.JSON(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("open", sa.Integer(), nullable=False),
+        sa.Column("organizations", sa.Integer(), nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("last_open", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index("ix_storm_queue", "storm", ["rank", "last_open", "key"], **_FOLD_OPEN)
+    op.create_table(
+        "fold_key",
+        sa.Column("rule", sa.String(), nullable=False),
+        sa.Column("fields", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("rule"),
+    )
+
+
+def _triage() -> None:
+    op.create_table(
+        "snooze",
+        sa.Column("detection_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("fold_id", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("more", sa.Integer(), nullable=True),
+        sa.Column("event", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("woken_at", sa.BigInteger(), nullable=True),
+        sa.Column("woken_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("detection_id"),
+    )
+    op.create_index("ix_snooze_fold_id", "snooze", ["fold_id"])
+    op.create_index("ix_snooze_until", "snooze", ["until"])
+    op.create_table(
+        "triage_action",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("verb", sa.String(), nullable=False),
+        sa.Column("comment", sa.String(), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.Column("planned", sa.Integer(), nullable=False),
+        sa.Column("changed", sa.Integer(), nullable=False),
+        sa.Column("refused", sa.Integer(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("undone_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_triage_action_time", "triage_action", ["time"])
+    op.create_table(
+        "triage_change",
+        sa.Column("action_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("detection_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("outcome", sa.SmallInteger(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("status", sa.SmallInteger(), nullable=False),
+        sa.Column("classification", sa.SmallInteger(), nullable=False),
+        sa.Column("assignee", sa.String(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
+        sa.Column("tags", sa.String(), nullable=False),
+        sa.Column("acknowledged_at", sa.BigInteger(), nullable=True),
+        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
+        sa.Column("snoozed_until", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("action_id", "detection_id"),
+    )
+    op.create_index("ix_triage_change_detection", "triage_change", ["detection_id", "action_id"])
