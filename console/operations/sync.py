@@ -78,6 +78,8 @@ BATCH = 200
 """Rows in one transaction: with more, a claim in another console would wait for the lock."""
 TOGETHER = 0.02
 """Seconds after which a transaction takes no further write: another console may be waiting to claim."""
+TOLD_EVERY = 0.5
+"""Seconds between two reports of progress."""
 AWAY_AFTER = 6
 """So many answers in a row that never came mean that the cloud is away, not that organizations failed."""
 
@@ -950,9 +952,9 @@ class Sync:
         return elapsed / self._steps_done * max(0.0, left)
 
     async def _tell(self, note: str = "", *, force: bool = False) -> None:
-        """Report, and leave a sign of life in the store, at most twice a second."""
+        """Report, and leave a sign of life in the store, every TOLD_EVERY seconds at most."""
         now = time.monotonic()
-        if not force and now - self._told < 0.5:
+        if not force and now - self._told < TOLD_EVERY:
             return
         self._told = now
         phase, done = self._phase()

@@ -273,7 +273,7 @@ def plain(value, port):
             return {name: without(each) for name, each in held.items() if name not in (ADDED, "piecewise")}
         if isinstance(held, list | tuple):
             return [without(each) for each in held]
-        return held.replace(port, "PORT") if isinstance(held, str) else held
+        return held.replace(f":{port}", ":PORT") if isinstance(held, str) else held
 
     return without(value)
 

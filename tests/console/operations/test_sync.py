@@ -197,8 +197,9 @@ async def test_a_wrong_key_is_refused_as_a_whole_and_changes_nothing(store: Stor
 
 
 async def test_progress_names_the_subject_how_many_organizations_have_it_and_the_time_left(
-    store: Store,
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("console.operations.sync.TOLD_EVERY", 0.0)
     told: list[Progress] = []
     async with sandbox(orgs=6, detections=200, latency=15) as served:
         await _sync(served, store, report=told.append)
