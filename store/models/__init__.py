@@ -5,7 +5,7 @@ Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise
 
 from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
 from store.models.activity import Journal, Preference, SyncRun, SyncState
-from store.models.cases import CaseRecord
+from store.models.cases import CaseDetection, CaseEdit, CaseEvent, CaseItem, CaseReading, CaseRecord
 from store.models.configuration import ConfigurationBody, ConfigurationRecord
 from store.models.detections import (
     Detection,
@@ -26,6 +26,11 @@ from store.models.tree import Node
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "CaseDetection",
+    "CaseEdit",
+    "CaseEvent",
+    "CaseItem",
+    "CaseReading",
     "CaseRecord",
     "ConfigurationBody",
     "ConfigurationRecord",

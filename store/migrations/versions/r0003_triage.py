@@ -28,6 +28,7 @@ def upgrade() -> None:
     _detections()
     _folds()
     _triage()
+    _cases()
 
 
 def _detections() -> None:
@@ -159,3 +160,72 @@ def _triage() -> None:
         sa.PrimaryKeyConstraint("action_id", "detection_id"),
     )
     op.create_index("ix_triage_change_detection", "triage_change", ["detection_id", "action_id"])
+
+
+def _case() -> tuple["sa.Column[Any]", ...]:
+    return (
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("case_number", sa.BigInteger(), autoincrement=False, nullable=False),
+    )
+
+
+def _cases() -> None:
+    """What a case holds, how much of it was read, and what is to be changed in it."""
+    op.create_table(
+        "case_reading",
+        *_case(),
+        sa.Column("read_at", sa.BigInteger(), nullable=True),
+        sa.Column("links", sa.Integer(), nullable=False),
+        sa.Column("agreed", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "case_number"),
+    )
+    op.create_table(
+        "case_detection",
+        *_case(),
+        sa.Column("detect_id", sa.String(), nullable=False),
+        sa.Column("cat", sa.String(), nullable=False),
+        sa.Column("hostname", sa.String(), nullable=False),
+        sa.Column("sid", sa.String(), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("oid", "case_number", "detect_id"),
+    )
+    op.create_index("ix_case_detection_detect_id", "case_detection", ["oid", "detect_id"])
+    op.create_table(
+        "case_event",
+        *_case(),
+        sa.Column("event_id", sa.String(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "case_number", "event_id"),
+    )
+    op.create_table(
+        "case_item",
+        *_case(),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("item_id", sa.String(), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "case_number", "kind", "item_id"),
+    )
+    op.create_table(
+        "case_edit",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("case_number", sa.BigInteger(), nullable=False),
+        sa.Column("what", sa.String(), nullable=False),
+        sa.Column("wanted", sa.JSON(), nullable=False),
+        sa.Column("seen", sa.JSON(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("found", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_case_edit_waiting", "case_edit", ["state", "id"], **_where("state < 2"))
+    op.create_index("ix_case_edit_case", "case_edit", ["oid", "case_number", "id"])
+    op.create_index("ix_case_edit_state", "case_edit", ["state", "id"])
