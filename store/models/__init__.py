@@ -20,6 +20,7 @@ from store.models.detections import (
 )
 from store.models.operations import AuditEntry, OrganizationError, Usage
 from store.models.organizations import Organization
+from store.models.searches import LcqlOrganization, LcqlRow, LcqlSearch
 from store.models.sensors import Sensor
 from store.models.tree import Node
 
@@ -44,6 +45,9 @@ __all__ = [
     "GroupMember",
     "GroupOrganization",
     "Journal",
+    "LcqlOrganization",
+    "LcqlRow",
+    "LcqlSearch",
     "Node",
     "Organization",
     "OrganizationError",

@@ -199,6 +199,18 @@ def by_detect_id(connection: Connection, detect_id: str) -> list[AlertDetail]:
     return _details(connection, and_(_D.c.oid.in_(oids), _D.c.detect_id == detect_id))
 
 
+def rows_where(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[AlertRow]:
+    """Open alerts that hold to these conditions on the table, in the order of the queue."""
+    found = connection.execute(
+        select(*_COLUMNS)
+        .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
+        .where(_OPEN, *conditions)
+        .order_by(*(key.desc() for key in _KEYS))
+        .limit(limit)
+    )
+    return list(map(_row, found))
+
+
 def _details(connection: Connection, condition: ColumnElement[bool]) -> list[AlertDetail]:
     found = connection.execute(
         select(

@@ -455,6 +455,11 @@ def organization(connection: Connection, oid: str, *, now: int) -> OrganizationD
     )
 
 
+def marks_of(connection: Connection, oid: str) -> tuple[str, ...]:
+    """The marks of an organization's node, inherited ones included: `protected`, `frozen`, ..."""
+    return _inherited(connection, oid)[1]
+
+
 def _inherited(connection: Connection, oid: str) -> tuple[dict[str, str], tuple[str, ...], dict[str, object]]:
     """Labels, marks and parameters of an organization's node, with those from above."""
     here = select(_node.first, _node.last).where(_node.oid == oid).subquery()

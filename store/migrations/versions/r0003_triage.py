@@ -28,6 +28,7 @@ def upgrade() -> None:
     _detections()
     _folds()
     _triage()
+    _searches()
     _cases()
 
 
@@ -229,3 +230,49 @@ def _cases() -> None:
     op.create_index("ix_case_edit_waiting", "case_edit", ["state", "id"], **_where("state < 2"))
     op.create_index("ix_case_edit_case", "case_edit", ["oid", "case_number", "id"])
     op.create_index("ix_case_edit_state", "case_edit", ["state", "id"])
+
+
+def _searches() -> None:
+    op.create_table(
+        "lcql_search",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("query", sa.String(), nullable=False),
+        sa.Column("stream", sa.String(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("most", sa.Integer(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("columns", sa.JSON(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("stop", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "lcql_organization",
+        sa.Column("search_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("price", sa.Float(), nullable=True),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("scanned", sa.BigInteger(), nullable=False),
+        sa.Column("cut", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("search_id", "oid"),
+    )
+    op.create_table(
+        "lcql_row",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("search_id", sa.BigInteger(), nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_lcql_row", "lcql_row", ["search_id", "time", "id"])
