@@ -21,8 +21,9 @@ from screens.widgets.alert_detail import AlertPane
 from screens.widgets.row_table import Anchor, Column, RowTable, Window, read_window
 from store.alerts import AlertFilter, parse_filter
 from store.database import Reader
-from store.queries import alerts
-from store.queries.alerts import AlertDetail, AlertRow, Count
+from store.queries import alert_context, alerts
+from store.queries.alert_context import Whole
+from store.queries.alerts import AlertRow, Count
 from store.times import age
 
 REST = 0.15
@@ -98,6 +99,22 @@ class Alerts(View[Found]):
         Binding(
             "enter", "detail", "detail", id="alerts.detail", tooltip="Show or hide the alert under the cursor"
         ),
+        Binding(
+            "ctrl+e",
+            "further(1)",
+            "further",
+            show=False,
+            id="alerts.further",
+            tooltip="The next lines of the detail",
+        ),
+        Binding(
+            "ctrl+y",
+            "further(-1)",
+            "back",
+            show=False,
+            id="alerts.nearer",
+            tooltip="The lines of the detail before",
+        ),
         Binding("J", "json", "JSON", id="alerts.json", tooltip="The detection as it was received"),
         Binding("o", "organization", "organization", id="alerts.organization", tooltip="Its organization"),
         Binding("m", "access", "access", id="alerts.access", tooltip="Who may do what on its organization"),
@@ -109,7 +126,6 @@ class Alerts(View[Found]):
         self._page = 64
         self._to_top = True
         self._rest: Timer | None = None
-        self._shown: AlertDetail | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
 
@@ -246,12 +262,15 @@ class Alerts(View[Found]):
         found = await asyncio.to_thread(self._detail_of, row)
         current = self.queue.current
         if current is not None and current.id == row.id and self.pane.display:
-            self._shown = found
             self.pane.show(found)
 
-    def _detail_of(self, row: AlertRow) -> AlertDetail | None:
+    def _detail_of(self, row: AlertRow) -> Whole | None:
         with self.context.reader.reading() as connection:
-            return alerts.detail(connection, row.id)
+            return alert_context.whole(connection, row.id)
+
+    def action_further(self, by: int) -> None:
+        """The next lines of the pane, or the ones before."""
+        self.pane.turn(by)
 
     def action_detail(self) -> None:
         """Show or hide the pane."""
@@ -273,7 +292,7 @@ class Alerts(View[Found]):
         if found is None:
             self.tell("This alert is no longer in the store.", "warning")
         elif self.is_current:
-            self.app.push_screen(AlertJson(found))
+            self.app.push_screen(AlertJson(found.detail))
 
     def action_organization(self) -> None:
         """Its organization in the tree."""

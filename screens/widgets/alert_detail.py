@@ -1,9 +1,10 @@
-"""One alert in words: what happened, where, by whom, why it was reported, and when."""
+"""One alert in words: what happened, where, by whom, why it was reported, and what is known around it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from textual.content import Content
@@ -12,43 +13,33 @@ from textual.widget import Widget
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.widgets.text import content
-from store.alerts import CLASSIFICATIONS, STATUSES
+from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, STATUSES, WOKEN
+from store.observables import detection_of, event_of, event_words
 from store.text import cell_width, fit, safe_text
 from store.times import age
 
 if TYPE_CHECKING:
-    from store.queries.alerts import AlertDetail
+    from store.queries.alert_context import (
+        AlertContext,
+        FoldVerdicts,
+        Neighbour,
+        RuleOrigin,
+        SnoozeOf,
+        Whole,
+    )
+    from store.queries.alerts import AlertDetail, AlertRow
 
 LABEL = 9
 """Cells of the labels at the left."""
 
-FIRST_WORDS: tuple[tuple[str, str], ...] = (
-    ("FILE_PATH", "file"),
-    ("HASH", "hash"),
-    ("USER_NAME", "user"),
-    ("UserId", "user"),
-    ("Operation", "did"),
-    ("ResultStatus", "result"),
-    ("ClientIP", "from"),
-    ("DOMAIN_NAME", "domain"),
-    ("IP_ADDRESS", "address"),
-    ("REGISTRY_KEY", "registry"),
-)
-"""Fields of an event that an analyst asks for first, in this order; the others follow as they came."""
+FURTHER = "^E"
+"""The key that shows the next lines, as it is written in the pane."""
 
-PLATFORMS = {
-    0x10000000: "windows", 0x20000000: "linux", 0x30000000: "macos", 0x40000000: "ios",
-    0x50000000: "android", 0x60000000: "chrome", 0x70000000: "vpn",
-}  # fmt: skip
-"""LimaCharlie's platform codes (documentation, "Agent IDs")."""
+CONSOLE = "https://app.limacharlie.io/"
+"""LimaCharlie's web console: where the `link` of a detection goes (documentation, "Detections")."""
 
-
-def event_of(record: dict[str, Any]) -> dict[str, Any]:
-    """The event that triggered a detection, which comes bare or wrapped as `{event, routing, ts}`."""
-    found = record.get("detect")
-    if isinstance(found, dict) and isinstance(found.get("event"), dict):
-        found = found["event"]
-    return found if isinstance(found, dict) else {}
+VERDICTS: tuple[str, ...] = ("undecided", "true positive", "false positive")
+"""By the index of `store.alerts.CLASSIFICATIONS`."""
 
 
 def leaves(value: Any, path: str = "", *, depth: int = 6) -> Iterator[tuple[str, str]]:
@@ -95,99 +86,313 @@ def _wrapped(text: str, width: int, lines: int) -> list[str]:
     return [*made, line] if line else made
 
 
-def describe(found: AlertDetail, context: Context, width: int, height: int) -> Content:
-    """An alert as at most `height` lines of `width` cells, what matters most first."""
+@dataclass(frozen=True, slots=True)
+class DetailLine:
+    """One line of the pane."""
+
+    weight: int
+    """How gladly it is left out where there is no room; 0 never is."""
+    content: Content
+
+
+class _Lines:
+    """Collects the lines of an alert, in the order in which they are read."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.inner = max(10, width - LABEL - 1)
+        self.lines: list[DetailLine] = []
+        self.said: set[str] = set()
+        """The texts that stand somewhere already."""
+
+    def put(self, weight: int, *parts: tuple[str, str] | Content) -> None:
+        """A line of parts that are safe and fit."""
+        self.lines.append(DetailLine(weight, Content.assemble(*parts)))
+
+    def add(
+        self, label: str, text: str, *, weight: int, most: int = 1, style: str = "", further: int = 0
+    ) -> None:
+        """A text behind its label, over at most so many lines; `further` is the weight of the second on."""
+        if not text:
+            return
+        self.said.add(text)
+        for number, line in enumerate(_wrapped(text, self.inner, most)):
+            head = fit(label if not number else "", LABEL)
+            self.put(weight if not number else further or weight + 1, (head, "dim"), (line, style))
+
+
+def lines_of(
+    found: AlertDetail, context: Context, width: int, around: AlertContext | None = None
+) -> list[DetailLine]:
+    """Everything there is to say about an alert, in the order of the analyst's questions."""
     try:
         record = json.loads(found.body)
     except (ValueError, RecursionError):
         record = None
-    known = record if isinstance(record, dict) else {}
-    event, routing = event_of(known), known.get("routing")
-    routing = routing if isinstance(routing, dict) else {}
-    mtd = known.get("detect_mtd")
-    mtd = mtd if isinstance(mtd, dict) else {}
-    lines: list[Content] = []
-    inner = max(10, width - LABEL - 1)
+    known = detection_of(record)
+    words = event_words(known)
+    made = _Lines(width)
+    row, now = found.row, context.clock()
 
-    def add(label: str, value: object, *, most: int = 1, style: str = "") -> None:
-        text = value if isinstance(value, str) else _text(value)
-        if not text:
-            return
-        for number, line in enumerate(_wrapped(text, inner, most)):
-            head = fit(label if not number else "", LABEL)
-            lines.append(Content.assemble((head, "dim"), (line, style)))
-
-    row = found.row
-    now = context.clock()
+    # What happened, in the words of the event.
     severity = f"{context.glyphs.severity[row.severity].strip()} {SEVERITY_WORDS[row.severity]} ".lstrip()
-    lines.append(
-        Content.assemble(
-            (severity, SEVERITY_STYLES[row.severity]), content(row.cat, max(8, width - len(severity)), "bold")
-        )
+    made.put(
+        0, (severity, SEVERITY_STYLES[row.severity]), content(row.cat, max(8, width - len(severity)), "bold")
     )
-    if row.damaged or record is None:
-        add("damaged", "This record could not be read as JSON; J shows its bytes.", style="bold ansi_red")
-    platform = PLATFORMS.get(routing.get("plat", 0) if isinstance(routing.get("plat"), int) else 0, "")
-    where = row.hostname + (f" ({platform})" if platform else "")
-    addresses = [str(routing.get(name) or "") for name in ("int_ip", "ext_ip")]
-    add("org", found.path or row.organization)
-    add("host", "  ".join(part for part in (where, *addresses) if part))
-    add("command", event.get("COMMAND_LINE") or "", most=3, style="bold")
-    taken = {"COMMAND_LINE", "PROCESS_ID"}
-    for name, label in FIRST_WORDS:
-        if event.get(name):
-            add(
-                label,
-                event[name],
-                style="bold" if name == "FILE_PATH" and not event.get("COMMAND_LINE") else "",
-            )
-        taken.add(name)
-    parent = event.get("PARENT")
-    if isinstance(parent, dict):
-        taken.add("PARENT")
-        pid = parent.get("PROCESS_ID")
-        add(
-            "parent",
-            f"{parent.get('COMMAND_LINE') or parent.get('FILE_PATH') or ''}" + (f" ({pid})" if pid else ""),
+    if around is not None and around.snooze is not None and (around.snooze.woken_at or row.rank == WOKEN):
+        made.add("back", _came_back(around.snooze, now), weight=0, style="bold ansi_yellow", most=2)
+    if row.damaged or not isinstance(record, dict):
+        made.add(
+            "damaged",
+            "This record could not be read as JSON; J shows its bytes.",
+            weight=0,
+            style="bold ansi_red",
         )
-    elif event.get("PARENT_PROCESS_ID"):
-        taken.add("PARENT_PROCESS_ID")
-        add("parent", f"process {_text(event['PARENT_PROCESS_ID'])}")
-    add("why", mtd.get("description") or "", most=2)
-    add(
-        "rule",
-        row.rule
-        + (f"  by {known['author']}" if isinstance(known.get("author"), str) and known["author"] else ""),
+    made.add("command", words.command_line, weight=0, most=6, style="bold", further=3)
+    instead = 1 if not words.command_line else 5
+    made.add(
+        "file", words.path, weight=instead, most=2, style="" if words.command_line else "bold", further=6
     )
-    add("pid", event.get("PROCESS_ID") or "")
-    reported = f"{context.when(row.time)}, {age(row.time, now)} ago"
-    add("reported", reported)
-    happened = routing.get("event_time")
+    for label, said in (("did", words.operation), ("to", words.target), ("registry", words.registry)):
+        made.add(label, said, weight=instead, most=2, further=6)
+    for label, said in (("domain", words.domain), ("peer", words.address), ("url", words.url)):
+        made.add(label, said, weight=min(instead, 2), most=2, further=6)
+    pid = words.parent_process_id
+    parent = words.parent_command_line or words.parent or ("process" if pid is not None else "")
+    made.add("parent", f"{parent} ({pid})" if pid is not None else parent, weight=1, most=2, further=6)
+    made.add("user", words.user, weight=1)
+    addresses = [each for name in ("int_ip", "ext_ip") if (each := _named(known, "routing", name))]
+    host = words.host or row.hostname
+    if host or addresses:
+        platform = f" ({words.platform})" if words.platform else ""
+        made.add("host", "  ".join((host + platform, *addresses)).strip(), weight=1)
+    made.add("hash", words.hash, weight=4 if width < 90 else 2, most=2)
+    made.add("why", _named(known, "detect_mtd", "description"), weight=5, most=3)
+
+    # The rule, and where it comes from.
+    if around is not None and around.origin is not None:
+        made.add(
+            "rule",
+            _rule_words(around.origin, context, now),
+            weight=2,
+            most=2,
+            style="bold ansi_yellow" if around.origin.state in ("missing", "disabled") else "",
+            further=6,
+        )
+    else:
+        made.add("rule", row.rule, weight=2)
+    author = known.get("author")
+    made.add("author", author if isinstance(author, str) else "", weight=7)
+
+    # What was decided about its like before, and where it stands now.
+    if around is not None and around.fold is not None:
+        made.add("fold", _fold_words(around.fold, now), weight=2, most=2, further=6)
+    state, style = _state_words(row, around, context, now)
+    made.add("state", state, weight=2, most=2, style=style, further=3)
+    if around is not None and around.snooze is not None and not around.snooze.woken_at:
+        made.add("snoozed", _snoozed_words(around.snooze, context, now), weight=2, most=2)
+    if around is not None:
+        _neighbours(made, around, row, now)
+
+    # Everything else.
+    made.add("org", found.path or row.organization, weight=4)
+    made.add("reported", f"{context.when(row.time)}, {age(row.time, now)} ago", weight=4)
+    routing = known.get("routing")
+    happened = routing.get("event_time") if isinstance(routing, dict) else None
     if isinstance(happened, int) and not isinstance(happened, bool):
-        add("happened", context.when(happened))
+        made.add("happened", context.when(happened), weight=6)
+    made.add("known FP", _named(known, "detect_mtd", "falsepositives"), weight=5, most=2)
+    tags = known.get("rule_tags")
+    made.add("tags", " ".join(filter(None, (row.tags, _text(tags) if tags else ""))), weight=6)
+    made.add("see", _named(known, "detect_mtd", "references"), weight=7, most=2)
+    made.said |= {words.parent, words.parent_command_line, str(pid), str(words.process_id)}
+    event = event_of(known)
+    for path, text in leaves(event if isinstance(event, dict | list) else {}):
+        if text in made.said or len(made.lines) > 400:
+            continue
+        name = path.rpartition("/")[2] if cell_width(path) > 24 else path
+        shown = safe_text(name, 24) + " "
+        made.put(8, (shown, "dim"), content(text, max(4, width - cell_width(shown))))
+    made.add("pid", "" if words.process_id is None else str(words.process_id), weight=7)
+    made.add("id", row.detect_id, weight=7)
+    made.add("sensor", row.sid, weight=7)
+    made.add("web", _web(known, row), weight=7, most=4)
+    made.add("json", _json_words(record, found.body), weight=7)
+    return made.lines
+
+
+def describe(
+    found: AlertDetail,
+    context: Context,
+    width: int,
+    height: int,
+    around: AlertContext | None = None,
+    page: int = 0,
+) -> Content:
+    """An alert as at most `height` lines of `width` cells.
+
+    Args:
+        around: what the store knows besides; None while it was not read.
+        page: 0 leaves out what matters least where there is no room, and says how much; from 1 on everything
+            is there, page by page, and behind the last one comes the first again.
+    """
+    lines = lines_of(found, context, width, around)
+    if height <= 0:
+        return Content("")
+    if len(lines) <= height:
+        return Content("\n").join(line.content for line in lines)
+    room = max(1, height - 1)
+    pages = -(-len(lines) // room) + 1
+    if page % pages:
+        start = (page % pages - 1) * room
+        kept = lines[start : start + room]
+        note = f"lines {start + 1} to {start + len(kept)} of {len(lines)}: {FURTHER}"
+    else:
+        order = sorted(range(len(lines)), key=lambda number: (lines[number].weight, number))
+        kept = [lines[number] for number in sorted(order[:room])]
+        note = f"{len(lines) - len(kept)} more lines: {FURTHER}, everything as JSON: J"
+    shown = [line.content for line in kept]
+    if height > 1:
+        shown.append(Content.styled(fit(note, width), "dim"))
+    return Content("\n").join(shown)
+
+
+def _named(known: Any, *path: str) -> str:
+    """The text at a path of a record; "" where there is none."""
+    for name in path:
+        known = known.get(name) if isinstance(known, dict) else None
+    return "" if known in (None, "", [], {}) else _text(known)
+
+
+def _ago(then: int, now: int) -> str:
+    return f"{age(then, now)} ago"
+
+
+def _rule_words(origin: RuleOrigin, context: Context, now: int) -> str:
+    name = f"{origin.namespace}.{origin.name}" if origin.namespace else origin.name
+    by = f" by {origin.changed_by}" if origin.changed_by else ""
+    when = f" {context.when(origin.changed_at)[:10]}" if origin.changed_at is not None else ""
+    if origin.state == "missing":
+        return f"{name}  gone from this organization" + (f" since{when}" if when else "")
+    if origin.state == "unknown":
+        return f"{name}  (not in the configuration that was read)"
+    changed = f"  changed{when}{by}" if when or by else ""
+    return f"{name}{'  DISABLED now,' if origin.state == 'disabled' else ''}{changed}"
+
+
+def _fold_words(fold: FoldVerdicts, now: int) -> str:
+    decided = [
+        f"{count} {word}"
+        for count, word in (
+            (fold.false_positives, VERDICTS[2]),
+            (fold.true_positives, VERDICTS[1]),
+        )
+        if count
+    ]
+    parts = [f"{fold.open:,} open of {fold.total:,} alike here"]
+    if decided:
+        parts.append(", ".join(decided))
+    if fold.last_verdict and fold.last_verdict_at is not None:
+        by = f" by {fold.last_verdict_by}" if fold.last_verdict_by else ""
+        parts.append(f"last {VERDICTS[fold.last_verdict]}{by} {_ago(fold.last_verdict_at, now)}")
+    elif not decided:
+        parts.append("never decided before")
+    if fold.organizations > 1:
+        parts.append(f"open in {fold.organizations} organizations")
+    return "; ".join(parts)
+
+
+def _state_words(row: AlertRow, around: AlertContext | None, context: Context, now: int) -> tuple[str, str]:
     state = STATUSES[row.status].replace("_", " ")
     if row.classification:
         state += f", {CLASSIFICATIONS[row.classification].replace('_', ' ')}"
-    add("state", state + (f", {row.assignee}" if row.assignee else ""))
-    for path, text in leaves({name: value for name, value in event.items() if name not in taken}):
-        if len(lines) >= height:
-            break
-        name = path.rpartition("/")[2] if cell_width(path) > 24 else path
-        lines.append(
-            Content.assemble(
-                (safe_text(name, 24) + " ", "dim"), content(text, max(4, width - cell_width(name) - 1))
+        if BENIGN in row.tags.split():
+            state += " (benign)"
+    parts = [state + (f", {row.assignee}" if row.assignee else ", unclaimed" if row.status < 2 else "")]
+    style = ""
+    if row.due_at is not None and row.status < 2:
+        step = "acknowledge" if row.status == 0 else "resolve"
+        if row.due_at <= now:
+            parts.append(f"{step} OVERDUE by {age(row.due_at, now)}")
+            style = "bold ansi_red"
+        else:
+            parts.append(
+                f"{step} within {age(now, row.due_at)} (until {context.when(row.due_at, seconds=False)})"
             )
-        )
-    add("known FP", mtd.get("falsepositives") or "", most=2)
-    tags = known.get("rule_tags")
-    add("tags", tags if tags else "")
-    add("see", mtd.get("references") or "", most=2)
-    add("id", row.detect_id)
-    add("sensor", row.sid)
-    kept = lines[:height]
-    if len(lines) > height and kept:
-        kept[-1] = Content.styled(fit(f"{len(lines) - height + 1} more lines: J", width), "dim")
-    return Content("\n").join(kept)
+    if around is not None and around.acknowledged_at is not None:
+        parts.append(f"acknowledged {_ago(around.acknowledged_at, now)}")
+    if around is not None and around.resolved_at is not None:
+        parts.append(f"resolved {_ago(around.resolved_at, now)}")
+    return "; ".join(parts), style
+
+
+def _came_back(snooze: SnoozeOf, now: int) -> str:
+    when = f" {_ago(snooze.woken_at, now)}" if snooze.woken_at is not None else ""
+    why = f": {snooze.woken_by}" if snooze.woken_by else ""
+    reason = f"; was snoozed by {snooze.by or 'somebody'} {_ago(snooze.at, now)}"
+    return f"from a snooze{when}{why}{reason}" + (f": {snooze.reason}" if snooze.reason else "")
+
+
+def _snoozed_words(snooze: SnoozeOf, context: Context, now: int) -> str:
+    until = []
+    if snooze.until is not None and snooze.until < FOREVER:
+        until.append(f"until {context.when(snooze.until, seconds=False)}")
+    if snooze.more is not None:
+        until.append(f"until its fold has had {snooze.more:,}")
+    if snooze.event:
+        event = {"online": "its sensor is online", "host": "its fold reaches another host"}
+        until.append(f"until {event.get(snooze.event, snooze.event)}")
+    by = f"by {snooze.by} " if snooze.by else ""
+    reason = f": {snooze.reason}" if snooze.reason else ""
+    return f"{' or '.join(until) or 'for good'}, {by}{_ago(snooze.at, now)}{reason}"
+
+
+def _neighbours(made: _Lines, around: AlertContext, row: AlertRow, now: int) -> None:
+    """The other alerts of the host: one line that names their kinds, then one each."""
+    others = around.neighbours
+    if not others:
+        return
+    kinds: dict[str, int] = {}
+    for each in others:
+        kinds[each.cat] = kinds.get(each.cat, 0) + 1
+    named = ", ".join(f"{count} x {cat}" if count > 1 else cat for cat, count in kinds.items())
+    many = f"{len(others)}{'+' if around.neighbours_cut else ''}"
+    made.add("around", f"{many} more of this host within an hour: {named}", weight=3, most=2, further=6)
+    for each in others:
+        made.put(6, (fit("", LABEL), ""), *_neighbour(each, row, max(8, made.inner)))
+
+
+def _neighbour(each: Neighbour, row: AlertRow, width: int) -> tuple[tuple[str, str] | Content, ...]:
+    apart = each.time - row.time
+    sign = "+" if apart >= 0 else "-"
+    distance = fit(f"{sign}{age(0, abs(apart))}", 5, align="right")
+    state = (
+        STATUSES[each.status].replace("_", " ") if not each.classification else VERDICTS[each.classification]
+    )
+    severity = SEVERITY_WORDS[each.severity]
+    room = width - 5 - 1 - 4 - 1 - 1 - len(state)
+    return (
+        (f"{distance} ", ""),
+        (fit(severity, 4), SEVERITY_STYLES[each.severity]),
+        (" ", ""),
+        content(each.cat, max(4, room)),
+        (f" {state}", "dim"),
+    )
+
+
+def _web(known: Any, row: AlertRow) -> str:
+    """The address of an alert in LimaCharlie's web console, for reading and copying."""
+    link = known.get("link")
+    if isinstance(link, str) and link.startswith(CONSOLE):
+        return link
+    if not row.sid:
+        return ""
+    return f"{CONSOLE}orgs/{row.oid}/sensors/{row.sid}/timeline?time={row.time // 1000}"
+
+
+def _json_words(record: Any, body: bytes) -> str:
+    size = f"{len(body):,} bytes" if len(body) < 10_000 else f"{len(body) // 1000:,} kB"
+    return f"{{ {len(record)} fields, {size} }}: J" if isinstance(record, dict) else f"{size}: J"
 
 
 class AlertPane(Widget):
@@ -201,13 +406,23 @@ class AlertPane(Widget):
     def __init__(self, context: Context) -> None:
         super().__init__(id="detail")
         self._shared = context
-        self._found: AlertDetail | None = None
+        self._found: Whole | None = None
+        self._page = 0
         self._written: Content | None = None
 
-    def show(self, found: AlertDetail | None) -> None:
-        """Show this one; None when there is none."""
+    def show(self, found: Whole | None) -> None:
+        """Show this one; None when there is none. Another alert begins at its top."""
+        before = self._found.detail.row.id if self._found is not None else None
+        if found is None or found.detail.row.id != before:
+            self._page = 0
         self._found = found
         self._write()
+
+    def turn(self, by: int) -> None:
+        """Show the lines further down, or further up; behind the last ones come the first."""
+        if self._found is not None:
+            self._page += by
+            self._write()
 
     def on_resize(self) -> None:
         """Another size, another choice of lines."""
@@ -217,7 +432,9 @@ class AlertPane(Widget):
         size = self.content_size
         if not size.width or not size.height:
             return
-        written = describe(self._found, self._shared, size.width, size.height) if self._found else Content("")
+        found, written = self._found, Content("")
+        if found is not None:
+            written = describe(found.detail, self._shared, *size, found.around, self._page)
         if self._written is None or written != self._written or written.spans != self._written.spans:
             self._written = written
             self.refresh()

@@ -1,0 +1,265 @@
+"""What stands around one alert: its rule in the configuration, its fold, its host, its clocks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, literal_column, select
+
+from store import models
+from store.queries import alerts
+from store.queries.alerts import AlertDetail, AlertRow
+from store.text import Untrusted
+
+NAMESPACES: tuple[str, ...] = ("general", "managed", "service", "mail")
+"""Of rules; each is the hive `dr-NAMESPACE`."""
+
+AROUND = 3_600_000
+"""Milliseconds before and after an alert in which its host is looked at."""
+
+NEIGHBOURS = 6
+"""At most so many other alerts of the host before it, and as many after it."""
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
+_STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
+_SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
+_RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOrigin:
+    """The rule that made an alert, as the organization's configuration has it now."""
+
+    namespace: str
+    """Of NAMESPACES; "" when neither the alert nor the configuration tells."""
+    name: Untrusted
+    state: str
+    """enabled, disabled, missing (the configuration was read, and it is not there), or unknown."""
+    changed_at: int | None
+    """When it was last changed, or found missing (ms)."""
+    changed_by: Untrusted
+    """Who changed it last; "" when the cloud does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldVerdicts:
+    """How alerts like this one were decided before, in its organization."""
+
+    total: int
+    open: int
+    true_positives: int
+    false_positives: int
+    last_verdict: int
+    """Index into `store.alerts.CLASSIFICATIONS`; 0 when there was none."""
+    last_verdict_at: int | None
+    last_verdict_by: Untrusted
+    organizations: int
+    """In how many organizations the same storm has open alerts, this one's included."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnoozeOf:
+    """Why an alert was hidden, and what brought it back."""
+
+    until: int | None
+    more: int | None
+    event: str
+    reason: Untrusted
+    by: Untrusted
+    at: int
+    woken_at: int | None
+    woken_by: Untrusted
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another alert of the same host."""
+
+    id: int
+    time: int
+    severity: int
+    status: int
+    classification: int
+    cat: Untrusted
+
+
+@dataclass(frozen=True, slots=True)
+class AlertContext:
+    """What an analyst asks about an alert before deciding."""
+
+    origin: RuleOrigin | None
+    """None when the alert names no rule."""
+    fold: FoldVerdicts | None
+    snooze: SnoozeOf | None
+    acknowledged_at: int | None
+    resolved_at: int | None
+    neighbours: tuple[Neighbour, ...]
+    """Oldest first, the nearest on both sides of it."""
+    neighbours_cut: bool
+    """Whether the host has more within the time looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An alert with everything around it."""
+
+    detail: AlertDetail
+    around: AlertContext
+
+
+def whole(connection: Connection, alert_id: int) -> Whole | None:
+    """One alert by its number in the store, with everything around it."""
+    found = alerts.detail(connection, alert_id)
+    return None if found is None else Whole(found, context_of(connection, found.row))
+
+
+def context_of(connection: Connection, row: AlertRow) -> AlertContext:
+    """Everything around an alert that the store knows, by indexes alone."""
+    clocks = connection.execute(
+        select(_D.c.acknowledged_at, _D.c.resolved_at).where(_D.c.id == row.id)
+    ).one_or_none()
+    neighbours, cut = _neighbours(connection, row)
+    return AlertContext(
+        origin=origin_of(connection, row.oid, row.rule),
+        fold=_fold(connection, row.fold_id),
+        snooze=_snooze(connection, row.id),
+        acknowledged_at=clocks.acknowledged_at if clocks else None,
+        resolved_at=clocks.resolved_at if clocks else None,
+        neighbours=neighbours,
+        neighbours_cut=cut,
+    )
+
+
+def origin_of(connection: Connection, oid: str, source_rule: str) -> RuleOrigin | None:
+    """The rule of an alert in the configuration of its organization; None when the alert names none.
+
+    A detection names its rule as `namespace.name`, or bare; a bare one is looked for in every namespace.
+    """
+    if not source_rule:
+        return None
+    head, dot, rest = source_rule.partition(".")
+    known = bool(dot and rest) and head in NAMESPACES
+    name = rest if known else source_rule
+    namespaces: Sequence[str] = (head,) if known else NAMESPACES
+    for namespace in namespaces:
+        found = connection.execute(
+            select(_RECORD.c.enabled, _RECORD.c.modified, _RECORD.c.valid_from, _RECORD.c.author).where(
+                _RECORD.c.oid == oid,
+                _RECORD.c.section == f"hive/dr-{namespace}",
+                _RECORD.c.name == name,
+                _RECORD.c.valid_to.is_(None),
+            )
+        ).one_or_none()
+        if found is not None:
+            return RuleOrigin(
+                namespace,
+                Untrusted(name),
+                "disabled" if found.enabled is False else "enabled",
+                found.modified if found.modified is not None else found.valid_from,
+                Untrusted(found.author or ""),
+            )
+    namespace = head if known else ""
+    if known and not _read(connection, oid):
+        return RuleOrigin(namespace, Untrusted(name), "unknown", None, Untrusted(""))
+    for each in namespaces:
+        gone = connection.execute(
+            select(_RECORD.c.valid_to)
+            .where(
+                _RECORD.c.section == f"hive/dr-{each}",
+                _RECORD.c.name == name,
+                _RECORD.c.oid == oid,
+                _RECORD.c.valid_to.is_not(None),
+            )
+            .order_by(_RECORD.c.valid_to.desc())
+            .limit(1)
+        ).scalar_one_or_none()
+        if gone is not None:
+            return RuleOrigin(each, Untrusted(name), "missing", gone, Untrusted(""))
+    # A bare name may also be that of an extension or of a service, which no hive lists.
+    return RuleOrigin(namespace, Untrusted(name), "missing" if known else "unknown", None, Untrusted(""))
+
+
+def _read(connection: Connection, oid: str) -> bool:
+    """Whether the configuration of an organization was ever read to its end."""
+    return (
+        connection.execute(
+            select(_STATE.c.checked_at).where(_STATE.c.oid == oid, _STATE.c.subject == "configuration")
+        ).scalar_one_or_none()
+        is not None
+    )
+
+
+def _fold(connection: Connection, fold_id: int) -> FoldVerdicts | None:
+    if not fold_id:
+        return None
+    found = connection.execute(
+        select(
+            _FOLD.c.total,
+            _FOLD.c.open,
+            _FOLD.c.true_positives,
+            _FOLD.c.false_positives,
+            _FOLD.c.last_verdict,
+            _FOLD.c.last_verdict_at,
+            _FOLD.c.last_verdict_by,
+            _STORM.c.organizations,
+        )
+        .select_from(_FOLD.outerjoin(_STORM, _STORM.c.key == _FOLD.c.storm))
+        .where(_FOLD.c.id == fold_id)
+    ).one_or_none()
+    if found is None:
+        return None
+    return FoldVerdicts(
+        found.total, found.open, found.true_positives, found.false_positives, found.last_verdict,
+        found.last_verdict_at, Untrusted(found.last_verdict_by), found.organizations or 0,
+    )  # fmt: skip
+
+
+def _snooze(connection: Connection, alert_id: int) -> SnoozeOf | None:
+    found = connection.execute(select(_SNOOZE).where(_SNOOZE.c.detection_id == alert_id)).one_or_none()
+    if found is None:
+        return None
+    return SnoozeOf(
+        found.until, found.more, found.event, Untrusted(found.reason), Untrusted(found.by), found.at,
+        found.woken_at, Untrusted(found.woken_by),
+    )  # fmt: skip
+
+
+def _neighbours(connection: Connection, row: AlertRow) -> tuple[tuple[Neighbour, ...], bool]:
+    """The alerts of the same sensor (or host name, where no sensor is named) nearest in time."""
+    if row.sid:
+        same: Any = _D.c.sid == row.sid
+    elif row.hostname:
+        same = _D.c.hostname == row.hostname
+    else:
+        return (), False
+    if connection.dialect.name == "sqlite":
+        # Else SQLite may take the index of ids, and sort all that the organization ever had.
+        organization: Any = literal_column("+detection.oid", _D.c.oid.type)
+        moment: Any = _D.c.time
+    else:
+        organization, moment = _D.c.oid, _D.c.time
+    chosen = select(_D.c.id, _D.c.time, _D.c.severity, _D.c.status, _D.c.classification, _D.c.cat).where(
+        organization == row.oid, same, _D.c.id != row.id
+    )
+    before = connection.execute(
+        chosen.where(moment >= row.time - AROUND, moment <= row.time)
+        .order_by(moment.desc())
+        .limit(NEIGHBOURS + 1)
+    ).all()
+    after = connection.execute(
+        chosen.where(moment > row.time, moment <= row.time + AROUND)
+        .order_by(moment.asc())
+        .limit(NEIGHBOURS + 1)
+    ).all()
+    kept = [*reversed(before[:NEIGHBOURS]), *after[:NEIGHBOURS]]
+    return (
+        tuple(
+            Neighbour(
+                each.id, each.time, each.severity, each.status, each.classification, Untrusted(each.cat)
+            )
+            for each in kept
+        ),
+        len(before) > NEIGHBOURS or len(after) > NEIGHBOURS,
+    )

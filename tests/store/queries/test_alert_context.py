@@ -1,0 +1,182 @@
+"""What is known around an alert: its rule, its fold, why it is back, and what else its host did."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, text, update
+
+from store import ingest, models
+from store.configuration import Record
+from store.database import Store
+from store.queries import alerts
+from store.queries.alert_context import AROUND, NEIGHBOURS, context_of, origin_of, whole
+
+NOW = 1_790_000_000_000
+
+
+def put(store: Store, oid: str, *records: ingest.NewDetection) -> None:
+    with store.writing() as c:
+        ingest.put_detections(c, oid, list(records))
+
+
+def one(
+    number: int, *, at: int = NOW, sid: str = "s1", host: str = "web-1", **more: Any
+) -> ingest.NewDetection:
+    return ingest.NewDetection(
+        f"d{number}",
+        3,
+        at,
+        f"cat {number}",
+        more.get("rule", "general.a"),
+        host,
+        sid,
+        "E",
+        None,
+        False,
+        b"{}",
+    )
+
+
+def row_of(store: Store, detect_id: str) -> alerts.AlertRow:
+    with store.reader.reading() as c:
+        return next(iter(alerts.by_detect_id(c, detect_id))).row
+
+
+def origin(store: Store, rule: str) -> Any:
+    with store.reader.reading() as c:
+        return origin_of(c, "o1", rule)
+
+
+def test_a_rule_is_told_with_who_changed_it_last(store: Store) -> None:
+    with store.writing() as c:
+        record = Record({"detect": {}}, {"enabled": True}, "e1", "dana@mssp.example", NOW - 5000)
+        ingest.put_configuration(c, "o1", "hive/dr-general", {"a": record}, NOW)
+        ingest.put_configuration(c, "o1", "hive/dr-managed", {"m": record}, NOW)
+        ingest.put_configuration(c, "o2", "hive/dr-general", {"b": record}, NOW)
+        ingest.put_sync_state(c, "o1", "configuration", checked_at=NOW)
+    found = origin(store, "general.a")
+    assert (found.namespace, found.name, found.state) == ("general", "a", "enabled")
+    assert (found.changed_at, found.changed_by) == (NOW - 5000, "dana@mssp.example")
+    assert origin(store, "m").namespace == "managed"  # a bare name is looked for everywhere
+    assert origin(store, "general.b").state == "missing"  # another organization's is not this one's
+    assert origin(store, "") is None
+
+
+def test_a_rule_that_was_disabled_or_went_says_so(store: Store) -> None:
+    record = Record({"detect": {}}, {"enabled": True}, "e1", "", None)
+    with store.writing() as c:
+        ingest.put_configuration(c, "o1", "hive/dr-general", {"a": record, "b": record}, NOW)
+        ingest.put_sync_state(c, "o1", "configuration", checked_at=NOW)
+    assert origin(store, "general.a").changed_at == NOW  # no time of the cloud's: when it was first seen
+    with store.writing() as c:
+        off = Record({"detect": {}}, {"enabled": False}, "e2", "kim", NOW + 1)
+        ingest.put_configuration(c, "o1", "hive/dr-general", {"b": off}, NOW + 2)
+    assert origin(store, "general.b").state == "disabled"
+    gone = origin(store, "general.a")
+    assert (gone.state, gone.changed_at) == ("missing", NOW + 2)
+
+
+def test_of_a_configuration_that_was_never_read_nothing_is_claimed(store: Store) -> None:
+    assert origin(store, "general.a").state == "unknown"
+    with store.writing() as c:
+        ingest.put_sync_state(c, "o1", "configuration", checked_at=NOW)
+    assert origin(store, "general.a").state == "missing"
+    assert origin(store, "some extension's").state == "unknown"  # no hive lists those
+
+
+def test_the_other_alerts_of_a_host_are_told_oldest_first(store: Store) -> None:
+    put(
+        store,
+        "o1",
+        one(0),
+        one(1, at=NOW - 1000),
+        one(2, at=NOW + 1000),
+        one(3, at=NOW - AROUND - 1),
+        one(4, at=NOW + AROUND + 1),
+        one(5, sid="s2"),
+        one(6, at=NOW),
+    )
+    put(store, "o2", one(7))
+    with store.writing() as c:
+        c.execute(text("UPDATE detection SET status = 3, classification = 2 WHERE detect_id = 'd1'"))
+    with store.reader.reading() as c:
+        found = context_of(c, row_of(store, "d0"))
+    assert [each.cat for each in found.neighbours] == ["cat 1", "cat 6", "cat 2"]
+    assert (found.neighbours[0].status, found.neighbours[0].classification) == (3, 2)
+    assert not found.neighbours_cut
+
+
+def test_without_a_sensor_the_host_name_counts_and_without_either_nothing(store: Store) -> None:
+    put(store, "o1", one(0, sid=""), one(1, sid=""), one(2, sid="", host=""), one(3, sid="", host=""))
+    with store.reader.reading() as c:
+        assert [each.cat for each in context_of(c, row_of(store, "d0")).neighbours] == ["cat 1"]
+        assert context_of(c, row_of(store, "d2")).neighbours == ()
+
+
+def test_of_a_noisy_host_the_nearest_are_told(store: Store) -> None:
+    put(store, "o1", *(one(n, at=NOW + (n - 50) * 1000) for n in range(100)))
+    with store.reader.reading() as c:
+        found = context_of(c, row_of(store, "d50"))
+    expected = [*range(50 - NEIGHBOURS, 50), *range(51, 51 + NEIGHBOURS)]
+    assert [each.cat for each in found.neighbours] == [f"cat {n}" for n in expected]
+    assert found.neighbours_cut
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_neighbours_are_found_by_time_and_not_by_reading_the_organization(store: Store) -> None:
+    put(store, "o1", *(one(n, at=NOW + n * 1000) for n in range(300)))
+    row = row_of(store, "d5")
+    seen: list[str] = []
+    with store.reader.reading() as c:
+        c.exec_driver_sql("SELECT 1")
+        raw = c.connection.dbapi_connection
+        assert raw is not None
+        raw.set_trace_callback(seen.append)
+        context_of(c, row)
+        raw.set_trace_callback(None)
+        plans = [
+            str(line[3]) for statement in seen if "detection" in statement
+            for line in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
+        ]  # fmt: skip
+    assert any("ix_detection_time" in plan for plan in plans)
+    assert not [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan or "uq_detection" in plan]
+
+
+def test_fold_snooze_and_clocks_come_with_the_alert(store: Store) -> None:
+    put(store, "o1", one(0))
+    fold, storm, snooze = (getattr(models, name).__table__ for name in ("Fold", "Storm", "Snooze"))
+    row = row_of(store, "d0")
+    with store.writing() as c:
+        c.execute(storm.delete())
+        c.execute(fold.delete())
+        c.execute(insert(storm).values(key=77, organizations=61))
+        c.execute(
+            insert(fold).values(
+                id=9, oid="o1", storm=77, total=5, open=3, false_positives=2, last_verdict=2,
+                last_verdict_at=NOW - 5, last_verdict_by="mk",
+            )
+        )  # fmt: skip
+        c.execute(
+            insert(snooze).values(
+                detection_id=row.id, oid="o1", more=9, reason="vendor asked", by="mk", at=NOW - 9, woken_at=NOW,
+                woken_by="9 more came",
+            )
+        )  # fmt: skip
+        detection = models.Detection.__table__  # type: ignore[attr-defined]
+        c.execute(update(detection).values(fold_id=9, acknowledged_at=NOW - 3, resolved_at=NOW - 2))
+    with store.reader.reading() as c:
+        found = whole(c, row.id)
+        assert whole(c, row.id + 1000) is None
+    assert found is not None
+    around = found.around
+    assert found.detail.row.detect_id == "d0"
+    assert around.fold is not None
+    assert (around.fold.open, around.fold.total, around.fold.false_positives) == (3, 5, 2)
+    assert (around.fold.last_verdict, around.fold.last_verdict_by, around.fold.organizations) == (2, "mk", 61)
+    assert around.snooze is not None
+    assert (around.snooze.more, around.snooze.reason, around.snooze.woken_by) == (
+        9,
+        "vendor asked",
+        "9 more came",
+    )
+    assert (around.acknowledged_at, around.resolved_at) == (NOW - 3, NOW - 2)
