@@ -31,6 +31,10 @@ WOKEN = len(SEVERITIES)
 FOREVER = 2**53
 """`Detection.snoozed_until` where something else than a time brings it back; exact as a JSON number too."""
 
+SNOOZED: tuple[str, ...] = ("no", "yes", "any")
+
+ORDERS: tuple[str, ...] = ("rank", "due")
+
 BENIGN = "benign"
 """The tag of a true positive that is wanted (a pentest, an administrator): Cases have no class for it."""
 
@@ -56,6 +60,16 @@ class AlertFilter:
     """Milliseconds, UTC; inclusive."""
     until: int | None = None
     """Exclusive."""
+    tag: str = ""
+    """Has this tag."""
+    who: str | None = None
+    """Assigned to this operator; "" is nobody, None anybody or nobody."""
+    snoozed: str = "no"
+    """Of SNOOZED: `no` leaves out what is hidden until something brings it back, `yes` wants only that."""
+    due: int | None = None
+    """Open, and its clock has breached its target by then (ms, UTC)."""
+    order: str = "rank"
+    """Of ORDERS: worst and newest first, or next to breach first. The latter holds open alerts only."""
 
 
 class FilterError(ValueError):
@@ -86,6 +100,7 @@ _PREFIXES = {
     "sev": "severity", "severity": "severity", "status": "status", "state": "status",
     "cat": "cat", "category": "cat", "host": "hostname", "hostname": "hostname", "rule": "rule",
     "org": "organization", "organization": "organization", "oid": "oid", "since": "since", "until": "until",
+    "tag": "tag", "who": "who", "assignee": "who", "snoozed": "snoozed", "due": "due", "order": "order",
 }  # fmt: skip
 _LEVELS = {word: index for index, word in enumerate(SEVERITIES)} | {"crit": 4, "med": 2}
 _TOKEN = re.compile(r'(?:([A-Za-z_]+):)?(?:"([^"]*)"|\'([^\']*)\'|(\S+))')
@@ -93,7 +108,7 @@ _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-def parse_filter(line: str, *, scope: str = "", now: int | None = None) -> AlertFilter:
+def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str = "") -> AlertFilter:
     """Read what an operator typed after `/`.
 
     `sev:high host:web cat:powershell rule:x org:acme status:closed status:any since:2h encoded` : prefixed
@@ -101,10 +116,14 @@ def parse_filter(line: str, *, scope: str = "", now: int | None = None) -> Alert
     colons. `since` and `until` take an age (`45s`, `30m`, `2h`, `7d`, `1w`) or a time (`2026-01-31`,
     `2026-01-31T12:00Z`; UTC unless it says otherwise).
 
+    `tag:benign who:dana who:me who:none snoozed:yes due:30m due:over order:due`: `due` takes what breaches
+    within that time, what is over already included.
+
     Args:
         line: what was typed; an empty line wants every open alert.
         scope: id of a tree node, passed through.
         now: milliseconds, UTC, from which ages are counted; the clock when None.
+        me: the operator's name, for `who:me`.
 
     Raises:
         FilterError: an unknown prefix, severity, status, duration or time; a quote that is not closed.
@@ -131,15 +150,15 @@ def parse_filter(line: str, *, scope: str = "", now: int | None = None) -> Alert
         column = _PREFIXES.get(prefix)
         if column is None:
             raise FilterError(
-                f"{token[1]}: is not a column; use sev, status, cat, host, rule, org, oid, since or until,"
-                " or put the word in quotes."
+                f"{token[1]}: is not a column; use sev, status, cat, host, rule, org, oid, since, until,"
+                " tag, who, snoozed, due or order, or put the word in quotes."
             )
-        found[column] = _value(column, value, now_ms() if now is None else now)
+        found[column] = _value(column, value, now_ms() if now is None else now, me)
     statuses = found.pop("status", OPEN)
     return AlertFilter(**found, statuses=statuses, words=tuple(word for word in words if word))
 
 
-def _value(column: str, value: str, now: int) -> object:
+def _value(column: str, value: str, now: int, me: str) -> object:
     if column == "severity":
         level = _LEVELS.get(value.strip().lower().removesuffix("+"))
         if level is None:
@@ -149,6 +168,22 @@ def _value(column: str, value: str, now: int) -> object:
         return _statuses(value)
     if column in ("since", "until"):
         return _moment(value, now)
+    if column == "who":
+        if value.lower() == "me":
+            if not me:
+                raise FilterError("who:me means nothing here, for nobody is at the console; give a name.")
+            return me
+        return "" if value.lower() in ("none", "nobody", "") else value
+    if column == "due":
+        if value.lower() == "over":
+            return now
+        duration = _DURATION.fullmatch(value.lower())
+        return now + (now - _moment(value, now)) if duration else _moment(value, now)
+    if column in ("snoozed", "order"):
+        words = SNOOZED if column == "snoozed" else ORDERS
+        if value.lower() not in words:
+            raise FilterError(f"{column}:{value} means nothing; use {', '.join(words)}.")
+        return value.lower()
     return value
 
 
