@@ -70,6 +70,9 @@ class AlertFilter:
     """Open, and its clock has breached its target by then (ms, UTC)."""
     order: str = "rank"
     """Of ORDERS: worst and newest first, or next to breach first. The latter holds open alerts only."""
+    pivot: tuple[tuple[str, str], ...] = ()
+    """(kind, value) pairs, one of which it must speak of; kinds of `store.observables.KINDS`, values as written
+    (`store.observables.folded` makes them comparable)."""
 
 
 class FilterError(ValueError):
