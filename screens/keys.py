@@ -58,6 +58,15 @@ MOVES: tuple[Binding, ...] = (
 )
 """For every list: give a widget these, and the actions they name."""
 
+MARKING_MOVES: tuple[Binding, ...] = (
+    *(move for move in MOVES if move.action != "page_down"),
+    motion("pagedown,ctrl+f", "page_down", "A page down"),
+    motion("space", "mark", "Mark this line, or take its mark away; 5 space five lines"),
+    motion("V", "mark_range", "Mark from the last mark to here"),
+    motion("U,ctrl+backslash", "unmark", "Take all marks away"),
+)
+"""For a list whose lines can be marked: space does that there."""
+
 
 _NAMES = {
     "question_mark": "?",
@@ -66,6 +75,7 @@ _NAMES = {
     "minus": "-",
     "semicolon": ";",
     "equals_sign": "=",
+    "backslash": "\\",
     "full_stop": ".",
     "comma": ",",
     "less_than_sign": "<",

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.keys import MOVES, count_for, has_count
+from screens.keys import MARKING_MOVES, MOVES, count_for, has_count
 from store.text import cell_width, fit
 
 Row = TypeVar("Row")
@@ -554,7 +554,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         row = self._rows[place]
         on_cursor = place == self._cursor
         pieces: list[tuple[str, str]] = []
-        plain = (self._mark if on_cursor else " ") + " "
+        plain = (self._mark if on_cursor else " ") + self._sign(row)
         for column, width in self._widths:
             text = fit(column.text(row), width, cut=column.cut, align=column.align)
             style = column.style(row) if column.style is not None else ""
@@ -568,6 +568,10 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         if plain:
             pieces.append((plain, ""))
         return (on_cursor, tuple(pieces))
+
+    def _sign(self, row: Row) -> str:
+        """One cell between the cursor and the columns."""
+        return " "
 
     def render_line(self, y: int) -> Strip:
         """The heads of the columns, then a line a row."""
@@ -598,3 +602,175 @@ class RowTable(Widget, Generic[Row], can_focus=True):
             style = self.rich_style + Style.parse(name.replace("ansi_", "")) if name else self.rich_style
             self._styles_made[name] = style
         return style
+
+
+MARKED_AT_ONCE = 5_000
+"""Rows that one range may mark: further apart than this, a pattern says better what is meant."""
+
+
+class MarkTable(RowTable[Row], inherit_bindings=False):
+    """A table whose rows can be marked; marks are on things, and survive scrolling, filters and reloads."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*MARKING_MOVES]
+
+    @dataclass
+    class Marked(Message):
+        """Other rows are marked than before."""
+
+        table: MarkTable[Any]
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the last count matters."""
+            return isinstance(message, MarkTable.Marked)
+
+        @property
+        def control(self) -> MarkTable[Any]:
+            """The table."""
+            return self.table
+
+    @dataclass
+    class TooFar(Message):
+        """A range was asked for whose other end is not within reach, or that has no other end."""
+
+        table: MarkTable[Any]
+        why: str
+
+        @property
+        def control(self) -> MarkTable[Any]:
+            """The table."""
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[Row]],
+        *,
+        cursor: str = ">",
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(columns, cursor=cursor, id=id, classes=classes)
+        self.marks: dict[Hashable, Row] = {}
+        """What is marked, by identity, each as it was last seen."""
+        self._last: Row | None = None
+        self._ranging = False
+
+    # -- what views use ---------------------------------------------------------------------------------
+
+    def mark(self, rows: Sequence[Row]) -> int:
+        """Mark these; answers how many were not marked before."""
+        if self._source is None:
+            return 0
+        before = len(self.marks)
+        for row in rows:
+            self.marks[self._source.identity(row)] = row
+        if rows:
+            self._last = rows[-1]
+        self._marked()
+        return len(self.marks) - before
+
+    def unmark(self, gone: Sequence[Hashable] | None = None) -> None:
+        """Take these marks away, or all of them."""
+        before = len(self.marks)
+        if gone is None:
+            self.marks.clear()
+            self._last = None
+        else:
+            for identity in gone:
+                self.marks.pop(identity, None)
+        if len(self.marks) != before:
+            self._marked()
+
+    def put(self, source: Source[Row], window: Window[Row] | None = None, *, top: bool = False) -> None:
+        """Show other rows; what is marked among them is kept as it is now."""
+        super().put(source, window, top=top)
+        if self.marks:
+            for row in self._rows:
+                identity = source.identity(row)
+                if identity in self.marks:
+                    self.marks[identity] = row
+
+    # -- keys -------------------------------------------------------------------------------------------
+
+    def action_mark(self) -> None:
+        """Mark or unmark the row under the cursor, or so many as the count says, and go on below."""
+        count = count_for(self)
+        if self._source is None or self.current is None:
+            return
+        if count == 1:
+            identity = self._source.identity(self.current)
+            if identity in self.marks:
+                del self.marks[identity]
+            else:
+                self.marks[identity] = self.current
+                self._last = self.current
+        else:
+            for row in self._rows[self._cursor : self._cursor + count]:
+                self.marks[self._source.identity(row)] = row
+                self._last = row
+        self._move(count)
+        self._marked()
+
+    def action_mark_range(self) -> None:
+        """Mark everything from the last mark to the cursor."""
+        current, last, source = self.current, self._last, self._source
+        if source is None or current is None:
+            return
+        if last is None:
+            self.post_message(self.TooFar(self, "Nothing is marked yet: space marks where the range begins."))
+            return
+        wanted = source.identity(last)
+        for place, row in enumerate(self._rows):
+            if source.identity(row) == wanted:
+                low, high = sorted((place, self._cursor))
+                self.mark(self._rows[low : high + 1])
+                self._last = current
+                return
+        if not self._ranging:
+            self._ranging = True
+            self._mark_far(source, current, last)
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        self.unmark()
+
+    @work(exclusive=True, group="range", exit_on_error=False)
+    async def _mark_far(self, source: Source[Row], current: Row, last: Row) -> None:
+        try:
+            rows = await asyncio.to_thread(_between, source, current, last)
+        finally:
+            self._ranging = False
+        if self._source is not source:
+            return
+        if rows is None:
+            self.post_message(
+                self.TooFar(
+                    self, f"The last mark is not within {MARKED_AT_ONCE:,} lines. T marks by a pattern."
+                )
+            )
+        else:
+            self.mark(rows)
+            self._last = current
+
+    def _marked(self) -> None:
+        self._paint()
+        self.post_message(self.Marked(self))
+
+    def _sign(self, row: Row) -> str:
+        """A star on what is marked."""
+        if not self.marks or self._source is None:
+            return " "
+        return "*" if self._source.identity(row) in self.marks else " "
+
+
+def _between(source: Source[Row], current: Row, last: Row) -> list[Row] | None:
+    """Both ends and all rows between them, in the source's order; None when they are too far apart."""
+    wanted = source.identity(last)
+    below = [current, *source.after(current, MARKED_AT_ONCE)]
+    for place, row in enumerate(below):
+        if source.identity(row) == wanted:
+            return below[: place + 1]
+    above = [*source.before(current, MARKED_AT_ONCE), current]
+    for place in range(len(above) - 1, -1, -1):
+        if source.identity(above[place]) == wanted:
+            return above[place:]
+    return None

@@ -1,0 +1,258 @@
+"""Close alerts: what they were, why, and the name of who is protected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from screens.dialogs.dialog import Dialog, Subject, asked
+from screens.widgets.text import line
+
+CLASSES: tuple[tuple[str, str, str], ...] = (
+    ("t", "true_positive", "true positive"),
+    ("f", "false_positive", "false positive"),
+    ("b", "benign", "benign true positive"),
+)
+"""(key, answer, words)"""
+
+BENIGN_MEANS = "Wanted activity: it becomes true_positive with the tag `benign`; Cases have no class for it."
+
+
+@dataclass(frozen=True)
+class Closing:
+    """How alerts are closed."""
+
+    classification: str
+    """true_positive or false_positive."""
+    benign: bool
+    """A true positive that is wanted: the tag `benign`."""
+    comment: str
+    confirmed: tuple[str, ...] = ()
+    """Names of protected organizations, as typed."""
+    spared: bool = False
+    """Leave the alerts of protected organizations as they are."""
+
+
+class CloseAlerts(Dialog[Closing | None]):
+    """Classification by one letter, then a comment, then enter; a protected organization's name is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, f"classify('{answer}')", words, id=f"close.{answer}", tooltip=words)
+            for key, answer, words in CLASSES
+        ),
+        Binding("shift+tab", "reclassify", "another class", id="close.back", tooltip="Choose another class"),
+        Binding("up", "recall(1)", "earlier", show=False, id="close.up", tooltip="An earlier comment"),
+        Binding("down", "recall(-1)", "later", show=False, id="close.down", tooltip="A later comment"),
+        Binding("enter", "on", "on", show=False, id="close.on", tooltip="Go on to the comment"),
+        Binding(
+            "ctrl+x", "spare", "spare protected", show=False, id="close.spare",
+            tooltip="Leave the alerts of protected organizations as they are",
+        ),
+    ]  # fmt: skip
+
+    def __init__(
+        self,
+        subject: Subject,
+        *,
+        classification: str = "",
+        comment: str = "",
+        recent: Sequence[str] = (),
+    ) -> None:
+        """Ask about `subject`.
+
+        Args:
+            classification: one of CLASSES, chosen beforehand; "" for none.
+            comment: written beforehand.
+            recent: earlier comments, newest first, for the arrow keys.
+        """
+        super().__init__()
+        self._subject = subject
+        self._class = classification
+        self._comment = comment
+        self._recent = [comment, *(each for each in recent if each != comment)]
+        self._at = 0
+        self._spared = False
+        self._confirmed: list[str] = []
+        self._trouble = ""
+
+    # -- what it says -----------------------------------------------------------------------------------
+
+    def heading(self) -> Content:
+        """How many, of whom, and what they are."""
+        return asked("Close", self._subject)
+
+    def compose_body(self) -> ComposeResult:
+        """The class, the comment, the name."""
+        with Container(classes="dialog-field"):
+            yield Static("was a", classes="dialog-label", markup=False)
+            yield Static(self._class_line(), id="close-class", markup=False)
+        with Container(classes="dialog-field"):
+            yield Static("comment", classes="dialog-label", markup=False)
+            yield Input(self._comment, id="close-comment", compact=True, select_on_focus=False)
+        with Container(classes="dialog-field", id="close-protected"):
+            yield Static("", id="close-asks", markup=False)
+            yield Input("", id="close-name", compact=True, select_on_focus=False)
+        yield Static("", id="close-note", markup=False)
+
+    def _class_line(self) -> Content:
+        parts: list[Content | str] = []
+        for key, answer, words in CLASSES:
+            chosen = answer == self._class
+            style = "bold reverse" if chosen else "bold"
+            parts += [
+                (Content.styled(f" {key} ", style)),
+                (Content.styled(f"{words}  ", "bold" if chosen else "")),
+            ]
+        return Content("").join(parts)
+
+    def keys(self) -> Content:
+        """What the keys do at this point."""
+        if not self._class:
+            return Content("t f b choose   esc leave it open")
+        extra = "   up earlier comments" if len([each for each in self._recent if each]) else ""
+        if self._asking:
+            return Content("enter close   ctrl+x without the protected   esc leave it open")
+        return Content(f"enter close   shift+tab another class{extra}   esc leave it open")
+
+    @property
+    def _unnamed(self) -> list[str]:
+        if self._spared:
+            return []
+        return [name for name in self._subject.protected if name not in self._confirmed]
+
+    @property
+    def _asking(self) -> bool:
+        return self.is_mounted and self.query_one("#close-protected").display
+
+    def _write(self) -> None:
+        self.query_one("#close-class", Static).update(self._class_line())
+        notes: list[Content] = []
+        if self._class == "benign":
+            notes.append(Content.styled(BENIGN_MEANS, "dim"))
+        if self._trouble:
+            notes.append(Content.styled(self._trouble, "bold ansi_yellow"))
+        self.query_one("#close-note", Static).update(Content("\n").join(notes))
+        if unnamed := self._unnamed:
+            total = len(self._subject.protected)
+            which = f" ({total - len(unnamed) + 1} of {total})" if total > 1 else ""
+            self.query_one("#close-asks", Static).update(
+                line(
+                    Content.styled("Protected. Type its name", "bold"),
+                    Content(f"{which}: "),
+                    (unnamed[0], "bold"),
+                )
+            )
+        self.refresh_words()
+
+    # -- keys -------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """With a class chosen beforehand the comment comes first."""
+        self.query_one("#close-protected").display = False
+        self._write()
+        if self._class:
+            self._to_comment()
+
+    def on_key(self, event: events.Key) -> None:
+        """Arrows are for the comment alone."""
+        if event.key in ("up", "down") and self.focused is not None and self.focused.id != "close-comment":
+            event.stop()
+
+    def action_classify(self, answer: str) -> None:
+        """It was that; the comment comes next."""
+        self._class = answer
+        self._trouble = ""
+        self._write()
+        self._to_comment()
+
+    def action_reclassify(self) -> None:
+        """Back to the letters."""
+        self.query_one("#close-protected").display = False
+        self.set_focus(None)
+        self._class = ""
+        self._write()
+
+    def action_on(self) -> None:
+        """Enter without a class says what is missing."""
+        self._trouble = "" if self._class else "Choose what it was first: t, f or b."
+        self._write()
+        if self._class:
+            self._to_comment()
+
+    def action_recall(self, step: int) -> None:
+        """An earlier comment in place of what is written."""
+        field = self.query_one("#close-comment", Input)
+        if field.has_focus and self._recent:
+            self._at = (self._at + step) % len(self._recent)
+            field.value = self._recent[self._at]
+            field.cursor_position = len(field.value)
+
+    def action_spare(self) -> None:
+        """Without the protected organizations."""
+        if self._subject.protected and self._asking:
+            if len(self._subject.protected) == len(self._subject.organizations):
+                self._trouble = "All of them are protected; nothing would be left to close."
+                self._write()
+                return
+            self._spared = True
+            self._finish()
+
+    def _to_comment(self) -> None:
+        field = self.query_one("#close-comment", Input)
+        field.focus()
+        field.cursor_position = len(field.value)
+        self._write()
+
+    @on(Input.Submitted, "#close-comment")
+    def _commented(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._comment = event.value.strip()
+        if not self._class:
+            self._trouble = "Choose what it was first: shift+tab, then t, f or b."
+        elif self._subject.count > 1 and not self._comment:
+            self._trouble = f"{self._subject.words} need a comment: the next analyst will ask why."
+        else:
+            self._trouble = ""
+            if self._unnamed:
+                self.query_one("#close-protected").display = True
+                self.query_one("#close-name", Input).focus()
+            else:
+                self._finish()
+                return
+        self._write()
+
+    @on(Input.Submitted, "#close-name")
+    def _named(self, event: Input.Submitted) -> None:
+        event.stop()
+        unnamed = self._unnamed
+        if unnamed and event.value.strip() == unnamed[0].strip():
+            self._confirmed.append(unnamed[0])
+            self._trouble = ""
+            event.input.value = ""
+            if not self._unnamed:
+                self._finish()
+                return
+        else:
+            self._trouble = "That is not its name. Nothing was changed."
+        self._write()
+
+    def _finish(self) -> None:
+        benign = self._class == "benign"
+        self.dismiss(
+            Closing(
+                "true_positive" if benign else self._class,
+                benign,
+                self._comment,
+                tuple(self._confirmed),
+                self._spared,
+            )
+        )

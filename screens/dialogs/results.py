@@ -1,0 +1,80 @@
+"""What became of a decision over many alerts: how many, where, and each refused one, with who and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from screens.dialogs.dialog import Dialog
+from screens.widgets.row_table import Column, Listed, RowTable
+
+SHOWN = 2_000
+"""Lines held; a bulk decision over ten thousand is counted per organization, not listed one by one."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One line. All texts but `became` are strangers'."""
+
+    key: str
+    organization: str
+    what: str
+    became: str
+    """`closed 40`, `refused`: our own words."""
+    why: str = ""
+    bad: bool = False
+
+
+class Results(Dialog[None]):
+    """Refused ones first; closed by enter, q or esc."""
+
+    AUTO_FOCUS = "#results"
+    DEFAULT_CSS = """
+    Results > Vertical { height: 80%; max-height: 30; width: 96%; max-width: 120; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,q", "leave", "close", id="results.close", tooltip="Back to the queue"),
+    ]
+
+    def __init__(self, heading: Content, items: Sequence[Item], *, can_undo: bool = True) -> None:
+        """`heading` is safe already."""
+        super().__init__()
+        self._heading = heading
+        self._items = sorted(items, key=lambda item: not item.bad)[:SHOWN]
+        self._can_undo = can_undo
+
+    def heading(self) -> Content:
+        """The sum of it."""
+        return self._heading
+
+    def compose_body(self) -> ComposeResult:
+        """A line for each."""
+        yield RowTable(
+            [
+                Column(
+                    "RESULT",
+                    lambda item: item.became,
+                    12,
+                    style=lambda item: "bold ansi_yellow" if item.bad else "",
+                ),
+                Column("ORGANIZATION", lambda item: item.organization, 16, grow=1),
+                Column("ALERT", lambda item: item.what, 16, grow=1),
+                Column("WHY", lambda item: item.why, 18, grow=2),
+            ],
+            id="results",
+        )
+
+    def keys(self) -> Content:
+        """The way back, and the way to take it back."""
+        return Content(
+            "j k move   enter close" + ("   then z in the queue undoes it" if self._can_undo else "")
+        )
+
+    def on_mount(self) -> None:
+        """Fill it."""
+        self.query_one("#results", RowTable).put(Listed(self._items, key=lambda item: item.key))
