@@ -71,8 +71,8 @@ class AlertFilter:
     order: str = "rank"
     """Of ORDERS: worst and newest first, or next to breach first. The latter holds open alerts only."""
     pivot: tuple[tuple[str, str], ...] = ()
-    """(kind, value) pairs, one of which it must speak of; kinds of `store.observables.KINDS`, values as written
-    (`store.observables.folded` makes them comparable)."""
+    """(kind, value) pairs, one of which it must speak of; kinds of `store.observables.KINDS`, values as
+    written (`store.observables.folded` makes them comparable)."""
 
 
 class FilterError(ValueError):
@@ -104,6 +104,7 @@ _PREFIXES = {
     "cat": "cat", "category": "cat", "host": "hostname", "hostname": "hostname", "rule": "rule",
     "org": "organization", "organization": "organization", "oid": "oid", "since": "since", "until": "until",
     "tag": "tag", "who": "who", "assignee": "who", "snoozed": "snoozed", "due": "due", "order": "order",
+    "pivot": "pivot",
 }  # fmt: skip
 _LEVELS = {word: index for index, word in enumerate(SEVERITIES)} | {"crit": 4, "med": 2}
 _TOKEN = re.compile(r'(?:([A-Za-z_]+):)?(?:"([^"]*)"|\'([^\']*)\'|(\S+))')
@@ -118,6 +119,8 @@ def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str 
     words filter a column, bare words any of category, host, rule and organization. Quotes keep spaces and
     colons. `since` and `until` take an age (`45s`, `30m`, `2h`, `7d`, `1w`) or a time (`2026-01-31`,
     `2026-01-31T12:00Z`; UTC unless it says otherwise).
+
+    `pivot:hash=9f86..` or `pivot:VALUE`: what speaks of this value.
 
     `tag:benign who:dana who:me who:none snoozed:yes due:30m due:over order:due`: `due` takes what breaches
     within that time, what is over already included.
@@ -154,7 +157,7 @@ def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str 
         if column is None:
             raise FilterError(
                 f"{token[1]}: is not a column; use sev, status, cat, host, rule, org, oid, since, until,"
-                " tag, who, snoozed, due or order, or put the word in quotes."
+                " tag, who, snoozed, due, order or pivot, or put the word in quotes."
             )
         found[column] = _value(column, value, now_ms() if now is None else now, me)
     statuses = found.pop("status", OPEN)
@@ -171,6 +174,8 @@ def _value(column: str, value: str, now: int, me: str) -> object:
         return _statuses(value)
     if column in ("since", "until"):
         return _moment(value, now)
+    if column == "pivot":
+        return pivots(value)
     if column == "who":
         if value.lower() == "me":
             if not me:
@@ -217,3 +222,64 @@ def _moment(value: str, now: int) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
+
+
+def pivots(text: str) -> tuple[tuple[str, str], ...]:
+    """What `pivot:` asks for: `KIND=VALUE`, or a value alone, which then counts as whatever it may be.
+
+    In `KIND%=VALUE` the value is percent-encoded: a command line may hold both sorts of quotes.
+
+    Raises:
+        FilterError: there is no value, or it is none of that kind.
+    """
+    from urllib.parse import unquote
+
+    from store.observables import KINDS, folded, kind_of
+
+    kind, sign, value = text.partition("=")
+    kind = kind.strip().lower()
+    if sign and kind.endswith("%") and kind[:-1] in KINDS:
+        kind, value = kind[:-1], unquote(value, errors="backslashreplace")
+    if sign and kind in KINDS:
+        if not folded(kind, value):
+            raise FilterError(f"{value.strip() or 'An empty value'} is no {kind} to look for.")
+        return ((kind, value.strip()),)
+    value = text.strip()
+    likely = kind_of(value)
+    kinds = (likely, *(kind for kind in _MAY_BE.get(likely, ()) if folded(kind, value)))
+    if not folded(likely, value):
+        raise FilterError(
+            f"{value or 'An empty value'} is nothing to look for; give a hash, host, address, ..."
+        )
+    return tuple((kind, value) for kind in kinds)
+
+
+_MAY_BE = {
+    "host": ("user",), "domain": ("host", "path", "user"), "user": ("path",), "path": ("command",),
+    "command": ("path", "user"),
+}  # fmt: skip
+"""What a value without a kind may be besides: a full host name looks like a domain, `dana` like a host."""
+
+
+def pivot_line(value: str, kind: str = "") -> str:
+    """The filter line for every alert, open or closed, that speaks of a value.
+
+    Args:
+        kind: of `store.observables.KINDS`; "" when it is not known.
+
+    Raises:
+        FilterError: as `pivots`.
+    """
+    text = f"{kind}={value.strip()}" if kind else value.strip()
+    found = pivots(text)
+    if not any(letter.isspace() or letter in "\"'" for letter in text):
+        quoted = text
+    elif '"' not in text:
+        quoted = f'"{text}"'
+    elif "'" not in text:
+        quoted = f"'{text}'"
+    else:
+        from urllib.parse import quote
+
+        quoted = f"{found[0][0]}%={quote(found[0][1])}"
+    return f"pivot:{quoted} status:any snoozed:any"

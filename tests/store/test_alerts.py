@@ -1,8 +1,12 @@
 """What a filter line means."""
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
-from store.alerts import AlertFilter, FilterError, parse_filter
+from store.alerts import AlertFilter, FilterError, parse_filter, pivot_line, pivots
+from store.bodies import storable
+from store.observables import KINDS, folded
 
 NOW = 1_790_000_000_000
 
@@ -56,3 +60,40 @@ def test_what_means_nothing_is_said_with_what_is_allowed(line: str, said: str) -
         parse_filter(line)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("a" * 64, ("hash",)),
+        ("10.0.0.1", ("address",)),
+        ("web-1", ("host", "user")),
+        ("web-1.acme.example", ("domain", "host", "path", "user")),
+        ("ACME\\svc", ("user", "path")),
+        ("https://a.test/x?hash=1", ("url",)),
+        ("hash=" + "b" * 32, ("hash",)),
+        ("User=svc backup", ("user",)),
+    ],
+)
+def test_a_value_without_a_kind_counts_as_whatever_it_may_be(value: str, expected: tuple[str, ...]) -> None:
+    found = pivots(value)
+    assert tuple(kind for kind, _ in found) == expected
+    assert len({text for _, text in found}) == 1
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", "hash=web-1", "address=300.1.1.1", "user=", "hash=" + "0" * 64, "-"]
+)
+def test_a_value_that_no_alert_can_have_is_refused(value: str) -> None:
+    with pytest.raises(FilterError):
+        pivot_line(value)
+
+
+@given(st.sampled_from(KINDS), st.text(max_size=60).map(storable))
+def test_every_value_of_an_alert_makes_a_line_that_asks_for_it(kind: str, value: str) -> None:
+    assume(folded(kind, value))
+    wanted = parse_filter(pivot_line(value, kind))
+    assert wanted.pivot == ((kind, value.strip()),)
+    assert wanted.statuses == (0, 1, 2, 3)
+    assert wanted.snoozed == "any"
+    assert wanted.words == ()
