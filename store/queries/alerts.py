@@ -1,6 +1,7 @@
 """Pages of the alert queue, by keyset."""
 
-from dataclasses import dataclass
+import operator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -19,13 +20,13 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from store import models
-from store.alerts import SEVERITIES, STATUSES, AlertFilter
+from store.alerts import OPEN, SEVERITIES, STATUSES, AlertFilter
 from store.bodies import storable, unpack
 from store.queries.scopes import NODE, ORGANIZATION, oids_of
 from store.text import Untrusted
 
-Key = tuple[int, int, int]
-"""(rank, time, id): the order of the queue, each descending."""
+Key = tuple[int, ...]
+"""(rank, time, id), each descending: the order of the queue. Or (due_at, id), ascending: next to breach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,14 @@ class AlertRow:
     snoozed_until: int | None
     tags: Untrusted
     """Words with a space between."""
+    order: str = "rank"
+    """Of `store.alerts.ORDERS`: by which it was read."""
 
     @property
     def key(self) -> Key:
-        """Where it stands in the queue."""
+        """Where it stands in the order by which it was read."""
+        if self.order == "due":
+            return (self.due_at or 0, self.id)
         return (self.rank, self.time, self.id)
 
 
@@ -85,6 +90,7 @@ class Count:
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
+_SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
 _COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
 
 _COLUMNS = (
@@ -93,6 +99,7 @@ _COLUMNS = (
     _D.c.version, _D.c.fold_id, _D.c.sid, _D.c.snoozed_until, _D.c.tags,
 )  # fmt: skip
 _KEYS = (_D.c.rank, _D.c.time, _D.c.id)
+_DUE_KEYS = (_D.c.due_at, _D.c.id)
 _OPEN = text("detection.status < 2")
 _DONE = text("detection.status >= 2")
 """Spelled as the partial indexes spell them: a bound value would hide that they apply."""
@@ -100,6 +107,10 @@ _DONE = text("detection.status >= 2")
 _PROBES = 40
 """With at most so many organizations, categories or hosts, each is paged by its own index and the pages
 are merged; with more, the queue is walked and those wanted are picked out of it."""
+
+_SORTED = 5_000
+"""By time to breach, so many alerts of a few organizations are read and sorted; with more, the queue is
+walked and those wanted are picked out of it."""
 
 _DISTINCT = 5_000
 """So many different categories or host names are looked through before walking the queue is cheaper."""
@@ -114,6 +125,10 @@ class _Plan:
     conditions: tuple[ColumnElement[bool], ...]
     parts: tuple[Any, ...]
     """`_OPEN`, `_DONE` or both: the halves of the queue that are wanted."""
+    by_due: bool = False
+    """By time to breach, not by rank."""
+    gathered: bool = False
+    """By time to breach where no index has it so: so few rows that reading and sorting them all is quick."""
 
 
 def page(
@@ -125,21 +140,24 @@ def page(
     starting: Key | None = None,
     limit: int = 50,
 ) -> list[AlertRow]:
-    """At most `limit` alerts in the order of the queue, worst and newest first.
+    """At most `limit` alerts in the order of the queue: worst and newest first, or as `wanted.order` says.
 
     Args:
         after: those behind this key; the queue's first ones when no key is given.
         before: the last `limit` ones ahead of this key (still answered in queue order).
         starting: like `after`, this key included.
     """
-    keys = tuple_(*_KEYS)
     bounds: list[ColumnElement[bool]] = []
-    if after is not None:
-        bounds.append(keys < tuple_(*map(literal, after)))
-    if starting is not None:
-        bounds.append(keys <= tuple_(*map(literal, starting)))
-    if before is not None:
-        bounds.append(keys > tuple_(*map(literal, before)))
+    if wanted.order == "due":
+        # Ascending: what is "behind" is greater.
+        keys = tuple_(*_DUE_KEYS)
+        ahead, behind, from_here = operator.lt, operator.gt, operator.ge
+    else:
+        keys = tuple_(*_KEYS)
+        ahead, behind, from_here = operator.gt, operator.lt, operator.le
+    for key, compare in ((after, behind), (starting, from_here), (before, ahead)):
+        if key is not None:
+            bounds.append(compare(keys, tuple_(*map(literal, key))))
     backwards = before is not None and after is None and starting is None
     return _read(connection, wanted, bounds, limit, backwards=backwards)
 
@@ -157,20 +175,13 @@ def statements(connection: Connection, wanted: AlertFilter, *, limit: int = 50) 
 
 def count(connection: Connection, wanted: AlertFilter, *, cap: int = 100_000) -> Count:
     """How many match. From the exact counters when only scope, organization, severity and status filter."""
-    if (
-        not (wanted.cat or wanted.hostname or wanted.rule or wanted.words)
-        and wanted.since is None is wanted.until
-    ):
-        conditions = [_COUNT.c.severity >= wanted.severity, _COUNT.c.status.in_(wanted.statuses)]
-        if wanted.oid:
-            conditions.append(_COUNT.c.oid == wanted.oid)
-        oids = oids_of(connection, wanted.scope)
-        if oids is not None:
-            conditions.append(_COUNT.c.oid.in_(oids))
-        if wanted.organization:
-            conditions.append(_COUNT.c.oid.in_(_named(connection, wanted.organization)))
+    if wanted.snoozed == "yes":
+        return Count(snoozed(connection, wanted), exact=True)
+    if _counted(wanted):
+        hidden = 0 if wanted.snoozed == "any" else snoozed(connection, wanted)
+        conditions = _counters(connection, oids_of(connection, wanted.scope), wanted)
         total = connection.execute(select(func.sum(_COUNT.c.count)).where(*conditions)).scalar_one()
-        return Count(int(total or 0), exact=True)
+        return Count(int(total or 0) - hidden, exact=True)
     plan = _plan(connection, wanted)
     if plan is None:
         return Count(0, exact=True)
@@ -186,6 +197,37 @@ def count(connection: Connection, wanted: AlertFilter, *, cap: int = 100_000) ->
         if found > cap:
             return Count(cap, exact=False)
     return Count(found, exact=True)
+
+
+def _counted(wanted: AlertFilter) -> bool:
+    """Whether the counters alone tell how many there are."""
+    return wanted == AlertFilter(
+        scope=wanted.scope, oid=wanted.oid, severity=wanted.severity, statuses=wanted.statuses,
+        organization=wanted.organization, snoozed=wanted.snoozed, order=wanted.order,
+    )  # fmt: skip
+
+
+def snoozed(connection: Connection, wanted: AlertFilter) -> int:
+    """How many of what is wanted the queue hides because they are snoozed."""
+    asleep = select(_SNOOZE.c.detection_id).where(_SNOOZE.c.woken_at.is_(None))
+    if connection.execute(asleep.limit(1)).first() is None:
+        return 0
+    plan = _plan(connection, replace(wanted, snoozed="yes"))
+    if plan is None:
+        return 0
+    conditions = [_D.c.id.in_(asleep), *plan.conditions]
+    if plan.probes:
+        conditions.append(plan.column.in_(plan.probes))
+    return int(connection.execute(select(func.count()).select_from(_D).where(*conditions)).scalar_one())
+
+
+def matching(connection: Connection, wanted: AlertFilter) -> list[list[ColumnElement[bool]]]:
+    """What has to hold on the table for what is wanted; any of these lists, none of which overlap."""
+    plan = _plan(connection, wanted)
+    if plan is None:
+        return []
+    probed = [plan.column.in_(plan.probes)] if plan.probes else []
+    return [[part, *plan.conditions, *probed] for part in plan.parts]
 
 
 def detail(connection: Connection, alert_id: int) -> AlertDetail | None:
@@ -244,12 +286,12 @@ def _details(connection: Connection, condition: ColumnElement[bool]) -> list[Ale
     return details
 
 
-def _row(row: Any) -> AlertRow:
+def _row(row: Any, order: str = "rank") -> AlertRow:
     return AlertRow(
         row[0], Untrusted(row[1]), row[2], Untrusted(row[3] if row[3] is not None else row[2]),
         row[4], row[5], Untrusted(row[6]), Untrusted(row[7]), Untrusted(row[8]), row[9], Untrusted(row[10]),
         bool(row[11]), row[12], row[13], row[14], row[15], row[16], Untrusted(row[17]),
-        row[18], Untrusted(row[19]),
+        row[18], Untrusted(row[19]), order,
     )  # fmt: skip
 
 
@@ -270,14 +312,25 @@ def _read(
         found.extend(connection.execute(statement))
         reads += 1
     if reads > 1:
-        found.sort(key=lambda row: (row[12], row[5], row[0]), reverse=not backwards)
+        if wanted.order == "due":
+            found.sort(key=lambda row: (row[13], row[0]), reverse=backwards)
+        else:
+            found.sort(key=lambda row: (row[12], row[5], row[0]), reverse=not backwards)
         del found[limit:]
-    rows = [_row(row) for row in found]
+    rows = [_row(row, wanted.order) for row in found]
     return rows[::-1] if backwards else rows
 
 
 def _selects(plan: _Plan, bounds: list[ColumnElement[bool]], limit: int, *, backwards: bool) -> Any:
-    order = [key.asc() if backwards else key.desc() for key in _KEYS]
+    order: list[Any]
+    if plan.gathered:
+        # The sign keeps SQLite from walking the whole queue by its index rather than sorting a few rows.
+        due = literal_column("+detection.due_at")
+        order = [due.desc(), _D.c.id.desc()] if backwards else [due.asc(), _D.c.id.asc()]
+    elif plan.by_due:
+        order = [key.desc() if backwards else key.asc() for key in _DUE_KEYS]
+    else:
+        order = [key.asc() if backwards else key.desc() for key in _KEYS]
     for part in plan.parts:
         for probe in plan.probes or (None,):
             conditions = [part, *plan.conditions, *bounds]
@@ -294,7 +347,8 @@ def _selects(plan: _Plan, bounds: list[ColumnElement[bool]], limit: int, *, back
 
 def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
     """How to read what is wanted; None when nothing can match."""
-    statuses = set(wanted.statuses)
+    by_due = wanted.order == "due"
+    statuses = _statuses(wanted)
     parts = tuple(
         part for part, half in ((_OPEN, {0, 1}), (_DONE, {2, 3})) if statuses & half
     )  # fmt: skip
@@ -309,11 +363,26 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         conditions.append(_D.c.time >= wanted.since)
     if wanted.until is not None:
         conditions.append(_D.c.time < wanted.until)
+    conditions.extend(_triage(wanted, statuses))
     if wanted.rule:
         conditions.append(contains(connection, _D.c.rule, wanted.rule))
 
     column: Any = None
-    probes: tuple[str, ...] = ()
+    probes: tuple[Any, ...] = ()
+    if wanted.fold:
+        column, probes = _D.c.fold_id, (wanted.fold,)
+    elif wanted.storm:
+        folds = list(_folds_of(connection, wanted))
+        if not folds:
+            return None
+        if len(folds) <= _PROBES:
+            column, probes = _D.c.fold_id, tuple(folds)
+        else:
+            few = sum(folds.values()) <= _SORTED
+            members = select(_FOLD.c.id).where(_FOLD.c.storm == wanted.storm)
+            conditions.append(
+                _D.c.fold_id.in_(members) if few else _walked(connection, _D.c.fold_id, members)
+            )
     for each, needle in ((_D.c.cat, wanted.cat), (_D.c.hostname, wanted.hostname)):
         if not needle:
             continue
@@ -322,14 +391,19 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
             conditions.append(contains(connection, each, needle))
         elif not matching:
             return None
-        elif len(matching) <= _PROBES and not wanted.oid:
+        elif len(matching) <= _PROBES and not wanted.oid and (each is _D.c.hostname or not by_due):
             column, probes = each, matching
         else:
             conditions.append(_walked(connection, each, matching))
 
     oids = oids_of(connection, wanted.scope)
     if wanted.oid:
-        conditions.append(_D.c.oid == wanted.oid)
+        if by_due:
+            few = sum(_holders(connection, None, wanted).values()) <= _SORTED
+            column, probes = (_D.c.oid, (wanted.oid,)) if few and column is None else (column, probes)
+            conditions.append(_walked(connection, _D.c.oid, [wanted.oid]))
+        else:
+            conditions.append(_D.c.oid == wanted.oid)
         if oids is not None:
             conditions.append(_D.c.oid.in_(oids))
         if wanted.organization:
@@ -338,7 +412,8 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         held = _holders(connection, oids, wanted)
         if not held:
             return None
-        if column is None and len(held) <= _PROBES:
+        few = len(held) <= _PROBES and (not by_due or sum(held.values()) <= _SORTED)
+        if column is None and few:
             column, probes = _D.c.oid, tuple(held)
         elif oids is not None and not wanted.organization:
             conditions.append(_walked(connection, _D.c.oid, oids))
@@ -356,7 +431,39 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
                 named,
             )
         )
-    return _Plan(column, probes, tuple(conditions), parts)
+    return _Plan(column, probes, tuple(conditions), parts, by_due, by_due and column is not None)
+
+
+def _triage(wanted: AlertFilter, statuses: set[int]) -> list[ColumnElement[bool]]:
+    """What the triage state has to be."""
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.snoozed != "any" and statuses & set(OPEN):
+        # Only what is open is ever snoozed.
+        hidden = _D.c.snoozed_until.is_not(None)
+        conditions.append(hidden if wanted.snoozed == "yes" else _D.c.snoozed_until.is_(None))
+    if wanted.who is not None:
+        conditions.append(_D.c.assignee == storable(wanted.who))
+    if wanted.tag:
+        conditions.append(has_tag(_D.c.tags, wanted.tag))
+    if wanted.due is not None:
+        conditions.append(_D.c.due_at <= wanted.due)
+    if wanted.order == "due":
+        conditions.append(_D.c.due_at.is_not(None))
+    return conditions
+
+
+def has_tag(tags: Any, tag: str) -> ColumnElement[bool]:
+    """Whether a column of words holds this one."""
+    condition: ColumnElement[bool] = (literal(" ") + tags + literal(" ")).contains(
+        f" {storable(tag)} ", autoescape=True
+    )
+    return condition
+
+
+def _statuses(wanted: AlertFilter) -> set[int]:
+    """Of the alerts that can match: a clock runs for open ones only, and only they are snoozed."""
+    timed = wanted.order == "due" or wanted.due is not None or wanted.snoozed == "yes"
+    return set(wanted.statuses).intersection(OPEN) if timed else set(wanted.statuses)
 
 
 def _halves(statuses: set[int]) -> bool:
@@ -374,16 +481,26 @@ def _walked(connection: Connection, column: Any, values: Any) -> ColumnElement[b
     return condition
 
 
-def _holders(connection: Connection, oids: Select[Any] | None, wanted: AlertFilter) -> list[str]:
-    """The organizations of a scope that have anything of these statuses and severities, by the counters."""
-    query = select(_COUNT.c.oid).where(
-        _COUNT.c.severity >= wanted.severity, _COUNT.c.status.in_(wanted.statuses), _COUNT.c.count > 0
-    )
+def _holders(connection: Connection, oids: Select[Any] | None, wanted: AlertFilter) -> dict[str, int]:
+    """The organizations of a scope that have anything of these statuses and severities, and how much."""
+    query = select(_COUNT.c.oid, func.sum(_COUNT.c.count)).where(*_counters(connection, oids, wanted))
+    return {oid: int(count) for oid, count in connection.execute(query.group_by(_COUNT.c.oid))}
+
+
+def _counters(
+    connection: Connection, oids: Select[Any] | None, wanted: AlertFilter
+) -> list[ColumnElement[bool]]:
+    """Which counters are of a scope, and of these statuses and severities."""
+    conditions = [
+        _COUNT.c.severity >= wanted.severity, _COUNT.c.status.in_(_statuses(wanted)), _COUNT.c.count > 0
+    ]  # fmt: skip
     if oids is not None:
-        query = query.where(_COUNT.c.oid.in_(oids))
+        conditions.append(_COUNT.c.oid.in_(oids))
     if wanted.organization:
-        query = query.where(_COUNT.c.oid.in_(_named(connection, wanted.organization)))
-    return list(connection.execute(query.distinct()).scalars())
+        conditions.append(_COUNT.c.oid.in_(_named(connection, wanted.organization)))
+    if wanted.oid:
+        conditions.append(_COUNT.c.oid == wanted.oid)
+    return conditions
 
 
 def _named(connection: Connection, needle: str) -> Select[tuple[str]]:
