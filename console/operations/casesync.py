@@ -29,6 +29,8 @@ OVERLAP = 600_000
 """Milliseconds listed again before the last time: the cloud's clock may differ from ours."""
 AT_ONCE = 40
 """Organizations asked about at once where each is asked alone."""
+CALLS = 10
+"""Calls about many organizations under way at once: each is read page by page, one after the other."""
 
 
 @dataclass
@@ -75,8 +77,10 @@ class CaseSync:
                     some = some if read == self._first else [oid for oid in some if self._worth(oid, active)]
                     await asyncio.gather(*(read([oid]) for oid in some))
                 else:
-                    await read(group[place : place + TOGETHER])
-                    place += TOGETHER
+                    some = group[place : place + CALLS * TOGETHER]
+                    place += len(some)
+                    together = (some[at : at + TOGETHER] for at in range(0, len(some), TOGETHER))
+                    await asyncio.gather(*map(read, together))
 
     def _rank(self, active: Mapping[str, int], oid: str) -> tuple[int, int, str]:
         return -active.get(oid, 0), -len(self._open.get(oid, ())), oid
