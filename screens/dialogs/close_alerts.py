@@ -9,12 +9,13 @@ from typing import ClassVar
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog, Subject, asked
 from screens.widgets.text import line
+from store.text import safe_text
 
 CLASSES: tuple[tuple[str, str, str], ...] = (
     ("t", "true_positive", "true positive"),
@@ -44,6 +45,10 @@ class Closing:
 class CloseAlerts(Dialog[Closing | None]):
     """Classification by one letter, then a comment, then enter; a protected organization's name is typed."""
 
+    DEFAULT_CSS = """
+    CloseAlerts #close-protected { height: auto; margin-top: 1; }
+    CloseAlerts .dialog-name { height: auto; layout: horizontal; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(key, f"classify('{answer}')", words, id=f"close.{answer}", tooltip=words)
@@ -54,7 +59,7 @@ class CloseAlerts(Dialog[Closing | None]):
         Binding("down", "recall(-1)", "later", show=False, id="close.down", tooltip="A later comment"),
         Binding("enter", "on", "on", show=False, id="close.on", tooltip="Go on to the comment"),
         Binding(
-            "ctrl+x", "spare", "spare protected", show=False, id="close.spare",
+            "ctrl+n", "spare", "spare protected", show=False, id="close.spare",
             tooltip="Leave the alerts of protected organizations as they are",
         ),
     ]  # fmt: skip
@@ -77,8 +82,9 @@ class CloseAlerts(Dialog[Closing | None]):
         super().__init__()
         self._subject = subject
         self._class = classification
-        self._comment = comment
-        self._recent = [comment, *(each for each in recent if each != comment)]
+        # What was written once may have been pasted from telemetry: a field shows its value as it is.
+        self._comment = safe_text(comment, 2_000)
+        self._recent = [self._comment, *(safe_text(each, 2_000) for each in recent if each != comment)]
         self._at = 0
         self._spared = False
         self._confirmed: list[str] = []
@@ -98,13 +104,15 @@ class CloseAlerts(Dialog[Closing | None]):
         with Container(classes="dialog-field"):
             yield Static("comment", classes="dialog-label", markup=False)
             yield Input(self._comment, id="close-comment", compact=True, select_on_focus=False)
-        with Container(classes="dialog-field", id="close-protected"):
+        with Vertical(id="close-protected"):
             yield Static("", id="close-asks", markup=False)
-            yield Input("", id="close-name", compact=True, select_on_focus=False)
+            with Container(classes="dialog-name"):
+                yield Static("name", classes="dialog-label", markup=False)
+                yield Input("", id="close-name", compact=True, select_on_focus=False)
         yield Static("", id="close-note", markup=False)
 
     def _class_line(self) -> Content:
-        parts: list[Content | str] = []
+        parts: list[Content] = []
         for key, answer, words in CLASSES:
             chosen = answer == self._class
             style = "bold reverse" if chosen else "bold"
@@ -120,7 +128,7 @@ class CloseAlerts(Dialog[Closing | None]):
             return Content("t f b choose   esc leave it open")
         extra = "   up earlier comments" if len([each for each in self._recent if each]) else ""
         if self._asking:
-            return Content("enter close   ctrl+x without the protected   esc leave it open")
+            return Content("enter close   ctrl+n without the protected   esc leave it open")
         return Content(f"enter close   shift+tab another class{extra}   esc leave it open")
 
     @property
@@ -146,7 +154,7 @@ class CloseAlerts(Dialog[Closing | None]):
             which = f" ({total - len(unnamed) + 1} of {total})" if total > 1 else ""
             self.query_one("#close-asks", Static).update(
                 line(
-                    Content.styled("Protected. Type its name", "bold"),
+                    Content.styled("Protected: type its name", "bold"),
                     Content(f"{which}: "),
                     (unnamed[0], "bold"),
                 )

@@ -110,7 +110,7 @@ class EditFoldKey(Dialog[FoldKeyAnswer | None]):
     def keys(self) -> Content:
         """What the keys do."""
         default = "   d as all rules" if self._own and self._for == "rule" else ""
-        return Content(f"space in or out   a this rule / all{default}   enter keep   esc leave it")
+        return Content(f"space in/out   a this rule/all{default}   enter keep   esc leave it")
 
     def action_step(self, by: int) -> None:
         """Another field."""

@@ -12,6 +12,7 @@ from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog
 from screens.widgets.text import content
+from store.text import safe_text
 
 
 class MarkPattern(Dialog[str | None]):
@@ -30,7 +31,7 @@ class MarkPattern(Dialog[str | None]):
         super().__init__()
         self._check = check
         self._within = within
-        self._pattern = pattern
+        self._pattern = safe_text(pattern, 500)
 
     def heading(self) -> Content:
         """Within what."""

@@ -16,16 +16,17 @@ from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog, Subject, asked
 from screens.widgets.text import content
+from store.text import safe_text
 from store.times import parse_duration
 
 PRESETS: tuple[tuple[str, str, str], ...] = (
     ("1", "1h", "1 hour"),
     ("4", "4h", "4 hours"),
     ("t", "tomorrow 08:00", "tomorrow 08:00"),
-    ("u", "", "until a time you type"),
-    ("n", "5 more", "until n more came"),
-    ("o", "online", "until the sensor comes online"),
-    ("h", "host", "until it reaches another host"),
+    ("u", "", "until ..."),
+    ("n", "5 more", "n more came"),
+    ("o", "online", "sensor comes online"),
+    ("h", "host", "reaches another host"),
 )
 """(key, what it writes, words)"""
 
@@ -143,8 +144,8 @@ class SnoozeAlerts(Dialog[Snoozing | None]):
         self._zone = zone
         self._zone_name = zone_name
         self._clock = clock
-        self._when = when
-        self._reason = reason
+        self._when = safe_text(when, 100)
+        self._reason = safe_text(reason, 2_000)
         self._why_not = why_not or {}
         self._trouble = ""
 

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog, Subject, asked
+from store.text import safe_text
 
 
 class WriteNote(Dialog[str | None]):
@@ -20,7 +21,7 @@ class WriteNote(Dialog[str | None]):
         """`note` is written beforehand."""
         super().__init__()
         self._subject = subject
-        self._note = note
+        self._note = safe_text(note, 2_000)
 
     def heading(self) -> Content:
         """On which alerts."""
