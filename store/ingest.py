@@ -12,10 +12,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Table, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models
@@ -383,19 +384,31 @@ def put_organization_facts(
 
 def put_sensors(c: Connection, oid: str, rows: Iterable[Mapping[str, Any]]) -> int:
     """Store a complete listing of `GET sensors/{oid}`, its records as received; vanished ones are deleted."""
-    wanted = {}
-    for row in map(_plain, rows):
-        sid = _key(row.get("sid"))
-        if not sid:
-            continue
-        wanted[sid] = {
-            "oid": oid, "sid": sid, "hostname": _short(row.get("hostname")),
-            "platform": _whole(row.get("plat"), 63) or 0, "architecture": _whole(row.get("arch"), 31) or 0,
-            "enrolled": milliseconds(row.get("enroll")), "alive": milliseconds(row.get("alive")),
-            "internal_ip": storable(row.get("int_ip")), "external_ip": storable(row.get("ext_ip")),
-            "isolated": bool(row.get("isolated")), "tags": _texts(row.get("tags")), "details": row,
-        }  # fmt: skip
-    return _mirror(c, _SENSOR, ("sid",), {(sid,): row for sid, row in wanted.items()}, _SENSOR.c.oid == oid)
+    wanted = {(row["sid"],): row for row in map(partial(_sensor, oid), rows) if row["sid"]}
+    return _mirror(c, _SENSOR, ("sid",), wanted, _SENSOR.c.oid == oid)
+
+
+def put_sensor(c: Connection, oid: str, row: Mapping[str, Any]) -> int:
+    """Store one sensor, as `GET {sid}` has it in `info`; its tags stay as they were where it names none."""
+    made = _sensor(oid, row)
+    if not made["sid"]:
+        return 0
+    here = and_(_SENSOR.c.oid == oid, _SENSOR.c.sid == made["sid"])
+    if "tags" not in row:
+        before = c.execute(select(_SENSOR.c.tags).where(here)).scalar_one_or_none()
+        made["tags"] = before or []
+    return _mirror(c, _SENSOR, ("sid",), {(made["sid"],): made}, here)
+
+
+def _sensor(oid: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    row = _plain(record)
+    return {
+        "oid": oid, "sid": _key(row.get("sid")), "hostname": _short(row.get("hostname")),
+        "platform": _whole(row.get("plat"), 63) or 0, "architecture": _whole(row.get("arch"), 31) or 0,
+        "enrolled": milliseconds(row.get("enroll")), "alive": milliseconds(row.get("alive")),
+        "internal_ip": storable(row.get("int_ip")), "external_ip": storable(row.get("ext_ip")),
+        "isolated": bool(row.get("isolated")), "tags": _texts(row.get("tags")), "details": row,
+    }  # fmt: skip
 
 
 # Access
