@@ -10,7 +10,7 @@ from store.database import Store
 
 STAMPS = {
     "first_seen", "valid_from", "checked_at", "attempted_at", "started_at", "finished_at", "seen_at", "seconds",
-    "id", "detection_id", "time_", "gone_at", "mark", "cursor",
+    "id", "detection_id", "fold_id", "action_id", "time_", "gone_at", "mark", "cursor",
 }  # fmt: skip
 """When something was seen, and numbers that depend on the order of arrival."""
 
