@@ -5,7 +5,15 @@ Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise
 
 from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
 from store.models.activity import Journal, Preference, SyncRun, SyncState
-from store.models.cases import CaseDetection, CaseEdit, CaseEvent, CaseItem, CaseReading, CaseRecord
+from store.models.cases import (
+    CaseConfiguration,
+    CaseDetection,
+    CaseEdit,
+    CaseEvent,
+    CaseItem,
+    CaseReading,
+    CaseRecord,
+)
 from store.models.configuration import ConfigurationBody, ConfigurationRecord
 from store.models.detections import (
     Detection,
@@ -27,6 +35,7 @@ from store.models.tree import Node
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "CaseConfiguration",
     "CaseDetection",
     "CaseEdit",
     "CaseEvent",

@@ -62,6 +62,17 @@ class CaseRecord(SQLModel, table=True):
     """The row of the listing, canonical and compressed: the fields that no column shows too."""
 
 
+class CaseConfiguration(SQLModel, table=True):
+    """What an organization's Cases are configured to, as far as the clocks of its alerts go by it."""
+
+    __tablename__ = "case_configuration"
+
+    oid: str = Field(primary_key=True)
+    sla: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    """`sla_config`: severity -> `mtta_minutes`, `mttr_minutes`."""
+    read_at: int = Field(default=0, sa_type=BigInteger)
+
+
 class CaseReading(SQLModel, table=True):
     """How much of a case is known beyond its row, and what its alerts were last brought in line with."""
 

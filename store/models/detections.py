@@ -45,6 +45,10 @@ class Detection(SQLModel, table=True):
             "ix_detection_fold", "fold_id", "rank", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
+        Index(
+            "ix_detection_fold_done", "fold_id", "rank", "time", "id",
+            sqlite_where=_DONE, postgresql_where=_DONE,
+        ),
     )  # fmt: skip
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
@@ -106,40 +110,49 @@ class DetectionCount(SQLModel, table=True):
 
 
 class Fold(SQLModel, table=True):
-    """Alerts of one organization that are shown as one row, with what they add up to, kept exactly."""
+    """Alerts of one organization that are shown as one row, with what they add up to, kept exactly.
+
+    `store.folds` alone writes it, in the transaction that writes its members.
+    """
 
     __tablename__ = "fold"
     __table_args__ = (
-        Index("uq_fold", "oid", "storm", unique=True),
-        Index("ix_fold_storm", "storm"),
-        Index(
-            "ix_fold_queue", "rank", "last_open", "id", sqlite_where=_FOLD_OPEN, postgresql_where=_FOLD_OPEN
-        ),
+        Index("uq_fold", "storm", "oid", unique=True),
+        Index("ix_fold_open", "oid", "storm", sqlite_where=_FOLD_OPEN, postgresql_where=_FOLD_OPEN),
     )
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     oid: str
     storm: int = Field(sa_type=BigInteger)
-    """Of `Storm`: the same rule and salient values over all organizations."""
+    """Of `Storm`, which has the salient values: the same over all organizations."""
     cat: str = ""
+    """Of its first member."""
     rule: str = ""
-    salient: list[list[str]] = Field(default_factory=list, sa_type=JSON)
-    """[[field, value], ...]: what besides the rule its members share; strangers' texts."""
     total: int = 0
     open: int = 0
+    """Members that the queue shows: open, and not snoozed."""
     first_seen: int = Field(default=0, sa_type=BigInteger)
     last_seen: int = Field(default=0, sa_type=BigInteger)
     rank: int = Field(default=-1, sa_type=SmallInteger)
     """The worst rank among its open members; -1 when none is open."""
     last_open: int = Field(default=0, sa_type=BigInteger)
     """The time of its newest open member (ms); 0 when none is open."""
+    due_at: int | None = Field(default=None, sa_type=BigInteger)
+    """The earliest among its open members."""
+    assignees: dict[str, int] = Field(default_factory=dict, sa_type=JSON)
+    """Who has how many of its open members."""
+    hours: dict[str, int] = Field(default_factory=dict, sa_type=JSON)
+    """Members in each of the last `store.folds.HOURS` hours up to that of the newest; hours since 1970."""
     true_positives: int = 0
     false_positives: int = 0
     last_true_at: int | None = Field(default=None, sa_type=BigInteger)
+    """When the last true positive was decided (ms)."""
     last_verdict: int = Field(default=0, sa_type=SmallInteger)
-    """The classification that a member got last; 0 when none ever did."""
+    """The classification that a member got last, of those that have one; 0 when none has."""
     last_verdict_at: int | None = Field(default=None, sa_type=BigInteger)
     last_verdict_by: str = ""
+    last_verdict_alert: int | None = Field(default=None, sa_type=BigInteger)
+    """The member that got it."""
     spent: int = Field(default=0, sa_type=BigInteger)
     """Milliseconds from acknowledged to resolved, summed over its members."""
 
@@ -159,14 +172,25 @@ class Storm(SQLModel, table=True):
     cat: str = ""
     rule: str = ""
     salient: list[list[str]] = Field(default_factory=list, sa_type=JSON)
+    """[[field, value], ...]: what besides the rule its members share; strangers' texts."""
     total: int = 0
     open: int = 0
     organizations: int = 0
     """How many have an open member."""
+    fold_id: int = Field(default=0, sa_type=BigInteger)
+    """The fold with the open members, when it is one alone; else 0."""
     first_seen: int = Field(default=0, sa_type=BigInteger)
     last_seen: int = Field(default=0, sa_type=BigInteger)
     rank: int = Field(default=-1, sa_type=SmallInteger)
     last_open: int = Field(default=0, sa_type=BigInteger)
+    due_at: int | None = Field(default=None, sa_type=BigInteger)
+    assignees: dict[str, int] = Field(default_factory=dict, sa_type=JSON)
+    hours: dict[str, int] = Field(default_factory=dict, sa_type=JSON)
+    last_verdict: int = Field(default=0, sa_type=SmallInteger)
+    """The last verdict anywhere, as `Fold` has it."""
+    last_verdict_at: int | None = Field(default=None, sa_type=BigInteger)
+    last_verdict_by: str = ""
+    last_verdict_alert: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class FoldKey(SQLModel, table=True):
@@ -196,6 +220,8 @@ class Snooze(SQLModel, table=True):
     event: str = ""
     """It comes back with: `online` (its sensor came online), `host` (its fold reached another host)."""
     reason: str = ""
+    action_id: int = Field(default=0, sa_type=BigInteger)
+    """The decision that snoozed it; its detail has what an `event` is compared with."""
     by: str = ""
     at: int = Field(default=0, sa_type=BigInteger)
     woken_at: int | None = Field(default=None, sa_type=BigInteger)
@@ -250,3 +276,5 @@ class TriageChange(SQLModel, table=True):
     resolved_at: int | None = Field(default=None, sa_type=BigInteger)
     snoozed_until: int | None = Field(default=None, sa_type=BigInteger)
     due_at: int | None = Field(default=None, sa_type=BigInteger)
+    snooze: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True))
+    """The `Snooze` that it ended, for undo to bring back."""

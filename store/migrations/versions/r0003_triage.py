@@ -28,6 +28,7 @@ def upgrade() -> None:
     _detections()
     _folds()
     _triage()
+    _sla()
     _searches()
     _cases()
 
@@ -53,6 +54,7 @@ def _detections() -> None:
         op.create_index(f"ix_detection_{name}", "detection", [*columns, "rank", "time", "id"], **where)
     op.create_index("ix_detection_due", "detection", ["due_at", "id"], **_OPEN)
     op.create_index("ix_detection_fold", "detection", ["fold_id", "rank", "time", "id"], **_OPEN)
+    op.create_index("ix_detection_fold_done", "detection", ["fold_id", "rank", "time", "id"], **_DONE)
 
 
 def _folds() -> None:
@@ -63,25 +65,27 @@ def _folds() -> None:
         sa.Column("storm", sa.BigInteger(), nullable=False),
         sa.Column("cat", sa.String(), nullable=False),
         sa.Column("rule", sa.String(), nullable=False),
-        sa.Column("salient", sa.JSON(), nullable=False),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("open", sa.Integer(), nullable=False),
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
         sa.Column("rank", sa.SmallInteger(), nullable=False),
         sa.Column("last_open", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("assignees", sa.JSON(), nullable=False),
+        sa.Column("hours", sa.JSON(), nullable=False),
         sa.Column("true_positives", sa.Integer(), nullable=False),
         sa.Column("false_positives", sa.Integer(), nullable=False),
         sa.Column("last_true_at", sa.BigInteger(), nullable=True),
         sa.Column("last_verdict", sa.SmallInteger(), nullable=False),
         sa.Column("last_verdict_at", sa.BigInteger(), nullable=True),
         sa.Column("last_verdict_by", sa.String(), nullable=False),
+        sa.Column("last_verdict_alert", sa.BigInteger(), nullable=True),
         sa.Column("spent", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("uq_fold", "fold", ["oid", "storm"], unique=True)
-    op.create_index("ix_fold_storm", "fold", ["storm"])
-    op.create_index("ix_fold_queue", "fold", ["rank", "last_open", "id"], **_FOLD_OPEN)
+    op.create_index("uq_fold", "fold", ["storm", "oid"], unique=True)
+    op.create_index("ix_fold_open", "fold", ["oid", "storm"], **_FOLD_OPEN)
     op.create_table(
         "storm",
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -91,10 +95,18 @@ def _folds() -> None:
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("open", sa.Integer(), nullable=False),
         sa.Column("organizations", sa.Integer(), nullable=False),
+        sa.Column("fold_id", sa.BigInteger(), nullable=False),
         sa.Column("first_seen", sa.BigInteger(), nullable=False),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
         sa.Column("rank", sa.SmallInteger(), nullable=False),
         sa.Column("last_open", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("assignees", sa.JSON(), nullable=False),
+        sa.Column("hours", sa.JSON(), nullable=False),
+        sa.Column("last_verdict", sa.SmallInteger(), nullable=False),
+        sa.Column("last_verdict_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_verdict_by", sa.String(), nullable=False),
+        sa.Column("last_verdict_alert", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("key"),
     )
     op.create_index("ix_storm_queue", "storm", ["rank", "last_open", "key"], **_FOLD_OPEN)
@@ -108,6 +120,22 @@ def _folds() -> None:
     )
 
 
+def _sla() -> None:
+    """The clocks of the alerts that are there, by what Cases begin with: nobody could say otherwise yet."""
+    op.create_table(
+        "case_configuration",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("sla", sa.JSON(), nullable=False),
+        sa.Column("read_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid"),
+    )
+    for status, minutes in ((0, (480, 100, 60, 15, 15)), (1, (10_080, 2_800, 1_440, 720, 240))):
+        span = " ".join(f"WHEN {severity} THEN {number * 60_000}" for severity, number in enumerate(minutes))
+        op.execute(
+            f"UPDATE detection SET due_at = time + CASE severity {span} ELSE 0 END WHERE status = {status}"
+        )
+
+
 def _triage() -> None:
     op.create_table(
         "snooze",
@@ -118,6 +146,7 @@ def _triage() -> None:
         sa.Column("more", sa.Integer(), nullable=True),
         sa.Column("event", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("action_id", sa.BigInteger(), nullable=False),
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("woken_at", sa.BigInteger(), nullable=True),
@@ -158,6 +187,7 @@ def _triage() -> None:
         sa.Column("resolved_at", sa.BigInteger(), nullable=True),
         sa.Column("snoozed_until", sa.BigInteger(), nullable=True),
         sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("snooze", sa.JSON(none_as_null=True), nullable=True),
         sa.PrimaryKeyConstraint("action_id", "detection_id"),
     )
     op.create_index("ix_triage_change_detection", "triage_change", ["detection_id", "action_id"])

@@ -1,0 +1,336 @@
+"""Until when an alert has to be acknowledged and resolved, and how long that took.
+
+Both clocks run from the time of the detection, as those of Cases do: until somebody acknowledges it (it
+becomes in_progress), and until it is resolved or closed. A snooze stops neither.
+
+The targets of an organization are, per severity, the first of these that says anything:
+
+- the tree's parameters `sla_critical`, `sla_high`, `sla_medium`, `sla_low` and `sla_info`, inherited like
+  every parameter: `15m/4h`, time to acknowledge and time to resolve;
+- what the organization's own Cases are configured to (`sla_config` of `GET config/{oid}`);
+- what Cases begin with.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    case,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    union_all,
+    update,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from store import models
+from store.alerts import SEVERITIES
+from store.queries.scopes import NODE, oids_of
+
+MINUTE: Final = 60_000
+
+DEFAULTS: Final = ((480, 10_080), (100, 2_800), (60, 1_440), (15, 720), (15, 240))
+"""Minutes to acknowledge and to resolve, info to critical: what Cases begin with (documentation, "Cases")."""
+
+PARAMETERS: Final = tuple(f"sla_{word}" for word in SEVERITIES)
+
+FORM: Final = "a time to acknowledge and a time to resolve, such as 15m/4h"
+
+_PAIR = re.compile(r"(\d{1,6})([mhd])/(\d{1,6})([mhd])")
+_MINUTES = {"m": 1, "h": 60, "d": 1_440}
+_TOGETHER = 500
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
+_ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
+_CASES: Table = models.CaseConfiguration.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """How long an organization's alerts may wait; milliseconds, by severity from info to critical."""
+
+    acknowledge: tuple[int, ...]
+    resolve: tuple[int, ...]
+    sources: tuple[str, ...]
+    """Of each severity: `tree`, `cases` or `default`."""
+    problems: tuple[str, ...] = ()
+    """What was not understood, and therefore passed over; sentences for the operator."""
+
+    def due_at(self, severity: int, status: int, time: int) -> int | None:
+        """When the clock breaches that runs for an alert in this state (ms); None when none runs.
+
+        Args:
+            severity: index into `store.alerts.SEVERITIES`.
+            status: index into `store.alerts.STATUSES`.
+            time: of the detection, milliseconds, UTC.
+        """
+        if status > 1:
+            return None
+        return time + (self.resolve if status else self.acknowledge)[severity]
+
+
+DEFAULT: Final = Targets(
+    tuple(minutes * MINUTE for minutes, _ in DEFAULTS),
+    tuple(minutes * MINUTE for _, minutes in DEFAULTS),
+    ("default",) * len(DEFAULTS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long the alerts of one organization and severity took; milliseconds."""
+
+    oid: str
+    severity: int
+    count: int
+    median: int
+    p90: int
+    within: int
+    """How many of them met the target that is in force now."""
+
+
+def parse_pair(value: object) -> tuple[int, int]:
+    """Milliseconds to acknowledge and to resolve of `15m/4h`.
+
+    Raises:
+        ValueError: it is none; the text says what is wrong.
+    """
+    match = _PAIR.fullmatch(value.replace(" ", "").lower()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(f"it takes {FORM}")
+    first, second = (int(match[at]) * _MINUTES[match[at + 1]] * MINUTE for at in (1, 3))
+    if not 0 < first <= second:
+        raise ValueError("the time to resolve counts from the detection, and is the longer one")
+    return first, second
+
+
+def targets(c: Connection, oid: str) -> Targets:
+    """The targets in force for an organization. Asked again in the same transaction it is remembered."""
+    return targets_of(c, [oid])[oid]
+
+
+_remembered: WeakKeyDictionary[Any, dict[str, Targets]] = WeakKeyDictionary()
+
+
+def targets_of(c: Connection, oids: Collection[str]) -> dict[str, Targets]:
+    """The targets in force for each of these organizations."""
+    transaction = c.get_transaction()
+    known = {} if transaction is None else _remembered.setdefault(transaction, {})
+    missing = [oid for oid in oids if oid not in known]
+    for at in range(0, len(missing), _TOGETHER):
+        known.update(_read(c, missing[at : at + _TOGETHER]))
+    return {oid: known[oid] for oid in oids}
+
+
+def forget(c: Connection) -> None:
+    """Forget the targets that this transaction has read: it changes what they come from."""
+    transaction = c.get_transaction()
+    if transaction is not None:
+        _remembered.pop(transaction, None)
+
+
+def _read(c: Connection, oids: list[str]) -> dict[str, Targets]:
+    start = select(NODE.c.oid, NODE.c.id, NODE.c.parent_id, NODE.c.parameters, NODE.c.depth)
+    up = start.where(NODE.c.oid.in_(oids)).cte("up", recursive=True)
+    above = NODE.alias("above")
+    up = up.union_all(
+        select(up.c.oid, above.c.id, above.c.parent_id, above.c.parameters, above.c.depth).join(
+            up, above.c.id == up.c.parent_id
+        )
+    )
+    chains: dict[str, list[tuple[int, str, Mapping[str, Any]]]] = {}
+    for row in c.execute(select(up.c.oid, up.c.depth, up.c.id, up.c.parameters)):
+        if row.parameters:
+            chains.setdefault(row.oid, []).append((row.depth, row.id, row.parameters))
+    configured = {
+        row.oid: row.sla
+        for row in c.execute(select(_CASES.c.oid, _CASES.c.sla).where(_CASES.c.oid.in_(oids)))
+    }
+    return {oid: _merged(sorted(chains.get(oid, ()), key=_depth), configured.get(oid)) for oid in oids}
+
+
+def _depth(link: tuple[int, str, Mapping[str, Any]]) -> int:
+    return link[0]
+
+
+def _merged(
+    chain: Iterable[tuple[int, str, Mapping[str, Any]]], configured: Mapping[str, Any] | None
+) -> Targets:
+    chain = list(chain)
+    if not configured and not any(name in parameters for _, _, parameters in chain for name in PARAMETERS):
+        return DEFAULT
+    first, second = list(DEFAULT.acknowledge), list(DEFAULT.resolve)
+    sources, problems = list(DEFAULT.sources), []
+    for severity, word in enumerate(SEVERITIES):
+        said = (configured or {}).get(word)
+        if isinstance(said, Mapping):
+            for name, times in (("mtta_minutes", first), ("mttr_minutes", second)):
+                minutes = said.get(name)
+                if isinstance(minutes, int | float) and 0 < minutes < 10**7:
+                    times[severity] = int(minutes * MINUTE)
+                    sources[severity] = "cases"
+        for _, node, parameters in chain:
+            if PARAMETERS[severity] not in parameters:
+                continue
+            try:
+                first[severity], second[severity] = parse_pair(parameters[PARAMETERS[severity]])
+                sources[severity] = "tree"
+            except ValueError as error:
+                problems.append(f"{PARAMETERS[severity]} of the node {node} is passed over: {error}.")
+    return Targets(tuple(first), tuple(second), tuple(sources), tuple(problems))
+
+
+def due_at(c: Connection, oid: str, severity: int, status: int, time: int) -> int | None:
+    """When the clock breaches that runs for an alert in this state (ms); None when none runs."""
+    return targets(c, oid).due_at(severity, status, time)
+
+
+def due(wanted: Targets, *, acknowledged: bool) -> ColumnElement[int]:
+    """The same as an expression over the table of detections, for alerts that are open."""
+    spans = wanted.resolve if acknowledged else wanted.acknowledge
+    span = case(dict(enumerate(spans)), value=_D.c.severity, else_=spans[2])
+    total: ColumnElement[int] = _D.c.time + span
+    return total
+
+
+def put_case_configuration(c: Connection, oid: str, configuration: Mapping[str, Any], *, now: int) -> int:
+    """Remember what `GET config/{oid}` of Cases says of deadlines; 1 when that is news.
+
+    Args:
+        configuration: as received; only `sla_config` is kept.
+        now: milliseconds, UTC.
+    """
+    said = configuration.get("sla_config")
+    sla = {
+        word: {
+            name: said[word][name]
+            for name in ("mtta_minutes", "mttr_minutes")
+            if isinstance(said[word].get(name), int | float)
+        }
+        for word in SEVERITIES
+        if isinstance(said, Mapping) and isinstance(said.get(word), Mapping)
+    }
+    known = c.execute(select(_CASES.c.sla).where(_CASES.c.oid == oid)).scalar_one_or_none()
+    if known == sla:
+        return 0
+    if known is None:
+        c.execute(insert(_CASES).values(oid=oid, sla=sla, read_at=now))
+    else:
+        c.execute(update(_CASES).where(_CASES.c.oid == oid).values(sla=sla, read_at=now))
+    forget(c)
+    return 1
+
+
+def restate(c: Connection, oid: str) -> int:
+    """Set the clocks of an organization's open alerts anew, after its targets changed; how many differed."""
+    wanted = targets(c, oid)
+    changed = 0
+    for acknowledged in (False, True):
+        moment = due(wanted, acknowledged=acknowledged)
+        changed += c.execute(
+            update(_D)
+            .where(
+                _D.c.oid == oid,
+                literal_column("detection.status < 2"),
+                _D.c.status == int(acknowledged),
+                _D.c.due_at.is_distinct_from(moment),
+            )
+            .values(due_at=moment)
+        ).rowcount
+    return changed
+
+
+def acknowledged(
+    c: Connection, *, scope: str = "", oid: str = "", since: int | None = None, until: int | None = None
+) -> list[Times]:
+    """Time to acknowledge, per organization and severity.
+
+    Args:
+        scope: id of a tree node; "" is the root.
+        oid: one organization; "" for all.
+        since: detections from then on (ms).
+        until: and before then.
+    """
+    wanted = _wanted(c, scope, oid, since, until)
+    values = select(
+        _D.c.oid, _D.c.severity, (_D.c.acknowledged_at - _D.c.time).label("took")
+    ).where(_D.c.acknowledged_at.is_not(None), *wanted)  # fmt: skip
+    return _times(c, values, "acknowledge")
+
+
+def resolved(
+    c: Connection, *, scope: str = "", oid: str = "", since: int | None = None, until: int | None = None
+) -> list[Times]:
+    """Time to resolve, per organization and severity; of an alert that was reopened, each time it was."""
+    wanted = _wanted(c, scope, oid, since, until)
+    last = select(_D.c.oid, _D.c.severity, (_D.c.resolved_at - _D.c.time).label("took")).where(
+        _D.c.resolved_at.is_not(None), *wanted
+    )
+    earlier = (
+        select(_D.c.oid, _D.c.severity, (_CHANGE.c.resolved_at - _D.c.time).label("took"))
+        .join(_CHANGE, _CHANGE.c.detection_id == _D.c.id)
+        .join(_ACTION, _ACTION.c.id == _CHANGE.c.action_id)
+        .where(
+            _ACTION.c.verb == "reopen", _CHANGE.c.outcome == 1, _CHANGE.c.resolved_at.is_not(None), *wanted
+        )
+    )
+    return _times(c, union_all(last, earlier), "resolve")
+
+
+def _wanted(
+    c: Connection, scope: str, oid: str, since: int | None, until: int | None
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if since is not None:
+        conditions.append(_D.c.time >= since)
+    if until is not None:
+        conditions.append(_D.c.time < until)
+    if oid:
+        conditions.append(_D.c.oid == oid)
+    oids = oids_of(c, scope)
+    if oids is not None:
+        conditions.append(_D.c.oid.in_(oids))
+    return conditions
+
+
+def _times(c: Connection, values: Select[Any] | Any, clock: str) -> list[Times]:
+    took = values.subquery("took")
+    group = (took.c.oid, took.c.severity)
+    placed = select(
+        *group,
+        took.c.took,
+        func.row_number().over(partition_by=group, order_by=took.c.took).label("place"),
+        func.count().over(partition_by=group).label("total"),
+    ).subquery("placed")
+    # The smallest value that so many percent do not exceed.
+    middle = case((placed.c.place * 100 >= placed.c.total * 50, placed.c.took))
+    most = case((placed.c.place * 100 >= placed.c.total * 90, placed.c.took))
+    rows = c.execute(
+        select(placed.c.oid, placed.c.severity, func.count(), func.min(middle), func.min(most))
+        .group_by(placed.c.oid, placed.c.severity)
+        .order_by(placed.c.oid, placed.c.severity.desc())
+    ).all()
+    known = targets_of(c, sorted({row[0] for row in rows}))
+    met: dict[tuple[str, int], int] = {}
+    limits = {
+        (row[0], row[1]): getattr(known[row[0]], clock)[row[1]] for row in rows
+    }  # fmt: skip
+    for limit in sorted(set(limits.values())):
+        some = [key for key, value in limits.items() if value == limit]
+        counted = select(*group, func.count()).where(took.c.took <= literal(limit)).group_by(*group)
+        wanted = set(some)
+        met.update({(oid, sev): n for oid, sev, n in c.execute(counted) if (oid, sev) in wanted})
+    return [
+        Times(oid, severity, count, median, p90, met.get((oid, severity), 0))
+        for oid, severity, count, median, p90 in rows
+    ]
