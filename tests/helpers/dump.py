@@ -1,5 +1,6 @@
 """What a store holds, in a form that two stores can be compared by."""
 
+import json
 from typing import Any
 
 from sqlalchemy import select
@@ -41,7 +42,7 @@ def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _flat(value: Any) -> Any:
-    return repr(value) if isinstance(value, dict | list) else value
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
