@@ -70,6 +70,10 @@ class AlertFilter:
     """Open, and its clock has breached its target by then (ms, UTC)."""
     order: str = "rank"
     """Of ORDERS: worst and newest first, or next to breach first. The latter holds open alerts only."""
+    fold: int = 0
+    """Id of a fold that it belongs to; 0 is any."""
+    storm: int = 0
+    """Key of a storm that its fold belongs to; 0 is any."""
     pivot: tuple[tuple[str, str], ...] = ()
     """(kind, value) pairs, one of which it must speak of; kinds of `store.observables.KINDS`, values as
     written (`store.observables.folded` makes them comparable)."""

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
@@ -19,10 +19,11 @@ import msgspec
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store import models
+from store import folds, models
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
+from store.sla import targets
 from store.times import now_ms
 
 CHUNK: Final = 500
@@ -42,6 +43,10 @@ _DETECTION: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
 _COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
 _CASE: Table = models.CaseRecord.__table__  # type: ignore[attr-defined]
+_CASE_READING: Table = models.CaseReading.__table__  # type: ignore[attr-defined]
+_CASE_LINK: Table = models.CaseDetection.__table__  # type: ignore[attr-defined]
+_CASE_EVENT: Table = models.CaseEvent.__table__  # type: ignore[attr-defined]
+_CASE_ITEM: Table = models.CaseItem.__table__  # type: ignore[attr-defined]
 _SENSOR: Table = models.Sensor.__table__  # type: ignore[attr-defined]
 _USER: Table = models.User.__table__  # type: ignore[attr-defined]
 _DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
@@ -80,6 +85,8 @@ class NewDetection:
     """It could not be read as a JSON object."""
     body: bytes
     """Exactly what was received."""
+    values: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
+    """What it is folded by (`store.folds.values_of`); read from the body when None."""
 
 
 class _Routing(msgspec.Struct):
@@ -209,6 +216,7 @@ def _new(
         priority=_whole(priority, 31),
         damaged=False,
         body=raw,
+        values=folds.values_in(raw),
     )
 
 
@@ -232,17 +240,27 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
         .on_conflict_do_nothing(index_elements=["oid", "detect_id"])
         .returning(_DETECTION.c.id, _DETECTION.c.detect_id)
     )
-    rows = [
+    clock = targets(c, oid)
+    rows: list[dict[str, Any]] = [
         {
             "oid": oid, "detect_id": record.detect_id, "severity": record.severity, "rank": record.severity,
             "time": record.time,
             "cat": record.cat, "rule": record.rule, "hostname": record.hostname, "sid": record.sid,
             "event_type": record.event_type, "priority": record.priority, "damaged": record.damaged,
             "status": 0, "classification": 0, "assignee": "", "version": 0, "fold_id": 0, "tags": "",
+            "due_at": clock.due_at(record.severity, 0, record.time),
         }
         for record in fresh
     ]  # fmt: skip
+    folds.assign(
+        c,
+        oid,
+        rows,
+        [folds.values_in(each.body) if each.values is None else each.values for each in fresh],
+    )
     stored = c.execute(statement, rows).all()
+    if len(stored) < len(rows):
+        folds.recount(c, {row["fold_id"] for row in rows}, moved=True)
     if not stored:
         return 0
     _put_bodies(c, [(number, pack(wanted[detect_id].body)) for number, detect_id in stored])
@@ -821,7 +839,8 @@ def put_cases(
     Args:
         rows: as received: oid, case_number, case_id, status, severity, ...; times RFC 3339.
         oids: the organizations that were asked.
-        complete: the listing had no filter and was read to its end: what it does not name is deleted.
+        complete: the listing had no filter and was read to its end: what it does not name is deleted, but
+            for the cases that are only here.
         now: milliseconds, UTC: the creation of a case that tells none; the clock when None.
     """
     now = now_ms() if now is None else now
@@ -833,7 +852,7 @@ def put_cases(
     known: dict[tuple[str, int], Any] = {}
     columns = (_CASE.c.oid, _CASE.c.case_number, _CASE.c.fingerprint, _CASE.c.created_at)
     for part in _chunks(sorted(oids if complete else {oid for oid, _ in wanted})):
-        found = c.execute(select(*columns).where(_CASE.c.oid.in_(part)))
+        found = c.execute(select(*columns).where(_CASE.c.oid.in_(part), _CASE.c.case_number > 0))
         known.update(((row.oid, row.case_number), row) for row in found)
     changed = []
     for key, row in sorted(wanted.items()):
@@ -848,14 +867,111 @@ def put_cases(
         for part in _chunks(changed):
             c.execute(upsert.on_conflict_do_update(index_elements=["oid", "case_number"], set_=values), part)
     gone = sorted(known.keys() - wanted.keys()) if complete else []
-    for part in _chunks(gone):
-        c.execute(delete(_CASE).where(tuple_(_CASE.c.oid, _CASE.c.case_number).in_(part)))
+    for oid, number in gone:
+        delete_case(c, oid, number)
     return len(changed) + len(gone)
 
 
+def put_case_row(c: Connection, row: Mapping[str, Any], *, now: int) -> int:
+    """Store one case, also one that is only here: its number is negative then."""
+    row = _plain(row)
+    key = (str(row["oid"]), int(row["case_number"]))
+    body = canonical(row)
+    before = c.execute(
+        select(_CASE.c.created_at).where(_CASE.c.oid == key[0], _CASE.c.case_number == key[1])
+    ).scalar_one_or_none()
+    values = _case(key, row, milliseconds(row.get("created_at")) or before or now)
+    values |= {"fingerprint": hashlib.sha256(body).hexdigest(), "body": pack(body)}
+    del values["oid"], values["case_number"]
+    return _upsert(c, _CASE, {"oid": key[0], "case_number": key[1]}, values, {})
+
+
 def delete_case(c: Connection, oid: str, number: int) -> int:
-    """Forget a case that is not there any more; 1 if it was known."""
+    """Forget a case that is not there any more, with what it held; 1 if it was known."""
+    for table in (_CASE_READING, _CASE_LINK, _CASE_EVENT, _CASE_ITEM):
+        c.execute(delete(table).where(table.c.oid == oid, table.c.case_number == number))
     return c.execute(delete(_CASE).where(_CASE.c.oid == oid, _CASE.c.case_number == number)).rowcount
+
+
+def put_case_events(
+    c: Connection, oid: str, number: int, events: Iterable[Mapping[str, Any]], *, now: int
+) -> int:
+    """Store what happened to a case: the events of `GET cases/{number}`, as received.
+
+    What an event is called differs (`action` in the webhooks, `event_type` elsewhere); both are read.
+    """
+    wanted: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for event in map(_plain, events):
+        event_id = _key(event.get("event_id"))
+        if not event_id:
+            continue
+        details = dict(_mapping(event.get("metadata")))
+        for name in ("content", "note_type", "is_public"):
+            if name in event:
+                details[name] = event[name]
+        wanted[(event_id,)] = {
+            "oid": oid, "case_number": number, "event_id": event_id,
+            "time": milliseconds(event.get("ts") or event.get("created_at")) or now,
+            "action": _short(event.get("action") or event.get("event_type")), "by": _short(event.get("by")),
+            "details": details,
+        }  # fmt: skip
+    within = (_CASE_EVENT.c.oid == oid) & (_CASE_EVENT.c.case_number == number)
+    return _mirror(c, _CASE_EVENT, ("event_id",), wanted, within)
+
+
+def put_case_links(
+    c: Connection, oid: str, number: int, rows: Iterable[Mapping[str, Any]], *, count: int | None = None
+) -> int:
+    """Store which alerts a case holds: the rows of `GET cases/{number}/detections`, as received.
+
+    Args:
+        count: how many the case says that it holds, if that is not how many there are.
+    """
+    wanted: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in map(_plain, rows):
+        detect_id = _key(row.get("detect_id") or row.get("detection_id"))
+        if not detect_id:
+            continue
+        # The stored facts are published under two names each.
+        wanted[(detect_id,)] = {
+            "oid": oid, "case_number": number, "detect_id": detect_id,
+            "cat": _short(row.get("detection_cat") or row.get("cat")),
+            "hostname": _short(row.get("hostname")), "sid": _short(row.get("sid") or row.get("sensor_id")),
+            "added_at": milliseconds(row.get("added_at")),
+        }  # fmt: skip
+    within = (_CASE_LINK.c.oid == oid) & (_CASE_LINK.c.case_number == number)
+    changed = _mirror(c, _CASE_LINK, ("detect_id",), wanted, within)
+    put_case_reading(c, oid, number, links=len(wanted) if count is None else count)
+    return changed
+
+
+def put_case_items(c: Connection, oid: str, number: int, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Store what is attached to a case. `kind`: entity, telemetry or artifact; `rows` as received."""
+    wanted: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in map(_plain, rows):
+        item_id = _key(row.get(f"{kind}_id"))
+        if item_id:
+            wanted[(item_id,)] = {
+                "oid": oid, "case_number": number, "kind": kind, "item_id": item_id, "details": row,
+            }  # fmt: skip
+    within = (_CASE_ITEM.c.oid == oid) & (_CASE_ITEM.c.case_number == number) & (_CASE_ITEM.c.kind == kind)
+    return _mirror(c, _CASE_ITEM, ("item_id",), wanted, within)
+
+
+def put_case_reading(
+    c: Connection,
+    oid: str,
+    number: int,
+    *,
+    read_at: int | None = None,
+    links: int | None = None,
+    agreed: str | None = None,
+) -> int:
+    """Say how much of a case was read; what is None stays."""
+    given = {"read_at": read_at, "links": links, "agreed": agreed}
+    values = {name: value for name, value in given.items() if value is not None}
+    key = {"oid": oid, "case_number": number}
+    return _upsert(c, _CASE_READING, key, values, {"links": -1, "agreed": ""})
 
 
 def _case(key: tuple[str, int], row: Mapping[str, Any], created: int) -> dict[str, Any]:

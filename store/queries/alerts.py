@@ -1,6 +1,7 @@
 """Pages of the alert queue, by keyset."""
 
 import operator
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,6 +93,7 @@ _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
 _SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
 _COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
+_FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
 
 _COLUMNS = (
     _D.c.id, _D.c.detect_id, _D.c.oid, ORGANIZATION.c.name, _D.c.severity, _D.c.time, _D.c.cat, _D.c.rule,
@@ -121,7 +123,7 @@ class _Plan:
     """How to read: each of `probes` by its own index, `conditions` checked on what is found."""
 
     column: Any
-    probes: tuple[str, ...]
+    probes: tuple[Any, ...]
     conditions: tuple[ColumnElement[bool], ...]
     parts: tuple[Any, ...]
     """`_OPEN`, `_DONE` or both: the halves of the queue that are wanted."""
@@ -228,6 +230,19 @@ def matching(connection: Connection, wanted: AlertFilter) -> list[list[ColumnEle
         return []
     probed = [plan.column.in_(plan.probes)] if plan.probes else []
     return [[part, *plan.conditions, *probed] for part in plan.parts]
+
+
+def in_folds(connection: Connection, wanted: AlertFilter, folds: Collection[int]) -> list[AlertRow]:
+    """What is wanted of these folds, in no order."""
+    return [
+        _row(row)
+        for conditions in matching(connection, wanted)
+        for row in connection.execute(
+            select(*_COLUMNS)
+            .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
+            .where(*conditions, _D.c.fold_id.in_(folds))
+        )
+    ]
 
 
 def detail(connection: Connection, alert_id: int) -> AlertDetail | None:
@@ -372,7 +387,7 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
     if wanted.fold:
         column, probes = _D.c.fold_id, (wanted.fold,)
     elif wanted.storm:
-        folds = list(_folds_of(connection, wanted))
+        folds = _folds_of(connection, wanted)
         if not folds:
             return None
         if len(folds) <= _PROBES:
@@ -402,12 +417,14 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
             few = sum(_holders(connection, None, wanted).values()) <= _SORTED
             column, probes = (_D.c.oid, (wanted.oid,)) if few and column is None else (column, probes)
             conditions.append(_walked(connection, _D.c.oid, [wanted.oid]))
+        elif column is not None:
+            conditions.append(_walked(connection, _D.c.oid, [wanted.oid]))
         else:
             conditions.append(_D.c.oid == wanted.oid)
         if oids is not None:
             conditions.append(_D.c.oid.in_(oids))
         if wanted.organization:
-            conditions.append(_D.c.oid.in_(_named(connection, wanted.organization)))
+            conditions.append(_D.c.oid.in_(organizations_named(connection, wanted.organization)))
     elif oids is not None or wanted.organization:
         held = _holders(connection, oids, wanted)
         if not held:
@@ -422,7 +439,7 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
                 _walked(connection, _D.c.oid, select(_COUNT.c.oid).where(_COUNT.c.oid.in_(held)))
             )
     for word in wanted.words:
-        named = _D.c.oid.in_(_named(connection, word))
+        named = _D.c.oid.in_(organizations_named(connection, word))
         conditions.append(
             or_(
                 contains(connection, _D.c.cat, word),
@@ -432,6 +449,14 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
             )
         )
     return _Plan(column, probes, tuple(conditions), parts, by_due, by_due and column is not None)
+
+
+def _folds_of(connection: Connection, wanted: AlertFilter) -> dict[int, int]:
+    """The folds of a storm that can hold anything wanted, and how many members each has."""
+    shown = wanted.snoozed == "no" and set(wanted.statuses) <= set(OPEN)
+    members = _FOLD.c.open if shown else _FOLD.c.total
+    query = select(_FOLD.c.id, members).where(_FOLD.c.storm == wanted.storm, members > 0)
+    return {fold_id: count for fold_id, count in connection.execute(query)}
 
 
 def _triage(wanted: AlertFilter, statuses: set[int]) -> list[ColumnElement[bool]]:
@@ -497,13 +522,14 @@ def _counters(
     if oids is not None:
         conditions.append(_COUNT.c.oid.in_(oids))
     if wanted.organization:
-        conditions.append(_COUNT.c.oid.in_(_named(connection, wanted.organization)))
+        conditions.append(_COUNT.c.oid.in_(organizations_named(connection, wanted.organization)))
     if wanted.oid:
         conditions.append(_COUNT.c.oid == wanted.oid)
     return conditions
 
 
-def _named(connection: Connection, needle: str) -> Select[tuple[str]]:
+def organizations_named(connection: Connection, needle: str) -> Select[tuple[str]]:
+    """The oids of the organizations whose name contains a text."""
     return select(ORGANIZATION.c.oid).where(contains(connection, ORGANIZATION.c.name, needle))
 
 

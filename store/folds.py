@@ -1,0 +1,727 @@
+"""Folds and storms: which alerts are shown as one row, and what such a row adds up to.
+
+Alerts of one organization that share their rule (`source_rule`, else `cat`) and the salient values that the
+rule's fold key names are one `Fold`. Folds of several organizations with the same rule and values are one
+`Storm`, for display only. Both are kept exactly, in the transaction that writes their members: `assign`
+counts new ones in, `recount` counts again after states changed, `rebuild` sorts the alerts anew after a key
+was edited. Every function that takes a connection wants one of `Store.writing()`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, RowMapping, Table, and_, case, delete, func, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store import models, preferences
+from store.bodies import storable, unpack
+from store.errors import StoreDamaged
+from store.observables import EventWords, event_words, folded
+
+INDICATOR: Final = "indicator"
+"""What the alert is about, as `values_of` finds it."""
+
+FIELDS: Final[tuple[str, ...]] = (
+    INDICATOR, "host", "user", "hash", "path", "command", "parent", "target", "registry", "domain", "address",
+    "url", "event_type",
+)  # fmt: skip
+"""What a fold key may name."""
+
+DEFAULT: Final[tuple[str, ...]] = (INDICATOR,)
+"""The fold key of every rule that has none of its own.
+
+One tool that does the same on many machines is one row, and the same rule with another tool is another:
+an indicator is the file's hash (its path where no hash is known) together with the command line, and only
+where neither is there, what was contacted. Host and user are left out, because they are what a storm has
+many of.
+"""
+
+ALL: Final = "*"
+"""Names, as a rule, every rule without a fold key of its own."""
+
+HOURS: Final = 6
+"""So many hours are counted apart, for the rate."""
+HOUR: Final = 3_600_000
+"""Milliseconds."""
+
+WINDOW: Final = 500
+"""Alerts that one transaction of a rebuild sorts anew."""
+
+PENDING: Final = "folds.rebuild"
+"""Preference: which rules' alerts have still to be sorted anew, from where, and up to where."""
+
+CLOSE: Final = "close"
+"""The verb of `TriageAction` that gives a classification."""
+
+_LONGEST: Final = 1_000
+"""Characters of one salient value; of a longer one the rest is told by its hash."""
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_BODY: Table = models.DetectionBody.__table__  # type: ignore[attr-defined]
+_FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
+_STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
+_KEY: Table = models.FoldKey.__table__  # type: ignore[attr-defined]
+_SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
+_ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
+_CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
+
+_CHUNK: Final = 500
+_HALVES: Final = (text("detection.status < 2"), text("detection.status >= 2"))
+"""Spelled as the partial indexes spell them."""
+
+_HOMES = re.compile(
+    r"((?:\b[a-z]:)?[\\/](?:users|home)[\\/])(?!public[\\/]|default[\\/]|shared[\\/])[^\\/\"'\s]+"
+)
+
+Values = Mapping[str, str]
+"""What a detection says for each of FIELDS but the indicator; what it does not say is left out."""
+Salient = list[list[str]]
+"""[[field, value], ...]"""
+
+
+class Identity(NamedTuple):
+    """What makes alerts of one organization one fold, and folds one storm."""
+
+    key: int
+    rule: str
+    cat: str
+    salient: Salient
+
+
+# Which fold an alert belongs to: pure
+
+
+def values_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a detection says for the fields of a fold key, in the spelling under which equal ones are equal.
+
+    Case does not count. The name of a user's own directory in a path or command line is `*`: the same
+    program in two profiles is the same program.
+    """
+    words: EventWords = event_words(record)
+    path, url = str(words.path), str(words.url)
+    if "://" in path:  # documents of Office 365 are named by their address
+        path, url = "", url or path
+    found = {
+        "host": folded("host", words.host),
+        "user": folded("user", words.user),
+        "hash": folded("hash", words.hash),
+        "path": _anybody(folded("path", path)),
+        "command": _anybody(folded("command", words.command_line)),
+        "parent": _anybody(folded("path", words.parent)),
+        "target": _anybody(folded("path", words.target)),
+        "registry": folded("command", words.registry),
+        "domain": folded("domain", words.domain),
+        "address": folded("address", words.address),
+        "url": folded("url", url),
+        "event_type": words.event_type,
+    }
+    return {name: _bounded(value) for name, value in found.items() if value}
+
+
+def values_in(body: bytes) -> dict[str, str]:
+    """The same of a detection as it was received; none of one that is no JSON object."""
+    try:
+        record = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            record = json.loads(body)
+        except (ValueError, RecursionError):
+            return {}
+    return values_of(record) if isinstance(record, dict) else {}
+
+
+def salient_of(values: Values, fields: Sequence[str]) -> Salient:
+    """What of these values a fold key keeps, in the order of FIELDS."""
+    wanted: set[str] = set()
+    for name in fields:
+        wanted.update(_indicator(values) if name == INDICATOR else (name,))
+    return [[name, values[name]] for name in FIELDS if name in wanted and name in values]
+
+
+def identity_of(values: Values, rule: str, cat: str, fields: Sequence[str]) -> Identity:
+    """The fold of an alert with these values; the organization aside."""
+    salient = salient_of(values, fields)
+    return Identity(_key_of(rule or cat, salient), rule, cat, salient)
+
+
+def fold_of(
+    record: Mapping[str, Any], rule: str, cat: str, fields: Sequence[str] = DEFAULT
+) -> tuple[int, Salient]:
+    """The storm key of a detection, and the salient values.
+
+    Args:
+        record: a detection as received.
+        rule: `source_rule`.
+        cat: counts where there is no rule.
+        fields: of FIELDS.
+    """
+    found = identity_of(values_of(record), rule, cat, fields)
+    return found.key, found.salient
+
+
+def _indicator(values: Values) -> tuple[str, ...]:
+    what = "hash" if "hash" in values else "path"
+    if what in values or "command" in values:
+        return (what, "command")
+    if "registry" in values:
+        return ("registry",)
+    # A web server's log names the server itself as domain.
+    others = ("address", "domain") if "url" in values else ("domain", "address")
+    return next(((name,) for name in (*others, "url", "user") if name in values), ())
+
+
+def _key_of(rule: str, salient: Salient) -> int:
+    whole = json.dumps([rule, salient], ensure_ascii=False, separators=(",", ":"))
+    digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def _anybody(value: str) -> str:
+    return _HOMES.sub(r"\1*", value) if "users" in value or "home" in value else value
+
+
+def _bounded(value: str) -> str:
+    value = storable(value)
+    if len(value) <= _LONGEST:
+        return value
+    rest = hashlib.blake2b(value.encode(), digest_size=16).hexdigest()
+    return f"{value[:_LONGEST]} ({len(value)} characters, {rest})"
+
+
+# Fold keys
+
+
+def keys(c: Connection) -> dict[str, tuple[str, ...]]:
+    """The fold keys that were set: rule -> fields."""
+    return {
+        row.rule: tuple(name for name in row.fields if name in FIELDS)
+        for row in c.execute(select(_KEY.c.rule, _KEY.c.fields))
+    }
+
+
+def fields_for(known: Mapping[str, tuple[str, ...]], rule: str) -> tuple[str, ...]:
+    """The fields that hold for a rule (`source_rule`, else `cat`)."""
+    return known.get(rule, known.get(ALL, DEFAULT))
+
+
+def set_key(
+    c: Connection, rule: str, fields: Sequence[str] | None, *, by: str, at: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Set the fold key of a rule, or of ALL; None takes its own key away. `rebuild` has to follow.
+
+    Returns:
+        The fields before and after; nothing is written when they are the same.
+    """
+    known = keys(c)
+    before = fields_for(known, rule)
+    wanted = None if fields is None else tuple(name for name in FIELDS if name in fields)
+    own = known.get(rule)
+    if wanted == own:
+        return before, before
+    if wanted is None:
+        c.execute(delete(_KEY).where(_KEY.c.rule == rule))
+    else:
+        values = {"fields": list(wanted), "by": by, "at": at}
+        upsert = _insert(c, _KEY).values(rule=rule, **values)
+        c.execute(upsert.on_conflict_do_update(index_elements=["rule"], set_=values))
+    after = fields_for(keys(c), rule)
+    if set(after) != set(before):
+        _ask(c, rule)
+    return before, after
+
+
+# What a fold adds up to
+
+
+@dataclass(slots=True)
+class _Sums:
+    """What some alerts add up to; two of them can be added."""
+
+    total: int = 0
+    open: int = 0
+    first_seen: int = 0
+    last_seen: int = 0
+    rank: int = -1
+    last_open: int = 0
+    due_at: int | None = None
+    assignees: dict[str, int] = field(default_factory=dict)
+    hours: dict[str, int] = field(default_factory=dict)
+    true_positives: int = 0
+    false_positives: int = 0
+    last_true_at: int | None = None
+    verdict: tuple[int, int, int] | None = None
+    """(when, alert, classification)"""
+    verdict_by: str = ""
+    spent: int = 0
+
+    def take(self, row: Mapping[str, Any] | RowMapping) -> None:
+        """Count one alert in: a row of `detection`."""
+        moment = row["time"]
+        self.first_seen = min(self.first_seen, moment) if self.total else moment
+        self.last_seen = max(self.last_seen, moment) if self.total else moment
+        self.total += 1
+        hour = str(moment // HOUR)
+        self.hours[hour] = self.hours.get(hour, 0) + 1
+        if row["status"] < 2 and row.get("snoozed_until") is None:
+            self.open += 1
+            self.rank = max(self.rank, row["rank"])
+            self.last_open = max(self.last_open, moment)
+            self.due_at = _least(self.due_at, row.get("due_at"))
+            if row["assignee"]:
+                self.assignees[row["assignee"]] = self.assignees.get(row["assignee"], 0) + 1
+        resolved, acknowledged = row.get("resolved_at"), row.get("acknowledged_at")
+        if resolved is not None and acknowledged is not None:
+            self.spent += max(0, resolved - acknowledged)
+        if row["classification"]:
+            at = moment if resolved is None else resolved
+            self.true_positives += row["classification"] == 1
+            self.false_positives += row["classification"] == 2
+            if row["classification"] == 1:
+                self.last_true_at = at if self.last_true_at is None else max(self.last_true_at, at)
+            self.verdict = max(self.verdict or (at, row["id"], 0), (at, row["id"], row["classification"]))
+
+    def add(self, other: "_Sums") -> None:
+        """Count in what others add up to."""
+        if not other.total:
+            return
+        self.first_seen = min(self.first_seen, other.first_seen) if self.total else other.first_seen
+        self.last_seen = max(self.last_seen, other.last_seen) if self.total else other.last_seen
+        self.total += other.total
+        self.open += other.open
+        self.rank = max(self.rank, other.rank)
+        self.last_open = max(self.last_open, other.last_open)
+        self.due_at = _least(self.due_at, other.due_at)
+        for name, count in other.assignees.items():
+            self.assignees[name] = self.assignees.get(name, 0) + count
+        for hour, count in other.hours.items():
+            self.hours[hour] = self.hours.get(hour, 0) + count
+        self.true_positives += other.true_positives
+        self.false_positives += other.false_positives
+        if other.last_true_at is not None:
+            self.last_true_at = max(self.last_true_at or 0, other.last_true_at)
+        if other.verdict is not None and (self.verdict is None or other.verdict[:2] > self.verdict[:2]):
+            self.verdict, self.verdict_by = other.verdict, other.verdict_by
+        self.spent += other.spent
+
+    def both(self) -> dict[str, Any]:
+        """The columns that a fold and a storm have."""
+        at, alert, classification = self.verdict or (None, None, 0)
+        lowest = self.last_seen // HOUR - HOURS
+        return {
+            "total": self.total, "open": self.open, "rank": self.rank, "last_open": self.last_open,
+            "first_seen": self.first_seen, "last_seen": self.last_seen, "due_at": self.due_at,
+            "assignees": self.assignees,
+            "hours": {hour: count for hour, count in self.hours.items() if int(hour) > lowest},
+            "last_verdict": classification, "last_verdict_at": at, "last_verdict_alert": alert,
+            "last_verdict_by": self.verdict_by,
+        }  # fmt: skip
+
+    def alone(self) -> dict[str, Any]:
+        """The columns that only a fold has."""
+        return {
+            "true_positives": self.true_positives, "false_positives": self.false_positives,
+            "last_true_at": self.last_true_at, "spent": self.spent,
+        }  # fmt: skip
+
+
+def _sums(row: Any) -> _Sums:
+    """Of a row of `fold` or `storm`."""
+    fold = row._mapping
+    verdict = None
+    if row.last_verdict:
+        verdict = (row.last_verdict_at, row.last_verdict_alert, row.last_verdict)
+    return _Sums(
+        total=row.total, open=row.open, first_seen=row.first_seen, last_seen=row.last_seen, rank=row.rank,
+        last_open=row.last_open, due_at=row.due_at, assignees=dict(row.assignees), hours=dict(row.hours),
+        true_positives=fold.get("true_positives", 0), false_positives=fold.get("false_positives", 0),
+        last_true_at=fold.get("last_true_at"), verdict=verdict, verdict_by=row.last_verdict_by,
+        spent=fold.get("spent", 0),
+    )  # fmt: skip
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else min(one, other)
+
+
+# New alerts
+
+
+def assign(c: Connection, oid: str, rows: Sequence[dict[str, Any]], values: Sequence[Values]) -> None:
+    """Give new alerts of an organization their fold, and count them in.
+
+    Args:
+        rows: of `detection`, about to be inserted, every one of them; `fold_id` is set in each.
+        values: of each, as `values_of` finds them.
+    """
+    known = keys(c)
+    identities = []
+    for row, each in zip(rows, values, strict=True):
+        rule, cat = row["rule"], row["cat"]
+        identities.append(identity_of(each, rule, cat, fields_for(known, rule or cat)))
+    for row, fold_id in zip(rows, _count_in(c, oid, rows, identities), strict=True):
+        row["fold_id"] = fold_id
+
+
+def _count_in(
+    c: Connection,
+    oid: str,
+    rows: Sequence[Mapping[str, Any] | RowMapping],
+    identities: Sequence[Identity],
+    decided: Mapping[int, str] = MappingProxyType({}),
+) -> list[int]:
+    """Count alerts into their folds and storms, which are made where they are missing; answers the folds.
+
+    Args:
+        decided: alert -> who classified it, of those that are.
+    """
+    storms, identities = _storms(c, identities)
+    groups: dict[int, tuple[Identity, _Sums]] = {}
+    for row, identity in zip(rows, identities, strict=True):
+        group = groups.get(identity.key)
+        if group is None:
+            group = groups[identity.key] = (identity, _Sums())
+        group[1].take(row)
+    folds: dict[int, Any] = {}
+    for part in _chunks(list(groups)):
+        found = c.execute(select(_FOLD).where(_FOLD.c.oid == oid, _FOLD.c.storm.in_(part)))
+        folds.update((row.storm, row) for row in found)
+    numbers = iter(_numbers(c, len(groups) - len(folds)))
+    ids: dict[int, int] = {}
+    fold_rows, storm_rows = [], []
+    for key, (identity, gained) in groups.items():
+        fold, storm = folds.get(key), storms.get(key)
+        was_open = 0 if fold is None else fold.open
+        whole = _Sums() if fold is None else _sums(fold)
+        if gained.verdict is not None:
+            gained.verdict_by = decided.get(gained.verdict[1], "")
+        whole.add(gained)
+        ids[key] = next(numbers) if fold is None else fold.id
+        first = identity if fold is None else fold
+        fold_rows.append(
+            {"id": ids[key], "oid": oid, "storm": key, "cat": first.cat, "rule": first.rule}
+            | whole.both() | whole.alone()
+        )  # fmt: skip
+        over = _Sums() if storm is None else _sums(storm)
+        over.add(gained)
+        organizations = 0 if storm is None else storm.organizations
+        alone = 0 if storm is None else storm.fold_id
+        if whole.open and not was_open:
+            organizations += 1
+            alone = ids[key] if organizations == 1 else 0
+        named = identity if storm is None else storm
+        storm_rows.append(
+            {"key": key, "cat": named.cat, "rule": named.rule, "salient": identity.salient}
+            | {"organizations": organizations, "fold_id": alone} | over.both()
+        )  # fmt: skip
+    _put(c, _FOLD, "id", fold_rows)
+    _put(c, _STORM, "key", storm_rows)
+    return [ids[identity.key] for identity in identities]
+
+
+def _storms(c: Connection, identities: Sequence[Identity]) -> tuple[dict[int, Any], list[Identity]]:
+    """The storms that are there, by key, and the identities with the keys that hold.
+
+    Two different storms could be made to have the same key, and a harmless alert to stand for another: the
+    one that comes second gets the next key.
+    """
+    known: dict[int, Any] = {}
+    asked: set[int] = set()
+    taken: dict[int, tuple[str, Salient]] = {}
+    settled = list(identities)
+    while True:
+        missing = {identity.key for identity in settled} - asked
+        if not missing:
+            return known, settled
+        for part in _chunks(sorted(missing)):
+            for row in c.execute(select(_STORM).where(_STORM.c.key.in_(part))):
+                known[row.key] = row
+                taken[row.key] = (row.rule or row.cat, row.salient)
+        asked |= missing
+        for at, identity in enumerate(settled):
+            key, what = identity.key, (identity.rule or identity.cat, identity.salient)
+            while key in asked and taken.setdefault(key, what) != what:
+                key = key + 1 if key < 2**63 - 1 else -(2**63)
+            if key != identity.key:
+                settled[at] = identity._replace(key=key)
+
+
+def _numbers(c: Connection, count: int) -> Iterable[int]:
+    """Ids for so many new folds."""
+    if not count:
+        return ()
+    if c.dialect.name == "sqlite":
+        last = c.execute(select(func.max(_FOLD.c.id))).scalar_one() or 0
+        return range(last + 1, last + count + 1)
+    return c.execute(
+        text("SELECT nextval(pg_get_serial_sequence('fold', 'id')) FROM generate_series(1, :count)"),
+        {"count": count},
+    ).scalars()
+
+
+def _put(c: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    upsert = _insert(c, table)
+    changing = {name: upsert.excluded[name] for name in rows[0] if name != key}
+    c.execute(upsert.on_conflict_do_update(index_elements=[key], set_=changing), rows)
+
+
+# Counting again
+
+
+def recount(c: Connection, fold_ids: Iterable[int], *, moved: bool = False) -> None:
+    """Count folds, and their storms, again from what their members are now.
+
+    To be called in the transaction that changed them, after `TriageChange` says what was done. One without
+    members is deleted; so is a storm without folds.
+
+    Args:
+        moved: members came, went or changed their time, and not only their state.
+    """
+    wanted = sorted({each for each in fold_ids if each})
+    storms: set[int] = set()
+    for part in _chunks(wanted):
+        storms |= _recount(c, part, moved=moved)
+    for part in _chunks(sorted(storms)):
+        _recount_storms(c, part)
+
+
+def _recount(c: Connection, ids: Sequence[int], *, moved: bool) -> set[int]:
+    rows = {row.id: row for row in c.execute(select(_FOLD).where(_FOLD.c.id.in_(ids)))}
+    sums = _summed(c, list(rows), moved=moved)
+    kept = []
+    for number, row in rows.items():
+        found = sums.get(number)
+        if found is None:
+            continue
+        if not moved:
+            found.hours = dict(row.hours)
+        kept.append(
+            {"id": number, "oid": row.oid, "storm": row.storm, "cat": row.cat, "rule": row.rule}
+            | found.both() | found.alone()
+        )  # fmt: skip
+    _put(c, _FOLD, "id", kept)
+    gone = [number for number in rows if number not in sums]
+    if gone:
+        c.execute(delete(_FOLD).where(_FOLD.c.id.in_(gone)))
+    return {row.storm for row in rows.values()}
+
+
+def _summed(c: Connection, ids: Sequence[int], *, moved: bool) -> dict[int, _Sums]:
+    """What the members of each of these folds add up to; folds without any are left out."""
+    shown = and_(_D.c.status < 2, _D.c.snoozed_until.is_(None))
+    at = func.coalesce(_D.c.resolved_at, _D.c.time)
+    spent = _D.c.resolved_at - _D.c.acknowledged_at
+    found: dict[int, _Sums] = {}
+    hour = (_D.c.time // HOUR).label("hour")
+    for half in _HALVES:
+        members = and_(_D.c.fold_id.in_(ids), half)
+        totals = (
+            select(
+                _D.c.fold_id, func.count().label("total"), func.sum(case((shown, 1), else_=0)).label("open"),
+                func.min(_D.c.time).label("first_seen"), func.max(_D.c.time).label("last_seen"),
+                func.coalesce(func.max(case((shown, _D.c.rank))), -1).label("rank"),
+                func.coalesce(func.max(case((shown, _D.c.time))), 0).label("last_open"),
+                func.min(case((shown, _D.c.due_at))).label("due_at"),
+                func.sum(case((_D.c.classification == 1, 1), else_=0)).label("true_positives"),
+                func.sum(case((_D.c.classification == 2, 1), else_=0)).label("false_positives"),
+                func.max(case((_D.c.classification == 1, at))).label("last_true_at"),
+                func.coalesce(func.sum(case((spent > 0, spent), else_=0)), 0).label("spent"),
+            ).where(members).group_by(_D.c.fold_id)
+        )  # fmt: skip
+        for row in c.execute(totals):
+            part = _Sums(
+                total=row.total, open=int(row.open), first_seen=row.first_seen, last_seen=row.last_seen,
+                rank=row.rank, last_open=row.last_open, due_at=row.due_at,
+                true_positives=int(row.true_positives), false_positives=int(row.false_positives),
+                last_true_at=row.last_true_at, spent=int(row.spent),
+            )  # fmt: skip
+            found.setdefault(row.fold_id, _Sums()).add(part)
+        latest = (
+            select(
+                _D.c.fold_id, _D.c.id, _D.c.classification, at.label("at"),
+                func.row_number()
+                .over(partition_by=_D.c.fold_id, order_by=(at.desc(), _D.c.id.desc()))
+                .label("place"),
+            ).where(members, _D.c.classification != 0)
+        ).subquery()  # fmt: skip
+        for row in c.execute(select(latest).where(latest.c.place == 1)):
+            sums = found[row.fold_id]
+            sums.verdict = max(sums.verdict or (row.at, row.id, 0), (row.at, row.id, row.classification))
+        held = (
+            select(_D.c.fold_id, _D.c.assignee, func.count().label("members"))
+            .where(members, shown, _D.c.assignee != "")
+            .group_by(_D.c.fold_id, _D.c.assignee)
+        )
+        for row in c.execute(held) if half is _HALVES[0] else ():
+            found[row.fold_id].assignees[row.assignee] = row.members
+        counted = select(_D.c.fold_id, hour, func.count().label("members")).where(members)
+        for row in c.execute(counted.group_by(_D.c.fold_id, hour)) if moved else ():
+            hours = found[row.fold_id].hours
+            hours[str(row.hour)] = hours.get(str(row.hour), 0) + row.members
+    decided = {sums.verdict[1]: sums for sums in found.values() if sums.verdict is not None}
+    for alert, who in _deciders(c, sorted(decided)).items():
+        decided[alert].verdict_by = who
+    return found
+
+
+def _deciders(c: Connection, alerts: Sequence[int]) -> dict[int, str]:
+    """Who classified each of these alerts last: the operator of that decision, else whose alert it is."""
+    found: dict[int, str] = {}
+    for part in _chunks(alerts):
+        found.update(
+            (row.id, row.assignee)
+            for row in c.execute(select(_D.c.id, _D.c.assignee).where(_D.c.id.in_(part)))
+        )
+        decisions = (
+            select(_CHANGE.c.detection_id, _ACTION.c.actor)
+            .join(_ACTION, _ACTION.c.id == _CHANGE.c.action_id)
+            .where(_CHANGE.c.detection_id.in_(part), _CHANGE.c.outcome == 1, _ACTION.c.verb == CLOSE)
+            .order_by(_CHANGE.c.detection_id, _CHANGE.c.action_id)
+        )
+        found.update((row.detection_id, row.actor) for row in c.execute(decisions))
+    return found
+
+
+def _recount_storms(c: Connection, keys_: Sequence[int]) -> None:
+    """Add storms up again from their folds."""
+    storms = {row.key: row for row in c.execute(select(_STORM).where(_STORM.c.key.in_(keys_)))}
+    sums: dict[int, _Sums] = {}
+    organizations: dict[int, list[int]] = {}
+    for row in c.execute(select(_FOLD).where(_FOLD.c.storm.in_(keys_))):
+        sums.setdefault(row.storm, _Sums()).add(_sums(row))
+        if row.open:
+            organizations.setdefault(row.storm, []).append(row.id)
+    kept = []
+    for key, row in storms.items():
+        if key not in sums:
+            continue
+        open_ = organizations.get(key, [])
+        kept.append(
+            {"key": key, "cat": row.cat, "rule": row.rule, "salient": row.salient}
+            | {"organizations": len(open_), "fold_id": open_[0] if len(open_) == 1 else 0}
+            | sums[key].both()
+        )
+    _put(c, _STORM, "key", kept)
+    gone = [key for key in storms if key not in sums]
+    if gone:
+        c.execute(delete(_STORM).where(_STORM.c.key.in_(gone)))
+
+
+# Sorting alerts anew
+
+
+@dataclass(frozen=True)
+class Rebuilding:
+    """How far a rebuild has come, in ids of alerts."""
+
+    rules: tuple[str, ...]
+    """What is sorted anew; empty when nothing is left to do."""
+    done: int
+    total: int
+
+
+def rebuilding(c: Connection) -> Rebuilding:
+    """What is left of the rebuilds that were asked for."""
+    pending: dict[str, list[int]] = preferences.get(c, PENDING) or {}
+    return Rebuilding(
+        tuple(sorted(pending)),
+        sum(after for after, _ in pending.values()),
+        sum(until for _, until in pending.values()),
+    )
+
+
+def _ask(c: Connection, rule: str) -> None:
+    until = c.execute(select(func.max(_D.c.id))).scalar_one() or 0
+    pending: dict[str, list[int]] = dict(preferences.get(c, PENDING) or {})
+    pending[rule] = [0, until]
+    preferences.put(c, PENDING, pending)
+
+
+def rebuild(c: Connection) -> Rebuilding:
+    """Sort the next WINDOW alerts anew, by the fold keys that hold now; to be repeated until nothing is left.
+
+    In between, every alert is in exactly one fold, and every fold counts exactly what it has. What was
+    interrupted goes on where it stopped.
+    """
+    pending: dict[str, list[int]] = dict(preferences.get(c, PENDING) or {})
+    if not pending:
+        return Rebuilding((), 0, 0)
+    rule, (after, until) = min(pending.items())
+    known = keys(c)
+    condition = [_D.c.id > after, _D.c.id <= until]
+    named = case((_D.c.rule != "", _D.c.rule), else_=_D.c.cat)
+    if rule != ALL:
+        condition.append(named == rule)
+    found = (
+        c.execute(
+            select(*_D.c, _BODY.c.body)
+            .select_from(_D.outerjoin(_BODY, _BODY.c.detection_id == _D.c.id))
+            .where(*condition)
+            .order_by(_D.c.id)
+            .limit(WINDOW)
+        )
+        .mappings()
+        .all()
+    )
+    own = known.keys() - {ALL} if rule == ALL else set()
+    _refold(c, [row for row in found if not (row["fold_id"] and (row["rule"] or row["cat"]) in own)], known)
+    if len(found) < WINDOW:
+        del pending[rule]
+    else:
+        pending[rule] = [found[-1]["id"], until]
+    preferences.put(c, PENDING, pending or None)
+    return rebuilding(c)
+
+
+def _refold(c: Connection, rows: Sequence[RowMapping], known: Mapping[str, tuple[str, ...]]) -> None:
+    """Put alerts into the folds that the keys say, and count both sides."""
+    by_organization: dict[str, list[tuple[RowMapping, Identity]]] = {}
+    held = [row["fold_id"] for row in rows if row["fold_id"]]
+    storms: dict[int, int] = {}
+    for part in _chunks(sorted(set(held))):
+        storms.update(
+            (row.id, row.storm)
+            for row in c.execute(select(_FOLD.c.id, _FOLD.c.storm).where(_FOLD.c.id.in_(part)))
+        )
+    for row in rows:
+        values = {} if row["damaged"] else _values_of_body(row["body"])
+        rule, cat = row["rule"], row["cat"]
+        identity = identity_of(values, rule, cat, fields_for(known, rule or cat))
+        if storms.get(row["fold_id"]) != identity.key:
+            by_organization.setdefault(row["oid"], []).append((row, identity))
+    left: set[int] = set()
+    for oid, moving in sorted(by_organization.items()):
+        members = [row for row, _ in moving]
+        decided = _deciders(c, [row["id"] for row in members if row["classification"]])
+        folds = _count_in(c, oid, members, [identity for _, identity in moving], decided)
+        for fold_id in sorted(set(folds)):
+            ids = [row["id"] for row, fold in zip(members, folds, strict=True) if fold == fold_id]
+            for part in _chunks(ids):
+                c.execute(update(_D).where(_D.c.id.in_(part)).values(fold_id=fold_id))
+        left.update(row["fold_id"] for row in members if row["fold_id"])
+    recount(c, left, moved=True)
+
+
+def _values_of_body(packed: bytes | None) -> dict[str, str]:
+    if packed is None:
+        return {}
+    try:
+        return values_in(unpack(packed))
+    except StoreDamaged:
+        return {}
+
+
+def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for at in range(0, len(values), _CHUNK):
+        yield values[at : at + _CHUNK]
+
+
+def _insert(c: Connection, table: Table) -> Any:
+    return (sqlite if c.dialect.name == "sqlite" else postgresql).insert(table)

@@ -1,0 +1,406 @@
+"""The queue folded: one row for what is the same, in one organization or in many."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Select,
+    String,
+    Table,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.sql.elements import ColumnElement
+
+from store import models
+from store.alerts import SEVERITIES, AlertFilter
+from store.folds import HOUR, HOURS
+from store.queries import alerts
+from store.queries.alerts import AlertRow, Key
+from store.queries.scopes import ORGANIZATION, oids_of
+from store.text import Untrusted
+
+FoldKey = tuple[int, int, int]
+"""(rank, time of the newest, storm): the order of the folded queue, each descending."""
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
+_STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
+_ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
+_CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
+
+_SHOWN: ColumnElement[bool] = literal_column("storm.open > 0")
+_SHOWN_HERE: ColumnElement[bool] = literal_column("fold.open > 0")
+"""Spelled as the partial indexes spell them."""
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRow:
+    """One line of the folded queue: an alert, a fold, or a storm."""
+
+    storm: int
+    """Key of the storm; every fold has one."""
+    fold: int
+    """Id of the fold, when all of it is in one organization; else 0."""
+    oid: str
+    """"" when it is in several organizations."""
+    organization: Untrusted
+    """"" when it is in several."""
+    cat: Untrusted
+    rule: Untrusted
+    salient: tuple[tuple[str, Untrusted], ...]
+    """(field, value): what its members share."""
+    open: int
+    """Members that the queue shows and the filter wants."""
+    total: int
+    """Members that there ever were; of what is filtered, those that match."""
+    organizations: int
+    """How many have a member that is shown."""
+    rank: int
+    severity: int
+    """The worst of what is shown."""
+    first_seen: int
+    last_seen: int
+    last_open: int
+    """When its newest shown member was made (ms)."""
+    per_hour: float
+    """New members an hour, over the last hours (see `store.folds.HOURS`)."""
+    due_at: int | None
+    """The earliest of its shown members."""
+    assignees: tuple[Untrusted, ...]
+    """Who has members of it, by name."""
+    verdict: int
+    """The last classification that a member got anywhere; 0 when none did."""
+    verdict_at: int | None
+    verdict_by: Untrusted
+    alert: AlertRow | None
+    """The alert itself, when there is one alone."""
+
+    @property
+    def key(self) -> FoldKey:
+        """Where it stands in the folded queue."""
+        return (self.rank, self.last_open, self.storm)
+
+    @property
+    def kind(self) -> str:
+        """`alert`, `fold` or `storm`."""
+        return "storm" if self.organizations > 1 else "fold" if self.open > 1 else "alert"
+
+    @property
+    def who(self) -> str:
+        """The name of the one who has members of it, or how many people have; "" when nobody has."""
+        return "" if not self.assignees else who(self.assignees)
+
+
+def who(names: Sequence[str]) -> str:
+    """One name, or `n people`."""
+    return names[0] if len(names) == 1 else f"{len(names)} people"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldCount:
+    """How many rows the folded queue has, and how many alerts are in them."""
+
+    rows: int
+    alerts: int
+
+
+# Pages
+
+
+def page(
+    connection: Connection,
+    wanted: AlertFilter,
+    *,
+    now: int,
+    after: FoldKey | None = None,
+    before: FoldKey | None = None,
+    starting: FoldKey | None = None,
+    limit: int = 50,
+) -> list[FoldRow]:
+    """At most `limit` rows of the folded queue, worst and newest first.
+
+    Everything over all organizations is read from the counted storms by their index. What a scope or a filter
+    narrows is added up when it is asked for: by folds where scope, organization and rule alone narrow it,
+    else by alerts, which takes as long as there are alerts that match.
+
+    Args:
+        now: milliseconds, UTC, for the rate.
+        after: those behind this key; the first ones when no key is given.
+        before: the last `limit` ones ahead of this key (still answered in the order of the queue).
+        starting: like `after`, this key included.
+    """
+    backwards = before is not None and after is None and starting is None
+    bounds = (("<", after), ("<=", starting), (">", before))
+    source = _source(connection, wanted, now)
+    if source is None:
+        return []
+    keys = tuple_(source.rank, source.last_open, source.storm)
+    conditions = [
+        keys.op(sign)(tuple_(*map(literal, key))) for sign, key in bounds if key is not None
+    ]  # fmt: skip
+    order = [key.asc() if backwards else key.desc() for key in (source.rank, source.last_open, source.storm)]
+    rows = list(connection.execute(source.query.where(*conditions).order_by(*order).limit(limit)))
+    return _rows(connection, wanted, source, rows[::-1] if backwards else rows, now)
+
+
+def last_page(connection: Connection, wanted: AlertFilter, *, now: int, limit: int = 50) -> list[FoldRow]:
+    """The last `limit` rows, in the order of the folded queue."""
+    return page(connection, wanted, now=now, before=(-2, -1, -(2**63)), limit=limit)
+
+
+def count(connection: Connection, wanted: AlertFilter) -> FoldCount:
+    """How many rows there are, and how many alerts in them."""
+    source = _source(connection, wanted, 0)
+    if source is None:
+        return FoldCount(0, 0)
+    inner = source.query.with_only_columns(source.open.label("open")).subquery()
+    found = connection.execute(
+        select(func.count(), func.coalesce(func.sum(inner.c.open), 0)).select_from(inner)
+    )
+    rows, held = found.one()
+    return FoldCount(int(rows), int(held))
+
+
+def fold_row(connection: Connection, wanted: AlertFilter, storm: int, *, now: int) -> FoldRow | None:
+    """One row by its storm, as it is now; None when nothing of it is shown any more."""
+    source = _source(connection, wanted, now)
+    if source is None:
+        return None
+    rows = list(connection.execute(source.query.where(source.storm == storm)))
+    return next(iter(_rows(connection, wanted, source, rows, now)), None)
+
+
+def members(
+    connection: Connection,
+    row: FoldRow,
+    wanted: AlertFilter,
+    *,
+    after: Key | None = None,
+    before: Key | None = None,
+    starting: Key | None = None,
+    limit: int = 50,
+) -> list[AlertRow]:
+    """At most `limit` of the alerts that a row holds, by keyset, in the order of the queue."""
+    return alerts.page(
+        connection, within(wanted, row), after=after, before=before, starting=starting, limit=limit
+    )
+
+
+def within(wanted: AlertFilter, row: FoldRow) -> AlertFilter:
+    """The filter that wants what a row holds, and nothing else: to open it, or to act on all of it."""
+    if row.fold:
+        return replace(wanted, fold=row.fold, storm=0)
+    return replace(wanted, fold=0, storm=row.storm)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A query for the columns that a page needs, and the expressions that it is ordered by."""
+
+    query: Select[Any]
+    rank: Any
+    last_open: Any
+    storm: Any
+    open: Any
+    folds: Sequence[ColumnElement[bool]] | None = None
+    """Which folds are added up, where folds are."""
+    alerts: Sequence[Sequence[ColumnElement[bool]]] | None = None
+    """Which alerts are added up, where alerts are."""
+
+
+def _source(connection: Connection, wanted: AlertFilter, now: int) -> _Source | None:
+    """How what is wanted is read; None when nothing can match."""
+    plain = replace(wanted, scope="", oid="", organization="", rule="", storm=0, fold=0, order="rank")
+    if plain != AlertFilter() or wanted.rule:
+        return _by_alerts(connection, wanted, now)
+    oids = oids_of(connection, wanted.scope)
+    if oids is None and not wanted.oid and not wanted.organization and not wanted.fold:
+        query = select(
+            _STORM.c.key.label("storm"), _STORM.c.rank, _STORM.c.last_open, _STORM.c.open, _STORM.c.total,
+            _STORM.c.organizations, _STORM.c.fold_id.label("fold"), _STORM.c.first_seen, _STORM.c.last_seen,
+            _STORM.c.due_at, literal(None).label("recent"),
+        ).where(_SHOWN)  # fmt: skip
+        if wanted.storm:
+            query = query.where(_STORM.c.key == wanted.storm)
+        return _Source(query, _STORM.c.rank, _STORM.c.last_open, _STORM.c.key, _STORM.c.open)
+    conditions: list[ColumnElement[bool]] = [_SHOWN_HERE]
+    if wanted.oid:
+        conditions.append(_FOLD.c.oid == wanted.oid)
+    if oids is not None:
+        conditions.append(_FOLD.c.oid.in_(oids))
+    if wanted.organization:
+        conditions.append(_FOLD.c.oid.in_(alerts.organizations_named(connection, wanted.organization)))
+    if wanted.storm:
+        conditions.append(_FOLD.c.storm == wanted.storm)
+    if wanted.fold:
+        conditions.append(_FOLD.c.id == wanted.fold)
+    return _grouped(
+        select(
+            _FOLD.c.storm.label("storm"), func.max(_FOLD.c.rank).label("rank"),
+            func.max(_FOLD.c.last_open).label("last_open"), func.sum(_FOLD.c.open).label("open"),
+            func.sum(_FOLD.c.total).label("total"), func.count().label("organizations"),
+            func.min(_FOLD.c.id).label("fold"), func.min(_FOLD.c.first_seen).label("first_seen"),
+            func.max(_FOLD.c.last_seen).label("last_seen"), func.min(_FOLD.c.due_at).label("due_at"),
+            literal(None).label("recent"),
+        ).where(*conditions).group_by(_FOLD.c.storm),
+        folds=conditions,
+    )  # fmt: skip
+
+
+def _by_alerts(connection: Connection, wanted: AlertFilter, now: int) -> _Source | None:
+    halves = alerts.matching(connection, replace(wanted, order="rank"))
+    if not halves:
+        return None
+    since = now - HOURS * HOUR
+    parts = [
+        select(
+            _D.c.fold_id, func.count().label("open"), func.max(_D.c.rank).label("rank"),
+            func.max(_D.c.time).label("last"), func.min(_D.c.time).label("first"),
+            func.min(_D.c.due_at).label("due_at"),
+            func.sum(case((_D.c.time >= since, 1), else_=0)).label("recent"),
+        ).where(*conditions).group_by(_D.c.fold_id)
+        for conditions in halves
+    ]  # fmt: skip
+    found = (parts[0] if len(parts) == 1 else union_all(*parts)).subquery("found")
+    here = found.c
+    return _grouped(
+        select(
+            _FOLD.c.storm.label("storm"), func.max(here.rank).label("rank"),
+            func.max(here.last).label("last_open"), func.sum(here.open).label("open"),
+            func.sum(here.open).label("total"), func.count(func.distinct(_FOLD.c.oid)).label("organizations"),
+            func.min(_FOLD.c.id).label("fold"), func.min(here.first).label("first_seen"),
+            func.max(here.last).label("last_seen"), func.min(here.due_at).label("due_at"),
+            func.sum(here.recent).label("recent"),
+        ).select_from(found.join(_FOLD, _FOLD.c.id == here.fold_id)).group_by(_FOLD.c.storm),
+        alerts=halves,
+    )  # fmt: skip
+
+
+def _grouped(query: Select[Any], **read: Any) -> _Source:
+    inner = query.subquery("grouped")
+    return _Source(select(inner), inner.c.rank, inner.c.last_open, inner.c.storm, inner.c.open, **read)
+
+
+def _rows(
+    connection: Connection, wanted: AlertFilter, source: _Source, found: Sequence[Any], now: int
+) -> list[FoldRow]:
+    """What the rows of a page say beyond what they are ordered by."""
+    storms = {
+        row.key: row
+        for part in _chunks([row.storm for row in found])
+        for row in connection.execute(select(_STORM).where(_STORM.c.key.in_(part)))
+    }
+    single = [row.fold for row in found if row.organizations == 1]
+    folds = {
+        row.id: row
+        for part in _chunks(single)
+        for row in connection.execute(
+            select(_FOLD, ORGANIZATION.c.name)
+            .select_from(_FOLD.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _FOLD.c.oid))
+            .where(_FOLD.c.id.in_(part))
+        )
+    }
+    alone = {
+        row.fold_id: row
+        for part in _chunks([row.fold for row in found if row.open == 1])
+        for row in alerts.in_folds(connection, wanted, part)
+    }
+    names = _assignees(connection, source, storms)
+    woken = _severities(connection, wanted, [row.storm for row in found if row.rank >= len(SEVERITIES)])
+    made = []
+    for row in found:
+        storm = storms[row.storm]
+        fold = folds.get(row.fold) if row.organizations == 1 else None
+        alert = alone.get(row.fold) if row.open == 1 else None
+        counted = storm if fold is None else fold
+        if row.recent is not None:
+            recent, first = int(row.recent), row.first_seen
+        else:
+            recent, first = recent_of(counted.hours, now), counted.first_seen
+        made.append(
+            FoldRow(
+                storm=row.storm,
+                fold=0 if fold is None else fold.id,
+                oid="" if fold is None else fold.oid,
+                organization=Untrusted("" if fold is None else fold.name or fold.oid),
+                cat=Untrusted(counted.cat),
+                rule=Untrusted(storm.rule),
+                salient=tuple((name, Untrusted(value)) for name, value in storm.salient),
+                open=int(row.open),
+                total=int(row.total),
+                organizations=int(row.organizations),
+                rank=row.rank,
+                severity=woken.get(row.storm, row.rank),
+                first_seen=row.first_seen,
+                last_seen=row.last_seen,
+                last_open=row.last_open,
+                per_hour=rate(recent, first, now),
+                due_at=row.due_at,
+                assignees=tuple(map(Untrusted, sorted(names.get(row.storm, ())))),
+                verdict=counted.last_verdict,
+                verdict_at=counted.last_verdict_at,
+                verdict_by=Untrusted(counted.last_verdict_by),
+                alert=alert,
+            )
+        )
+    return made
+
+
+def _assignees(connection: Connection, source: _Source, storms: Mapping[int, Any]) -> dict[int, set[str]]:
+    """Who has shown members of each of these storms."""
+    if source.folds is None and source.alerts is None:
+        return {key: set(storm.assignees) for key, storm in storms.items()}
+    found: dict[int, set[str]] = {}
+    for part in _chunks(list(storms)):
+        if source.folds is not None:
+            held = select(_FOLD.c.storm, _FOLD.c.assignees).where(
+                *source.folds, _FOLD.c.storm.in_(part), cast(_FOLD.c.assignees, String) != "{}"
+            )
+            for storm, names in connection.execute(held):
+                found.setdefault(storm, set()).update(names)
+        for conditions in source.alerts or ():
+            owned = (
+                select(_FOLD.c.storm, _D.c.assignee)
+                .select_from(_D.join(_FOLD, _FOLD.c.id == _D.c.fold_id))
+                .where(*conditions, _D.c.assignee != "", _FOLD.c.storm.in_(part))
+            )
+            for storm, name in connection.execute(owned.distinct()):
+                found.setdefault(storm, set()).add(name)
+    return found
+
+
+def _severities(connection: Connection, wanted: AlertFilter, storms: Sequence[int]) -> dict[int, int]:
+    """The worst severity in each of these storms, whose rank says only that somebody comes back."""
+    found: dict[int, int] = {}
+    for storm in storms:
+        for conditions in alerts.matching(connection, replace(wanted, order="rank", storm=storm)):
+            worst = connection.execute(select(func.max(_D.c.severity)).where(*conditions)).scalar_one()
+            if worst is not None:
+                found[storm] = max(found.get(storm, 0), worst)
+    return found
+
+
+def recent_of(hours: Mapping[str, int], now: int) -> int:
+    """How many of the members counted by hour came within the last HOURS hours, the present one included."""
+    return sum(count for hour, count in hours.items() if int(hour) > now // HOUR - HOURS)
+
+
+def rate(recent: int, first_seen: int, now: int) -> float:
+    """Members an hour: over the last HOURS hours, or since the first one where that is later."""
+    window = (HOURS - 1) * HOUR + now % HOUR
+    return recent * HOUR / max(HOUR, min(window, now - first_seen))
+
+
+def _chunks(values: Sequence[Any]) -> Any:
+    for at in range(0, len(values), _CHUNK):
+        yield values[at : at + _CHUNK]
