@@ -82,17 +82,23 @@ def observables(record: Mapping[str, Any]) -> list[Observable]:
         Each value once (case and spelling aside, see `folded`), at most KEPT, by kind in the order of KINDS
         and in the order of the event within.
     """
+    ranked = sorted(values_and_texts(record)[0].items(), key=_rank)
+    return [Observable(kind, Untrusted(value)) for (kind, _), value in ranked[:KEPT]]
+
+
+def values_and_texts(record: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """What `observables` finds, by kind and folded value, and every text that it looked at."""
     detection = detection_of(record)
     found: dict[tuple[str, str], str] = {}
+    texts: list[str] = []
     routing = _mapping(detection.get("routing"))
     inner = _mapping(_mapping(detection.get("detect")).get("routing"))
     _add(found, "host", routing.get("hostname") or inner.get("hostname"))
-    _walk(event_of(detection), found)
-    _walk(detection.get("detect_data"), found)
+    _walk(event_of(detection), found, texts)
+    _walk(detection.get("detect_data"), found, texts)
     for name in ("ext_ip", "int_ip"):
         _add(found, "address", routing.get(name))
-    ranked = sorted(found.items(), key=_rank)
-    return [Observable(kind, Untrusted(value)) for (kind, _), value in ranked[:KEPT]]
+    return found, texts
 
 
 def folded(kind: str, value: str) -> str:
@@ -309,7 +315,7 @@ def _rank(item: tuple[tuple[str, str], str]) -> int:
     return _RANK[item[0][0]]
 
 
-def _walk(root: Any, found: dict[tuple[str, str], str]) -> None:
+def _walk(root: Any, found: dict[tuple[str, str], str], texts: list[str]) -> None:
     """Read what lies below, in the order of the record."""
     read = 0
     stack: list[tuple[Any, Iterator[Any], bool]] = []
@@ -321,13 +327,15 @@ def _walk(root: Any, found: dict[tuple[str, str], str]) -> None:
         name, items, mapped = stack[-1]
         for item in items:
             read += 1
-            if read > MOST or len(found) >= KEPT * 2:
+            if read > MOST:
                 return
             key, value = item if mapped else (name, item)
             kind = type(value)
             if kind is str:
                 if value and value != "-":
-                    _read(key, value, found)
+                    texts.append(value if len(value) <= LONGEST else value[:LONGEST])
+                    if len(found) < KEPT * 2:
+                        _read(key, value, found)
             elif (kind is dict or kind is list) and len(stack) < DEEPEST and _FIELDS.get(_lower(key)) != "":
                 stack.append((key, iter(value.items() if kind is dict else value), kind is dict))
                 break
