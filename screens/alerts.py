@@ -1,89 +1,110 @@
-"""The alert queue of a scope: what needs an analyst now, worst and newest first."""
+"""The alert queue of a scope: what needs an analyst now, worst and newest first, folded where it is the same."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, or_
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.timer import Timer
 
-from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.context import Context
 from screens.dialogs.alert_json import AlertJson
-from screens.requests import ShowAccess, ShowOrganization
+from screens.dialogs.mark_pattern import MarkPattern
+from screens.queue import AlertPages, FoldPages, QueueLine, alone, chosen_of, columns, held, identity
+from screens.requests import (
+    AcknowledgeAlerts,
+    Chosen,
+    ClaimAlerts,
+    CloseAlerts,
+    EditFoldKey,
+    NoteAlerts,
+    OpenPivot,
+    ReleaseAlerts,
+    Remember,
+    RepeatDecision,
+    ShowAccess,
+    ShowOrganization,
+    SnoozeAlerts,
+    UndoDecision,
+)
 from screens.view import View
 from screens.widgets.alert_detail import AlertPane
-from screens.widgets.row_table import Anchor, Column, RowTable, Window, read_window
-from store.alerts import AlertFilter, parse_filter
-from store.database import Reader
-from store.queries import alert_context, alerts
+from screens.widgets.row_table import MARKED_AT_ONCE, Anchor, MarkTable, RowTable, Window, read_window
+from store import preferences
+from store.alerts import AlertFilter, FilterError, parse_filter
+from store.queries import alert_context, alerts, folds, queue
 from store.queries.alert_context import Whole
 from store.queries.alerts import AlertRow, Count
-from store.times import age
+from store.queries.folds import FoldRow
+from store.text import safe_text
 
 REST = 0.15
 """Seconds the cursor has to rest before the detail is read: nothing of it is painted while a key repeats."""
 
-STATE_WORDS: tuple[str, ...] = ("new", "in progress", "resolved", "closed")
-_SHORT_STATES: tuple[str, ...] = ("new", "prog", "res", "clsd")
-
 AGES_EVERY = 30
 """Seconds between two looks at the ages on the screen."""
 
+FOLDED = "alerts.folded"
+"""Preference: whether the queue is folded; none while nobody has said."""
 
-class AlertPages:
-    """The queue, page by page, straight from the store."""
+HELPS = 0.9
+"""Folding helps when it leaves at most so many of the lines."""
 
-    def __init__(self, reader: Reader, wanted: AlertFilter) -> None:
-        self._reader = reader
-        self._wanted = wanted
-        plain = AlertFilter(severity=wanted.severity, statuses=wanted.statuses, oid=wanted.oid)
-        self.slow = wanted != plain
+LOOKED_THROUGH = 5_000
+"""Folded lines that are looked through for one that nobody has."""
 
-    def identity(self, row: AlertRow) -> int:
-        """Its number in the store."""
-        return row.id
+VERBS: dict[str, str] = {
+    "claim": "c claim", "release": "u release", "acknowledge": "a ack", "close": "x close",
+    "snooze": "s snooze", "note": "e note", "repeat": ". repeat", "undo": "z undo",
+}  # fmt: skip
+"""Actions that change alerts, as they are offered after `;`."""
 
-    def first(self, limit: int) -> list[AlertRow]:
-        """The worst and newest."""
-        with self._reader.reading() as connection:
-            return alerts.page(connection, self._wanted, limit=limit)
-
-    def last(self, limit: int) -> list[AlertRow]:
-        """The mildest and oldest."""
-        with self._reader.reading() as connection:
-            return alerts.last_page(connection, self._wanted, limit=limit)
-
-    def after(self, row: AlertRow, limit: int) -> list[AlertRow]:
-        """Behind this one."""
-        with self._reader.reading() as connection:
-            return alerts.page(connection, self._wanted, after=row.key, limit=limit)
-
-    def before(self, row: AlertRow, limit: int) -> list[AlertRow]:
-        """Ahead of this one."""
-        with self._reader.reading() as connection:
-            return alerts.page(connection, self._wanted, before=row.key, limit=limit)
-
-    def starting(self, row: AlertRow, limit: int) -> list[AlertRow]:
-        """From this one on."""
-        with self._reader.reading() as connection:
-            return alerts.page(connection, self._wanted, starting=row.key, limit=limit)
+NEEDS_LINE = frozenset(
+    {
+        "detail",
+        "pivot",
+        "json",
+        "organization",
+        "access",
+        "fold_key",
+        *(verb for verb in VERBS if verb != "undo"),
+    }
+)
 
 
 @dataclass(frozen=True)
 class Found:
     """What one reading of the queue brings."""
 
-    source: AlertPages
-    window: Window[AlertRow]
+    source: AlertPages | FoldPages
+    window: Window[QueueLine]
+    folded: bool
     matching: Count
+    """Alerts that the filter wants."""
     total: Count
     """Open alerts of the scope, whatever the filter."""
+    lines: int
+    """Lines of the folded queue; 0 when it is not folded."""
+    opened: FoldRow | None
+    """What is open, as it is now; None when nothing is, or nothing of it is left."""
+    settled: tuple[Hashable, ...]
+    """Marked things that need no mark any more."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the operator came from, for going back there."""
+
+    line: str
+    opened: FoldRow | None
+    anchor: Anchor[QueueLine] | None
 
 
 class Alerts(View[Found]):
@@ -93,90 +114,149 @@ class Alerts(View[Found]):
     TITLE = "Alerts"
     CSS_PATH = "alerts.tcss"
     AUTO_FOCUS = "#queue"
-    READS = frozenset({"detection", "detection_count", "organization", "node"})
+    READS = frozenset(
+        {"detection", "detection_count", "organization", "node", "fold", "storm", "snooze", "triage_action"}
+    )
     EMPTY = "No open alert in this scope. status:any shows closed ones too."
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "enter", "detail", "detail", id="alerts.detail", tooltip="Show or hide the alert under the cursor"
-        ),
-        Binding(
-            "ctrl+e",
-            "further(1)",
-            "further",
-            show=False,
-            id="alerts.further",
-            tooltip="The next lines of the detail",
-        ),
-        Binding(
-            "ctrl+y",
-            "further(-1)",
-            "back",
-            show=False,
-            id="alerts.nearer",
-            tooltip="The lines of the detail before",
-        ),
-        Binding("J", "json", "JSON", id="alerts.json", tooltip="The detection as it was received"),
-        Binding("o", "organization", "organization", id="alerts.organization", tooltip="Its organization"),
-        Binding("m", "access", "access", id="alerts.access", tooltip="Who may do what on its organization"),
-    ]
+        Binding("enter", "detail", "open", id="alerts.detail",
+            tooltip="Open what is folded; of one alert show or hide the detail"),
+        Binding("c", "claim", "claim", id="alerts.claim", tooltip="Make it yours; of a fold what nobody has"),
+        Binding("x", "close", "close", id="alerts.close",
+            tooltip="Close it: what it was, and why; of many a sample is shown first"),
+        Binding("s", "snooze", "snooze", id="alerts.snooze",
+            tooltip="Hide it until a time, so many more, or an event; it comes back on top"),
+        Binding("z", "undo", "undo", id="alerts.undo",
+            tooltip="Take the last decision back while it is recent; in a fold or with marks that part"),
+        Binding("n", "next", "next", id="alerts.next", tooltip="The next one that nobody has"),
+        Binding("e", "note", "note", id="alerts.note", tooltip="Write a note, or take it into a case"),
+        Binding("p", "pivot", "pivot", id="alerts.pivot", tooltip="Every alert with one of its values"),
+        Binding("semicolon", "marked", "marked", show=False, id="alerts.marked",
+            tooltip="The key after it acts on what is marked: ;c ;x ;s ;a ;u ;e ;z"),
+        Binding("a", "acknowledge", "ack", show=False, id="alerts.acknowledge",
+            tooltip="Acknowledge: somebody looks at it, and the first clock stops"),
+        Binding("u", "release", "release", show=False, id="alerts.release", tooltip="Make it nobody's again"),
+        Binding("full_stop", "repeat", "repeat", show=False, id="alerts.repeat",
+            tooltip="The last decision again, on this one"),
+        Binding("F", "fold", "fold", id="alerts.fold", tooltip="Fold what is the same, or one by one"),
+        Binding("t", "order", "by breach", show=False, id="alerts.order",
+            tooltip="Sort by time to breach, one by one; again: by severity"),
+        Binding("T", "mark_pattern", "mark by pattern", show=False, id="alerts.pattern",
+            tooltip="Mark what a pattern matches: host:web, sev:high, words"),
+        Binding("K", "fold_key", "fold key", show=False, id="alerts.foldkey",
+            tooltip="Which fields make alerts of this rule the same"),
+        Binding("ctrl+e", "further(1)", "further", show=False, id="alerts.further",
+            tooltip="The next lines of the detail"),
+        Binding("ctrl+y", "further(-1)", "back", show=False, id="alerts.nearer",
+            tooltip="The lines of the detail before"),
+        Binding("J", "json", "JSON", show=False, id="alerts.json", tooltip="The detection as received"),
+        Binding("o", "organization", "organization", show=False, id="alerts.organization",
+            tooltip="Its organization"),
+        Binding("m", "access", "access", show=False, id="alerts.access",
+            tooltip="Who may do what on its organization"),
+    ]  # fmt: skip
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._anchor: Anchor[AlertRow] | None = None
+        self.folded: bool | None = None
+        """Whether the queue is folded; None while neither the operator nor the data has decided."""
+        self._chose_look = False
+        self._anchor: Anchor[QueueLine] | None = None
         self._page = 64
         self._to_top = True
+        self._moved_yet = False
+        self._by_due = False
+        self._opened: FoldRow | None = None
+        self._trail: list[Place] = []
         self._rest: Timer | None = None
+        self._back: dict[int, str] = {}
+        """Alert -> what brought it back from a snooze: a stranger's text."""
+        self._shown_as: bool | None = None
+        self._acting = False
+        """`;` was pressed: the next verb acts on what is marked."""
+        self._seen_under: dict[Hashable, tuple[str, str]] = {}
+        """Of each mark the filter line and the scope under which it was set."""
+        self._marks: tuple[dict[int, int], list[int]] = ({}, [])
+        self._said: Found | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
 
     def compose_body(self) -> ComposeResult:
         """The queue, and the pane."""
         with Container(id="split"):
-            yield RowTable(self._columns(), cursor=self.context.glyphs.cursor, id="queue")
+            yield MarkTable(
+                columns(self.context, self._back, folded=False), cursor=self.context.glyphs.cursor, id="queue"
+            )
             yield AlertPane(self.context)
 
     @property
-    def queue(self) -> RowTable[AlertRow]:
+    def queue(self) -> MarkTable[QueueLine]:
         """The table."""
-        return self.query_one("#queue", RowTable)
+        return self.query_one("#queue", MarkTable)
 
     @property
     def pane(self) -> AlertPane:
         """The detail."""
         return self.query_one(AlertPane)
 
-    def _columns(self) -> list[Column[AlertRow]]:
-        glyphs, clock = self.context.glyphs, self.context.clock
-        severities = [f"{sign} {word}" for sign, word in zip(glyphs.severity, SEVERITY_WORDS, strict=True)]
-        return [
-            Column(
-                "SEV",
-                lambda row: severities[row.severity],
-                7,
-                style=lambda row: SEVERITY_STYLES[row.severity],
-            ),
-            Column("AGE", lambda row: age(row.time, clock()), 4, align="right"),
-            Column("ORGANIZATION", lambda row: row.organization, 14, grow=1),
-            Column("RULE", lambda row: ("(damaged) " if row.damaged else "") + row.cat, 20, grow=5),
-            Column("HOST", lambda row: row.hostname, 12, grow=1, from_width=64, cut="middle"),
-            Column("STAT", lambda row: _SHORT_STATES[row.status], 4, from_width=70),
-            Column("WHO", lambda row: row.assignee, 8, grow=1, from_width=92),
-        ]
+    # -- reading ----------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Note where the cursor is."""
-        self._anchor = None if self._to_top else self.queue.where()
-        self._page = self.queue.page_size
+        """Note where the cursor is, and what is marked."""
+        table = self.queue
+        where = table.where()
+        self._moved_yet = where is not None
+        self._anchor = None if self._to_top else where
+        self._page = table.page_size
+        single = {row.id: row.status for row in table.marks.values() if isinstance(row, AlertRow)}
+        several = [row.storm for row in table.marks.values() if isinstance(row, FoldRow)]
+        self._marks = (single, several)
 
     def read(self, connection: Connection) -> Found:
         """A few pages around the cursor, and how many there are."""
-        scope = self.context.scope.node_id
-        wanted = parse_filter(self.filter_line, scope=scope, now=self.context.clock())
-        source = AlertPages(self.context.reader, wanted)
+        scope, opened = self.context.scope.node_id, self._opened
+        plain = self._wanted()
+        if not self._chose_look:
+            kept = preferences.get(connection, FOLDED)
+            if isinstance(kept, bool):
+                self.folded, self._chose_look = kept, True
+        total = alerts.count(connection, AlertFilter(scope=scope))
+        matching = total if not self.filter_line else alerts.count(connection, plain)
+        lines = 0
+        by_due = plain.order == "due"
+        if opened is not None:
+            wanted = folds.within(plain, opened)
+            opened = folds.fold_row(
+                connection, replace(plain, order="rank"), opened.storm, now=self.context.clock()
+            )
+            matching = alerts.count(connection, wanted)
+        else:
+            wanted = plain
+        folded = False
+        if opened is None and self._opened is None and not by_due and self.folded is not False:
+            counted = folds.count(connection, plain)
+            lines = counted.rows
+            helps = bool(self.folded) if self._chose_look or self._moved_yet else False
+            folded = helps or (not self._chose_look and counted.rows <= HELPS * counted.alerts > 0)
+        source: AlertPages | FoldPages = (
+            FoldPages(self.context.reader, wanted, self.context.clock, self._back)
+            if folded
+            else AlertPages(self.context.reader, wanted, self._back)
+        )
         window = read_window(source, self._anchor, self._page)
-        matching = alerts.count(connection, wanted)
-        total = alerts.count(connection, AlertFilter(scope=scope)) if self.filter_line else matching
-        return Found(source, window, matching, total)
+        gone, over = queue.settled(connection, *self._marks)
+        settled: tuple[Hashable, ...] = (*gone, *(("storm", storm) for storm in over))
+        return Found(source, window, folded, matching, total, lines if folded else 0, opened, settled)
+
+    def _wanted(self) -> AlertFilter:
+        """What the filter line and the order in force want, folds aside."""
+        wanted = parse_filter(
+            self.filter_line,
+            scope=self.context.scope.node_id,
+            now=self.context.clock(),
+            me=self.context.operator,
+        )
+        return replace(wanted, order="due") if self._by_due else wanted
 
     def has_nothing(self, found: Found) -> bool:
         """Whether no alert matches."""
@@ -184,6 +264,8 @@ class Alerts(View[Found]):
 
     def empty_text(self) -> str:
         """Why the queue is empty, and what to do."""
+        if self._opened is not None:
+            return "Nothing of this fold is left in the queue. q goes back; status:any shows closed ones too."
         if self.filter_line:
             return f"No alert matches {self.filter_line}. esc shows all open ones."
         return super().empty_text()
@@ -191,44 +273,109 @@ class Alerts(View[Found]):
     def show(self, found: Found) -> None:
         """The rows, the counts, and the detail of what is under the cursor."""
         top, self._to_top = self._to_top, False
-        self.queue.put(found.source, found.window, top=top)
-        self._say(found)
+        self._put(found, top=top)
         if self.pane.display:
             self._detail_soon()
 
     def show_empty(self, found: Found) -> None:
         """Keep no row of before."""
         self._to_top = True
-        self.queue.put(found.source, found.window, top=True)
-        self._say(found)
+        self._put(found, top=True)
 
-    def _say(self, found: Found) -> None:
-        self.say(
-            filter=f"/{self.filter_line}" if self.filter_line else "open",
-            counts=f"{_counted(found.matching)} of {_counted(found.total)} open"
-            if self.filter_line
-            else f"{_counted(found.matching)} open",
-        )
+    def _put(self, found: Found, *, top: bool) -> None:
+        table = self.queue
+        if found.folded is not self._shown_as:
+            self._shown_as = found.folded
+            table.show_columns(columns(self.context, self._back, folded=found.folded))
+        if not self._chose_look:
+            self.folded = found.folded if self._opened is None and not self._by_due else self.folded
+        table.put(found.source, found.window, top=top)
+        table.unmark(found.settled)
+        self._said = found
+        self._say()
+
+    def _say(self) -> None:
+        found = self._said
+        if found is None:
+            return
+        parts = [f"/{self.filter_line}" if self.filter_line else "open"]
+        if found.folded:
+            parts.append("folded")
+        if self._by_due:
+            parts.append("by time to breach")
+        of = "" if found.matching == found.total else f" of {_counted(found.total)}"
+        counts = f"{_counted(found.matching)}{of} open"
+        if found.folded:
+            counts = f"{found.lines:,} lines, {counts}"
+        if marked := self.marked:
+            counts = f"{marked:,} marked   {counts}"
+        title = self.TITLE
+        if self._opened is not None:
+            title = f"{self.TITLE} > {safe_text(self._opened.cat, 30)}"
+            if self._opened.organizations > 1:
+                title += f" ({self._opened.organizations:,} orgs)"
+        self.say(title=title, filter="   ".join(parts), counts=counts)
 
     def apply_filter(self, line: str) -> None:
         """Any column: see `store.alerts.parse_filter`."""
-        parse_filter(line, scope=self.context.scope.node_id, now=self.context.clock())
+        parse_filter(
+            line, scope=self.context.scope.node_id, now=self.context.clock(), me=self.context.operator
+        )
         self._to_top = True
 
+    def look_for(self, line: str) -> None:
+        """Show what a filter line asks for; closing it goes back to what was shown before."""
+        before = Place(self.filter_line, self._opened, self.queue.where())
+        if line.strip() != before.line and self.filter_by(line):
+            self._trail.append(before)
+            self._opened = None
+
     def close_inner(self) -> bool:
-        """The detail, then the filter."""
+        """What is pending, then the detail, then the fold or what was looked for, then the filter."""
+        if self._acting:
+            self._act_no_more()
+            return True
         if self.pane.display:
-            self.action_detail()
+            self._hide_detail()
+            return True
+        if self._trail:
+            self._go_back(self._trail.pop())
             return True
         if self.filter_line:
             self.filter_by("")
             return True
         return False
 
+    def _go_back(self, place: Place) -> None:
+        self._opened = place.opened
+        self.filter_line = place.line
+        self._to_top = False
+        self.queue.stand_on(place.anchor)
+        self.reload()
+
+    # -- what can be done -------------------------------------------------------------------------------
+
+    @property
+    def marked(self) -> int:
+        """How many alerts are marked, those of marked folds included."""
+        return sum(map(held, self.queue.marks.values()))
+
     def why_not(self, action: str) -> str:
-        """What needs an alert cannot work without one."""
-        if action in ("detail", "json", "organization", "access") and self.queue.current is None:
+        """What needs an alert cannot work without one, and what changes alerts not in a locked console."""
+        current = self.queue.current
+        if action in VERBS or action == "fold_key":
+            if not self.context.writable:
+                return "This console is read-only: nothing can be changed here."
+            if self._acting and action in VERBS and self.queue.marks:
+                return ""
+        if action in NEEDS_LINE and current is None:
             return "No alert is under the cursor."
+        if action in ("organization", "access") and current is not None and not current.oid:
+            return "This line is of several organizations: enter opens it."
+        if action == "marked" and not self.queue.marks:
+            return "Nothing is marked: space marks, V a range, T by a pattern."
+        if action == "fold" and self._opened is not None:
+            return "This fold is open: q goes back to the folded queue."
         return ""
 
     def on_mount(self) -> None:
@@ -239,6 +386,225 @@ class Alerts(View[Found]):
     def _tick(self) -> None:
         if self.is_current:
             self.queue.tick()
+
+    def on_key(self, event: events.Key) -> None:
+        """After `;` only a verb acts on what is marked; any other key is what it always is."""
+        if not self._acting or event.key == "escape":
+            return
+        bound = self._bound(event.key)
+        if bound is None or bound.action not in (*VERBS, "marked"):
+            self._act_no_more()
+
+    # -- marks ------------------------------------------------------------------------------------------
+
+    @on(MarkTable.Marked)
+    def _marks_changed(self, event: MarkTable.Marked) -> None:
+        event.stop()
+        here = (self.filter_line, self.context.scope.node_id)
+        marks = self.queue.marks
+        self._seen_under = {key: self._seen_under.get(key, here) for key in marks}
+        self._say()
+        if not marks:
+            self._act_no_more()
+
+    @on(MarkTable.TooFar)
+    def _too_far(self, event: MarkTable.TooFar) -> None:
+        event.stop()
+        self.tell(event.why, "warning")
+
+    def action_marked(self) -> None:
+        """The next verb acts on what is marked."""
+        self._acting = True
+        self.tell(f"{self.marked:,} marked:  {'  '.join(VERBS.values())}   esc")
+
+    def _act_no_more(self) -> None:
+        self._acting = False
+
+    def action_mark_pattern(self) -> None:
+        """Ask for a pattern, and mark what matches it."""
+        here = "within " + (self.filter_line or "all open alerts")
+        if self._opened is not None:
+            here += f" of {self._opened.cat}"
+        self.app.push_screen(MarkPattern(self._check_pattern, within=here), self._pattern_given)
+
+    def _check_pattern(self, line: str) -> str:
+        try:
+            parse_filter(line, now=self.context.clock(), me=self.context.operator)
+        except FilterError as error:
+            return str(error)
+        return ""
+
+    def _pattern_given(self, line: str | None) -> None:
+        if line is not None:
+            self._mark_matching(line)
+
+    @work(exclusive=True, group="pattern", exit_on_error=False)
+    async def _mark_matching(self, line: str) -> None:
+        found = await asyncio.to_thread(self._matching, line)
+        if len(found) > MARKED_AT_ONCE:
+            self.tell(
+                f"More than {MARKED_AT_ONCE:,} match: narrow the pattern. Nothing was marked.", "warning"
+            )
+        elif not found:
+            self.tell(f"Nothing that is open here matches {line}.")
+        else:
+            self.queue.mark(found)
+            hint = " F shows them one by one." if self._shown_as else ""
+            self.tell(f"{len(found):,} marked: ; and a verb acts on them.{hint}")
+
+    def _matching(self, line: str) -> list[QueueLine]:
+        plain = self._wanted()
+        inside = replace(plain if self._opened is None else folds.within(plain, self._opened), order="rank")
+        pattern = parse_filter(line, scope=inside.scope, now=self.context.clock(), me=self.context.operator)
+        with self.context.reader.reading() as connection:
+            both = [
+                or_(*(and_(*each) for each in alerts.matching(connection, wanted)))
+                for wanted in (inside, pattern)
+                if alerts.matching(connection, wanted)
+            ]
+            if len(both) < 2:
+                return []
+            return list(alerts.rows_where(connection, *both, limit=MARKED_AT_ONCE + 1))
+
+    # -- verbs ------------------------------------------------------------------------------------------
+
+    def _choose(self) -> Chosen | None:
+        """What the verb acts on: the marked after `;`, else what is under the cursor."""
+        acting, self._acting = self._acting, False
+        here = (self.filter_line, self.context.scope.node_id)
+        if acting and self.queue.marks:
+            rows = [(row, *self._seen_under.get(key, here)) for key, row in self.queue.marks.items()]
+            return chosen_of(rows, marked=True)
+        current = self.queue.current
+        return None if current is None else chosen_of([(current, *here)])
+
+    def action_claim(self) -> None:
+        """Make it mine."""
+        if chosen := self._choose():
+            self.post_message(ClaimAlerts(chosen))
+
+    def action_release(self) -> None:
+        """Make it nobody's."""
+        if chosen := self._choose():
+            self.post_message(ReleaseAlerts(chosen))
+
+    def action_acknowledge(self) -> None:
+        """Say that somebody looks at it."""
+        if chosen := self._choose():
+            self.post_message(AcknowledgeAlerts(chosen))
+
+    def action_close(self) -> None:
+        """Ask what it was, and close it."""
+        if chosen := self._choose():
+            self.post_message(CloseAlerts(chosen))
+
+    def action_snooze(self) -> None:
+        """Ask until when, and hide it."""
+        if chosen := self._choose():
+            self.post_message(SnoozeAlerts(chosen))
+
+    def action_note(self) -> None:
+        """Write a note on it."""
+        if chosen := self._choose():
+            self.post_message(NoteAlerts(chosen))
+
+    def action_repeat(self) -> None:
+        """The last decision again."""
+        if chosen := self._choose():
+            self.post_message(RepeatDecision(chosen))
+
+    def action_undo(self) -> None:
+        """Take back the last decision; with marks, or inside a fold, a part of it."""
+        self._acting = False
+        here = (self.filter_line, self.context.scope.node_id)
+        if self.queue.marks:
+            rows = [(row, *self._seen_under.get(key, here)) for key, row in self.queue.marks.items()]
+            self.post_message(UndoDecision(chosen_of(rows, marked=True)))
+        elif self._opened is not None:
+            self.post_message(UndoDecision(chosen_of([(self._opened, *here)])))
+        else:
+            self.post_message(UndoDecision())
+
+    @work(exclusive=True, group="alert", exit_on_error=False)
+    async def action_fold_key(self) -> None:
+        """Which fields make alerts of this rule the same."""
+        if (alert := await self._alert()) is not None:
+            self.post_message(EditFoldKey(alert.id))
+
+    # -- going about ------------------------------------------------------------------------------------
+
+    def action_fold(self) -> None:
+        """Fold what is the same, or show it one by one."""
+        self.folded = not self._shown_as
+        self._chose_look = True
+        if self.folded:
+            self._by_due = False
+        self.post_message(Remember(FOLDED, self.folded))
+        self.queue.hold()
+        self.reload()
+
+    def action_order(self) -> None:
+        """By time to breach, or by severity."""
+        self._by_due = not self._by_due
+        self._to_top = True
+        self.reload()
+
+    @work(exclusive=True, group="next", exit_on_error=False)
+    async def action_next(self) -> None:
+        """To the next line that nobody has, behind the cursor, then from the top."""
+        found = self._said
+        if found is None:
+            return
+        row = await asyncio.to_thread(self._unclaimed, found, self.queue.current)
+        if row is None:
+            self.tell("Everything here is somebody's.")
+        else:
+            self.queue.go_to(row)
+
+    def _unclaimed(self, found: Found, current: QueueLine | None) -> QueueLine | None:
+        source = found.source
+        if isinstance(source, AlertPages):
+            nobodys = AlertPages(self.context.reader, replace(source.wanted, who=""), self._back)
+            rows = nobodys.after(current, 1) if current is not None else []
+            rows = rows or nobodys.first(1)
+            return rows[0] if rows and (current is None or identity(rows[0]) != identity(current)) else None
+        rows, seen, wrapped = [], 0, current is None
+        rows = source.first(200) if current is None else source.after(current, 200)
+        while seen < LOOKED_THROUGH:
+            for row in rows:
+                if current is not None and identity(row) == identity(current):
+                    return None
+                if isinstance(row, FoldRow) and not row.assignees:
+                    return row
+            seen += len(rows)
+            if len(rows) == 200:
+                rows = source.after(rows[-1], 200)
+            elif wrapped:
+                return None
+            else:
+                wrapped, rows = True, source.first(200)
+        return None
+
+    def _open(self, row: FoldRow) -> None:
+        self._trail.append(Place(self.filter_line, self._opened, self.queue.where()))
+        self._opened = row
+        self._to_top = True
+        self.reload()
+
+    async def _alert(self) -> AlertRow | None:
+        """The alert under the cursor; of several the first one."""
+        row = self.queue.current
+        if row is None:
+            return None
+        if (single := alone(row)) is not None:
+            return single
+        assert isinstance(row, FoldRow)  # noqa: S101  (nothing else stands for several)
+        return await asyncio.to_thread(self._first_of, row)
+
+    def _first_of(self, row: FoldRow) -> AlertRow | None:
+        wanted = replace(self._wanted(), order="rank")
+        with self.context.reader.reading() as connection:
+            return next(iter(folds.members(connection, row, wanted, limit=1)), None)
 
     # -- the detail -------------------------------------------------------------------------------------
 
@@ -259,9 +625,10 @@ class Alerts(View[Found]):
         if row is None:
             self.pane.show(None)
             return
-        found = await asyncio.to_thread(self._detail_of, row)
+        alert = await self._alert()
+        found = None if alert is None else await asyncio.to_thread(self._detail_of, alert)
         current = self.queue.current
-        if current is not None and current.id == row.id and self.pane.display:
+        if current is not None and identity(current) == identity(row) and self.pane.display:
             self.pane.show(found)
 
     def _detail_of(self, row: AlertRow) -> Whole | None:
@@ -273,22 +640,35 @@ class Alerts(View[Found]):
         self.pane.turn(by)
 
     def action_detail(self) -> None:
-        """Show or hide the pane."""
-        pane = self.pane
-        pane.display = not pane.display
-        if pane.display:
+        """Open a fold; of one alert show or hide the pane."""
+        row = self.queue.current
+        if isinstance(row, FoldRow) and alone(row) is None:
+            self._open(row)
+        elif self.pane.display:
+            self._hide_detail()
+        else:
+            self.pane.display = True
             self.queue.hold()
             self._read_detail()
 
+    def _hide_detail(self) -> None:
+        self.pane.display = False
+
     # -- going elsewhere --------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="alert", exit_on_error=False)
+    async def action_pivot(self) -> None:
+        """Choose a value of the alert, and look for it everywhere."""
+        if (alert := await self._alert()) is not None:
+            self.post_message(OpenPivot(alert.id))
 
     @work(exclusive=True, group="json", exit_on_error=False)
     async def action_json(self) -> None:
         """The detection as it was received, over the whole screen."""
-        row = self.queue.current
-        if row is None:
+        alert = await self._alert()
+        if alert is None:
             return
-        found = await asyncio.to_thread(self._detail_of, row)
+        found = await asyncio.to_thread(self._detail_of, alert)
         if found is None:
             self.tell("This alert is no longer in the store.", "warning")
         elif self.is_current:
@@ -296,12 +676,12 @@ class Alerts(View[Found]):
 
     def action_organization(self) -> None:
         """Its organization in the tree."""
-        if (row := self.queue.current) is not None:
+        if (row := self.queue.current) is not None and row.oid:
             self.post_message(ShowOrganization(row.oid))
 
     def action_access(self) -> None:
         """Who may do what there."""
-        if (row := self.queue.current) is not None:
+        if (row := self.queue.current) is not None and row.oid:
             self.post_message(ShowAccess(row.oid))
 
     def on_resize(self, event: events.Resize) -> None:

@@ -14,6 +14,102 @@ class Work(Request):
 
 
 @dataclass
+class OpenPivot(Work):
+    """Choose a value of this alert, and show every alert that speaks of it."""
+
+    alert_id: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Every open alert of a fold or a storm that a filter line wants within a scope."""
+
+    fold: int = 0
+    """Of `Fold`; 0 when it is a storm."""
+    storm: int = 0
+    """Of `Storm`; 0 when it is a fold."""
+    line: str = ""
+    """The filter under which it was seen, and counted."""
+    scope: str = ""
+    """The tree node under which it was."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a verb acts on."""
+
+    alerts: tuple[int, ...] = ()
+    """By their numbers in the store."""
+    groups: tuple[Group, ...] = ()
+    marked: bool = False
+    """These are the marked ones, not what is under the cursor."""
+
+
+@dataclass
+class ClaimAlerts(Work):
+    """Make these mine."""
+
+    chosen: Chosen
+
+
+@dataclass
+class ReleaseAlerts(Work):
+    """Make these nobody's."""
+
+    chosen: Chosen
+
+
+@dataclass
+class AcknowledgeAlerts(Work):
+    """Say that somebody looks at these: new becomes in_progress."""
+
+    chosen: Chosen
+
+
+@dataclass
+class CloseAlerts(Work):
+    """Ask what these were, and close them; of many a sample is shown first."""
+
+    chosen: Chosen
+
+
+@dataclass
+class SnoozeAlerts(Work):
+    """Ask until when, and hide these until then."""
+
+    chosen: Chosen
+
+
+@dataclass
+class NoteAlerts(Work):
+    """Write a note on these, or take them into a case."""
+
+    chosen: Chosen
+
+
+@dataclass
+class UndoDecision(Work):
+    """Take back the operator's last decision while it is recent, or the part of it that is chosen here."""
+
+    part: Chosen | None = None
+
+
+@dataclass
+class RepeatDecision(Work):
+    """Do on these what was decided last; what cannot be taken back easily is asked first."""
+
+    chosen: Chosen
+
+
+@dataclass
+class EditFoldKey(Work):
+    """Ask which fields make alerts like this one a fold, and fold the queue anew."""
+
+    alert: int
+    """One of them."""
+
+
+@dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""
 

@@ -77,6 +77,7 @@ from screens.requests import (
     SyncNow,
 )
 from screens.widgets.command_line import CommandError, CommandLine, understand
+from store.alerts import FilterError, pivot_line
 from store.text import safe_text
 
 if TYPE_CHECKING:
@@ -548,6 +549,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 return
             case "alerts":
                 self.post_message(ShowAlerts(rest))
+            case "pivot":
+                try:
+                    self.post_message(ShowAlerts(pivot_line(rest)))
+                except FilterError as error:
+                    self.tell(str(error), "error")
             case "org" | "access":
                 found = await asyncio.to_thread(self._find, "organization", rest) if rest else []
                 if not rest:

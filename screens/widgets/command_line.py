@@ -24,7 +24,7 @@ class Command:
     name: str
     aliases: tuple[str, ...]
     takes: str
-    """organization, node, filter, or "" for nothing."""
+    """organization, node, filter, value, or "" for nothing."""
     says: str
 
 
@@ -32,6 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "alerts", ("alert", "al", "queue"), "filter", "the queue, with a filter: :alerts sev:high org:acme"
     ),
+    Command("pivot", ("pv",), "value", "every alert that speaks of a value: :pivot 203.0.113.25"),
     Command("org", ("organization",), "organization", "one organization in the tree: :org Acme Dental"),
     Command("organizations", ("orgs", "tree"), "", "the tree of organizations"),
     Command("access", ("acc", "matrix"), "organization", "who may do what on one organization: :access NAME"),

@@ -20,6 +20,7 @@ from typing import Any
 from textual import on
 from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.signal import Signal
 from textual.widgets import Input
 
@@ -205,6 +206,35 @@ class Host(App[None], inherit_bindings=False):
         """Change the scope as the console does."""
         self.context.scope = scope
         self.context.scope_changed.publish(scope)
+
+
+class Asking(App[None]):
+    """Shows one dialog, and keeps its answer."""
+
+    CSS_PATH = Host.CSS_PATH
+    ENABLE_COMMAND_PALETTE = False
+    NOTHING: Any = object()
+    """The answer before there is one: None is an answer too."""
+
+    def __init__(self, dialog: Screen[Any]) -> None:
+        super().__init__()
+        self.theme = "ansi-dark"
+        self.animation_level = "none"
+        self.guard = Guard()
+        self.dialog = dialog
+        self.answer: Any = self.NOTHING
+
+    def get_line_filters(self) -> Any:
+        """With the guard, as the console has it."""
+        return [*super().get_line_filters(), self.guard]
+
+    def on_mount(self) -> None:
+        """Ask."""
+        self.push_screen(self.dialog, self.answered)
+
+    def answered(self, answer: Any) -> None:
+        """Keep what was answered."""
+        self.answer = answer
 
 
 async def until(pilot: Pilot[Any], holds: Callable[[], object], seconds: float = 20.0) -> None:

@@ -8,7 +8,7 @@ from screens.alerts import Alerts
 from screens.context import Scope
 from screens.dialogs.alert_json import AlertJson
 from screens.frame import KeyLine, TitleLine
-from screens.requests import ShowAccess, ShowOrganization
+from screens.requests import OpenPivot, ShowAccess, ShowAlerts, ShowOrganization
 from screens.widgets.alert_detail import describe
 from screens.widgets.json_view import lines_of
 from store import ingest
@@ -117,6 +117,39 @@ async def test_the_keys_go_to_the_organization_and_to_its_matrix(host):
         await until(pilot, lambda: len(host.asked) == 2)
         oid = host.view.queue.current.oid
         assert host.asked == [ShowOrganization(oid), ShowAccess(oid)]
+
+
+async def test_p_asks_for_the_values_of_the_alert(host):
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("j", "p")
+        await until(pilot, lambda: host.asked)
+        assert host.asked == [OpenPivot(host.view.queue.current.id)]
+
+
+async def test_closing_what_was_looked_for_goes_back_to_the_filter_before(host):
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("/", *"sev:high", "enter")
+        await until(pilot, lambda: "30 of 60" in host.view.query_one(TitleLine).text)
+        host.view.look_for("host:host-03 status:any")
+        await until(pilot, lambda: "4 of 60" in host.view.query_one(TitleLine).text)
+        await pilot.press("escape")
+        await until(pilot, lambda: "30 of 60" in host.view.query_one(TitleLine).text)
+        await pilot.press("escape")
+        await until(pilot, lambda: "60 open" in host.view.query_one(TitleLine).text)
+        assert host.view.filter_line == ""
+
+
+async def test_a_value_typed_by_hand_is_looked_for_everywhere(host):
+    async with host.run_test(size=(120, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press(":", *"pivot ACME\\svc-backup", "enter")
+        await until(pilot, lambda: host.asked)
+        assert host.asked == [ShowAlerts("pivot:ACME\\svc-backup status:any snoozed:any")]
+        await pilot.press(":", *"pivot", "enter")
+        assert "nothing to look for" in host.view.query_one(KeyLine).text
+        assert len(host.asked) == 1
 
 
 async def test_the_detail_says_the_event_in_its_own_words(host):
