@@ -297,6 +297,9 @@ def _fold_words(fold: FoldVerdicts, now: int) -> str:
         parts.append(f"last {VERDICTS[fold.last_verdict]}{by} {_ago(fold.last_verdict_at, now)}")
     elif not decided:
         parts.append("never decided before")
+    if fold.elsewhere and fold.elsewhere_at is not None:
+        by = f" by {fold.elsewhere_by}" if fold.elsewhere_by else ""
+        parts.append(f"elsewhere {VERDICTS[fold.elsewhere]}{by} {_ago(fold.elsewhere_at, now)}")
     if fold.organizations > 1:
         parts.append(f"open in {fold.organizations} organizations")
     return "; ".join(parts)

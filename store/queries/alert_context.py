@@ -57,6 +57,10 @@ class FoldVerdicts:
     last_verdict_by: Untrusted
     organizations: int
     """In how many organizations the same storm has open alerts, this one's included."""
+    elsewhere: int
+    """The last verdict of the storm where that was another organization's; 0 when it was not, or none."""
+    elsewhere_at: int | None
+    elsewhere_by: Untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,15 +208,23 @@ def _fold(connection: Connection, fold_id: int) -> FoldVerdicts | None:
             _FOLD.c.last_verdict_at,
             _FOLD.c.last_verdict_by,
             _STORM.c.organizations,
+            _STORM.c.last_verdict.label("elsewhere"),
+            _STORM.c.last_verdict_at.label("elsewhere_at"),
+            _STORM.c.last_verdict_by.label("elsewhere_by"),
+            _STORM.c.last_verdict_alert,
+            _FOLD.c.last_verdict_alert.label("own_alert"),
         )
         .select_from(_FOLD.outerjoin(_STORM, _STORM.c.key == _FOLD.c.storm))
         .where(_FOLD.c.id == fold_id)
     ).one_or_none()
     if found is None:
         return None
+    elsewhere = found.elsewhere or 0 if found.last_verdict_alert != found.own_alert else 0
     return FoldVerdicts(
         found.total, found.open, found.true_positives, found.false_positives, found.last_verdict,
         found.last_verdict_at, Untrusted(found.last_verdict_by), found.organizations or 0,
+        elsewhere, found.elsewhere_at if elsewhere else None,
+        Untrusted(found.elsewhere_by or "" if elsewhere else ""),
     )  # fmt: skip
 
 

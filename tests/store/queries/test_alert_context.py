@@ -149,11 +149,20 @@ def test_fold_snooze_and_clocks_come_with_the_alert(store: Store) -> None:
     with store.writing() as c:
         c.execute(storm.delete())
         c.execute(fold.delete())
-        c.execute(insert(storm).values(key=77, organizations=61))
+        c.execute(
+            insert(storm).values(
+                key=77,
+                organizations=61,
+                last_verdict=1,
+                last_verdict_at=NOW - 4,
+                last_verdict_by="lee",
+                last_verdict_alert=2,
+            )
+        )
         c.execute(
             insert(fold).values(
                 id=9, oid="o1", storm=77, total=5, open=3, false_positives=2, last_verdict=2,
-                last_verdict_at=NOW - 5, last_verdict_by="mk",
+                last_verdict_at=NOW - 5, last_verdict_by="mk", last_verdict_alert=1,
             )
         )  # fmt: skip
         c.execute(
@@ -173,6 +182,7 @@ def test_fold_snooze_and_clocks_come_with_the_alert(store: Store) -> None:
     assert around.fold is not None
     assert (around.fold.open, around.fold.total, around.fold.false_positives) == (3, 5, 2)
     assert (around.fold.last_verdict, around.fold.last_verdict_by, around.fold.organizations) == (2, "mk", 61)
+    assert (around.fold.elsewhere, around.fold.elsewhere_at, around.fold.elsewhere_by) == (1, NOW - 4, "lee")
     assert around.snooze is not None
     assert (around.snooze.more, around.snooze.reason, around.snooze.woken_by) == (
         9,
