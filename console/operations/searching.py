@@ -23,6 +23,8 @@ from store.times import now_ms
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from sqlalchemy import Connection
+
     from console.limacharlie.client import Cloud
     from console.limacharlie.search import SearchResults
     from store.database import Store
@@ -241,25 +243,35 @@ class _Stored:
 
 def record(store: "Store", agreed: Estimate, *, operator: str) -> int:
     """Write down a search that was agreed to, with its entry in the journal; answers its number."""
-    question = agreed.question
     with store.writing() as connection:
-        search_id = searches.begin(connection, question, agreed.quotes, by=operator, now=now_ms())
-        append(
-            connection,
-            actor(),
-            "search.run",
-            agreed.able[0].oid if len(agreed.able) == 1 else "",
-            question.scope,
-            {
-                "query": question.query,
-                "stream": question.stream,
-                "start": question.start,
-                "end": question.end,
-                "organizations": [quote.oid for quote in agreed.able],
-                "estimated": agreed.totals,
-            },
-        )
+        search_id = searches.begin(connection, agreed.question, agreed.quotes, by=operator, now=now_ms())
+        _journal(connection, agreed)
     return search_id
+
+
+def journalled(store: "Store", agreed: Estimate) -> None:
+    """Only the entry in the journal, of a search whose answers are not kept."""
+    with store.writing() as connection:
+        _journal(connection, agreed)
+
+
+def _journal(connection: "Connection", agreed: Estimate) -> None:
+    question = agreed.question
+    append(
+        connection,
+        actor(),
+        "search.run",
+        agreed.able[0].oid if len(agreed.able) == 1 else "",
+        question.scope,
+        {
+            "query": question.query,
+            "stream": question.stream,
+            "start": question.start,
+            "end": question.end,
+            "organizations": [quote.oid for quote in agreed.able],
+            "estimated": agreed.totals,
+        },
+    )
 
 
 async def run_stored(
