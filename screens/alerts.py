@@ -1,4 +1,4 @@
-"""The alert queue of a scope: what needs an analyst now, worst and newest first, folded where it is the same."""
+"""The alert queue of a scope: what needs an analyst now, worst and newest first, folded where that helps."""
 
 from __future__ import annotations
 

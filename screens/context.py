@@ -102,6 +102,8 @@ class Status:
     """How fast the cloud is asked, in words: `3 of 20 requests/s, 4 waiting`. "" when it is not asked."""
     paused: int = 0
     """Seconds for which the cloud's rate limit lets nobody ask; 0 when it holds nobody back."""
+    need: int = 0
+    """Alerts of the scope that need this operator: theirs, and nobody's whose clock has run out."""
     known: bool = False
     """Whether the figures were read at all."""
 
@@ -125,6 +127,8 @@ class Context:
     environment: str = "default"
     writable: bool = False
     offline: bool = False
+    operator: str = ""
+    """The name that alerts are assigned to."""
     zone: tzinfo = UTC
     """In which times are shown; every shown time says which."""
     zone_name: str = "UTC"

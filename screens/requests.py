@@ -110,6 +110,39 @@ class EditFoldKey(Work):
 
 
 @dataclass
+class ShowSensor(Work):
+    """Show a machine's card, from which it can be cut off, let back and tagged."""
+
+    oid: str
+    sid: str
+
+
+@dataclass
+class ShowSensors(Work):
+    """Choose one of an organization's sensors, and show its card."""
+
+    oid: str
+
+
+@dataclass
+class NewSearch(Work):
+    """Write a query over the scope, say what it costs, and run it when that is agreed to."""
+
+    query: str = ""
+    """Written beforehand."""
+    stream: str = "event"
+    oid: str = ""
+    """Over this organization alone; "" is the scope."""
+
+
+@dataclass
+class EndSearch(Work):
+    """End a search that runs, here or in another console."""
+
+    search: int
+
+
+@dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""
 

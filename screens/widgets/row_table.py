@@ -256,6 +256,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
 
     def where(self) -> Anchor[Row] | None:
         """Where the cursor is, for `read_window`; None while it was never moved: then it stays at the top."""
+        if self._awaited is not None:
+            return self._awaited
         row = self.current
         if row is None or not self._held:
             return None
@@ -273,7 +275,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         if isinstance(source, Listed):
             source.replacing(self._source)
         self._held = self._held and not top
-        anchor = self.where()
+        anchor = None if top else self.where()
+        self._awaited = None
         self._source = source
         self._owed = 0
         if window is None:
@@ -300,6 +303,23 @@ class RowTable(Widget, Generic[Row], can_focus=True):
     def hold(self) -> None:
         """Keep the cursor on its thing from now on, as if it had been moved there."""
         self._held = True
+
+    def go_to(self, row: Row) -> None:
+        """Put the cursor on this row, wherever it is in the source."""
+        if self._source is not None:
+            source, page, offset = self._source, self.page_size, self._height // 3
+            self._far(lambda: read_window(source, Anchor(row, offset, at_start=False), page))
+
+    def stand_on(self, anchor: Anchor[Row] | None) -> None:
+        """Be where the cursor once was, as `where` said, at the next `put`; None is the top."""
+        self._awaited = anchor
+        self._held = anchor is not None
+
+    def show_columns(self, columns: Sequence[Column[Row]]) -> None:
+        """Show other columns of the same rows."""
+        self._columns = tuple(columns)
+        self._lay_out()
+        self._drawn = []
 
     def tick(self) -> None:
         """Repaint the lines whose text changed by time alone (ages)."""
@@ -449,6 +469,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
             self._settle()
 
     _held = False
+    _awaited: Anchor[Row] | None = None
     _trimmed = 0
     _added = 0
     _under_way: tuple[bool, Hashable] | None = None

@@ -38,9 +38,7 @@ async def test_the_queue_is_worst_and_newest_first_over_all_organizations(host):
         await full(pilot, host)
         shown = rows(host)
         assert len(shown) == 20
-        assert (
-            " ".join(shown[0].split()) == "> !! CRIT 1m Acme Dental Encoded PowerShell download host-00 new"
-        )
+        assert " ".join(shown[0].split()) == "> !! CRIT 1m 0:14 Acme Dental Encoded PowerSh~ host-00 new"
         assert all("!! CRIT" in line for line in shown[:10])
         assert all("!  HIGH" in line for line in shown[10:])
         assert host.view.query_one(TitleLine).text.endswith("60 open ")
@@ -50,7 +48,7 @@ async def test_every_column_is_there_on_a_wide_terminal(host):
     async with host.run_test(size=(120, 40)) as pilot:
         await full(pilot, host)
         assert text_of(host).splitlines()[2].split() == [
-            "SEV", "AGE", "ORGANIZATION", "RULE", "HOST", "STAT", "WHO",
+            "SEV", "AGE", "SLA", "ORGANIZATION", "RULE", "HOST", "STAT", "WHO",
         ]  # fmt: skip
 
 

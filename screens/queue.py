@@ -1,0 +1,287 @@
+"""The lines of the alert queue, one by one or folded: where they come from, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection
+
+from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.requests import Chosen, Group
+from screens.widgets.row_table import Column
+from store.alerts import WOKEN, AlertFilter
+from store.database import Reader
+from store.queries import alerts, folds, queue
+from store.queries.alerts import AlertRow
+from store.queries.folds import FoldRow
+from store.times import age
+
+QueueLine = AlertRow | FoldRow
+
+STATE_WORDS: tuple[str, ...] = ("new", "in progress", "resolved", "closed")
+_SHORT_STATES: tuple[str, ...] = ("new", "prog", "res", "clsd")
+
+SOON = 15 * 60_000
+"""Milliseconds before a breach from which the clock is yellow."""
+
+
+class AlertPages:
+    """The queue, alert by alert, page by page, straight from the store."""
+
+    def __init__(self, reader: Reader, wanted: AlertFilter, back: dict[int, str] | None = None) -> None:
+        """`back` learns, alert by alert, what brought it back from a snooze."""
+        self._reader = reader
+        self.wanted = wanted
+        self._back = {} if back is None else back
+        plain = AlertFilter(severity=wanted.severity, statuses=wanted.statuses, oid=wanted.oid)
+        self.slow = wanted != plain
+
+    def identity(self, row: QueueLine) -> Hashable:
+        """Its number in the store."""
+        return identity(row)
+
+    def first(self, limit: int) -> list[QueueLine]:
+        """The worst and newest."""
+        with self._reader.reading() as connection:
+            return self._noted(connection, alerts.page(connection, self.wanted, limit=limit))
+
+    def last(self, limit: int) -> list[QueueLine]:
+        """The mildest and oldest."""
+        with self._reader.reading() as connection:
+            return self._noted(connection, alerts.last_page(connection, self.wanted, limit=limit))
+
+    def after(self, row: QueueLine, limit: int) -> list[QueueLine]:
+        """Behind this one."""
+        with self._reader.reading() as connection:
+            return self._noted(
+                connection, alerts.page(connection, self.wanted, after=self._key(row), limit=limit)
+            )
+
+    def before(self, row: QueueLine, limit: int) -> list[QueueLine]:
+        """Ahead of this one."""
+        with self._reader.reading() as connection:
+            return self._noted(
+                connection, alerts.page(connection, self.wanted, before=self._key(row), limit=limit)
+            )
+
+    def starting(self, row: QueueLine, limit: int) -> list[QueueLine]:
+        """From this one on."""
+        with self._reader.reading() as connection:
+            return self._noted(
+                connection, alerts.page(connection, self.wanted, starting=self._key(row), limit=limit)
+            )
+
+    def _key(self, row: QueueLine) -> tuple[int, ...]:
+        # A row that was read in another order stands where its own values put it in this one.
+        if self.wanted.order == "due":
+            return (row.due_at or 0, row.id if isinstance(row, AlertRow) else 0)
+        if isinstance(row, AlertRow):
+            return (row.rank, row.time, row.id)
+        return (row.rank, row.last_open, 2**62)
+
+    def _noted(self, connection: Connection, rows: list[AlertRow]) -> list[QueueLine]:
+        returned = [row.id for row in rows if row.rank >= WOKEN]
+        if returned:
+            self._back.update(queue.woken(connection, returned))
+        return list(rows)
+
+
+class FoldPages:
+    """The queue folded: a line for what is the same, in one organization or in many."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        wanted: AlertFilter,
+        clock: Callable[[], int],
+        back: dict[int, str] | None = None,
+    ) -> None:
+        """`back` learns, alert by alert, what brought it back from a snooze."""
+        self._reader = reader
+        self.wanted = wanted
+        self._clock = clock
+        # Counted storms are read by their index; what is narrowed is added up when it is asked for.
+        self.slow = wanted != AlertFilter()
+        self._back = {} if back is None else back
+
+    def identity(self, row: QueueLine) -> Hashable:
+        """The storm that it belongs to."""
+        return identity(row)
+
+    def first(self, limit: int) -> list[QueueLine]:
+        """The worst and newest."""
+        with self._reading() as connection:
+            return self._noted(
+                connection, folds.page(connection, self.wanted, now=self._clock(), limit=limit)
+            )
+
+    def last(self, limit: int) -> list[QueueLine]:
+        """The mildest and oldest."""
+        with self._reading() as connection:
+            return self._noted(
+                connection, folds.last_page(connection, self.wanted, now=self._clock(), limit=limit)
+            )
+
+    def after(self, row: QueueLine, limit: int) -> list[QueueLine]:
+        """Behind this one."""
+        with self._reading() as connection:
+            found = folds.page(connection, self.wanted, now=self._clock(), after=self._key(row), limit=limit)
+            return self._noted(connection, found)
+
+    def before(self, row: QueueLine, limit: int) -> list[QueueLine]:
+        """Ahead of this one."""
+        with self._reading() as connection:
+            found = folds.page(connection, self.wanted, now=self._clock(), before=self._key(row), limit=limit)
+            return self._noted(connection, found)
+
+    def starting(self, row: QueueLine, limit: int) -> list[QueueLine]:
+        """From this one on."""
+        with self._reading() as connection:
+            found = folds.page(
+                connection, self.wanted, now=self._clock(), starting=self._key(row), limit=limit
+            )
+            return self._noted(connection, found)
+
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._reader.reading()
+
+    def _key(self, row: QueueLine) -> folds.FoldKey:
+        return row.key if isinstance(row, FoldRow) else (row.rank, row.time, 2**62)
+
+    def _noted(self, connection: Connection, rows: list[FoldRow]) -> list[QueueLine]:
+        returned = [row.alert.id for row in rows if row.alert is not None and row.rank >= WOKEN]
+        if returned:
+            self._back.update(queue.woken(connection, returned))
+        return list(rows)
+
+
+def identity(row: QueueLine) -> Hashable:
+    """What makes a line the same thing after its text changed."""
+    return row.id if isinstance(row, AlertRow) else ("storm", row.storm)
+
+
+def alone(row: QueueLine) -> AlertRow | None:
+    """The alert that a line is; None when it stands for several."""
+    if isinstance(row, AlertRow):
+        return row
+    return row.alert if row.kind == "alert" else None
+
+
+def held(row: QueueLine) -> int:
+    """How many alerts a line stands for."""
+    return 1 if isinstance(row, AlertRow) else row.open
+
+
+def group_of(row: QueueLine, line: str, scope: str) -> Group | None:
+    """A folded line as something to act on; None when it is an alert."""
+    if isinstance(row, AlertRow) or alone(row) is not None:
+        return None
+    return Group(fold=row.fold, storm=0 if row.fold else row.storm, line=line, scope=scope)
+
+
+def chosen_of(rows: Sequence[tuple[QueueLine, str, str]], *, marked: bool = False) -> Chosen:
+    """Lines as something to act on: each with the filter line and the tree node under which it was seen."""
+    single = [alert.id for row, _, _ in rows if (alert := alone(row)) is not None]
+    groups = [group for row, line, scope in rows if (group := group_of(row, line, scope)) is not None]
+    return Chosen(tuple(dict.fromkeys(single)), tuple(groups), marked)
+
+
+# What the columns say
+
+
+def clock_words(due_at: int | None, now: int) -> str:
+    """`0:14`, `13h`, `3d`; breached `-0:11 late`; "" when no clock runs. At most ten characters."""
+    if due_at is None:
+        return ""
+    minutes = abs(due_at - now) // 60_000
+    span = f"{minutes // 60}:{minutes % 60:02d}"
+    if minutes >= 600:
+        span = f"{minutes // 60}h" if minutes < 2_880 else f"{min(minutes // 1_440, 999)}d"
+    return f"-{span} late" if due_at < now else span
+
+
+def clock_style(due_at: int | None, now: int) -> str:
+    """Colour only repeats what the clock says."""
+    if due_at is None:
+        return ""
+    return "bold ansi_red" if due_at < now else "ansi_yellow" if due_at < now + SOON else ""
+
+
+def rule_words(row: QueueLine, back: Mapping[int, str]) -> str:
+    """The category, and before it in our own words what is special: a stranger's text."""
+    alert = alone(row)
+    if alert is None:
+        return ("(back) " if row.rank >= WOKEN else "") + row.cat
+    special = "(damaged) " if alert.damaged else ""
+    if alert.rank >= WOKEN:
+        special += f"(back: {back.get(alert.id) or 'snooze over'}) "
+    elif alert.snoozed_until is not None:
+        special += "(snoozed) "
+    return special + alert.cat
+
+
+def organization_words(row: QueueLine) -> str:
+    """Its name, or of a storm how many: a stranger's text."""
+    if isinstance(row, FoldRow) and row.kind == "storm":
+        return f"{row.organizations:,} orgs (storm)"
+    return row.organization
+
+
+def host_words(row: QueueLine) -> str:
+    """Its host; of several alerts the one that they share, or `*`: a stranger's text."""
+    alert = alone(row)
+    if alert is not None:
+        return alert.hostname
+    shared = dict(row.salient).get("host") if isinstance(row, FoldRow) else None
+    return shared or "*"
+
+
+def who_words(row: QueueLine) -> str:
+    """Whose it is: a stranger's text."""
+    if isinstance(row, AlertRow):
+        return row.assignee
+    names = row.assignees
+    return "" if not names else names[0] if len(names) == 1 else f"{len(names)} ppl"
+
+
+def columns(context: Context, back: Mapping[int, str], *, folded: bool) -> list[Column[QueueLine]]:
+    """The columns of the queue; one by one there is a state where the folded queue counts."""
+    glyphs, clock = context.glyphs, context.clock
+    severities = [f"{sign} {word}" for sign, word in zip(glyphs.severity, SEVERITY_WORDS, strict=True)]
+    fifth: Column[QueueLine]
+    if folded:
+        fifth = Column("N", _count_words, 5, align="right", from_width=61)
+    else:
+        fifth = Column("STAT", lambda row: _SHORT_STATES[row.status] if isinstance(row, AlertRow) else "", 4)
+    return [
+        Column(
+            "SEV",
+            lambda row: severities[row.severity],
+            7,
+            style=lambda row: SEVERITY_STYLES[row.severity],
+        ),
+        Column(
+            "AGE",
+            lambda row: age(row.time if isinstance(row, AlertRow) else row.last_open, clock()),
+            4,
+            align="right",
+        ),
+        Column(
+            "SLA",
+            lambda row: clock_words(row.due_at, clock()),
+            10,
+            align="right",
+            style=lambda row: clock_style(row.due_at, clock()),
+        ),
+        Column("ORGANIZATION", organization_words, 15, grow=1),
+        Column("RULE", lambda row: rule_words(row, back), 12, grow=5),
+        Column("HOST", host_words, 8, grow=1, from_width=75, cut="middle"),
+        fifth,
+        Column("WHO", who_words, 4, grow=1, from_width=66),
+    ]
+
+
+def _count_words(row: QueueLine) -> str:
+    count = held(row)
+    return f"{count:,}" if count < 10_000 else f"{count // 1_000}k"

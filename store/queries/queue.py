@@ -1,0 +1,164 @@
+"""What the queue says beside its rows: why an alert came back, what marks still stand for, who needs whom."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, case, func, select, text
+
+from store import models
+from store.alerts import OPEN
+from store.bodies import storable
+from store.queries.organizations import marks_of
+from store.queries.scopes import ORGANIZATION, oids_of
+from store.text import Untrusted
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
+_SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
+
+_OPEN = text("detection.status < 2")
+"""Spelled as the partial indexes spell it."""
+_CHUNK = 500
+
+
+def woken(connection: Connection, ids: Iterable[int]) -> dict[int, Untrusted]:
+    """Of these alerts those that came back from a snooze: what brought them back."""
+    found: dict[int, Untrusted] = {}
+    for part in _chunks(list(ids)):
+        rows = connection.execute(
+            select(_SNOOZE.c.detection_id, _SNOOZE.c.woken_by).where(
+                _SNOOZE.c.detection_id.in_(part), _SNOOZE.c.woken_at.is_not(None)
+            )
+        )
+        found.update((row.detection_id, Untrusted(row.woken_by)) for row in rows)
+    return found
+
+
+def settled(
+    connection: Connection, alerts: Mapping[int, int], storms: Collection[int]
+) -> tuple[set[int], set[int]]:
+    """What of marked things was decided meanwhile, so that it need not stay marked.
+
+    Args:
+        alerts: id -> status when it was last seen.
+        storms: keys.
+
+    Returns:
+        Alerts that are gone, or done and were open; storms without an open member.
+    """
+    states: dict[int, int] = {}
+    for part in _chunks(list(alerts)):
+        rows = connection.execute(select(_D.c.id, _D.c.status).where(_D.c.id.in_(part)))
+        states.update((row.id, row.status) for row in rows)
+    gone = {
+        number
+        for number, before in alerts.items()
+        if states.get(number, 9) not in OPEN and (before in OPEN or number not in states)
+    }
+    going: set[int] = set()
+    for part in _chunks(list(storms)):
+        rows = connection.execute(select(_STORM.c.key).where(_STORM.c.key.in_(part), _STORM.c.open > 0))
+        going.update(row.key for row in rows)
+    return gone, set(storms) - going
+
+
+def needing(connection: Connection, who: str, *, scope: str = "", now: int) -> int:
+    """How many open alerts of a scope need this operator: theirs, and nobody's whose clock has run out.
+
+    Args:
+        who: the name that alerts are assigned to.
+        scope: id of a tree node; "" is the root.
+        now: milliseconds, UTC.
+    """
+    late = (_D.c.assignee == "") & (_D.c.due_at < now)
+    conditions: list[Any] = [_OPEN, _D.c.snoozed_until.is_(None)]
+    oids = oids_of(connection, scope)
+    if oids is not None:
+        conditions.append(_D.c.oid.in_(oids))
+    total = 0
+    # Two questions, each by its index, rather than one with OR by none.
+    for mine in (_D.c.assignee == storable(who), late):
+        if mine is not late and not who:
+            continue
+        counted = select(func.count()).select_from(_D).where(mine, *conditions)
+        total += int(connection.execute(counted).scalar_one())
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What some alerts are, for asking about them."""
+
+    count: int
+    organizations: tuple[tuple[str, Untrusted, int], ...]
+    """(oid, name, how many), most first."""
+    cats: tuple[tuple[Untrusted, int], ...]
+    """(category, how many), most first."""
+    hostname: Untrusted
+    """Of a single one."""
+    due_at: int | None
+    """The earliest that runs among them."""
+    protected: tuple[str, ...]
+    """The oids of those whose name has to be typed."""
+    open: int
+    """How many of them are open."""
+    sensors: int
+    """How many of them name a sensor."""
+
+
+def about(connection: Connection, ids: Sequence[int]) -> About:
+    """What these alerts are."""
+    organizations: Counter[str] = Counter()
+    cats: Counter[str] = Counter()
+    due_at: int | None = None
+    count = open_ = sensors = 0
+    hostname = ""
+    for part in _chunks(ids):
+        rows = connection.execute(
+            select(
+                _D.c.oid, _D.c.cat, func.count().label("members"),
+                func.min(case((_D.c.status < 2, _D.c.due_at))).label("due_at"),
+                func.sum(case((_D.c.status < 2, 1), else_=0)).label("open"),
+                func.sum(case((_D.c.sid != "", 1), else_=0)).label("sensors"),
+                func.max(_D.c.hostname).label("hostname"),
+            ).where(_D.c.id.in_(part)).group_by(_D.c.oid, _D.c.cat)
+        )  # fmt: skip
+        for row in rows:
+            organizations[row.oid] += row.members
+            cats[row.cat] += row.members
+            count += row.members
+            open_ += row.open
+            sensors += row.sensors
+            hostname = row.hostname
+            if row.due_at is not None:
+                due_at = row.due_at if due_at is None else min(due_at, row.due_at)
+    names = names_of(connection, organizations)
+    return About(
+        count=count,
+        organizations=tuple((oid, names[oid], members) for oid, members in organizations.most_common()),
+        cats=tuple((Untrusted(cat), members) for cat, members in cats.most_common()),
+        hostname=Untrusted(hostname if count == 1 else ""),
+        due_at=due_at,
+        protected=tuple(oid for oid in organizations if "protected" in marks_of(connection, oid)),
+        open=open_,
+        sensors=sensors,
+    )
+
+
+def names_of(connection: Connection, oids: Iterable[str]) -> dict[str, Untrusted]:
+    """Their names; the oid of one that has none."""
+    wanted = list(oids)
+    found = {oid: Untrusted(oid) for oid in wanted}
+    for part in _chunks(wanted):
+        rows = connection.execute(
+            select(ORGANIZATION.c.oid, ORGANIZATION.c.name).where(ORGANIZATION.c.oid.in_(part))
+        )
+        found.update((row.oid, Untrusted(row.name or row.oid)) for row in rows)
+    return found
+
+
+def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    for at in range(0, len(values), _CHUNK):
+        yield values[at : at + _CHUNK]
