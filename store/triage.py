@@ -42,6 +42,7 @@ from store.errors import StoreError
 from store.journal import append
 from store.queries import alerts
 from store.queries.alerts import AlertRow
+from store.sampling import Sample, sample_of
 from store.text import Untrusted
 
 CHUNK: Final = 500
@@ -262,6 +263,11 @@ def resolve(c: Connection, selection: Selection) -> Selection:
         _not_too_many(len(rows))
     rows.sort()
     return Selection(tuple(row.id for row in rows), {row.id: row.version for row in rows})
+
+
+def sample(c: Connection, selection: Selection, n: int = 5, *, seed: int | None = None) -> Sample:
+    """Look at a selection before something is done to all of it: `n` random members, and every outlier."""
+    return sample_of(c, resolve(c, selection).ids, n, seed=seed)
 
 
 def organizations(c: Connection, selection: Selection) -> dict[str, int]:
@@ -958,13 +964,27 @@ def waking(c: Connection, now: int, *, limit: int = CHUNK) -> dict[int, str]:
     found.update(
         (row[0], "its fold grew by as many as it waited for") for row in c.execute(more.limit(limit))
     )
-    online = joined.join(_SENSOR, and_(_SENSOR.c.oid == _D.c.oid, _SENSOR.c.sid == _D.c.sid)).where(
-        asleep, _SNOOZE.c.event == "online", _SENSOR.c.alive > _SNOOZE.c.at
-    )
-    found.update((row[0], "its sensor came online") for row in c.execute(online.limit(limit)))
+    found.update((id_, "its sensor came online") for id_ in _came_online(c))
     for id_, host in _other_hosts(c, limit):
         found[id_] = f"its fold reached the host {host}"
     return dict(list(found.items())[:limit])
+
+
+def _came_online(c: Connection) -> list[int]:
+    """Alerts that wait for their sensor, which was alive after they were snoozed."""
+    waiting = (
+        select(_SNOOZE.c.detection_id, _SNOOZE.c.at, _D.c.oid, _D.c.sid)
+        .join(_D, _D.c.id == _SNOOZE.c.detection_id)
+        .where(_SNOOZE.c.woken_at.is_(None), _SNOOZE.c.event == "online")
+    )
+    rows = c.execute(waiting).all()
+    sids = sorted({row.sid for row in rows})
+    alive: dict[tuple[str, str], int] = {}
+    for at in range(0, len(sids), CHUNK):
+        query = select(_SENSOR.c.oid, _SENSOR.c.sid, _SENSOR.c.alive)
+        for sensor in c.execute(query.where(_SENSOR.c.sid.in_(sids[at : at + CHUNK]))):
+            alive[sensor.oid, sensor.sid] = sensor.alive or 0
+    return [row.detection_id for row in rows if alive.get((row.oid, row.sid), 0) > row.at]
 
 
 def _other_hosts(c: Connection, limit: int) -> list[tuple[int, str]]:

@@ -1,7 +1,7 @@
 """Pages of the alert queue, by keyset."""
 
 import operator
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -268,6 +268,20 @@ def rows_where(connection: Connection, *conditions: ColumnElement[bool], limit: 
     return list(map(_row, found))
 
 
+def rows_of(connection: Connection, ids: Iterable[int]) -> list[AlertRow]:
+    """These alerts, in no order; without those that are not there."""
+    listed = sorted(set(ids))
+    found: list[AlertRow] = []
+    for at in range(0, len(listed), 500):
+        query = (
+            select(*_COLUMNS)
+            .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
+            .where(_D.c.id.in_(listed[at : at + 500]))
+        )
+        found.extend(_row(row) for row in connection.execute(query))
+    return found
+
+
 def _details(connection: Connection, condition: ColumnElement[bool]) -> list[AlertDetail]:
     found = connection.execute(
         select(
@@ -340,7 +354,7 @@ def _selects(plan: _Plan, bounds: list[ColumnElement[bool]], limit: int, *, back
     order: list[Any]
     if plan.gathered:
         # The sign keeps SQLite from walking the whole queue by its index rather than sorting a few rows.
-        due = literal_column("+detection.due_at")
+        due: ColumnElement[int] = literal_column("+detection.due_at")
         order = [due.desc(), _D.c.id.desc()] if backwards else [due.asc(), _D.c.id.asc()]
     elif plan.by_due:
         order = [key.desc() if backwards else key.asc() for key in _DUE_KEYS]
