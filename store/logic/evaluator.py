@@ -813,9 +813,9 @@ class _Compiler:
         return self._each(node, at, lambda value: test(value, version), "such an address is not documented")
 
     def _platform(self, node: dict[str, Any], at: str) -> Check:
-        name: str = _SHORT.get(node["op"]) or self._key(node, "name", (str,), at)
         if node["op"] == "is net":
             return self._never(at, "'is net' has no code in the documented list of platforms")
+        name: str = _SHORT.get(node["op"]) or self._key(node, "name", (str,), at)
         code = PLATFORMS.get(name)
         if code is None and name.lower() not in PLATFORMS:
             return self._never(at, f"the platform {name!r} is not in the documented list of platforms")

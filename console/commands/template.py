@@ -1,0 +1,191 @@
+"""`limegrove template`: rules as files, and whether they decide what they should."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session, shown
+
+if TYPE_CHECKING:
+    from store.logic import Kind
+    from store.logic.documents import Found, Report
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_KINDS: "dict[str, Kind]" = {"dr": "dr", "fp": "fp"}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs of `template`."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    test = verbs.add_parser(
+        "test",
+        help="run the rules' own unit tests here, or a file of rules and events",
+        description="Evaluates detection logic on this machine, as LimaCharlie documents it. What needs the "
+        "cloud, or is documented nowhere, is said to be not evaluated. Exit codes: 0 nothing failed, 1 a "
+        "test failed or a rule is refused, 2 what was given cannot be read.",
+    )
+    test.add_argument("files", metavar="FILE", nargs="*", help="rule files, or directories of them")
+    test.add_argument(
+        "--vectors",
+        metavar="FILE",
+        help='JSON lines {"id", "kind": "dr"|"fp", "rule": {"detect": ...}, "event"} to answer one by one '
+        'with {"id", "result": true|false|"not_evaluated", "why"}; - for standard input',
+    )
+
+
+def run(session: Session) -> int:
+    """Test rules."""
+    given = session.arguments
+    if (given.vectors is None) == (not given.files):
+        raise Problem(
+            "`template test` needs rule files, or --vectors FILE, and not both; see `limegrove template test "
+            "--help`.",
+            code=2,
+        )
+    return _vectors(given.vectors) if given.vectors is not None else _files(session, given.files)
+
+
+# Vectors
+
+
+def _vectors(name: str) -> int:
+    from console.commands.output import json_text
+
+    piped = name == "-"
+    for number, line in enumerate(_lines(name), 1):
+        if not line.strip():
+            continue
+        sys.stdout.write(json_text(_answer(line, number)) + "\n")
+        if piped:
+            sys.stdout.flush()
+    return 0
+
+
+def _lines(name: str) -> Iterator[bytes]:
+    if name == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(name).open("rb") as file:
+            yield from file
+    except OSError as error:
+        raise Problem(f"{shown(name)} cannot be read: {error.strerror}.", code=2) from error
+
+
+def _answer(line: bytes, number: int) -> dict[str, Any]:
+    from store.logic import InvalidRule, compile_rule
+
+    try:
+        # Not orjson: it turns integers of more than 64 bits into floats.
+        vector = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Problem(f"Line {number} is not JSON; what comes after it was not evaluated.", code=2) from error
+    if not isinstance(vector, dict) or "rule" not in vector or "event" not in vector:
+        raise Problem(
+            f"Line {number} has to be an object with `id`, `kind`, `rule` and `event`; what comes after it "
+            "was not evaluated.",
+            code=2,
+        )
+    kind = vector.get("kind", "dr")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise Problem(
+            f"Line {number}: `kind` has to be dr or fp; what comes after it was not evaluated.", code=2
+        )
+    answer = {"id": vector.get("id")}
+    try:
+        result = compile_rule(_condition(vector["rule"]), kind=_KINDS[kind]).evaluate(vector["event"])
+    except InvalidRule as problem:
+        return answer | {"result": "not_evaluated", "why": f"invalid rule: {problem}"}
+    return answer | {"result": "not_evaluated" if result.value is None else result.value, "why": result.why}
+
+
+def _condition(rule: Any) -> Any:
+    """What decides: the content of `detect`, the data of a record, or the condition itself."""
+    if isinstance(rule, dict) and "op" not in rule:
+        if isinstance(rule.get("data"), dict) and "detect" not in rule:
+            return _condition(rule["data"])
+        if "detect" in rule:
+            return rule["detect"]
+    return rule
+
+
+# Rule files
+
+
+def _files(session: Session, names: list[str]) -> int:
+    rows = [row for path in _paths(names) for row in _tested(path)]
+    failed = sum(row["outcome"] in ("fail", "error", "refused") for row in rows)
+    tests = sum(len(row["tests"]) for row in rows)
+    if session.output in ("table", "csv"):
+        shown_rows = [
+            row
+            | {"passed": f"{sum(one['outcome'] == 'pass' for one in row['tests'])} of {len(row['tests'])}"}
+            for row in rows
+        ]
+        columns = ("outcome", "rule", "passed", "why", "file")
+        session.show_rows(
+            [{name: row[name] for name in columns} for row in shown_rows],
+            columns,
+            footer=f"{failed} of {len(rows)} rules failed or are refused, {tests} tests",
+        )
+    else:
+        session.show_rows(rows)
+    return 1 if failed else 0
+
+
+def _paths(names: list[str]) -> Iterator[Path]:
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            yield from sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file())
+        else:
+            yield path
+
+
+def _tested(path: Path) -> list[dict[str, Any]]:
+    from store.logic.documents import rules_of, run_tests
+    from store.yaml import YamlError, load
+
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise Problem(f"{shown(str(path))} cannot be read: {error.strerror}.", code=2) from error
+    try:
+        document = load(raw)
+    except YamlError as error:
+        return [_row(path, None, "refused", str(error))]
+    surprises = [str(surprise) for surprise in document.surprises]
+    return [_reported(path, found, run_tests(found), surprises) for found in rules_of(document.value)]
+
+
+def _reported(path: Path, found: "Found", report: "Report", surprises: list[str]) -> dict[str, Any]:
+    tests = [
+        {"test": f"{test.list} {test.number}", "outcome": test.outcome, "why": test.why}
+        for test in report.tests
+    ]
+    return _row(
+        path, found.name, report.outcome, report.why, tests, [*report.warnings, *surprises], found.kind
+    )
+
+
+def _row(
+    path: Path,
+    name: str | None,
+    outcome: str,
+    why: str,
+    tests: list[dict[str, Any]] | None = None,
+    warnings: list[str] | None = None,
+    kind: str = "",
+) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "rule": name,
+        "kind": kind,
+        "outcome": outcome,
+        "why": why,
+        "tests": tests or [],
+        "warnings": warnings or [],
+    }

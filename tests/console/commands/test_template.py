@@ -1,0 +1,118 @@
+"""`limegrove template test`: vectors answered in order, and rule files with their own tests."""
+
+import io
+import json
+import sys
+
+import pytest
+
+VECTORS = [
+    {
+        "id": "a",
+        "kind": "dr",
+        "rule": {"detect": {"op": "is", "path": "event/A", "value": 1}},
+        "event": {"event": {"A": 1}},
+    },
+    {"id": 2, "kind": "dr", "rule": {"detect": {"op": "nope"}}, "event": {}},
+    {
+        "id": "c",
+        "kind": "fp",
+        "rule": {"detect": {"op": "is", "path": "cat", "value": "x"}},
+        "event": {"cat": "y"},
+    },
+    {
+        "id": "d",
+        "kind": "fp",
+        "rule": {"op": "lookup", "path": "cat", "resource": "hive://lookup/x"},
+        "event": {"cat": "y"},
+    },
+]
+
+
+def lines(vectors) -> str:
+    return "".join(json.dumps(vector) + "\n" for vector in vectors)
+
+
+def test_vectors_are_answered_one_a_line_in_order(limegrove, tmp_path):
+    file = tmp_path / "vectors.jsonl"
+    file.write_text(lines(VECTORS) + "\n")
+    answer = limegrove("template", "test", "--vectors", str(file))
+    assert (answer.code, answer.err) == (0, "")
+    said = [json.loads(line) for line in answer.out.splitlines()]
+    assert [(one["id"], one["result"]) for one in said] == [
+        ("a", True),
+        (2, "not_evaluated"),
+        ("c", False),
+        ("d", "not_evaluated"),
+    ]
+    assert said[1]["why"].startswith("invalid rule: detect: unknown operator 'nope'")
+    assert "lookup" in said[3]["why"]
+    assert set(said[0]) == {"id", "result", "why"}
+
+
+def test_vectors_come_from_standard_input_too(limegrove, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines(VECTORS).encode())))
+    assert len(limegrove("template", "test", "--vectors", "-").out.splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("line", "about"),
+    [
+        ("{", "Line 2 is not JSON"),
+        ("[" * 100_000, "Line 2 is not JSON"),
+        ("[]", "Line 2 has to be an object"),
+        ('{"id": 1, "rule": {}}', "Line 2 has to be an object"),
+        ('{"id": 1, "rule": {}, "event": {}, "kind": "x"}', "Line 2: `kind` has to be dr or fp"),
+    ],
+)
+def test_a_malformed_line_is_named_and_what_came_before_is_answered(limegrove, tmp_path, line, about):
+    file = tmp_path / "vectors.jsonl"
+    file.write_text(lines(VECTORS[:1]) + line + "\n")
+    answer = limegrove("template", "test", "--vectors", str(file))
+    assert answer.code == 2
+    assert about in answer.err
+    assert len(answer.out.splitlines()) == 1
+
+
+def test_a_file_that_is_not_there_is_a_mistake(limegrove, tmp_path):
+    for arguments in (("--vectors", "nowhere.jsonl"), ("nowhere.yaml",)):
+        answer = limegrove("template", "test", *arguments)
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert "nowhere" in answer.err
+    assert limegrove("template", "test").code == 2
+
+
+RULES = """\
+version: 3
+hives:
+  dr-general:
+    passes: {data: &rule {detect: {op: is, path: event/A, value: x}, respond: [], tests: {match: [[{event: {A: x}}]]}}}
+    untested: {data: {detect: {op: is, path: event/A, value: x}, respond: []}}
+"""
+
+
+def test_rule_files_run_their_own_tests(limegrove, tmp_path):
+    (tmp_path / "good.yaml").write_text(RULES)
+    answer = limegrove("template", "test", str(tmp_path))
+    assert answer.code == 0, answer.err
+    assert [(row["rule"], row["outcome"]) for row in answer.json] == [
+        ("passes", "pass"),
+        ("untested", "0 tests"),
+    ]
+    (tmp_path / "bad.yaml").write_text(
+        "detect: {op: is, path: event/A, value: x}\ntests: {match: [[{event: {}}]]}\n"
+    )
+    (tmp_path / "worse.yaml").write_text("detect: [\n")
+    answer = limegrove("template", "test", str(tmp_path))
+    assert answer.code == 1
+    assert [row["outcome"] for row in answer.json] == ["fail", "pass", "0 tests", "refused"]
+    assert answer.json[0]["why"] == "match test 1: no event matched"
+    assert "Line" in answer.json[3]["why"]
+
+
+def test_a_table_says_no_test_is_no_pass(limegrove, tmp_path):
+    (tmp_path / "good.yaml").write_text(RULES)
+    answer = limegrove("template", "test", str(tmp_path), "--output", "table")
+    assert "0 tests  untested" in answer.out
+    assert "1 of 1" in answer.out
+    assert "0 of 2 rules failed or are refused, 1 tests" in answer.err
