@@ -163,6 +163,7 @@ class Refusal:
     """Who has it or changed it; "" when nobody is the reason."""
     since: int | None
     """Since when (ms)."""
+    detect_id: Untrusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +345,8 @@ def _checked(decision: Decision) -> Decision:
             raise TriageError("A snooze ends after at least one more.")
         if decision.event and decision.event not in EVENTS:
             raise TriageError(f"A snooze ends with one of {', '.join(EVENTS)}.")
+    if decision.verb == "tag" and not (decision.add or decision.remove):
+        raise TriageError("Which tags are to be added or taken away?")
     if decision.verb == "note" and not decision.comment.strip():
         raise TriageError("The note is empty.")
     if decision.verb == "close" and (
@@ -809,13 +812,16 @@ _ONLY: Final = {
 
 
 def _refusals(c: Connection, action: int, row: Any) -> Iterable[Refusal]:
-    left = select(_CHANGE.c.detection_id, _CHANGE.c.oid, _CHANGE.c.outcome, _CHANGE.c.status, _D.c.assignee,
-                  _D.c.id, _D.c.status.label("now"), _D.c.fold_id)  # fmt: skip
+    left = select(
+        _CHANGE.c.detection_id, _CHANGE.c.oid, _CHANGE.c.outcome, _CHANGE.c.status, _D.c.assignee,
+        _D.c.id, _D.c.detect_id,
+    )  # fmt: skip
     left = left.outerjoin(_D, _D.c.id == _CHANGE.c.detection_id)
     left = left.where(_CHANGE.c.action_id == action, _CHANGE.c.outcome.in_((CONFLICT, NO_STEP)))
     rows = c.execute(left.order_by(_CHANGE.c.detection_id)).all()
     others = [each.detection_id for each in rows if each.outcome == CONFLICT]
-    takers = _last(c, others, before=action, verbs=("claim", "assign"))
+    takers = _last(c, others, verbs=("claim", "assign"))
+    minds_holders = row.verb in _MINE and not row.detail.get("held")
     changers = _last(c, others)
     for each in rows:
         who: str | None = ""
@@ -824,17 +830,18 @@ def _refusals(c: Connection, action: int, row: Any) -> Iterable[Refusal]:
             why = "it belongs to no fold"
         elif each.outcome == CONFLICT and each.id is None:
             why = "it is not in the store any more"
-        elif each.outcome == CONFLICT and row.verb in _MINE and each.assignee not in ("", row.actor):
+        elif each.outcome == CONFLICT and minds_holders and each.assignee not in ("", row.actor):
             why, who = "somebody else has it", each.assignee
             since = takers.get(each.detection_id, (None, None))[1]
         elif each.outcome == CONFLICT:
             why = "somebody changed it meanwhile"
             who, since = changers.get(each.detection_id, ("", None))
-        yield Refusal(each.detection_id, each.oid, why, Untrusted(who or ""), since)
+        named = Untrusted(each.detect_id or "")
+        yield Refusal(each.detection_id, each.oid, why, Untrusted(who or ""), since, named)
 
 
 def _last(
-    c: Connection, ids: Sequence[int], *, before: int | None = None, verbs: Collection[str] = ()
+    c: Connection, ids: Sequence[int], *, verbs: Collection[str] = ()
 ) -> dict[int, tuple[str | None, int | None]]:
     """Who changed each of these alerts last, and when."""
     found: dict[int, tuple[str | None, int | None]] = {}
@@ -847,8 +854,6 @@ def _last(
         )
         if verbs:
             latest = latest.where(_ACTION.c.verb.in_(verbs))
-        if before is not None:
-            latest = latest.where(_CHANGE.c.action_id < before)
         last = latest.subquery()
         rows = select(last.c.detection_id, _ACTION.c.actor, _ACTION.c.time)
         for row in c.execute(rows.join(_ACTION, _ACTION.c.id == last.c.action)):

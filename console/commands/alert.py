@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from console.commands import alert_triage
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -20,28 +21,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verbs of `alert`."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     queue = verbs.add_parser("list", help="open alerts, worst and newest first")
-    queue.add_argument(
+    _filters(queue)
+    queue.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)")
+    show = verbs.add_parser("show", help="one alert, with the detection as LimaCharlie sent it")
+    show.add_argument("detect_id", metavar="DETECT_ID")
+    show.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    alert_triage.configure(verbs, _filters)
+
+
+def _filters(parser: argparse.ArgumentParser) -> None:
+    """The options that `wanted_by` reads."""
+    parser.add_argument(
         "--filter",
         metavar="LINE",
         default="",
-        help="as after / on screen: `sev:high host:web since:2h encoded`",
+        help="as after / on screen: `sev:high host:web since:2h who:me order:due encoded`",
     )
-    queue.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)")
-    queue.add_argument(
+    parser.add_argument(
         "--status",
         metavar="STATUS",
         help="new, in_progress, resolved, closed, open or any, or several with commas (open)",
     )
-    queue.add_argument("--severity", metavar="SEVERITY", help="at least info, low, medium, high or critical")
-    queue.add_argument("--organization", metavar="OID|NAME", help="of one organization only")
-    queue.add_argument("--since", metavar="DURATION", help="not older than this, such as 30m, 12h or 7d")
-    show = verbs.add_parser("show", help="one alert, with the detection as LimaCharlie sent it")
-    show.add_argument("detect_id", metavar="DETECT_ID")
-    show.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    parser.add_argument("--severity", metavar="SEVERITY", help="at least info, low, medium, high or critical")
+    parser.add_argument("--organization", metavar="OID|NAME", help="of one organization only")
+    parser.add_argument("--since", metavar="DURATION", help="not older than this, such as 30m, 12h or 7d")
 
 
 def run(session: Session) -> int:
-    """List the queue, or show one alert."""
+    """List the queue, show one alert, or decide something."""
+    if session.arguments.verb in alert_triage.VERBS:
+        return alert_triage.run(session, wanted_by)
     return _list(session) if session.arguments.verb == "list" else _show(session)
 
 
@@ -80,7 +89,7 @@ def wanted_by(session: Session) -> "AlertFilter":
 
     given = session.arguments
     try:
-        wanted = parse_filter(given.filter, scope=session.scope())
+        wanted = parse_filter(given.filter, scope=session.scope(), me=alert_triage.operator(session))
     except FilterError as error:
         raise Problem(f"--filter: {error}", code=2) from error
     if given.status is not None:
@@ -114,7 +123,7 @@ def wanted_by(session: Session) -> "AlertFilter":
 
 def listed(row: "AlertRow") -> dict[str, Any]:
     """One alert as `alert list` prints it: severity and status as words, times RFC 3339 in UTC."""
-    from store.alerts import SEVERITIES, STATUSES
+    from store.alerts import FOREVER, SEVERITIES, STATUSES, WOKEN
     from store.times import rfc3339
 
     return {
@@ -128,6 +137,11 @@ def listed(row: "AlertRow") -> dict[str, Any]:
         "time": rfc3339(row.time),
         "rule": row.rule,
         "assignee": row.assignee,
+        "due": rfc3339(row.due_at),
+        "tags": row.tags.split(),
+        "snoozed_until": "event" if row.snoozed_until == FOREVER else rfc3339(row.snoozed_until),
+        "woken": row.rank == WOKEN,
+        "fold": row.fold_id or None,
         "damaged": row.damaged,
     }
 

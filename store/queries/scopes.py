@@ -1,8 +1,11 @@
 """Which organizations a scope holds; every other question asks this first."""
 
-from sqlalchemy import Connection, Select, Table, and_, select
+from collections.abc import Collection
+
+from sqlalchemy import Connection, Select, String, Table, and_, cast, select
 
 from store import models
+from store.text import Untrusted
 
 UNPLACED = "unplaced"
 """The id of the pseudo-node over the organizations that have no node."""
@@ -36,3 +39,26 @@ def oids_of(connection: Connection, scope: str) -> Select[tuple[str]] | None:
 def _unplaced() -> Select[tuple[str]]:
     placed = select(NODE.c.oid).where(NODE.c.oid == ORGANIZATION.c.oid)
     return select(ORGANIZATION.c.oid).where(~placed.exists())
+
+
+def marked(connection: Connection, mark: str, oids: Collection[str]) -> dict[str, Untrusted]:
+    """The names of those organizations that carry a mark, themselves or from a node above, by oid.
+
+    Args:
+        mark: of `store.tree.MARKS`.
+    """
+    # An empty list is not read at all: of ten thousand nodes a handful has marks.
+    marks = select(NODE.c.first, NODE.c.last, NODE.c.marks).where(cast(NODE.c.marks, String) != "[]")
+    ranges = [(row.first, row.last) for row in connection.execute(marks) if mark in row.marks]
+    found: dict[str, Untrusted] = {}
+    listed = sorted(oids) if ranges else []
+    for at in range(0, len(listed), 500):
+        query = (
+            select(NODE.c.oid, NODE.c.first, ORGANIZATION.c.name)
+            .outerjoin(ORGANIZATION, ORGANIZATION.c.oid == NODE.c.oid)
+            .where(NODE.c.oid.in_(listed[at : at + 500]))
+        )
+        for row in connection.execute(query):
+            if any(first <= row.first <= last for first, last in ranges):
+                found[row.oid] = Untrusted(row.name or row.oid)
+    return found

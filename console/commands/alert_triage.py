@@ -1,0 +1,386 @@
+"""The verbs of `limegrove alert` that decide something."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session, safe, shown
+
+if TYPE_CHECKING:
+    from store.alerts import AlertFilter
+    from store.triage import Outcome, Selection
+
+VERBS = (
+    "next", "claim", "release", "assign", "ack", "close", "reopen", "snooze", "tag", "note", "undo", "resume",
+)  # fmt: skip
+
+_CLASSES = ("true_positive", "false_positive", "pending", "benign")
+
+
+def configure(verbs: Any, filters: Callable[[argparse.ArgumentParser], None]) -> None:
+    """Add these verbs.
+
+    Args:
+        verbs: what argparse gave for the verbs of `alert`.
+        filters: adds the options by which `alert list` is limited.
+    """
+
+    def over_alerts(name: str, says: str) -> argparse.ArgumentParser:
+        verb: argparse.ArgumentParser = verbs.add_parser(name, help=says)
+        verb.add_argument("ids", metavar="DETECT_ID", nargs="*", help="which alerts; or --filter or --fold")
+        filters(verb)
+        verb.add_argument("--fold", type=int, metavar="ID", help="all that are open in this fold")
+        verb.add_argument("--storm", type=int, metavar="KEY", help="all that are open in this storm")
+        verb.add_argument("--all", action="store_true", help="every open alert of the scope")
+        verb.add_argument(
+            "--confirm",
+            metavar="NAME",
+            action="append",
+            default=[],
+            help="the name of a protected organization; once for each",
+        )
+        if name != "note":
+            verb.add_argument("--comment", metavar="TEXT", default="", help="why")
+        return verb
+
+    def also_held(verb: argparse.ArgumentParser) -> None:
+        verb.add_argument("--held", action="store_true", help="also what somebody else has")
+
+    first = verbs.add_parser("next", help="the first alert that nobody has")
+    filters(first)
+    first.add_argument("--claim", action="store_true", help="and take it")
+    claim = over_alerts("claim", "take alerts, and acknowledge them")
+    claim.add_argument("--no-ack", action="store_true", help="take them only; the clock runs on")
+    over_alerts("release", "give back alerts that you have")
+    over_alerts("assign", "give alerts to somebody").add_argument(
+        "--to", required=True, metavar="OPERATOR", help="to whom; none for nobody"
+    )
+    also_held(over_alerts("ack", "acknowledge new alerts: they become in_progress"))
+    close = over_alerts("close", "close alerts, with what they were")
+    close.add_argument(
+        "--as", dest="classification", required=True, choices=_CLASSES,
+        help="what they were; benign is a true positive that was wanted, and gets that tag",
+    )  # fmt: skip
+    close.add_argument("--resolve", action="store_true", help="make them resolved, not closed")
+    also_held(close)
+    also_held(over_alerts("reopen", "make closed alerts in_progress again"))
+    snooze = over_alerts("snooze", "hide alerts until something happens; their clocks run on")
+    until = snooze.add_mutually_exclusive_group(required=True)
+    until.add_argument("--until", metavar="TIME", help="a duration such as 4h, or a time in UTC")
+    until.add_argument("--more", type=int, metavar="N", help="until their fold has so many more")
+    until.add_argument(
+        "--event", choices=("online", "host"),
+        help="until their sensor came online, or their fold reached another host",
+    )  # fmt: skip
+    also_held(snooze)
+    tag = over_alerts("tag", "add tags, or take them away")
+    tag.add_argument("--add", metavar="TAG", action="append", default=[], help="once for each")
+    tag.add_argument("--remove", metavar="TAG", action="append", default=[], help="once for each")
+    over_alerts("note", "write something down").add_argument("--text", required=True, metavar="TEXT")
+    undo = verbs.add_parser("undo", help="bring back what was there before a decision")
+    undo.add_argument("action", type=int, nargs="?", metavar="ACTION", help="its number (your last one)")
+    undo.add_argument(
+        "--only", metavar="DETECT_ID", action="append", default=[], help="only at this alert; once for each"
+    )
+    undo.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    undo.add_argument("--comment", metavar="TEXT", default="", help="why")
+    verbs.add_parser("resume", help="finish decisions that were interrupted")
+
+
+def run(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> int:
+    """Carry one of them out."""
+    verb: str = session.arguments.verb
+    if verb == "next" and not session.arguments.claim:
+        return _next(session, wanted_by(session))
+    session.refuse_read_only(f"alert {verb}")
+    if verb == "next":
+        return _claim_next(session, wanted_by(session))
+    if verb == "undo":
+        return _undo(session)
+    if verb == "resume":
+        return _resume(session)
+    return _decide(session, wanted_by)
+
+
+def operator(session: Session) -> str:
+    """The name that alerts are assigned to: the setting `operator`, else that of the system's user."""
+    from console.operations.actor import actor
+
+    return session.settings.operator or actor().partition("@")[0]
+
+
+def _next(session: Session, wanted: "AlertFilter") -> int:
+    from console.commands.alert import listed
+    from store.triage import next_unclaimed
+
+    with session.reader.reading() as connection:
+        row = next_unclaimed(connection, wanted)
+    if row is None:
+        raise Problem("Nobody is needed: every alert of this queue has somebody.", code=1)
+    session.show_object(listed(row))
+    return 0
+
+
+def _claim_next(session: Session, wanted: "AlertFilter") -> int:
+    from console.commands.alert import listed
+    from console.operations import triage as operations
+    from store.queries.alerts import detail
+    from store.triage import Selection, next_unclaimed
+
+    while True:
+        with session.reader.reading() as connection:
+            row = next_unclaimed(connection, wanted)
+        if row is None:
+            raise Problem("Nobody is needed: every alert of this queue has somebody.", code=1)
+        chosen = Selection(ids=(row.id,), versions={row.id: row.version})
+        if operations.claim(session.store(), operator(session), chosen).changed:
+            break
+    with session.reader.reading() as connection:
+        found = detail(connection, row.id)
+    session.show_object(listed(found.row if found is not None else row))
+    return 0
+
+
+def _decide(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> int:
+    from console.operations import triage as operations
+    from console.operations.ports import Progress
+    from store.triage import TriageError
+
+    given = session.arguments
+    verb: str = given.verb
+    selection, by_filter = _selected(session, wanted_by)
+    _ask(session, selection, by_filter)
+    name, store = operator(session), session.store()
+    common: dict[str, Any] = {"report": _reporting(session, Progress)}
+    if verb != "note":
+        common["comment"] = given.comment
+    try:
+        if verb == "claim":
+            done = operations.claim(store, name, selection, acknowledge=not given.no_ack, **common)
+        elif verb == "release":
+            done = operations.release(store, name, selection, **common)
+        elif verb == "assign":
+            to = "" if given.to.lower() in ("none", "nobody") else given.to
+            done = operations.assign(store, name, selection, to, **common)
+        elif verb == "ack":
+            done = operations.acknowledge(store, name, selection, held=given.held, **common)
+        elif verb == "close":
+            done = _close(session, selection, common)
+        elif verb == "reopen":
+            done = operations.reopen(store, name, selection, held=given.held, **common)
+        elif verb == "snooze":
+            done = operations.snooze(
+                store, name, selection, until=_until(given.until), more=given.more, event=given.event or "",
+                reason=common.pop("comment"), held=given.held, **common,
+            )  # fmt: skip
+        elif verb == "tag":
+            done = operations.tag(store, name, selection, add=given.add, remove=given.remove, **common)
+        else:
+            done = operations.note(store, name, selection, given.text, **common)
+    except TriageError as error:
+        raise Problem(str(error), code=2) from error
+    return _answer(session, done)
+
+
+def _close(session: Session, selection: "Selection", common: dict[str, Any]) -> "Outcome":
+    from console.operations import triage as operations
+    from store.alerts import CLASSIFICATIONS
+
+    given = session.arguments
+    benign = given.classification == "benign"
+    return operations.close(
+        session.store(), operator(session), selection,
+        1 if benign else CLASSIFICATIONS.index(given.classification),
+        benign=benign, resolved=given.resolve, held=given.held, **common,
+    )  # fmt: skip
+
+
+def _reporting(session: Session, progress: Any) -> Callable[[Any], None]:
+    def report(step: Any) -> None:
+        session.progress(f"{step.done} of {step.total} alerts")
+
+    return report
+
+
+def _selected(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> "tuple[Selection, bool]":
+    """The alerts that were named or filtered, by id and version, and whether a filter chose them.
+
+    Raises:
+        Problem: nothing, or two things, say which; or one is unknown; exit code 2.
+    """
+    from dataclasses import replace
+
+    from store.triage import Selection, TriageError, resolve
+
+    given = session.arguments
+    options = ("filter", "status", "severity", "since", "fold", "storm", "all")
+    filtered = any(getattr(given, name) for name in options) or (given.organization and not given.ids)
+    if bool(given.ids) == bool(filtered):
+        which = "not both" if given.ids else "one of them"
+        raise Problem(
+            f"`alert {given.verb}` takes the ids of alerts, or --filter, --fold or --all: {which}.", code=2
+        )
+    if given.ids:
+        ids = _numbers(session, given.ids)
+        with session.reader.reading() as connection:
+            return resolve(connection, Selection(ids=tuple(ids))), False
+    wanted = wanted_by(session)
+    if given.status is None and given.verb == "reopen" and "status:" not in given.filter.lower():
+        wanted = replace(wanted, statuses=(3,))
+    if given.fold is not None:
+        wanted = replace(wanted, fold=given.fold)
+    if given.storm is not None:
+        wanted = replace(wanted, storm=given.storm)
+    try:
+        with session.reader.reading() as connection:
+            return resolve(connection, Selection(wanted=wanted)), True
+    except TriageError as error:
+        raise Problem(str(error), code=2) from error
+
+
+def _numbers(session: Session, detect_ids: Sequence[str]) -> list[int]:
+    """The numbers in the store of alerts by their LimaCharlie ids."""
+    from store.queries.alerts import by_detect_id
+
+    oid = session.organization(session.arguments.organization) if session.arguments.organization else None
+    numbers = []
+    with session.reader.reading() as connection:
+        for each in dict.fromkeys(detect_ids):
+            found = [alert for alert in by_detect_id(connection, each) if oid in (None, alert.row.oid)]
+            if not found:
+                raise Problem(
+                    f"There is no alert {shown(each)} in the store; nothing was changed. "
+                    "`limegrove alert list` names them.",
+                    code=2,
+                )
+            if len(found) > 1:
+                named = ", ".join(alert.row.oid for alert in found)
+                raise Problem(
+                    f"{len(found)} organizations have an alert {shown(each)}: {named}. Give --organization.",
+                    code=2,
+                )
+            numbers.append(found[0].row.id)
+    return numbers
+
+
+def _ask(session: Session, selection: "Selection", by_filter: bool) -> None:
+    """Have the operator agree where many alerts, or those of a protected organization, are about to change.
+
+    Raises:
+        Problem: they did not; exit code 5.
+    """
+    from store.queries.scopes import marked
+    from store.triage import organizations
+
+    given = session.arguments
+    many = by_filter and len(selection.ids) > 1
+    if not (many or given.verb == "close"):
+        return
+    with session.reader.reading() as connection:
+        oids = organizations(connection, selection)
+        protected = marked(connection, "protected", oids)
+    confirmed = {name.strip() for name in given.confirm}
+    missing = [name for oid, name in sorted(protected.items()) if not {str(name), oid} & confirmed]
+    if missing:
+        named = ", ".join(shown(name) for name in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise Problem(
+            f"{named}{more}: protected; give the name of each with --confirm. Nothing was changed.", code=5
+        )
+    if many:
+        where = f"{len(oids)} organizations" if len(oids) != 1 else "1 organization"
+        question = f"{given.verb} {len(selection.ids)} alerts of {where}?"
+        if not session.ask(question[:1].upper() + question[1:]):
+            raise Problem("Nothing was changed.", code=5)
+
+
+def _until(text: str | None) -> int | None:
+    from datetime import UTC, datetime
+
+    from store.times import now_ms, parse_duration
+
+    if text is None:
+        return None
+    now = now_ms()
+    try:
+        until = now + parse_duration(text) * 1000
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise Problem(
+                f"--until {shown(text)}: use a duration such as 4h, or a time such as 2026-01-31T08:00.",
+                code=2,
+            ) from None
+        moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        until = int(moment.timestamp() * 1000)
+    if until <= now:
+        raise Problem(f"--until {shown(text)} has passed already.", code=2)
+    return until
+
+
+def _undo(session: Session) -> int:
+    from console.operations import triage as operations
+    from store.times import now_ms
+    from store.triage import TriageError, undoable
+
+    given = session.arguments
+    action: int | None = given.action
+    if action is None:
+        with session.reader.reading() as connection:
+            last = undoable(connection, operator(session), now=now_ms())
+        if last is None:
+            raise Problem("There is nothing of yours within the last hour to undo; give the action.", code=1)
+        action = last.id
+    ids = _numbers(session, given.only)
+    try:
+        done = operations.undo(session.store(), operator(session), action, ids=ids, comment=given.comment)
+    except TriageError as error:
+        raise Problem(str(error), code=2) from error
+    return _answer(session, done)
+
+
+def _resume(session: Session) -> int:
+    from console.operations import triage as operations
+
+    outcomes = operations.resume(session.store())
+    session.show_rows([_told(done) for done in outcomes], footer=f"{len(outcomes)} decisions finished")
+    return 3 if any(done.refused for done in outcomes) else 0
+
+
+def _answer(session: Session, done: "Outcome") -> int:
+    """Print what a decision came to; 3 when part of it was refused, 5 when all of it was."""
+    session.show_object(_told(done))
+    for refusal in done.refused[:20] if session.output == "table" else ():
+        session.say(f"alert {safe(refusal.detect_id)}: {refusal.why}{_by(refusal)}")
+    if not done.refused:
+        return 0
+    return 3 if done.changed else 5
+
+
+def _by(refusal: Any) -> str:
+    from store.times import rfc3339
+
+    since = rfc3339(refusal.since)
+    return (f" ({safe(refusal.who)}" + (f", {since}" if since else "") + ")") if refusal.who else ""
+
+
+def _told(done: "Outcome") -> dict[str, Any]:
+    from store.times import rfc3339
+
+    return {
+        "action": done.action_id or None,
+        "changed": done.changed,
+        "unchanged": done.unchanged,
+        "organizations": dict(done.by_organization),
+        "refused": [
+            {
+                "detect_id": each.detect_id,
+                "oid": each.oid,
+                "why": each.why,
+                "who": each.who,
+                "since": rfc3339(each.since),
+            }
+            for each in done.refused
+        ],
+    }
