@@ -15,19 +15,22 @@ from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.widgets.text import content
 from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, STATUSES, WOKEN
 from store.observables import detection_of, event_of, event_words
-from store.text import cell_width, fit, safe_text
+from store.text import CUT, cell_width, fit, safe_text
 from store.times import age
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from store.queries.alert_context import (
         AlertContext,
         FoldVerdicts,
         Neighbour,
         RuleOrigin,
-        SnoozeOf,
         Whole,
     )
     from store.queries.alerts import AlertDetail, AlertRow
+    from store.queries.cases import CaseRow
+    from store.triage import Past, Snoozed
 
 LABEL = 9
 """Cells of the labels at the left."""
@@ -93,6 +96,8 @@ class DetailLine:
     weight: int
     """How gladly it is left out where there is no room; 0 never is."""
     content: Content
+    goes_on: bool = False
+    """Whether the next line is the rest of it."""
 
 
 class _Lines:
@@ -105,9 +110,9 @@ class _Lines:
         self.said: set[str] = set()
         """The texts that stand somewhere already."""
 
-    def put(self, weight: int, *parts: tuple[str, str] | Content) -> None:
+    def put(self, weight: int, *parts: tuple[str, str] | Content, goes_on: bool = False) -> None:
         """A line of parts that are safe and fit."""
-        self.lines.append(DetailLine(weight, Content.assemble(*parts)))
+        self.lines.append(DetailLine(weight, Content.assemble(*parts), goes_on))
 
     def add(
         self, label: str, text: str, *, weight: int, most: int = 1, style: str = "", further: int = 0
@@ -116,9 +121,15 @@ class _Lines:
         if not text:
             return
         self.said.add(text)
-        for number, line in enumerate(_wrapped(text, self.inner, most)):
+        lines = _wrapped(text, self.inner, most)
+        for number, line in enumerate(lines):
             head = fit(label if not number else "", LABEL)
-            self.put(weight if not number else further or weight + 1, (head, "dim"), (line, style))
+            self.put(
+                weight if not number else further or weight + 1,
+                (head, "dim"),
+                (line, style),
+                goes_on=number + 1 < len(lines),
+            )
 
 
 def lines_of(
@@ -153,7 +164,7 @@ def lines_of(
     made.add(
         "file", words.path, weight=instead, most=2, style="" if words.command_line else "bold", further=6
     )
-    for label, said in (("did", words.operation), ("to", words.target), ("registry", words.registry)):
+    for label, said in (("action", words.operation), ("to", words.target), ("registry", words.registry)):
         made.add(label, said, weight=instead, most=2, further=6)
     for label, said in (("domain", words.domain), ("peer", words.address), ("url", words.url)):
         made.add(label, said, weight=min(instead, 2), most=2, further=6)
@@ -173,7 +184,7 @@ def lines_of(
     if around is not None and around.origin is not None:
         made.add(
             "rule",
-            _rule_words(around.origin, context, now),
+            _rule_words(around.origin, context),
             weight=2,
             most=2,
             style="bold ansi_yellow" if around.origin.state in ("missing", "disabled") else "",
@@ -192,6 +203,9 @@ def lines_of(
     if around is not None and around.snooze is not None and not around.snooze.woken_at:
         made.add("snoozed", _snoozed_words(around.snooze, context, now), weight=2, most=2)
     if around is not None:
+        for case in around.cases:
+            made.add("case", _case_words(case), weight=2)
+        _decisions(made, around.decisions, now)
         _neighbours(made, around, row, now)
 
     # Everything else.
@@ -249,12 +263,22 @@ def describe(
         note = f"lines {start + 1} to {start + len(kept)} of {len(lines)}: {FURTHER}"
     else:
         order = sorted(range(len(lines)), key=lambda number: (lines[number].weight, number))
-        kept = [lines[number] for number in sorted(order[:room])]
+        places = sorted(order[:room])
+        kept = [
+            _cut(lines[here], width) if lines[here].goes_on and here + 1 != there else lines[here]
+            for here, there in zip(places, [*places[1:], -1], strict=True)
+        ]
         note = f"{len(lines) - len(kept)} more lines: {FURTHER}, everything as JSON: J"
     shown = [line.content for line in kept]
     if height > 1:
-        shown.append(Content.styled(fit(note, width), "dim"))
+        shown.append(Content.styled(fit(note, width).rstrip(), "dim"))
     return Content("\n").join(shown)
+
+
+def _cut(line: DetailLine, width: int) -> DetailLine:
+    """A line whose rest is left out, with the sign for that."""
+    kept = line.content.truncate(max(0, width - 1)).rstrip()
+    return DetailLine(line.weight, kept + Content(CUT))
 
 
 def _named(known: Any, *path: str) -> str:
@@ -268,16 +292,16 @@ def _ago(then: int, now: int) -> str:
     return f"{age(then, now)} ago"
 
 
-def _rule_words(origin: RuleOrigin, context: Context, now: int) -> str:
+def _rule_words(origin: RuleOrigin, context: Context) -> str:
     name = f"{origin.namespace}.{origin.name}" if origin.namespace else origin.name
     by = f" by {origin.changed_by}" if origin.changed_by else ""
     when = f" {context.when(origin.changed_at)[:10]}" if origin.changed_at is not None else ""
+    changed = f"{by}{when}" if by else f" changed{when}" if when else ""
     if origin.state == "missing":
-        return f"{name}  gone from this organization" + (f" since{when}" if when else "")
+        return f"GONE here{f' since{when}' if when else ''}  {name}"
     if origin.state == "unknown":
         return f"{name}  (not in the configuration that was read)"
-    changed = f"  changed{when}{by}" if when or by else ""
-    return f"{name}{'  DISABLED now,' if origin.state == 'disabled' else ''}{changed}"
+    return f"{'DISABLED now  ' if origin.state == 'disabled' else ''}{name}{' ' * bool(changed)}{changed}"
 
 
 def _fold_words(fold: FoldVerdicts, now: int) -> str:
@@ -289,14 +313,17 @@ def _fold_words(fold: FoldVerdicts, now: int) -> str:
         )
         if count
     ]
-    parts = [f"{fold.open:,} open of {fold.total:,} alike here"]
+    parts = []
     if decided:
-        parts.append(", ".join(decided))
-    if fold.last_verdict and fold.last_verdict_at is not None:
+        last = f" {VERDICTS[fold.last_verdict]}" if len(decided) > 1 and fold.last_verdict else ""
         by = f" by {fold.last_verdict_by}" if fold.last_verdict_by else ""
-        parts.append(f"last {VERDICTS[fold.last_verdict]}{by} {_ago(fold.last_verdict_at, now)}")
-    elif not decided:
+        when = (
+            f", last{last}{by} {_ago(fold.last_verdict_at, now)}" if fold.last_verdict_at is not None else ""
+        )
+        parts.append(", ".join(decided) + when)
+    else:
         parts.append("never decided before")
+    parts.append(f"{fold.open:,} open of {fold.total:,} alike here")
     if fold.elsewhere and fold.elsewhere_at is not None:
         by = f" by {fold.elsewhere_by}" if fold.elsewhere_by else ""
         parts.append(f"elsewhere {VERDICTS[fold.elsewhere]}{by} {_ago(fold.elsewhere_at, now)}")
@@ -329,25 +356,70 @@ def _state_words(row: AlertRow, around: AlertContext | None, context: Context, n
     return "; ".join(parts), style
 
 
-def _came_back(snooze: SnoozeOf, now: int) -> str:
+def _came_back(snooze: Snoozed, now: int) -> str:
     when = f" {_ago(snooze.woken_at, now)}" if snooze.woken_at is not None else ""
     why = f": {snooze.woken_by}" if snooze.woken_by else ""
     reason = f"; was snoozed by {snooze.by or 'somebody'} {_ago(snooze.at, now)}"
     return f"from a snooze{when}{why}{reason}" + (f": {snooze.reason}" if snooze.reason else "")
 
 
-def _snoozed_words(snooze: SnoozeOf, context: Context, now: int) -> str:
+def _snoozed_words(snooze: Snoozed, context: Context, now: int) -> str:
     until = []
     if snooze.until is not None and snooze.until < FOREVER:
         until.append(f"until {context.when(snooze.until, seconds=False)}")
     if snooze.more is not None:
-        until.append(f"until its fold has had {snooze.more:,}")
+        until.append(f"until its fold has had {snooze.more:,} in all")
     if snooze.event:
         event = {"online": "its sensor is online", "host": "its fold reaches another host"}
         until.append(f"until {event.get(snooze.event, snooze.event)}")
     by = f"by {snooze.by} " if snooze.by else ""
     reason = f": {snooze.reason}" if snooze.reason else ""
     return f"{' or '.join(until) or 'for good'}, {by}{_ago(snooze.at, now)}{reason}"
+
+
+def _case_words(case: CaseRow) -> str:
+    state = STATUSES[case.status].replace("_", " ")
+    if case.classification:
+        state += f", {VERDICTS[case.classification]}"
+    who = f" ({', '.join(case.assignees)})" if case.assignees else ""
+    return f"{case.name} {state}{who}  {case.summary}".rstrip()
+
+
+_DID = {
+    "claim": "claimed", "release": "released", "assign": "assigned", "ack": "acknowledged",
+    "close": "closed", "reopen": "reopened", "snooze": "snoozed", "wake": "woken", "tag": "tagged",
+    "undo": "undid a decision",
+}  # fmt: skip
+
+
+def _decisions(made: _Lines, decisions: Sequence[Past], now: int) -> None:
+    """The last note and the last decision stay longest."""
+    newest: set[bool] = set()
+    for past in decisions:
+        note = past.verb == "note"
+        weight = 6 if note in newest else 2 if note else 4
+        newest.add(note)
+        words = [f"{past.actor} {_ago(past.time, now)}"]
+        if not note:
+            words.append(_did(past))
+        comment = f": {past.comment}" if past.comment else ""
+        made.add("note" if note else "did", " ".join(words) + comment, weight=weight, most=2, further=6)
+
+
+def _did(past: Past) -> str:
+    from store.triage import UNDONE
+
+    did = _DID.get(past.verb, past.verb)
+    detail = past.detail
+    classification = detail.get("classification")
+    if past.verb == "close" and isinstance(classification, int) and 0 < classification < len(VERDICTS):
+        did += f" as {VERDICTS[classification]}"
+    if past.verb == "assign":
+        did += f" to {detail.get('assignee') or 'nobody'}"
+    tags = [f"+{each}" for each in detail.get("add") or ()] + [
+        f"-{each}" for each in detail.get("remove") or ()
+    ]
+    return " ".join((did, *tags)) + (" (undone)" if past.outcome == UNDONE else "")
 
 
 def _neighbours(made: _Lines, around: AlertContext, row: AlertRow, now: int) -> None:

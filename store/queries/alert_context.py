@@ -6,10 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, literal_column, select
 
-from store import models
-from store.queries import alerts
+from store import models, triage
+from store.queries import alerts, cases
 from store.queries.alerts import AlertDetail, AlertRow
+from store.queries.cases import CaseRow
 from store.text import Untrusted
+from store.triage import Past, Snoozed
 
 NAMESPACES: tuple[str, ...] = ("general", "managed", "service", "mail")
 """Of rules; each is the hive `dr-NAMESPACE`."""
@@ -20,10 +22,11 @@ AROUND = 3_600_000
 NEIGHBOURS = 6
 """At most so many other alerts of the host before it, and as many after it."""
 
+DECISIONS = 20
+
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
 _STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
-_SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
 _RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 
@@ -64,20 +67,6 @@ class FoldVerdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class SnoozeOf:
-    """Why an alert was hidden, and what brought it back."""
-
-    until: int | None
-    more: int | None
-    event: str
-    reason: Untrusted
-    by: Untrusted
-    at: int
-    woken_at: int | None
-    woken_by: Untrusted
-
-
-@dataclass(frozen=True, slots=True)
 class Neighbour:
     """Another alert of the same host."""
 
@@ -96,9 +85,14 @@ class AlertContext:
     origin: RuleOrigin | None
     """None when the alert names no rule."""
     fold: FoldVerdicts | None
-    snooze: SnoozeOf | None
+    snooze: Snoozed | None
+    """Why it is hidden, or what brought it back."""
     acknowledged_at: int | None
     resolved_at: int | None
+    decisions: tuple[Past, ...]
+    """What was decided and noted, the last first, at most DECISIONS."""
+    cases: tuple[CaseRow, ...]
+    """That hold it, as far as they were read."""
     neighbours: tuple[Neighbour, ...]
     """Oldest first, the nearest on both sides of it."""
     neighbours_cut: bool
@@ -128,9 +122,11 @@ def context_of(connection: Connection, row: AlertRow) -> AlertContext:
     return AlertContext(
         origin=origin_of(connection, row.oid, row.rule),
         fold=_fold(connection, row.fold_id),
-        snooze=_snooze(connection, row.id),
+        snooze=triage.snoozes(connection, [row.id]).get(row.id),
         acknowledged_at=clocks.acknowledged_at if clocks else None,
         resolved_at=clocks.resolved_at if clocks else None,
+        decisions=tuple(triage.history(connection, row.id, limit=DECISIONS)),
+        cases=_cases(connection, row),
         neighbours=neighbours,
         neighbours_cut=cut,
     )
@@ -228,14 +224,9 @@ def _fold(connection: Connection, fold_id: int) -> FoldVerdicts | None:
     )  # fmt: skip
 
 
-def _snooze(connection: Connection, alert_id: int) -> SnoozeOf | None:
-    found = connection.execute(select(_SNOOZE).where(_SNOOZE.c.detection_id == alert_id)).one_or_none()
-    if found is None:
-        return None
-    return SnoozeOf(
-        found.until, found.more, found.event, Untrusted(found.reason), Untrusted(found.by), found.at,
-        found.woken_at, Untrusted(found.woken_by),
-    )  # fmt: skip
+def _cases(connection: Connection, row: AlertRow) -> tuple[CaseRow, ...]:
+    numbers = cases.holding(connection, row.oid, [row.detect_id]).get(row.detect_id, ())
+    return tuple(cases.cases_numbered(connection, [(row.oid, number) for number in numbers]))
 
 
 def _neighbours(connection: Connection, row: AlertRow) -> tuple[tuple[Neighbour, ...], bool]:

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, text, update
 
-from store import ingest, models
+from store import ingest, models, triage
 from store.configuration import Record
 from store.database import Store
 from store.queries import alerts
 from store.queries.alert_context import AROUND, NEIGHBOURS, context_of, origin_of, whole
+from store.triage import Decision
 
 NOW = 1_790_000_000_000
 
@@ -190,3 +191,51 @@ def test_fold_snooze_and_clocks_come_with_the_alert(store: Store) -> None:
         "9 more came",
     )
     assert (around.acknowledged_at, around.resolved_at) == (NOW - 3, NOW - 2)
+
+
+def test_decisions_and_notes_come_the_last_first_also_what_was_taken_back(store: Store) -> None:
+    put(store, "o1", one(0), one(1))
+    row = row_of(store, "d0")
+    decide(store, Decision("close", "mk", "backup", classification=2), row.id)
+    decide(store, Decision("undo", "mk", of=1), row.id)
+    decide(store, Decision("note", "lee", "asked the customer"), row.id)
+    with store.reader.reading() as c:
+        found = context_of(c, row).decisions
+        assert context_of(c, row_of(store, "d1")).decisions == ()
+    assert [(each.actor, each.verb, each.comment) for each in found] == [
+        ("lee", "note", "asked the customer"),
+        ("mk", "undo", ""),
+        ("mk", "close", "backup"),
+    ]
+    assert found[2].outcome == triage.UNDONE
+
+
+def decide(store: Store, decision: Decision, alert_id: int) -> None:
+    with store.writing() as c:
+        action = triage.begin(c, decision, triage.Selection((alert_id,)), now=NOW)
+        while triage.proceed(c, action, actor="mk@here", now=NOW):
+            pass
+
+
+def test_the_cases_that_hold_it_are_named_and_no_others(store: Store) -> None:
+    put(store, "o1", one(0))
+    with store.writing() as c:
+        rows = [
+            {
+                "oid": oid,
+                "case_number": number,
+                "status": "in_progress",
+                "assignees": ["mk"],
+                "summary": f"case {number}",
+            }
+            for oid, number in (("o1", 7), ("o1", 9), ("o1", 8), ("o2", 7))
+        ]
+        ingest.put_cases(c, rows, oids=["o1", "o2"], now=NOW)
+        for oid, number, detect_id in (("o1", 9, "d0"), ("o1", 7, "d0"), ("o1", 8, "dx"), ("o2", 7, "d0")):
+            ingest.put_case_links(c, oid, number, [{"detect_id": detect_id}])
+    with store.reader.reading() as c:
+        found = context_of(c, row_of(store, "d0")).cases
+    assert [(each.oid, each.name, each.summary) for each in found] == [
+        ("o1", "#7", "case 7"),
+        ("o1", "#9", "case 9"),
+    ]
