@@ -20,6 +20,7 @@ from sqlalchemy import Connection, RowMapping, Table, and_, case, delete, func, 
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models, preferences
+from store.alerts import WOKEN
 from store.bodies import storable, unpack
 from store.errors import StoreDamaged
 from store.observables import EventWords, event_words, folded
@@ -58,6 +59,15 @@ PENDING: Final = "folds.rebuild"
 
 CLOSE: Final = "close"
 """The verb of `TriageAction` that gives a classification."""
+
+STATE: Final[tuple[str, ...]] = (
+    "id", "fold_id", "time", "status", "rank", "due_at", "snoozed_until", "classification", "assignee",
+    "acknowledged_at", "resolved_at",
+)  # fmt: skip
+"""Columns of `detection` that a fold is counted from."""
+
+_FEW: Final = 300
+"""Of a fold with so many open members, all are read to find the worst; of a larger one, indexes are asked."""
 
 _LONGEST: Final = 1_000
 """Characters of one salient value; of a longer one the rest is told by its hash."""
@@ -309,6 +319,52 @@ class _Sums:
             self.verdict, self.verdict_by = other.verdict, other.verdict_by
         self.spent += other.spent
 
+    def without(self, lost: "_Sums", gained: "_Sums") -> bool:
+        """Take out what some of these alerts added up to, and count in what they add up to now.
+
+        Returns:
+            Whether the worst, the newest or the earliest due may be another one now that is not known here.
+        """
+        self.open += gained.open - lost.open
+        self.true_positives += gained.true_positives - lost.true_positives
+        self.false_positives += gained.false_positives - lost.false_positives
+        self.spent += gained.spent - lost.spent
+        for name, count in gained.assignees.items():
+            self.assignees[name] = self.assignees.get(name, 0) + count
+        for name, count in lost.assignees.items():
+            self.assignees[name] -= count
+            if not self.assignees[name]:
+                del self.assignees[name]
+        unsure = (
+            self.rank == lost.rank > gained.rank
+            or self.last_open == lost.last_open > gained.last_open
+            or (lost.due_at is not None and self.due_at == lost.due_at != gained.due_at)
+        )
+        self.rank = max(self.rank, gained.rank)
+        self.last_open = max(self.last_open, gained.last_open)
+        self.due_at = _least(self.due_at, gained.due_at)
+        return unsure
+
+    def unjudged(self, lost: "_Sums", gained: "_Sums") -> bool:
+        """Count in the verdicts that some of these alerts have now in place of those that they had.
+
+        Returns:
+            Whether the last verdict was among those that are gone, so that another one is the last now.
+        """
+        gone = (
+            self.verdict is not None
+            and lost.verdict is not None
+            and self.verdict[:2] == lost.verdict[:2] > (gained.verdict or (-1, 0))[:2]
+        ) or (
+            lost.last_true_at is not None
+            and self.last_true_at == lost.last_true_at > (gained.last_true_at or -1)
+        )
+        if gained.verdict is not None and (self.verdict is None or gained.verdict[:2] >= self.verdict[:2]):
+            self.verdict, self.verdict_by = gained.verdict, gained.verdict_by
+        if gained.last_true_at is not None:
+            self.last_true_at = max(self.last_true_at or 0, gained.last_true_at)
+        return gone
+
     def both(self) -> dict[str, Any]:
         """The columns that a fold and a storm have."""
         at, alert, classification = self.verdict or (None, None, 0)
@@ -470,6 +526,152 @@ def _put(c: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> N
     upsert = _insert(c, table)
     changing = {name: upsert.excluded[name] for name in rows[0] if name != key}
     c.execute(upsert.on_conflict_do_update(index_elements=[key], set_=changing), rows)
+
+
+# Alerts that changed their state
+
+
+def changed(c: Connection, before: Sequence[Mapping[str, Any] | RowMapping]) -> None:
+    """Bring folds and storms up to date after alerts changed their state; as exact as `recount`, and quicker.
+
+    To be called in the transaction that changed them, after `TriageChange` says what was done.
+
+    Args:
+        before: rows of `detection` as they were (STATE); what they are now is read here.
+    """
+    old = {row["id"]: row for row in before if row["fold_id"]}
+    after: dict[int, RowMapping] = {}
+    for part in _chunks(list(old)):
+        found = c.execute(select(*(_D.c[name] for name in STATE)).where(_D.c.id.in_(part)))
+        after.update((row["id"], row) for row in found.mappings())
+    moves: dict[int, tuple[_Sums, _Sums]] = {}
+    for number in after:
+        lost, gained = moves.setdefault(old[number]["fold_id"], (_Sums(), _Sums()))
+        lost.take(old[number])
+        gained.take(after[number])
+    folds: dict[int, Any] = {}
+    for part in _chunks(list(moves)):
+        folds.update((row.id, row) for row in c.execute(select(_FOLD).where(_FOLD.c.id.in_(part))))
+    new: dict[int, _Sums] = {}
+    unsure: list[int] = []
+    undecided: list[int] = []
+    for fold_id, fold in folds.items():
+        lost, gained = moves[fold_id]
+        sums = new[fold_id] = _sums(fold)
+        if sums.without(lost, gained):
+            unsure.append(fold_id)
+        if sums.unjudged(lost, gained):
+            undecided.append(fold_id)
+    _find_extremes(c, new, unsure)
+    judged = {sums.verdict[1]: sums for sums in new.values() if sums.verdict and sums.verdict[1] in after}
+    for alert, who in _deciders(c, sorted(judged)).items():
+        judged[alert].verdict_by = who
+    if undecided:
+        for fold_id, sums in _summed(c, undecided, moved=False).items():
+            sums.hours = new[fold_id].hours
+            new[fold_id] = sums
+    _put(
+        c,
+        _FOLD,
+        "id",
+        [
+            {"id": fold_id, "oid": fold.oid, "storm": fold.storm, "cat": fold.cat, "rule": fold.rule}
+            | new[fold_id].both() | new[fold_id].alone()
+            for fold_id, fold in folds.items()
+        ],
+    )  # fmt: skip
+    _change_storms(c, {fold_id: (_sums(fold), new[fold_id], fold.storm) for fold_id, fold in folds.items()})
+
+
+def _find_extremes(c: Connection, sums: Mapping[int, _Sums], unsure: Iterable[int]) -> None:
+    """The worst, the newest and the earliest due of what is left in folds that lost such a member."""
+    small = []
+    for fold_id in unsure:
+        each = sums[fold_id]
+        if each.open > _FEW:
+            _probe_extremes(c, fold_id, each)
+        elif each.open:
+            small.append(fold_id)
+        else:
+            each.rank, each.last_open, each.due_at = -1, 0, None
+    for part in _chunks(small):
+        found = c.execute(
+            select(_D.c.fold_id, func.max(_D.c.rank), func.max(_D.c.time), func.min(_D.c.due_at))
+            .where(_D.c.fold_id.in_(part), _HALVES[0], _D.c.snoozed_until.is_(None))
+            .group_by(_D.c.fold_id)
+        )
+        for fold_id, rank, last, due in found:
+            sums[fold_id].rank, sums[fold_id].last_open, sums[fold_id].due_at = rank, last, due
+
+
+def _probe_extremes(c: Connection, fold_id: int, sums: _Sums) -> None:
+    """The same of a large fold: each by an index, instead of by reading all members."""
+    shown = (_D.c.fold_id == fold_id, _HALVES[0], _D.c.snoozed_until.is_(None))
+    newest = []
+    for rank in range(WOKEN, -1, -1):
+        one = select(_D.c.time).where(*shown, _D.c.rank == rank).order_by(_D.c.time.desc()).limit(1)
+        found = c.execute(one).scalar_one_or_none()
+        if found is not None:
+            newest.append((rank, found))
+    sums.rank, sums.last_open = newest[0][0], max(moment for _, moment in newest)
+    if sums.due_at is None:
+        return
+    # None is due before the one that was the earliest, so that a walk from there finds the next one soon. The
+    # sign keeps SQLite from reading all members by the other index.
+    walked = text("+detection.fold_id = :fold") if c.dialect.name == "sqlite" else text("fold_id = :fold")
+    following = (
+        select(_D.c.due_at)
+        .where(walked, _HALVES[0], _D.c.snoozed_until.is_(None), _D.c.due_at >= sums.due_at)
+        .order_by(_D.c.due_at)
+        .limit(1)
+    )
+    sums.due_at = c.execute(following, {"fold": fold_id}).scalar_one_or_none()
+
+
+def _change_storms(c: Connection, folds: Mapping[int, tuple[_Sums, _Sums, int]]) -> None:
+    """Bring storms up to date with what folds were and are: fold -> (before, after, storm)."""
+    by_storm: dict[int, list[tuple[_Sums, _Sums]]] = {}
+    for was, is_, key in folds.values():
+        by_storm.setdefault(key, []).append((was, is_))
+    storms: dict[int, Any] = {}
+    for part in _chunks(list(by_storm)):
+        storms.update((row.key, row) for row in c.execute(select(_STORM).where(_STORM.c.key.in_(part))))
+    rows: dict[int, dict[str, Any]] = {}
+    unsure, undecided = [], []
+    for key, storm in storms.items():
+        sums = _sums(storm)
+        organizations = storm.organizations
+        certain = decided = True
+        for was, is_ in by_storm[key]:
+            organizations += bool(is_.open) - bool(was.open)
+            certain = not sums.without(was, is_) and certain
+            decided = not sums.unjudged(was, is_) and decided
+        if not decided:
+            undecided.append(key)
+            continue
+        if not certain or organizations != storm.organizations:
+            unsure.append(key)
+        rows[key] = {
+            "key": key, "cat": storm.cat, "rule": storm.rule, "salient": storm.salient,
+            "organizations": organizations, "fold_id": storm.fold_id,
+        } | sums.both()  # fmt: skip
+    for key in unsure:
+        rows[key] |= {"rank": -1, "last_open": 0, "due_at": None, "fold_id": 0}
+    for part in _chunks(unsure):
+        found = c.execute(
+            select(
+                _FOLD.c.storm, func.max(_FOLD.c.rank), func.max(_FOLD.c.last_open), func.min(_FOLD.c.due_at),
+                func.min(_FOLD.c.id),
+            )
+            .where(_FOLD.c.storm.in_(part), _FOLD.c.open > 0)
+            .group_by(_FOLD.c.storm)
+        )  # fmt: skip
+        for key, rank, last, due, first in found:
+            alone = first if rows[key]["organizations"] == 1 else 0
+            rows[key] |= {"rank": rank, "last_open": last, "due_at": due, "fold_id": alone}
+    _put(c, _STORM, "key", list(rows.values()))
+    for part in _chunks(undecided):
+        _recount_storms(c, part)
 
 
 # Counting again
