@@ -540,6 +540,8 @@ def changed(c: Connection, before: Sequence[Mapping[str, Any] | RowMapping]) -> 
         before: rows of `detection` as they were (STATE); what they are now is read here.
     """
     old = {row["id"]: row for row in before if row["fold_id"]}
+    if not old:
+        return
     after: dict[int, RowMapping] = {}
     for part in _chunks(list(old)):
         found = c.execute(select(*(_D.c[name] for name in STATE)).where(_D.c.id.in_(part)))

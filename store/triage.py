@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
+    RowMapping,
     Table,
     and_,
     case,
@@ -568,16 +569,19 @@ def _do(c: Connection, part: _Part, decision: Decision, now: int) -> None:
         _change(c, here, decision, now)
     if verb == "snooze":
         _snooze(c, here, decision, part.action, now)
-    touched: list[int] = []
-    if verb not in ("tag", "note"):
-        joined = select(_D.c.fold_id).join(_CHANGE, _CHANGE.c.detection_id == _D.c.id)
-        touched = list(c.execute(joined.where(here, _D.c.fold_id != 0).distinct()).scalars())
+    before = [] if verb in ("tag", "note") else _before(c, here)
     if verb in ("claim", "ack", "close", "reopen", "undo"):
         _recount(c, here)
     done = {"outcome": DONE, "version": _CHANGE.c.version + int(verb != "note")}
     c.execute(update(_CHANGE).where(here).values(done))
-    if touched:
-        folds.recount(c, touched)
+    folds.changed(c, before)
+
+
+def _before(c: Connection, here: ColumnElement[bool]) -> Sequence[RowMapping]:
+    """What the folds were counted from before these changes."""
+    columns = [(_CHANGE if name in _STATE else _D).c[name] for name in folds.STATE]
+    joined = select(*columns).select_from(_D.join(_CHANGE, _CHANGE.c.detection_id == _D.c.id))
+    return c.execute(joined.where(here)).mappings().all()
 
 
 def _keep_snoozes(c: Connection, here: ColumnElement[bool]) -> None:
@@ -1062,8 +1066,7 @@ def wake(c: Connection, reasons: Mapping[int, str], *, now: int) -> int:
             .values(woken_at=now, woken_by=storable(reason))
         )
     c.execute(update(_ACTION).where(_ACTION.c.id == action).values(changed=changed))
-    touched = select(_D.c.fold_id).where(_D.c.id.in_(mine), _D.c.fold_id != 0).distinct()
-    folds.recount(c, list(c.execute(touched).scalars()))
+    folds.changed(c, _before(c, _CHANGE.c.action_id == action))
     counted = select(_CHANGE.c.oid, func.count()).where(_CHANGE.c.action_id == action).group_by(_CHANGE.c.oid)
     by_organization = {oid: count for oid, count in c.execute(counted.order_by(_CHANGE.c.oid))}
     append(
