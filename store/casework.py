@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, func, insert, select, update
 
 from store import ingest, models
 from store.bodies import storable
@@ -334,7 +334,7 @@ def _put_links(c: Connection, oid: str, number: int, detect_ids: Iterable[str], 
         row.detect_id: row
         for row in c.execute(
             select(_D.c.detect_id, _D.c.cat, _D.c.hostname, _D.c.sid).where(
-                tuple_(_D.c.oid, _D.c.detect_id).in_([(oid, each) for each in wanted])
+                _D.c.oid == oid, _D.c.detect_id.in_(wanted)
             )
         )
     }

@@ -9,9 +9,11 @@ from console.commands.session import Problem, Session
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from console.limacharlie.client import Cloud
     from console.limacharlie.limits import Budget, Limits
     from console.operations.ports import Progress
     from console.operations.sync import Outcome
+    from store.database import Store
 
 ONLY = ("orgs", "access", "config", "detections", "usage", "audit", "cases")
 
@@ -112,6 +114,8 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
             report=lambda progress: _say(session, progress),
         )
         outcome = await turn.run()
+        if not only or "cases" in only:
+            await _cases(store, cloud)
         budget = cloud.limits.now()
     session.clear_progress()
     session.show_object(summary(outcome) | {"budget": budget_summary(budget)})
@@ -122,6 +126,19 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
         session.say(f"{read} of {outcome.organizations} organizations read whole.")
         return 3
     return 0
+
+
+async def _cases(store: "Store", cloud: "Cloud") -> None:
+    """Bring cases and their alerts in line, and send what waits for cases; what is away is tried later."""
+    import logging
+
+    from console.limacharlie.errors import LimaCharlieError
+    from console.operations import caselinks
+
+    try:
+        await caselinks.turn(store, cloud)
+    except LimaCharlieError as error:
+        logging.getLogger(__name__).warning("cases: %s", error)
 
 
 def summary(outcome: "Outcome") -> dict[str, Any]:

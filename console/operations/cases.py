@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Table, select
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import LimaCharlieError
+from console.operations import caselinks
 from console.operations.actor import actor
 from console.operations.casequeue import CaseQueue, Drained, detection
 from store import casework, journal, models
@@ -52,6 +53,9 @@ from store.times import now_ms
 Result = TypeVar("Result")
 Case = tuple[str, int]
 """(oid, number); a negative number is a case that is only here."""
+
+PATIENCE = 100
+"""Tenths of a second for which an edit is waited for that somebody else is sending."""
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
@@ -481,6 +485,8 @@ class CaseDesk:
                 casework.send_after_all(c, edit_id, seen)
             else:
                 casework.drop(c, edit_id, DROPPED, reason="What the case has was kept.", now=now)
+                if str(edit.by) == caselinks.ALERTS:
+                    caselinks.keep_theirs(c, edit.oid, edit.number)
                 if edit.what == "create":
                     casework.keep_here(c, edit.oid, edit.number, now=now)
             detail = {"edit": edit_id, "decision": "mine" if mine else "theirs", "by": self.operator}
@@ -628,11 +634,21 @@ class CaseDesk:
         )
 
     async def _send(self, ids: Collection[int]) -> Drained:
-        if not ids or not await self._read(lambda c: queries.edits(c, states=(PENDING,), ids=ids, limit=1)):
+        if not ids or not await self._unsettled(ids):
             return Drained()
         if self.cloud is None:
             return Drained(trouble="Offline: it waits, and is sent when the cloud is there again.")
-        return await CaseQueue(self.store, self.cloud, clock=self.clock).drain(ids)
+        drained = await CaseQueue(self.store, self.cloud, clock=self.clock).drain(ids)
+        # Another console, or what runs in the background, may have been quicker to take them.
+        for _ in range(PATIENCE):
+            if drained.trouble or not await self._unsettled(ids):
+                break
+            await asyncio.sleep(0.1)
+        return drained
+
+    async def _unsettled(self, ids: Collection[int]) -> bool:
+        states = (PENDING, SENDING)
+        return bool(await self._read(lambda c: queries.edits(c, states=states, ids=ids, limit=1)))
 
     async def _edits(self, ids: Collection[int]) -> list[EditRow]:
         if not ids:

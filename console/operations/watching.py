@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import LimaCharlieError
+from console.operations import caselinks
 from console.operations.ports import Progress, Report
 from console.operations.schedule import Schedule
 from console.operations.sync import DAY, Outcome, Sync
@@ -39,7 +40,8 @@ async def watch(
     The first turn reads every organization. After that each is looked at when its time has come: new
     detections, and the audit log, which says what else has to be read. A turn that fails as a whole (the
     cloud is away, the key was revoked) is reported in words and tried again, ever more slowly up to two
-    minutes; the store keeps what it has, with its age.
+    minutes; the store keeps what it has, with its age. Beside it cases and their alerts are kept in line, and
+    what waits for cases is sent (`console.operations.caselinks`).
 
     Args:
         only: groups of subjects; with these every turn reads them, of every organization.
@@ -47,6 +49,37 @@ async def watch(
         listing_every: seconds between two listings of the organizations.
         wake: set it to look at everything at once.
     """
+    keeping = asyncio.create_task(caselinks.keep(store, cloud)) if not only or "cases" in only else None
+    try:
+        await _watch(
+            store=store,
+            cloud=cloud,
+            redaction_key=redaction_key,
+            since=since,
+            only=only,
+            report=report,
+            interval=interval,
+            listing_every=listing_every,
+            wake=wake,
+        )
+    finally:
+        if keeping is not None:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _watch(
+    *,
+    store: Store,
+    cloud: Cloud,
+    redaction_key: bytes,
+    since: int,
+    only: Sequence[str],
+    report: Report,
+    interval: float,
+    listing_every: float,
+    wake: asyncio.Event | None,
+) -> None:
     schedule = Schedule(shortest=interval)
     names: dict[str, str] = {}
     failed: set[str] = set()

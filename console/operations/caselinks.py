@@ -1,0 +1,414 @@
+"""Cases and the alerts that they hold, kept in line: a decision here reaches the case, one there the alerts.
+
+A case follows once all the alerts that it holds, as far as the store knows them, are in the same state. What
+both were the same in last is kept (`CaseReading.agreed`), which tells who moved: the alerts, and the case is
+asked to follow (`CaseEdit` by `alerts`); the case, and its alerts are moved (a decision by `cases`); or both
+to different things, which is a conflict for a person. The class of an open one is not compared: alerts have
+none before they are closed.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, case, func, or_, select
+
+from console.limacharlie.client import Cloud
+from console.limacharlie.errors import Auth, Gone, LimaCharlieError, Network, Throttled
+from console.operations import triage
+from console.operations.actor import actor
+from console.operations.casequeue import AT_ONCE, CaseQueue, Drained
+from store import casework, ingest, journal, models, preferences
+from store.alerts import BENIGN, CLASSIFICATIONS, OPEN, STATUSES
+from store.cases import CONFLICT, MAKING, PENDING, REFUSED, SENDING, steps
+from store.database import Store
+from store.times import now_ms
+from store.triage import CLOSED, IN_PROGRESS, NEW, RESOLVED, Selection
+
+log = logging.getLogger(__name__)
+
+ALERTS = "alerts"
+"""Who wants an edit that follows from decisions on alerts."""
+CASES = "cases"
+"""Who decides over alerts when a case was changed elsewhere."""
+LINKS = 40
+"""Cases whose alerts are read in one turn, the gravest first."""
+FOLLOWED = "cases.followed"
+"""The last decision over alerts whose cases were asked to follow."""
+MOVED_AT_ONCE = 5_000
+"""Cases looked at in one turn."""
+SETTLE = 2.0
+"""Seconds after a change in which whoever made it may send it himself."""
+
+_C: Table = models.CaseRecord.__table__  # type: ignore[attr-defined]
+_READING: Table = models.CaseReading.__table__  # type: ignore[attr-defined]
+_LINK: Table = models.CaseDetection.__table__  # type: ignore[attr-defined]
+_EDIT: Table = models.CaseEdit.__table__  # type: ignore[attr-defined]
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
+_CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
+
+State = tuple[int, int]
+"""(status, classification), indexes; the classification of an open one is 0."""
+
+
+@dataclass
+class Turn:
+    """What a turn came to."""
+
+    links: int = 0
+    """Cases whose alerts were read."""
+    moved: int = 0
+    """Alerts that followed their case."""
+    wanted: int = 0
+    """Edits that follow from decisions over alerts."""
+    drained: Drained = field(default_factory=Drained)
+
+
+async def turn(store: Store, cloud: Cloud, *, most: int = LINKS, clock: Callable[[], int] = now_ms) -> Turn:
+    """Read which alerts cases hold, bring both in line, and send what waits.
+
+    Args:
+        most: cases whose alerts are read at most.
+    """
+    made = Turn()
+    with contextlib.suppress(Network, Auth, Throttled):
+        made.links = await read_links(store, cloud, most=most, clock=clock)
+    made.moved, made.wanted = await asyncio.to_thread(align, store, clock=clock)
+    made.drained = await CaseQueue(store, cloud, clock=clock).drain()
+    if made.drained.cases:
+        moved, _ = await asyncio.to_thread(align, store, clock=clock)
+        made.moved += moved
+    return made
+
+
+async def keep(store: Store, cloud: Cloud, *, every: float = 20.0) -> None:
+    """Take turns until cancelled: after changes of alerts and of wishes for cases, and now and then."""
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    tables = frozenset({"case_edit", "triage_action", "case_record"})
+
+    def noted(change: Any) -> None:
+        if change.touches(tables):
+            loop.call_soon_threadsafe(changed.set)
+
+    stop = store.on_change(noted)
+    try:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), every)
+                await asyncio.sleep(SETTLE)
+            changed.clear()
+            try:
+                await turn(store, cloud)
+            except LimaCharlieError as error:
+                log.warning("cases: %s", error)
+    finally:
+        stop()
+
+
+async def read_links(
+    store: Store, cloud: Cloud, *, most: int = LINKS, clock: Callable[[], int] = now_ms
+) -> int:
+    """Read the alerts of cases that are open, or changed, and whose alerts are not known; how many were.
+
+    Raises:
+        Network, Auth, Throttled: the cloud is away.
+    """
+    queue = CaseQueue(store, cloud, clock=clock)
+    waiting = await queue.read(partial(unlinked, limit=most))
+    slots = asyncio.Semaphore(AT_ONCE)
+    closed: set[str] = set()
+
+    async def one(oid: str, number: int, count: int) -> int:
+        async with slots:
+            if oid in closed:
+                return 0
+            try:
+                await queue.links(oid, number, count)
+            except Gone:
+                await queue.write(partial(ingest.delete_case, oid=oid, number=number))
+            except (Network, Auth, Throttled):
+                raise
+            except LimaCharlieError as error:
+                # Such as a permission that is missing there; its cases are listed all the same.
+                log.info("alerts of cases of %s: %s", oid, error)
+                closed.add(oid)
+                return 0
+            return 1
+
+    return sum(await asyncio.gather(*(one(*each) for each in waiting)))
+
+
+def unlinked(c: Connection, *, limit: int) -> list[tuple[str, int, int]]:
+    """(oid, number, alerts held) of cases whose alerts have to be read, the gravest and newest first."""
+    rows = c.execute(
+        select(_C.c.oid, _C.c.case_number, _C.c.detection_count)
+        .select_from(_C.outerjoin(_READING, _same(_READING, _C)))
+        .where(
+            _C.c.case_number > 0,
+            _C.c.detection_count > 0,
+            or_(_READING.c.links.is_(None), _READING.c.links != _C.c.detection_count),
+            or_(_C.c.status.in_(OPEN), func.coalesce(_READING.c.agreed, "") != _words(_C)),
+        )
+        .order_by(_C.c.status >= RESOLVED, _C.c.severity.desc(), _C.c.created_at.desc())
+        .limit(limit)
+    )
+    return [(row.oid, row.case_number, row.detection_count) for row in rows]
+
+
+def align(store: Store, *, clock: Callable[[], int] = now_ms) -> tuple[int, int]:
+    """Bring cases and alerts in line, as far as the store knows; (alerts moved, edits wanted)."""
+    with store.reader.reading() as connection:
+        upto = _followed(connection)
+        candidates = _candidates(connection, upto)
+    now = clock()
+    moves: dict[State, list[tuple[int, int]]] = {}
+    agreed: dict[tuple[str, int], str] = {}
+    wanted: list[tuple[_Compared, State]] = []
+    for each in candidates:
+        there = each.state
+        same = set(each.alerts.values())
+        if same == {there}:
+            agreed[each.key] = _said(there)
+        elif there != each.base and not (len(same) == 1 and same != {each.base}):
+            # The case moved, and the alerts did not, or not all of them to one state.
+            if there[0] != NEW:
+                moves.setdefault(there, []).extend(
+                    (alert, each.versions[alert]) for alert, state in each.alerts.items() if state != there
+                )
+            agreed[each.key] = _said(there)
+        elif len(same) == 1 and same != {each.base}:
+            wanted.append((each, same.pop()))
+    moved = 0
+    for state, alerts in sorted(moves.items()):
+        moved += _move(store, state, alerts, now)
+    edits = 0
+    with store.writing() as connection:
+        for key, words in agreed.items():
+            ingest.put_case_reading(connection, *key, agreed=words)
+        for each, state in wanted:
+            edits += _follow(connection, each, state, now)
+        if edits:
+            detail = {"edits": edits, "cases": len(wanted), "by": ALERTS}
+            journal.append(connection, actor(), "case.follow", "", f"{len(wanted)} cases", detail, now=now)
+        preferences.put(connection, FOLLOWED, upto)
+    return moved, edits
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A case beside its alerts."""
+
+    key: tuple[str, int]
+    state: State
+    classification: int
+    base: State
+    """What both were last."""
+    alerts: dict[int, State]
+    """By number in the store; those that the store has."""
+    versions: dict[int, int]
+    benign: bool
+    """All of them are tagged so."""
+
+
+def _followed(c: Connection) -> int:
+    """The last decision up to which all are finished."""
+    unfinished = c.execute(
+        select(func.min(_ACTION.c.id)).where(_ACTION.c.finished_at.is_(None))
+    ).scalar_one_or_none()
+    if unfinished is not None:
+        return int(unfinished) - 1
+    return int(c.execute(select(func.max(_ACTION.c.id))).scalar_one_or_none() or 0)
+
+
+def _candidates(c: Connection, upto: int) -> list[_Compared]:
+    """Cases that moved, and cases whose alerts did."""
+    since = int(preferences.get(c, FOLLOWED, 0))
+    keys: set[tuple[str, int]] = set()
+    if upto > since:
+        decided = (
+            select(_LINK.c.oid, _LINK.c.case_number)
+            .select_from(
+                _CHANGE.join(_D, _D.c.id == _CHANGE.c.detection_id).join(
+                    _LINK, and_(_LINK.c.oid == _D.c.oid, _LINK.c.detect_id == _D.c.detect_id)
+                )
+            )
+            .where(_CHANGE.c.action_id > since, _CHANGE.c.action_id <= upto, _LINK.c.case_number > 0)
+            .distinct()
+        )
+        keys.update((row.oid, row.case_number) for row in c.execute(decided))
+    moved = (
+        select(_C.c.oid, _C.c.case_number)
+        .select_from(_C.join(_READING, _same(_READING, _C)))
+        .where(_C.c.case_number > 0, _READING.c.links >= 0, _READING.c.agreed != _words(_C))
+        .limit(MOVED_AT_ONCE)
+    )
+    keys.update((row.oid, row.case_number) for row in c.execute(moved))
+    # What waits for the cloud, or for a person, is not looked at before that came to its end.
+    undecided = select(_EDIT.c.oid, _EDIT.c.case_number).where(
+        _EDIT.c.state.in_((PENDING, SENDING, CONFLICT, REFUSED)), _EDIT.c.what.in_(("update", "merge"))
+    )
+    keys -= {(row.oid, row.case_number) for row in c.execute(undecided)}
+    return [found for found in (_compared(c, key) for key in sorted(keys)) if found is not None]
+
+
+def _compared(c: Connection, key: tuple[str, int]) -> _Compared | None:
+    oid, number = key
+    row = c.execute(
+        select(_C.c.status, _C.c.classification, _C.c.merged_into, _READING.c.agreed)
+        .select_from(_C.join(_READING, _same(_READING, _C)))
+        .where(_C.c.oid == oid, _C.c.case_number == number)
+    ).one_or_none()
+    if row is None or row.merged_into:
+        return None
+    known = [
+        each
+        for each in c.execute(
+            select(_D.c.id, _D.c.status, _D.c.classification, _D.c.version, _D.c.tags)
+            .select_from(_LINK.join(_D, and_(_D.c.oid == _LINK.c.oid, _D.c.detect_id == _LINK.c.detect_id)))
+            .where(_LINK.c.oid == oid, _LINK.c.case_number == number)
+        )
+    ]
+    if not known:
+        return None
+    return _Compared(
+        key,
+        _state(row.status, row.classification),
+        row.classification,
+        _parsed(row.agreed or MAKING),
+        {each.id: _state(each.status, each.classification) for each in known},
+        {each.id: each.version for each in known},
+        all(BENIGN in each.tags.split() for each in known),
+    )
+
+
+def _state(status: int, classification: int) -> State:
+    return status, classification if status >= RESOLVED else 0
+
+
+def _said(state: State) -> str:
+    return f"{STATUSES[state[0]]}/{CLASSIFICATIONS[state[1]]}"
+
+
+def _parsed(words: str) -> State:
+    status, _, classification = words.partition("/")
+    return STATUSES.index(status), CLASSIFICATIONS.index(classification)
+
+
+def _words(table: Table) -> Any:
+    """What `_said` says of a row, in SQL."""
+    closed = table.c.status >= RESOLVED
+    status = case(*((table.c.status == place, word) for place, word in enumerate(STATUSES)))
+    said = case(
+        *(
+            (and_(closed, table.c.classification == place), word)
+            for place, word in enumerate(CLASSIFICATIONS)
+        ),
+        else_=CLASSIFICATIONS[0],
+    )
+    return status + "/" + said
+
+
+def _same(one: Table, other: Table) -> Any:
+    return and_(one.c.oid == other.c.oid, one.c.case_number == other.c.case_number)
+
+
+def _move(store: Store, state: State, alerts: Sequence[tuple[int, int]], now: int) -> int:
+    """Make alerts what their case is, by the steps that alerts take; how many were moved."""
+    status, classification = state
+    moved = 0
+    with store.reader.reading() as connection:
+        statuses: dict[int, int] = {}
+        listed = [alert for alert, _ in alerts]
+        for at in range(0, len(listed), 500):
+            rows = connection.execute(select(_D.c.id, _D.c.status).where(_D.c.id.in_(listed[at : at + 500])))
+            statuses |= {row.id: row.status for row in rows}
+    by_status: dict[int, list[int]] = {}
+    for alert, before in statuses.items():
+        by_status.setdefault(before, []).append(alert)
+    versions = dict(alerts)
+    for before, ids in sorted(by_status.items()):
+        way = steps(STATUSES[before], STATUSES[status])
+        # Closed again, it is classified anew.
+        way = way if way != () else (STATUSES[status],) if status >= RESOLVED else ()
+        if status == CLOSED:
+            way = (STATUSES[CLOSED],)
+        selection = Selection(tuple(ids), {alert: versions[alert] for alert in ids})
+        for step in way or ():
+            done = _step(store, step, classification, selection, now)
+            moved += done if step == (way or ("",))[-1] else 0
+            selection = Selection(tuple(ids))
+    return moved
+
+
+def _step(store: Store, step: str, classification: int, selection: Selection, now: int) -> int:
+    comment = "follows its case"
+    if step == STATUSES[IN_PROGRESS]:
+        ids = selection.ids
+        acknowledged = triage.acknowledge(store, CASES, selection, held=True, comment=comment, now=now)
+        reopened = triage.reopen(store, CASES, Selection(ids), held=True, comment=comment, now=now)
+        return acknowledged.changed + reopened.changed
+    return triage.close(
+        store,
+        CASES,
+        selection,
+        classification,
+        resolved=step == STATUSES[RESOLVED],
+        held=True,
+        comment=comment,
+        now=now,
+    ).changed
+
+
+def _follow(c: Connection, compared: _Compared, state: State, now: int) -> int:
+    """Want of a case that it becomes what its alerts are; how many edits that takes."""
+    oid, number = compared.key
+    # What was agreed is what the decision on the alerts was made over; a case that is something else by now
+    # meets it as a conflict.
+    before, wanted = compared.base, state
+    seen: dict[str, Any] = {"status": STATUSES[before[0]]}
+    fields: dict[str, Any] = {"status": STATUSES[wanted[0]]}
+    if wanted[0] >= RESOLVED:
+        fields["classification"] = CLASSIFICATIONS[wanted[1]]
+    if compared.state == compared.base:
+        seen["classification"] = CLASSIFICATIONS[compared.classification]
+    elif before[0] >= RESOLVED:
+        seen["classification"] = CLASSIFICATIONS[before[1]]
+    way = steps(seen["status"], fields["status"])
+    if way is None:
+        casework.add_edit(
+            c, oid=oid, number=number, what="update", wanted=fields, seen=seen, by=ALERTS, now=now,
+            state=REFUSED,
+            reason=f"Its alerts are {fields['status']} again, and a case that is {seen['status']} cannot be.",
+        )  # fmt: skip
+        return 1
+    made = 0
+    for step in way or (fields["status"],):
+        last = step == fields["status"]
+        part = fields if last else {"status": step}
+        held = {name: value for name, value in seen.items() if name in part}
+        casework.add_edit(
+            c, oid=oid, number=number, what="update", wanted=part, seen=held, by=ALERTS, now=now
+        )
+        seen = {**seen, **part}
+        made += 1
+    if compared.benign and wanted == (CLOSED, CLASSIFICATIONS.index("true_positive")):
+        tags = {"add": [BENIGN], "remove": []}
+        casework.add_edit(c, oid=oid, number=number, what="tags", wanted=tags, seen={}, by=ALERTS, now=now)
+        made += 1
+    return made
+
+
+def keep_theirs(c: Connection, oid: str, number: int) -> None:
+    """After a conflict was decided for the case: its alerts count as not moved, and follow it."""
+    found = _compared(c, (oid, number))
+    if found is None:
+        return
+    states = set(found.alerts.values())
+    if len(states) == 1:
+        ingest.put_case_reading(c, oid, number, agreed=_said(states.pop()))

@@ -1,0 +1,236 @@
+"""Cases and their alerts, kept in line both ways, over a real socket against the sandbox."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from console.operations import caselinks, triage
+from console.sandbox.faults import Rule
+from store.alerts import BENIGN
+from store.cases import CONFLICT, DONE, PENDING, REFUSED
+from store.database import Store
+from store.queries import cases as queries
+from store.triage import Selection, recent
+from tests.helpers.cases import Case, World, provider
+
+
+@pytest.fixture
+def one_store(a_store: Any) -> Store:
+    """On SQLite: what happens in the cloud does not depend on the engine."""
+    opened: Store = a_store()
+    return opened
+
+
+def held(world: World, case: Case) -> list[int]:
+    """The alerts of a case, put into the store."""
+    organization = world.served.world.by_oid[case[0]]
+    found = world.served.world.detections
+    wanted = {each["detect_id"] for each in world.there(case).detections}
+    records = [
+        found.detection(organization.index, place)
+        for place in range(organization.detections)
+        if found.detect_id(organization.index, place) in wanted
+    ]
+    assert records
+    return [world.put_alert(case[0], dict(record)) for record in records]
+
+
+def several(world: World, status: str, size: int) -> Case:
+    """A case in this status that holds so many alerts."""
+    for one in world.organizations:
+        for case in world.cases.all_of(one):
+            if case.status == status and len(case.detections) == size and not case.merged_into:
+                return one.oid, case.number
+    raise AssertionError("no such case")
+
+
+def states(world: World, case: Case) -> set[tuple[int, int]]:
+    """Of its alerts in the store."""
+    with world.store.reader.reading() as connection:
+        return {
+            (link.status, link.classification)
+            for link in queries.links(connection, *case)
+            if link.status is not None and link.classification is not None
+        }
+
+
+async def known(world: World, case: Case) -> list[int]:
+    """Its alerts, once the store knows them and everything is in line."""
+    alerts = held(world, case)
+    await caselinks.turn(world.store, world.cloud, most=500)
+    return alerts
+
+
+async def test_a_case_follows_when_all_its_alerts_are_decided(store: Store) -> None:
+    async with provider(store, detections=1200) as world:
+        case = several(world, "new", 1)
+        organization = world.served.world.by_oid[case[0]]
+        free = world.free_detection(organization)
+        world.cases.link(organization, world.there(case), "kim", free)
+        await world.desk.read(case)
+        first, second = await known(world, case)
+        triage.close(store, "mk", Selection((first,)), 2)
+        await caselinks.turn(store, world.cloud)
+        assert world.there(case).status == "new"
+        triage.close(store, "mk", Selection((second,)), 2)
+        made = await caselinks.turn(store, world.cloud)
+        there = world.there(case)
+        assert (there.status, there.classification) == ("closed", "false_positive")
+        assert (world.row(case).status, world.row(case).classification) == (3, 2)
+        assert (made.wanted, made.drained.done) == (1, 1)
+        # It is told once.
+        asked = world.served.log.total
+        assert (await caselinks.turn(store, world.cloud)).wanted == 0
+        assert world.served.log.total == asked
+
+
+async def test_a_case_takes_the_steps_in_between(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        (alert,) = await known(world, case)
+        triage.acknowledge(one_store, "mk", Selection((alert,)))
+        triage.close(one_store, "mk", Selection((alert,)), 1, resolved=True)
+        await caselinks.turn(one_store, world.cloud)
+        there = world.there(case)
+        assert (there.status, there.classification) == ("resolved", "true_positive")
+        assert there.acknowledged_at is not None
+        triage.close(one_store, "mk", Selection((alert,)), 1, benign=True)
+        await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "closed"
+        assert BENIGN in world.there(case).tags
+        triage.reopen(one_store, "mk", Selection((alert,)))
+        await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "in_progress"
+
+
+async def test_what_cannot_be_undone_in_a_case_is_shown_and_not_tried(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        (alert,) = await known(world, case)
+        closed = triage.close(one_store, "mk", Selection((alert,)), 2)
+        await caselinks.turn(one_store, world.cloud)
+        triage.undo(one_store, "mk", closed.action_id)
+        for _ in range(2):
+            await caselinks.turn(one_store, world.cloud)
+        (edit,) = world.edits(REFUSED)
+        assert "a case that is closed cannot be" in edit.reason
+        assert world.there(case).status == "closed"
+        # Left to the case, its alert follows it.
+        await world.desk.decide(edit.id, mine=False)
+        await caselinks.turn(one_store, world.cloud)
+        assert states(world, case) == {(3, 2)}
+        assert not world.edits(REFUSED, PENDING, CONFLICT)
+
+
+async def test_a_case_that_was_closed_elsewhere_takes_its_alerts_along(store: Store) -> None:
+    async with provider(store, detections=1200) as world:
+        case = several(world, "in_progress", 2)
+        await known(world, case)
+        # In progress there, so its alerts are too.
+        assert states(world, case) == {(1, 0)}
+        organization = world.served.world.by_oid[case[0]]
+        world.cases.update(
+            organization, case[1], "kim", {"status": "closed", "classification": "false_positive"}
+        )
+        await world.sync()
+        made = await caselinks.turn(store, world.cloud)
+        assert made.moved == 2
+        assert states(world, case) == {(3, 2)}
+        assert not world.edits()
+        with store.reader.reading() as connection:
+            action = recent(connection, actor="cases", limit=1)[0]
+        assert (action.verb, action.comment) == ("close", "follows its case")
+        # Classified anew, and opened again.
+        world.cases.update(organization, case[1], "kim", {"classification": "true_positive"})
+        await world.desk.read(case)
+        await caselinks.turn(store, world.cloud)
+        assert states(world, case) == {(3, 1)}
+        world.cases.update(organization, case[1], "kim", {"status": "in_progress"})
+        await world.desk.read(case)
+        await caselinks.turn(store, world.cloud)
+        assert {status for status, _ in states(world, case)} == {1}
+        assert not world.edits()
+
+
+async def test_decided_here_and_there_is_a_conflict_that_a_person_decides(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "in_progress", 1)
+        (alert,) = await known(world, case)
+        organization = world.served.world.by_oid[case[0]]
+        world.cases.update(
+            organization, case[1], "kim", {"status": "closed", "classification": "true_positive"}
+        )
+        triage.close(one_store, "mk", Selection((alert,)), 2, held=True)
+        await world.sync()
+        await caselinks.turn(one_store, world.cloud)
+        (edit,) = world.edits(CONFLICT)
+        assert edit.wanted["classification"] == "false_positive"
+        assert edit.found["case"]["classification"] == "true_positive"
+        assert world.there(case).classification == "true_positive"
+        assert states(world, case) == {(3, 2)}
+        await world.desk.decide(edit.id, mine=True)
+        assert world.there(case).classification == "false_positive"
+        await caselinks.turn(one_store, world.cloud)
+        assert states(world, case) == {(3, 2)}
+
+
+async def test_many_decisions_take_few_calls(one_store: Store) -> None:
+    async with provider(one_store, orgs=3, detections=1500) as world:
+        organization = max(world.organizations, key=lambda one: len(world.cases.all_of(one)))
+        cases = [
+            (organization.oid, case.number)
+            for case in world.cases.all_of(organization)
+            if case.status == "new"
+        ]
+        assert len(cases) > 8
+        alerts = [alert for case in cases for alert in held(world, case)]
+        await caselinks.turn(one_store, world.cloud, most=1000)
+        triage.close(one_store, "mk", Selection(tuple(alerts)), 2)
+        made = await caselinks.turn(one_store, world.cloud)
+        assert made.drained.done == len(cases)
+        assert {world.there(case).status for case in cases} == {"closed"}
+        assert world.wire("POST", "/cases/bulk-update") == 1
+        assert world.wire("PATCH", "/cases/{number}") == 0
+
+
+async def test_reading_links_is_bounded_and_begins_with_what_is_open(one_store: Store) -> None:
+    async with provider(one_store, detections=1500) as world:
+        made = await caselinks.turn(one_store, world.cloud, most=5)
+        assert made.links == 5
+        assert world.wire("GET", "/cases/{number}/detections") == 5
+        with one_store.reader.reading() as connection:
+            left = caselinks.unlinked(connection, limit=1000)
+        assert left
+        statuses = [world.there((oid, number)).status for oid, number, _ in left]
+        closed = [status in ("resolved", "closed") for status in statuses]
+        assert closed == sorted(closed)
+
+
+async def test_an_organization_that_refuses_does_not_hold_up_the_others(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        refused = world.organizations[0].oid
+        world.served.faults.add(
+            Rule("status", status=403, oid=refused, path="*/cases/{number}/detections", count=None)
+        )
+        made = await caselinks.turn(one_store, world.cloud, most=1000)
+        assert made.links > 0
+        with one_store.reader.reading() as connection:
+            assert {oid for oid, _, _ in caselinks.unlinked(connection, limit=1000)} == {refused}
+
+
+async def test_the_background_notices_what_is_wanted_and_sends_it(one_store: Store) -> None:
+    async with provider(one_store) as world:
+        case = world.in_status("in_progress")
+        keeping = asyncio.create_task(caselinks.keep(one_store, world.cloud, every=0.2))
+        try:
+            await world.away.note(case, "Sent by nobody in particular.")
+            for _ in range(200):
+                if world.notes(case).count("Sent by nobody in particular."):
+                    break
+                await asyncio.sleep(0.05)
+            assert world.notes(case).count("Sent by nobody in particular.") == 1
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        assert {edit.state for edit in world.edits()} <= {DONE, PENDING}
