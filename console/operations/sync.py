@@ -39,6 +39,7 @@ from console.limacharlie.errors import (
 from console.operations import sections, stale
 from console.operations.casesync import CaseSync
 from console.operations.ports import Progress, Report
+from console.operations.triage import wake_due
 from store import ingest
 from store.configuration import Record, canonical, redact
 from store.database import Store
@@ -346,6 +347,7 @@ class Sync:
                 raise self._away
             if "cases" in self._subjects:
                 await self._cases()
+            await asyncio.to_thread(wake_due, self._store, self._clock())
         except BaseException as error:
             note = "stopped" if isinstance(error, asyncio.CancelledError) else str(error)
             await self._finish(note)

@@ -10,6 +10,7 @@ from console.operations import caselinks
 from console.operations.ports import Progress, Report
 from console.operations.schedule import Schedule
 from console.operations.sync import DAY, Outcome, Sync
+from console.operations.triage import wake_due
 from store.database import Store
 from store.queries import importance
 
@@ -42,6 +43,8 @@ async def watch(
     cloud is away, the key was revoked) is reported in words and tried again, ever more slowly up to two
     minutes; the store keeps what it has, with its age. Beside it cases and their alerts are kept in line, and
     what waits for cases is sent (`console.operations.caselinks`).
+
+    Each turn also brings back the snoozed alerts whose time has come.
 
     Args:
         only: groups of subjects; with these every turn reads them, of every organization.
@@ -122,6 +125,7 @@ async def _watch(
                 failed |= {each.oid for each in outcome.failed}
                 failed &= set(names)
                 report(Progress(len(names) - len(failed), len(names), "idle"))
+        await asyncio.to_thread(wake_due, store)
         await _pause(_until(schedule, interval, failures), wake)
         if wake is not None and wake.is_set():
             wake.clear()
