@@ -69,7 +69,9 @@ TOLD_EVERY = 0.1
 """Seconds between two notices of change to the views, however often is committed."""
 STATUS_EVERY = 1.0
 """Seconds between two readings of how fresh the scope is."""
-STATUS_TABLES = frozenset({"sync_state", "organization", "node"})
+STATUS_TABLES = frozenset({"sync_state", "organization", "node", "detection"})
+WAKE_EVERY = 15.0
+"""Seconds between two looks for snoozed alerts whose time has come."""
 LEAVE_WITHIN = 5.0
 """Seconds that background work has to end in when the console is left."""
 
@@ -191,6 +193,7 @@ class Console(App[int], inherit_bindings=False):
                 self._fail(error)
             raise
         self.store = store
+        self.context.operator = self.operator
         self.context.reader = store.reader
         self._stop_listening = store.on_change(self._note)
         for name, view in views.items():
@@ -198,10 +201,29 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(1.0, self._look_outside)
         self.set_interval(1.0, self._look_at_budget)
         self.set_interval(30.0, self.refresh_status)
+        self.set_interval(WAKE_EVERY, self._wake_alerts)
         await self._go(self._first)
         self.refresh_status()
+        if self.context.writable:
+            self._go_on(store)
         if self._background is not None:
             self._run_background(store)
+
+    @work(thread=True, exit_on_error=False, group="go-on")
+    def _go_on(self, store: Store) -> None:
+        """Finish what an earlier console was interrupted in."""
+        from console.operations import folding, triage
+
+        triage.resume(store)
+        folding.go_on(store)
+
+    @work(exclusive=True, exit_on_error=False, group="wake")
+    async def _wake_alerts(self) -> None:
+        """Bring back the snoozed alerts for which what they waited for has come."""
+        from console.operations import triage
+
+        if self.store is not None and self.context.writable:
+            await asyncio.to_thread(triage.wake_due, self.store, self.context.clock())
 
     def _open_all(self) -> tuple[Store, dict[str, type[View[Any]]]]:
         from console.requests import handlers
@@ -248,21 +270,25 @@ class Console(App[int], inherit_bindings=False):
         """Read how much of the scope is fresh, for line 1."""
         self._status_due = False
         scope = self.context.scope.node_id
-        known = await asyncio.to_thread(self._read_status, scope)
+        known, need = await asyncio.to_thread(self._read_status, scope)
         if scope == self.context.scope.node_id:
             self._set_status(
                 organizations=known.organizations,
                 fresh=known.fresh,
                 oldest=known.oldest,
                 failed=sum(1 for _, _, state, _ in known.missing if state == "failed"),
+                need=need,
                 known=True,
             )
 
-    def _read_status(self, scope: str) -> Any:
+    def _read_status(self, scope: str) -> tuple[Any, int]:
         from store.queries.organizations import completeness
+        from store.queries.queue import needing
 
+        now = self.context.clock()
         with self.context.reader.reading() as connection:
-            return completeness(connection, scope=scope, now=self.context.clock())
+            need = needing(connection, self.context.operator, scope=scope, now=now)
+            return completeness(connection, scope=scope, now=now), need
 
     def _look_at_budget(self) -> None:
         budget = self._budget()

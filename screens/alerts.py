@@ -233,11 +233,12 @@ class Alerts(View[Found]):
         else:
             wanted = plain
         folded = False
-        if opened is None and self._opened is None and not by_due and self.folded is not False:
+        if self._opened is None and not by_due and (self.folded or not self._chose_look):
             counted = folds.count(connection, plain)
             lines = counted.rows
-            helps = bool(self.folded) if self._chose_look or self._moved_yet else False
-            folded = helps or (not self._chose_look and counted.rows <= HELPS * counted.alerts > 0)
+            # While nobody has chosen, and nobody is reading yet, the data chooses.
+            settled_look = self._chose_look or self._moved_yet
+            folded = bool(self.folded) if settled_look else 0 < counted.rows <= HELPS * counted.alerts
         source: AlertPages | FoldPages = (
             FoldPages(self.context.reader, wanted, self.context.clock, self._back)
             if folded

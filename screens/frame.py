@@ -73,6 +73,10 @@ def _cut(text: str, room: int) -> tuple[str, int]:
     return kept, cell_width(kept)
 
 
+NEED_CAP = 1_000
+"""Where `Status.need` stops counting."""
+
+
 class WhereLine(Line):
     """Line 1: scope, how much of it is fresh and how old, environment, writable or locked, what runs."""
 
@@ -124,6 +128,9 @@ class WhereLine(Line):
             right.append(("sync failed: see 5   ", "bold ansi_red"))
         if context.offline:
             right.append(("OFFLINE  ", "bold ansi_yellow"))
+        if status.need:
+            need = f"{status.need:,}" if status.need < NEED_CAP else f"{NEED_CAP:,}+"
+            right.append((f"{need} need{'s' if status.need == 1 else ''} you  ", "bold ansi_yellow"))
         right.append((fit(context.environment, 12).rstrip() + "  ", ""))
         right.append(
             ("WRITE " if context.writable else "LOCKED ", "bold" if context.writable else "bold reverse")

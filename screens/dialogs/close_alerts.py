@@ -40,6 +40,8 @@ class Closing:
     """Names of protected organizations, as typed."""
     spared: bool = False
     """Leave the alerts of protected organizations as they are."""
+    held: bool = False
+    """Also those that somebody else has."""
 
 
 class CloseAlerts(Dialog[Closing | None]):
@@ -61,6 +63,10 @@ class CloseAlerts(Dialog[Closing | None]):
         Binding(
             "ctrl+n", "spare", "spare protected", show=False, id="close.spare",
             tooltip="Leave the alerts of protected organizations as they are",
+        ),
+        Binding(
+            "ctrl+o", "take_held", "others' too", show=False, id="close.held",
+            tooltip="Close also what somebody else has",
         ),
     ]  # fmt: skip
 
@@ -87,6 +93,7 @@ class CloseAlerts(Dialog[Closing | None]):
         self._recent = [self._comment, *(safe_text(each, 2_000) for each in recent if each != comment)]
         self._at = 0
         self._spared = False
+        self._held = False
         self._confirmed: list[str] = []
         self._trouble = ""
 
@@ -115,12 +122,23 @@ class CloseAlerts(Dialog[Closing | None]):
         parts: list[Content] = []
         for key, answer, words in CLASSES:
             chosen = answer == self._class
-            style = "bold reverse" if chosen else "bold"
-            parts += [
-                (Content.styled(f" {key} ", style)),
-                (Content.styled(f"{words}  ", "bold" if chosen else "")),
-            ]
+            sign = f"({key})" if chosen else f" {key} "
+            parts.append(Content.styled(sign, "bold reverse" if chosen else "bold"))
+            parts.append(Content.styled(f" {words}  ", "bold" if chosen else ""))
         return Content("").join(parts)
+
+    def _held_line(self) -> Content:
+        """Who else has some of them, and what becomes of those."""
+        name = self._subject.held[0][0]
+        others = len(self._subject.held) - 1
+        who = line((name, "bold"), Content(f" and {others} more have" if others else " has"))
+        total = sum(number for _, number in self._subject.held)
+        which = Content(" it" if self._subject.count == 1 else f" {total:,} of them")
+        if self._held:
+            fate = Content.styled(": closed all the same (ctrl+o takes that back).", "bold ansi_yellow")
+        else:
+            fate = Content(": left alone; ctrl+o closes also these.")
+        return Content("").join([who, which, fate])
 
     def keys(self) -> Content:
         """What the keys do at this point."""
@@ -146,6 +164,8 @@ class CloseAlerts(Dialog[Closing | None]):
         notes: list[Content] = []
         if self._class == "benign":
             notes.append(Content.styled(BENIGN_MEANS, "dim"))
+        if self._subject.held:
+            notes.append(self._held_line())
         if self._trouble:
             notes.append(Content.styled(self._trouble, "bold ansi_yellow"))
         self.query_one("#close-note", Static).update(Content("\n").join(notes))
@@ -214,6 +234,12 @@ class CloseAlerts(Dialog[Closing | None]):
             self._spared = True
             self._finish()
 
+    def action_take_held(self) -> None:
+        """Close also what somebody else has, or do not."""
+        if self._subject.held:
+            self._held = not self._held
+            self._write()
+
     def _to_comment(self) -> None:
         field = self.query_one("#close-comment", Input)
         field.focus()
@@ -242,7 +268,7 @@ class CloseAlerts(Dialog[Closing | None]):
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
         unnamed = self._unnamed
-        if unnamed and event.value.strip() == unnamed[0].strip():
+        if unnamed and event.value.strip() in (unnamed[0].strip(), safe_text(unnamed[0]).strip()):
             self._confirmed.append(unnamed[0])
             self._trouble = ""
             event.input.value = ""
@@ -262,5 +288,6 @@ class CloseAlerts(Dialog[Closing | None]):
                 self._comment,
                 tuple(self._confirmed),
                 self._spared,
+                self._held,
             )
         )

@@ -38,6 +38,8 @@ class Subject:
     """Of a single alert."""
     protected: tuple[str, ...] = ()
     """Names of those organizations whose name has to be typed."""
+    held: tuple[tuple[str, int], ...] = ()
+    """Who else has how many of them."""
 
     @property
     def words(self) -> str:

@@ -17,6 +17,9 @@ from store.text import fit, safe_text
 
 LABEL = 10
 
+ENOUGH = 5
+"""So many have to be seen before the rest may be passed over."""
+
 
 @dataclass(frozen=True)
 class Differs:
@@ -60,6 +63,7 @@ class SampleCheck(Dialog[Checked | None]):
         Binding("enter,j,down,space,l,right", "step(1)", "next", id="sample.next", tooltip="The next one"),
         Binding("k,up,h,left", "step(-1)", "previous", id="sample.previous", tooltip="The one before"),
         Binding("g,home", "step(-100000)", "first", show=False, id="sample.first", tooltip="The first one"),
+        Binding("c", "go_on", "go on", id="sample.on", tooltip="Enough seen: go on to close them"),
         Binding("x", "leave_out", "leave this one out", id="sample.out", tooltip="Do not close this one"),
     ]
 
@@ -98,8 +102,15 @@ class SampleCheck(Dialog[Checked | None]):
     def keys(self) -> Content:
         """Enter goes on when all were seen."""
         left = len(self._members) - len(self._seen)
-        enter = f"enter next ({left} left)" if left else "enter go on to close them"
-        return Content(f"{enter}   k previous   x leave this one out   esc leave all")
+        if not left:
+            enter = "enter go on to close them"
+        else:
+            enter = f"enter next ({left} left)" + ("   c enough seen" if self._enough else "")
+        return Content(f"{enter}   k previous   x leave this out   esc")
+
+    @property
+    def _enough(self) -> bool:
+        return len(self._seen) >= min(ENOUGH, len(self._members))
 
     def _page(self) -> Content:
         member = self._members[self._at]
@@ -146,6 +157,11 @@ class SampleCheck(Dialog[Checked | None]):
             self._at = min(max(0, self._at + by), len(self._members) - 1)
         self._seen.add(self._at)
         self._write()
+
+    def action_go_on(self) -> None:
+        """Enough was seen."""
+        if self._enough:
+            self.dismiss(Checked(tuple(sorted(self._without))))
 
     def action_leave_out(self) -> None:
         """This one stays open; pressed again it does not."""

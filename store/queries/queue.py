@@ -19,8 +19,12 @@ _STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
 _SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
 
 _OPEN = text("detection.status < 2")
-"""Spelled as the partial indexes spell it."""
+_HELD = text("detection.assignee <> ''")
+"""Spelled as the partial indexes spell them."""
 _CHUNK = 500
+
+NEED_CAP = 1_000
+"""Whoever needs more than this needs no figure."""
 
 
 def woken(connection: Connection, ids: Iterable[int]) -> dict[int, Untrusted]:
@@ -64,26 +68,26 @@ def settled(
     return gone, set(storms) - going
 
 
-def needing(connection: Connection, who: str, *, scope: str = "", now: int) -> int:
+def needing(connection: Connection, who: str, *, scope: str = "", now: int, cap: int = NEED_CAP) -> int:
     """How many open alerts of a scope need this operator: theirs, and nobody's whose clock has run out.
 
     Args:
         who: the name that alerts are assigned to.
         scope: id of a tree node; "" is the root.
         now: milliseconds, UTC.
+        cap: where counting stops.
     """
-    late = (_D.c.assignee == "") & (_D.c.due_at < now)
     conditions: list[Any] = [_OPEN, _D.c.snoozed_until.is_(None)]
     oids = oids_of(connection, scope)
     if oids is not None:
         conditions.append(_D.c.oid.in_(oids))
+    late: list[Any] = [_D.c.due_at < now, _D.c.assignee == ""]
+    mine: list[Any] = [_HELD, _D.c.assignee == storable(who)]
     total = 0
     # Two questions, each by its index, rather than one with OR by none.
-    for mine in (_D.c.assignee == storable(who), late):
-        if mine is not late and not who:
-            continue
-        counted = select(func.count()).select_from(_D).where(mine, *conditions)
-        total += int(connection.execute(counted).scalar_one())
+    for which in (mine, late) if who else (late,):
+        inner = select(_D.c.id).where(*which, *conditions).limit(cap - total).subquery()
+        total += int(connection.execute(select(func.count()).select_from(inner)).scalar_one())
     return total
 
 
@@ -106,24 +110,27 @@ class About:
     """How many of them are open."""
     sensors: int
     """How many of them name a sensor."""
+    held: tuple[tuple[Untrusted, int], ...] = ()
+    """Who has how many of the open ones, most first."""
 
 
 def about(connection: Connection, ids: Sequence[int]) -> About:
     """What these alerts are."""
     organizations: Counter[str] = Counter()
     cats: Counter[str] = Counter()
+    held: Counter[str] = Counter()
     due_at: int | None = None
     count = open_ = sensors = 0
     hostname = ""
     for part in _chunks(ids):
         rows = connection.execute(
             select(
-                _D.c.oid, _D.c.cat, func.count().label("members"),
+                _D.c.oid, _D.c.cat, _D.c.assignee, func.count().label("members"),
                 func.min(case((_D.c.status < 2, _D.c.due_at))).label("due_at"),
                 func.sum(case((_D.c.status < 2, 1), else_=0)).label("open"),
                 func.sum(case((_D.c.sid != "", 1), else_=0)).label("sensors"),
                 func.max(_D.c.hostname).label("hostname"),
-            ).where(_D.c.id.in_(part)).group_by(_D.c.oid, _D.c.cat)
+            ).where(_D.c.id.in_(part)).group_by(_D.c.oid, _D.c.cat, _D.c.assignee)
         )  # fmt: skip
         for row in rows:
             organizations[row.oid] += row.members
@@ -132,6 +139,8 @@ def about(connection: Connection, ids: Sequence[int]) -> About:
             open_ += row.open
             sensors += row.sensors
             hostname = row.hostname
+            if row.assignee and row.open:
+                held[row.assignee] += row.open
             if row.due_at is not None:
                 due_at = row.due_at if due_at is None else min(due_at, row.due_at)
     names = names_of(connection, organizations)
@@ -144,6 +153,7 @@ def about(connection: Connection, ids: Sequence[int]) -> About:
         protected=tuple(oid for oid in organizations if "protected" in marks_of(connection, oid)),
         open=open_,
         sensors=sensors,
+        held=tuple((Untrusted(name), members) for name, members in held.most_common()),
     )
 
 

@@ -200,9 +200,9 @@ async def test_a_pause_that_the_cloud_demands_is_counted_down_and_ends(url):
         await open_on(pilot)
         await until(pilot, lambda: app.context.status.budget == "20 requests/s")
         limits.throttle({"Retry-After": "34"}, sent_at=now[0])
-        await until(pilot, lambda: "paused 34 s by the cloud" in app.screen.query_one(WhereLine).text)
+        await until(pilot, lambda: "paused 34 s, rate limit" in app.screen.query_one(WhereLine).text)
         now[0] += 4.5
-        await until(pilot, lambda: "paused 30 s by the cloud" in app.screen.query_one(WhereLine).text)
+        await until(pilot, lambda: "paused 30 s, rate limit" in app.screen.query_one(WhereLine).text)
         now[0] += 30
         await until(pilot, lambda: "paused" not in app.screen.query_one(WhereLine).text)
 
