@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store import folds, models
+from store import folds, models, textindex
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
@@ -87,6 +87,8 @@ class NewDetection:
     """Exactly what was received."""
     values: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
     """What it is folded by (`store.folds.values_of`); read from the body when None."""
+    tokens: str | None = field(default=None, compare=False, repr=False)
+    """What it is found by (`store.textindex.tokens_of`); read from the body when None."""
 
 
 class _Routing(msgspec.Struct):
@@ -204,19 +206,20 @@ def _new(
     moment = next((found for found in map(milliseconds, times) if found is not None), None)
     if moment is None:
         moment = now_ms() if received is None else received
+    labels = {"cat": _short(cat), "rule": _short(rule), "hostname": _short(hostname)}
+    record = textindex.record_of(raw)
     return NewDetection(
         detect_id=_key(detect_id) or "unnamed-" + hashlib.sha256(raw).hexdigest()[:24],
         severity=severity_of(level, priority),
         time=moment,
-        cat=_short(cat),
-        rule=storable(rule),
-        hostname=_short(hostname),
         sid=_short(sid),
         event_type=_short(event_type),
         priority=_whole(priority, 31),
         damaged=False,
         body=raw,
-        values=folds.values_in(raw),
+        values={} if record is None else folds.values_of(record),
+        tokens=textindex.tokens_of(raw, record, **labels),
+        **labels,
     )
 
 
@@ -264,6 +267,7 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
     if not stored:
         return 0
     _put_bodies(c, [(number, pack(wanted[detect_id].body)) for number, detect_id in stored])
+    textindex.put(c, oid, [(number, *_indexed(wanted[detect_id])) for number, detect_id in stored])
     counts: dict[int, int] = {}
     for _, detect_id in stored:
         severity = wanted[detect_id].severity
@@ -280,6 +284,17 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
         ],
     )
     return len(stored)
+
+
+def _indexed(record: NewDetection) -> tuple[int, str, tuple[str, str, str]]:
+    """What the text index wants to know of a new detection, but its number."""
+    tokens = record.tokens
+    if tokens is None:
+        tokens = textindex.tokens_of(
+            record.body, textindex.record_of(record.body), cat=record.cat, rule=record.rule,
+            hostname=record.hostname,
+        )  # fmt: skip
+    return record.time, tokens, (record.cat, record.rule, record.hostname)
 
 
 def _put_bodies(c: Connection, rows: list[tuple[int, bytes]]) -> None:

@@ -3,6 +3,7 @@
 from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
+from store import textindex
 from store.errors import StoreTooNew, StoreTooOld, StoreUnavailable
 
 REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
@@ -27,6 +28,8 @@ def create_schema(engine: Engine) -> None:
     """Make the newest schema; the migrations, run one by one, make the same (a test says so)."""
     with engine.begin() as connection:
         SQLModel.metadata.create_all(connection)
+        if textindex.TABLE not in inspect(connection).get_table_names():
+            textindex.create(connection)
         connection.execute(
             text(
                 "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL, "

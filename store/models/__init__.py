@@ -16,11 +16,13 @@ from store.models.cases import (
 )
 from store.models.configuration import ConfigurationBody, ConfigurationRecord
 from store.models.detections import (
+    AlertLabel,
     Detection,
     DetectionBody,
     DetectionCount,
     Fold,
     FoldKey,
+    Sighting,
     Snooze,
     Storm,
     TriageAction,
@@ -33,6 +35,7 @@ from store.models.sensors import Sensor
 from store.models.tree import Node
 
 __all__ = [
+    "AlertLabel",
     "ApiKey",
     "AuditEntry",
     "CaseConfiguration",
@@ -62,6 +65,7 @@ __all__ = [
     "OrganizationError",
     "Preference",
     "Sensor",
+    "Sighting",
     "Snooze",
     "Storm",
     "SyncRun",

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
+from store.models.columns import CompactId
+
 _OPEN = text("status < 2")
 _WAITING = text("state < 2")
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -96,7 +98,7 @@ class CaseDetection(SQLModel, table=True):
 
     oid: str = Field(primary_key=True)
     case_number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
-    detect_id: str = Field(primary_key=True)
+    detect_id: str = Field(primary_key=True, sa_type=CompactId)
     cat: str = Field(default="")
     hostname: str = Field(default="")
     sid: str = Field(default="")

@@ -5,9 +5,13 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
+from store.models.columns import CompactId
+
 _OPEN = text("status < 2")
 _DONE = text("status >= 2")
+_HELD = text("status < 2 AND assignee <> ''")
 _FOLD_OPEN = text("open > 0")
+_UNFINISHED = text("finished_at IS NULL")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -15,7 +19,8 @@ class Detection(SQLModel, table=True):
     """What the queue filters and sorts by. The event itself is in `DetectionBody`.
 
     Pages run over (rank, time, id), all descending, so that a row-value comparison serves on
-    both engines. The queue by time to breach runs over (due_at, id), ascending.
+    both engines. The queue by time to breach runs over (due_at, id), ascending. What alerts of a category,
+    a rule or a host there are is in the text index (`store.textindex`), beside the words of the event.
     """
 
     __tablename__ = "detection"
@@ -26,21 +31,14 @@ class Detection(SQLModel, table=True):
             "ix_detection_queue_oid", "oid", "rank", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
-        Index(
-            "ix_detection_queue_cat", "cat", "rank", "time", "id",
-            sqlite_where=_OPEN, postgresql_where=_OPEN,
-        ),
-        Index(
-            "ix_detection_queue_hostname", "hostname", "rank", "time", "id",
-            sqlite_where=_OPEN, postgresql_where=_OPEN,
-        ),
         Index("ix_detection_done", "rank", "time", "id", sqlite_where=_DONE, postgresql_where=_DONE),
         Index(
             "ix_detection_done_oid", "oid", "rank", "time", "id",
             sqlite_where=_DONE, postgresql_where=_DONE,
         ),
-        Index("ix_detection_time", "time", "oid"),
+        Index("ix_detection_time", "time"),
         Index("ix_detection_due", "due_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_detection_mine", "assignee", sqlite_where=_HELD, postgresql_where=_HELD),
         Index(
             "ix_detection_fold", "fold_id", "rank", "time", "id",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
@@ -53,7 +51,7 @@ class Detection(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     oid: str
-    detect_id: str
+    detect_id: str = Field(sa_type=CompactId)
     severity: int = Field(sa_type=SmallInteger)
     """4 critical, 3 high, 2 medium, 1 low, 0 info: `store.alerts.SEVERITIES`."""
     time: int = Field(sa_type=BigInteger)
@@ -62,7 +60,7 @@ class Detection(SQLModel, table=True):
     rule: str = Field(default="")
     """`source_rule`."""
     hostname: str = Field(default="")
-    sid: str = Field(default="")
+    sid: str = Field(default="", sa_type=CompactId)
     event_type: str = Field(default="")
     priority: int | None = None
     status: int = Field(default=0, sa_type=SmallInteger)
@@ -107,6 +105,36 @@ class DetectionCount(SQLModel, table=True):
     severity: int = Field(primary_key=True, sa_type=SmallInteger)
     status: int = Field(primary_key=True, sa_type=SmallInteger)
     count: int = Field(default=0, sa_type=BigInteger)
+
+
+class AlertLabel(SQLModel, table=True):
+    """A category, rule or host name that an alert has or had: what a part of one is looked up in."""
+
+    __tablename__ = "alert_label"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    kind: int = Field(primary_key=True, sa_type=SmallInteger, sa_column_kwargs={"autoincrement": False})
+    """Index into `store.textindex.LABELS`."""
+    value: str = Field(primary_key=True)
+
+
+class Sighting(SQLModel, table=True):
+    """Where a value is seen that very many alerts speak of, counted as they come.
+
+    The rarer ones are counted when somebody asks. A value is either here with all its organizations, exactly,
+    or not at all; `store.textindex` alone writes it.
+    """
+
+    __tablename__ = "sighting"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    token: str = Field(primary_key=True)
+    """Of the text index."""
+    oid: str = Field(primary_key=True)
+    first: int = Field(sa_type=BigInteger)
+    """Time of the first alert (ms)."""
+    last: int = Field(sa_type=BigInteger)
+    count: int = Field(sa_type=BigInteger)
 
 
 class Fold(SQLModel, table=True):
@@ -168,7 +196,7 @@ class Storm(SQLModel, table=True):
     )
 
     key: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
-    """64 bits over the rule and the salient values."""
+    """53 bits over the rule and the salient values: exact as a JSON number too."""
     cat: str = ""
     rule: str = ""
     salient: list[list[str]] = Field(default_factory=list, sa_type=JSON)
@@ -233,6 +261,12 @@ class TriageAction(SQLModel, table=True):
     """One decision of an operator over one alert or many: what undo, hand-over and scorecards go by."""
 
     __tablename__ = "triage_action"
+    __table_args__ = (
+        Index(
+            "ix_triage_action_unfinished", "id",
+            sqlite_where=_UNFINISHED, postgresql_where=_UNFINISHED,
+        ),
+    )  # fmt: skip
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     time: int = Field(sa_type=BigInteger, index=True)

@@ -20,9 +20,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from store import models
+from store import models, textindex
 from store.alerts import OPEN, SEVERITIES, STATUSES, AlertFilter
 from store.bodies import storable, unpack
+from store.queries.matching import contains as contains
+from store.queries.matching import labels, word_query
+from store.queries.matching import organizations_named as organizations_named
 from store.queries.scopes import NODE, ORGANIZATION, oids_of
 from store.text import Untrusted
 
@@ -95,7 +98,7 @@ _SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
 _COUNT: Table = models.DetectionCount.__table__  # type: ignore[attr-defined]
 _FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
 
-_COLUMNS = (
+COLUMNS = (
     _D.c.id, _D.c.detect_id, _D.c.oid, ORGANIZATION.c.name, _D.c.severity, _D.c.time, _D.c.cat, _D.c.rule,
     _D.c.hostname, _D.c.status, _D.c.assignee, _D.c.damaged, _D.c.rank, _D.c.due_at, _D.c.classification,
     _D.c.version, _D.c.fold_id, _D.c.sid, _D.c.snoozed_until, _D.c.tags,
@@ -107,15 +110,19 @@ _DONE = text("detection.status >= 2")
 """Spelled as the partial indexes spell them: a bound value would hide that they apply."""
 
 _PROBES = 40
-"""With at most so many organizations, categories or hosts, each is paged by its own index and the pages
-are merged; with more, the queue is walked and those wanted are picked out of it."""
+"""With at most so many organizations or folds, each is paged by its own index and the pages are merged; with
+more, the queue is walked and those wanted are picked out of it."""
 
 _SORTED = 5_000
 """By time to breach, so many alerts of a few organizations are read and sorted; with more, the queue is
 walked and those wanted are picked out of it."""
 
-_DISTINCT = 5_000
-"""So many different categories or host names are looked through before walking the queue is cheaper."""
+_GATHERED = 5_000
+"""So many alerts that the text index names are read and sorted; with more, the queue is walked and those
+wanted are picked out of it."""
+
+_Bound = tuple[Any, Key]
+"""A comparison (`operator.lt` and its like), and the key that the keys of the rows are compared with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,7 @@ class _Plan:
     by_due: bool = False
     """By time to breach, not by rank."""
     gathered: bool = False
-    """By time to breach where no index has it so: so few rows that reading and sorting them all is quick."""
+    """No index has the rows in this order, and they are so few that reading and sorting them all is quick."""
 
 
 def page(
@@ -149,17 +156,16 @@ def page(
         before: the last `limit` ones ahead of this key (still answered in queue order).
         starting: like `after`, this key included.
     """
-    bounds: list[ColumnElement[bool]] = []
     if wanted.order == "due":
         # Ascending: what is "behind" is greater.
-        keys = tuple_(*_DUE_KEYS)
         ahead, behind, from_here = operator.lt, operator.gt, operator.ge
     else:
-        keys = tuple_(*_KEYS)
         ahead, behind, from_here = operator.gt, operator.lt, operator.le
-    for key, compare in ((after, behind), (starting, from_here), (before, ahead)):
-        if key is not None:
-            bounds.append(compare(keys, tuple_(*map(literal, key))))
+    bounds: list[_Bound] = [
+        (compare, key)
+        for key, compare in ((after, behind), (starting, from_here), (before, ahead))
+        if key is not None
+    ]
     backwards = before is not None and after is None and starting is None
     return _read(connection, wanted, bounds, limit, backwards=backwards)
 
@@ -235,10 +241,10 @@ def matching(connection: Connection, wanted: AlertFilter) -> list[list[ColumnEle
 def in_folds(connection: Connection, wanted: AlertFilter, folds: Collection[int]) -> list[AlertRow]:
     """What is wanted of these folds, in no order."""
     return [
-        _row(row)
+        row_of(row)
         for conditions in matching(connection, wanted)
         for row in connection.execute(
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
             .where(*conditions, _D.c.fold_id.in_(folds))
         )
@@ -259,13 +265,13 @@ def by_detect_id(connection: Connection, detect_id: str) -> list[AlertDetail]:
 def rows_where(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[AlertRow]:
     """Open alerts that hold to these conditions on the table, in the order of the queue."""
     found = connection.execute(
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
         .where(_OPEN, *conditions)
         .order_by(*(key.desc() for key in _KEYS))
         .limit(limit)
     )
-    return list(map(_row, found))
+    return list(map(row_of, found))
 
 
 def rows_of(connection: Connection, ids: Iterable[int]) -> list[AlertRow]:
@@ -274,18 +280,18 @@ def rows_of(connection: Connection, ids: Iterable[int]) -> list[AlertRow]:
     found: list[AlertRow] = []
     for at in range(0, len(listed), 500):
         query = (
-            select(*_COLUMNS)
+            select(*COLUMNS)
             .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
             .where(_D.c.id.in_(listed[at : at + 500]))
         )
-        found.extend(_row(row) for row in connection.execute(query))
+        found.extend(row_of(row) for row in connection.execute(query))
     return found
 
 
 def _details(connection: Connection, condition: ColumnElement[bool]) -> list[AlertDetail]:
     found = connection.execute(
         select(
-            *_COLUMNS,
+            *COLUMNS,
             _D.c.event_type,
             _D.c.priority,
             NODE.c.path,
@@ -301,8 +307,8 @@ def _details(connection: Connection, condition: ColumnElement[bool]) -> list[Ale
     )
     details = []
     for each in found:
-        row = _row(each[: len(_COLUMNS)])
-        event_type, priority, path, body = each[len(_COLUMNS) :]
+        row = row_of(each[: len(COLUMNS)])
+        event_type, priority, path, body = each[len(COLUMNS) :]
         details.append(
             AlertDetail(
                 row=row,
@@ -315,7 +321,8 @@ def _details(connection: Connection, condition: ColumnElement[bool]) -> list[Ale
     return details
 
 
-def _row(row: Any, order: str = "rank") -> AlertRow:
+def row_of(row: Any, order: str = "rank") -> AlertRow:
+    """An alert out of the values of COLUMNS."""
     return AlertRow(
         row[0], Untrusted(row[1]), row[2], Untrusted(row[3] if row[3] is not None else row[2]),
         row[4], row[5], Untrusted(row[6]), Untrusted(row[7]), Untrusted(row[8]), row[9], Untrusted(row[10]),
@@ -327,7 +334,7 @@ def _row(row: Any, order: str = "rank") -> AlertRow:
 def _read(
     connection: Connection,
     wanted: AlertFilter,
-    bounds: list[ColumnElement[bool]],
+    bounds: list[_Bound],
     limit: int,
     *,
     backwards: bool,
@@ -346,27 +353,24 @@ def _read(
         else:
             found.sort(key=lambda row: (row[12], row[5], row[0]), reverse=not backwards)
         del found[limit:]
-    rows = [_row(row, wanted.order) for row in found]
+    rows = [row_of(row, wanted.order) for row in found]
     return rows[::-1] if backwards else rows
 
 
-def _selects(plan: _Plan, bounds: list[ColumnElement[bool]], limit: int, *, backwards: bool) -> Any:
-    order: list[Any]
+def _selects(plan: _Plan, bounds: list[_Bound], limit: int, *, backwards: bool) -> Any:
+    keys: list[Any] = list(_DUE_KEYS if plan.by_due else _KEYS)
     if plan.gathered:
         # The sign keeps SQLite from walking the whole queue by its index rather than sorting a few rows.
-        due: ColumnElement[int] = literal_column("+detection.due_at")
-        order = [due.desc(), _D.c.id.desc()] if backwards else [due.asc(), _D.c.id.asc()]
-    elif plan.by_due:
-        order = [key.desc() if backwards else key.asc() for key in _DUE_KEYS]
-    else:
-        order = [key.asc() if backwards else key.desc() for key in _KEYS]
+        keys[0] = literal_column(f"+detection.{keys[0].name}", keys[0].type)
+    order = [key.asc() if backwards != plan.by_due else key.desc() for key in keys]
+    within = [compare(tuple_(*keys), tuple_(*map(literal, key))) for compare, key in bounds]
     for part in plan.parts:
         for probe in plan.probes or (None,):
-            conditions = [part, *plan.conditions, *bounds]
+            conditions = [part, *plan.conditions, *within]
             if probe is not None:
                 conditions.append(plan.column == probe)
             yield (
-                select(*_COLUMNS)
+                select(*COLUMNS)
                 .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
                 .where(*conditions)
                 .order_by(*order)
@@ -393,8 +397,6 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
     if wanted.until is not None:
         conditions.append(_D.c.time < wanted.until)
     conditions.extend(_triage(wanted, statuses))
-    if wanted.rule:
-        conditions.append(contains(connection, _D.c.rule, wanted.rule))
 
     column: Any = None
     probes: tuple[Any, ...] = ()
@@ -412,33 +414,47 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
             conditions.append(
                 _D.c.fold_id.in_(members) if few else _walked(connection, _D.c.fold_id, members)
             )
-    for each, needle in ((_D.c.cat, wanted.cat), (_D.c.hostname, wanted.hostname)):
+    dialect = connection.dialect.name
+    narrowing: list[str] = []
+    for name, needle in (("cat", wanted.cat), ("rule", wanted.rule), ("hostname", wanted.hostname)):
         if not needle:
             continue
-        matching = _matching(connection, each, needle, parts) if column is None else None
-        if matching is None:
-            conditions.append(contains(connection, each, needle))
-        elif not matching:
+        values = labels(connection, name, needle)
+        if values is None:
+            conditions.append(contains(connection, _D.c[name], needle))
+        elif not values:
             return None
-        elif len(matching) <= _PROBES and not wanted.oid and (each is _D.c.hostname or not by_due):
-            column, probes = each, matching
         else:
-            conditions.append(_walked(connection, each, matching))
+            narrowing.append(textindex.label_query(dialect, name, values))
+            conditions.append(_walked(connection, _D.c[name], values))
+    spoken: list[str] = []
+    if wanted.pivot:
+        spoken.append(textindex.any_value_query(dialect, wanted.pivot))
+    for word in wanted.words:
+        query, left = word_query(connection, word)
+        if left:
+            conditions.append(_by_columns(connection, word, query, left))
+        else:
+            spoken.append(query)
+    if not all(spoken):
+        return None
+    narrowing += spoken
 
     oids = oids_of(connection, wanted.scope)
+    alone = False  # read one organization by its own index
     if wanted.oid:
         if by_due:
             few = sum(_holders(connection, None, wanted).values()) <= _SORTED
             column, probes = (_D.c.oid, (wanted.oid,)) if few and column is None else (column, probes)
             conditions.append(_walked(connection, _D.c.oid, [wanted.oid]))
-        elif column is not None:
-            conditions.append(_walked(connection, _D.c.oid, [wanted.oid]))
         else:
-            conditions.append(_D.c.oid == wanted.oid)
+            alone = column is None
         if oids is not None:
-            conditions.append(_D.c.oid.in_(oids))
+            conditions.append(_walked(connection, _D.c.oid, oids))
         if wanted.organization:
-            conditions.append(_D.c.oid.in_(organizations_named(connection, wanted.organization)))
+            conditions.append(
+                _walked(connection, _D.c.oid, organizations_named(connection, wanted.organization))
+            )
     elif oids is not None or wanted.organization:
         held = _holders(connection, oids, wanted)
         if not held:
@@ -452,17 +468,40 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
             conditions.append(
                 _walked(connection, _D.c.oid, select(_COUNT.c.oid).where(_COUNT.c.oid.in_(held)))
             )
-    for word in wanted.words:
-        named = _D.c.oid.in_(organizations_named(connection, word))
-        conditions.append(
-            or_(
-                contains(connection, _D.c.cat, word),
-                contains(connection, _D.c.hostname, word),
-                contains(connection, _D.c.rule, word),
-                named,
-            )
-        )
-    return _Plan(column, probes, tuple(conditions), parts, by_due, by_due and column is not None)
+    gathered = by_due and column is not None
+    if narrowing and not (wanted.fold or wanted.storm):
+        held_oids = [wanted.oid] if wanted.oid else probes if column is _D.c.oid else ()
+        if held_oids:
+            narrowing.append(textindex.label_query(dialect, "oid", held_oids))
+        query = textindex.all_of(dialect, narrowing)
+        found = textindex.count(connection, query, cap=_GATHERED + 1)
+        if not found:
+            return None
+        if found <= _GATHERED:
+            if column is not None:
+                conditions.append(_walked(connection, column, probes))
+            column, probes, alone, gathered, spoken = None, (), False, True, []
+            conditions.append(_D.c.id.in_(textindex.ids(dialect, query)))
+    if wanted.oid and not by_due:
+        mine = _walked(connection, _D.c.oid, [wanted.oid])
+        conditions.append(_D.c.oid == wanted.oid if alone else mine)
+    if spoken:
+        query = textindex.all_of(dialect, spoken)
+        conditions.append(_walked(connection, _D.c.id, textindex.ids(dialect, query)))
+    return _Plan(column, probes, tuple(conditions), parts, by_due, gathered)
+
+
+def _by_columns(connection: Connection, word: str, query: str, left: tuple[str, ...]) -> ColumnElement[bool]:
+    """What a bare word finds where so many values contain it that the rows have to be looked at."""
+    ways: list[ColumnElement[bool]] = [
+        _D.c.oid.in_(organizations_named(connection, word))
+        if name == "oid"
+        else contains(connection, _D.c[name], word)
+        for name in left
+    ]
+    if query:
+        ways.append(_D.c.id.in_(textindex.ids(connection.dialect.name, query)))
+    return or_(*ways)
 
 
 def _folds_of(connection: Connection, wanted: AlertFilter) -> dict[int, int]:
@@ -540,58 +579,3 @@ def _counters(
     if wanted.oid:
         conditions.append(_COUNT.c.oid == wanted.oid)
     return conditions
-
-
-def organizations_named(connection: Connection, needle: str) -> Select[tuple[str]]:
-    """The oids of the organizations whose name contains a text."""
-    return select(ORGANIZATION.c.oid).where(contains(connection, ORGANIZATION.c.name, needle))
-
-
-def _matching(
-    connection: Connection, column: Any, needle: str, parts: tuple[Any, ...]
-) -> tuple[str, ...] | None:
-    """The different values of an indexed column that contain the needle; None when there are too many.
-
-    The values are found by skipping through the index, not by reading the rows.
-    """
-    name = column.name
-    found: set[str] = set()
-    for part in parts:
-        half = "status < 2" if part is _OPEN else "status >= 2"
-        if part is _DONE and connection.execute(select(_D.c.id).where(_DONE).limit(1)).first() is None:
-            continue
-        if part is _DONE:
-            return None
-        values = connection.execute(
-            text(
-                "WITH RECURSIVE v(x) AS ("
-                f"SELECT * FROM (SELECT min({name}) FROM detection WHERE {half}) AS first "
-                f"UNION ALL SELECT (SELECT min({name}) FROM detection WHERE {half} AND {name} > v.x) "
-                f"FROM v WHERE v.x IS NOT NULL) SELECT x FROM v WHERE x IS NOT NULL LIMIT {_DISTINCT + 1}"
-            )
-        ).scalars()
-        listed = list(values)
-        if len(listed) > _DISTINCT:
-            return None
-        folded = needle.casefold()
-        found.update(value for value in listed if folded in value.casefold())
-    return tuple(sorted(found))
-
-
-def contains(connection: Connection, column: Any, needle: str) -> ColumnElement[bool]:
-    """Whether a column contains a text, upper and lower case alike."""
-    condition: ColumnElement[bool]
-    if needle.isascii():
-        condition = column.icontains(storable(needle), autoescape=True)
-    elif connection.dialect.name == "sqlite":
-        # SQLite folds ASCII only; `store.database` lends it Python's folding.
-        condition = func.limegrove_contains(column, storable(needle).casefold()) == 1
-    else:
-        # What PostgreSQL folds depends on how its database was made; spelled out, it does not.
-        condition = column.regexp_match("".join(map(_either, storable(needle))))
-    return condition
-
-
-def _either(letter: str) -> str:
-    cases = {case for case in (letter, letter.lower(), letter.upper(), letter.title()) if len(case) == 1}
-    return "[" + "".join(f"\\{case}" if case in "[]\\^-" else case for case in sorted(cases)) + "]"

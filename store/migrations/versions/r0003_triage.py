@@ -1,10 +1,12 @@
 """Triage of alerts: folds and storms, snoozes, decisions and what they changed."""
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0003"
 down_revision = "0002"
@@ -31,6 +33,7 @@ def upgrade() -> None:
     _sla()
     _searches()
     _cases()
+    _text()
 
 
 def _detections() -> None:
@@ -42,17 +45,17 @@ def _detections() -> None:
     queues: tuple[tuple[str, list[str], Mapping[str, Any]], ...] = (
         ("queue", [], _OPEN),
         ("queue_oid", ["oid"], _OPEN),
-        ("queue_cat", ["cat"], _OPEN),
-        ("queue_hostname", ["hostname"], _OPEN),
         ("done", [], _DONE),
         ("done_oid", ["oid"], _DONE),
     )
-    for name, _, _ in queues:
+    for name in ("queue", "queue_oid", "queue_cat", "queue_hostname", "done", "done_oid", "time"):
         op.drop_index(f"ix_detection_{name}", "detection")
+    op.create_index("ix_detection_time", "detection", ["time"])
     op.execute("UPDATE detection SET rank = severity")
     for name, columns, where in queues:
         op.create_index(f"ix_detection_{name}", "detection", [*columns, "rank", "time", "id"], **where)
     op.create_index("ix_detection_due", "detection", ["due_at", "id"], **_OPEN)
+    op.create_index("ix_detection_mine", "detection", ["assignee"], **_where("status < 2 AND assignee <> ''"))
     op.create_index("ix_detection_fold", "detection", ["fold_id", "rank", "time", "id"], **_OPEN)
     op.create_index("ix_detection_fold_done", "detection", ["fold_id", "rank", "time", "id"], **_DONE)
 
@@ -118,6 +121,13 @@ def _folds() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("rule"),
     )
+    # What is there already is sorted by `store.folds.rebuild`, a few at a time.
+    connection = op.get_bind()
+    last = connection.execute(sa.text("SELECT max(id) FROM detection")).scalar_one()
+    if last is not None:
+        preference = sa.table("preference", sa.column("key"), sa.column("value", sa.JSON()))
+        pending = {"rules": {"*": [0, last]}, "more": {}}
+        connection.execute(preference.insert().values(key="folds.rebuild", value=pending))
 
 
 def _sla() -> None:
@@ -171,6 +181,7 @@ def _triage() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_triage_action_time", "triage_action", ["time"])
+    op.create_index("ix_triage_action_unfinished", "triage_action", ["id"], **_where("finished_at IS NULL"))
     op.create_table(
         "triage_change",
         sa.Column("action_id", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -306,3 +317,55 @@ def _searches() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_lcql_row", "lcql_row", ["search_id", "time", "id"])
+
+
+def _text() -> None:
+    """The text index, which `store.textindex.rebuild` fills, and ids in fewer bytes."""
+    connection = op.get_bind()
+    op.create_table(
+        "alert_label",
+        sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "value"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "sighting",
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("token", "oid"),
+        sqlite_with_rowid=False,
+    )
+    if connection.dialect.name == "sqlite":
+        op.execute(
+            "CREATE VIRTUAL TABLE detection_text USING fts5(tokens, content='', detail=none, columnsize=0,"
+            " tokenize=\"ascii tokenchars '_'\")"
+        )
+        driver: Any = connection.connection.driver_connection
+        driver.create_function("limegrove_compact", 1, _compact)
+        op.execute(
+            "UPDATE detection SET detect_id = limegrove_compact(detect_id), sid = limegrove_compact(sid)"
+        )
+    else:
+        op.create_table(
+            "detection_text",
+            sa.Column("detection_id", sa.BigInteger(), autoincrement=False, nullable=False),
+            sa.Column("tokens", postgresql.TSVECTOR(), nullable=False),
+            sa.PrimaryKeyConstraint("detection_id"),
+        )
+        op.create_index("ix_detection_text_tokens", "detection_text", ["tokens"], postgresql_using="gin")
+    last = connection.execute(sa.text("SELECT max(id) FROM detection")).scalar_one()
+    if last is not None:
+        preference = sa.table("preference", sa.column("key"), sa.column("value", sa.JSON()))
+        connection.execute(preference.insert().values(key="textindex.rebuild", value=[1, last]))
+
+
+def _compact(value: str) -> str | bytes:
+    try:
+        found = uuid.UUID(value)
+    except (ValueError, AttributeError, TypeError):
+        return value
+    return found.bytes if str(found) == value else value

@@ -1,5 +1,6 @@
 """Pages of the queue: every filter, both directions, by index alone."""
 
+import operator
 import random
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from store import ingest, tree
+from store import ingest, textindex, tree
 from store.alerts import AlertFilter, parse_filter
 from store.database import Store
 from store.queries import alerts
@@ -125,6 +126,37 @@ def test_every_filter_in_every_scope_answers_exactly_what_matches(
                 assert alerts.count(connection, wanted) == alerts.Count(len(expected), True), (scope, line)
 
 
+def test_what_is_too_common_to_be_gathered_is_picked_out_of_the_queue_with_the_same_answer(
+    store: Store, queue: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [line for line in FILTERS if any(each in line for each in ("cat", "host", "rule", "scan", "gr"))]
+    with store.reader.reading() as connection:
+        gathered = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
+        monkeypatch.setattr(alerts, "_GATHERED", 0)
+        walked = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
+        assert walked == gathered
+        monkeypatch.setattr(textindex, "SPREAD", 0)  # so many labels that the columns are looked at
+        assert [
+            alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines
+        ] == gathered
+        assert any(gathered)
+
+
+@pytest.mark.parametrize(
+    "line", ["cat:scan", "host:host3", "rule:managed", "host3 sev:low", "cat:scan oid:o7"]
+)
+def test_few_that_the_text_index_names_are_read_by_their_ids(
+    store: Store, queue: list[dict[str, Any]], line: str
+) -> None:
+    if store.dialect != "sqlite":
+        return  # what PostgreSQL does with 600 rows says nothing
+    with store.reader.reading() as connection:
+        [statement] = alerts.statements(connection, parse_filter(line))
+        plan = " | ".join(_explain(connection, statement, "EXPLAIN QUERY PLAN "))
+        assert "SEARCH detection USING INTEGER PRIMARY KEY" in plan, plan
+        assert "detection_text VIRTUAL TABLE" in plan, plan
+
+
 @pytest.mark.parametrize("scope", ["", "us", "eu"])
 @pytest.mark.parametrize("line", ["", "cat:s", "status:any", "host:host1 sev:low", "acme"])
 def test_paging_down_and_up_meets_every_alert_once(
@@ -179,12 +211,9 @@ def test_counting_what_no_counter_knows_stops_at_the_cap(store: Store, queue: li
         ("", "ix_detection_queue "),
         ("sev:high", "ix_detection_queue "),
         ("status:new", "ix_detection_queue "),
-        ("rule:x", "ix_detection_queue "),
         ("status:closed", "ix_detection_done "),
         ("oid:o7", "ix_detection_queue_oid "),
         ("org:acme", "ix_detection_queue_oid "),
-        ("cat:scan", "ix_detection_queue_cat "),
-        ("host:host3", "ix_detection_queue_hostname "),
     ],
 )
 def test_a_page_is_read_from_one_index_and_never_sorted(
@@ -224,8 +253,7 @@ def test_the_next_page_is_a_range_of_the_index(a_store: Callable[[], Store]) -> 
     with store.reader.reading() as connection:
         found = alerts._plan(connection, parse_filter(""))
         assert found is not None
-        behind = alerts.tuple_(*alerts._KEYS) < alerts.tuple_(*map(alerts.literal, (2, NOW, 5)))
-        [statement] = alerts._selects(found, [behind], 50, backwards=False)
+        [statement] = alerts._selects(found, [(operator.lt, (2, NOW, 5))], 50, backwards=False)
         shown = " | ".join(_explain(connection, statement, "EXPLAIN QUERY PLAN "))
     # The id is SQLite's row number, which every index ends with; ties of rank and time are few.
     assert "USING INDEX ix_detection_queue ((rank,time)<(?,?))" in shown

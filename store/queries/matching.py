@@ -1,0 +1,81 @@
+"""What a text that somebody typed finds: in columns, in their distinct values, in the text index."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from store import models, textindex
+from store.bodies import storable
+from store.observables import kind_of
+from store.queries.scopes import ORGANIZATION
+
+_LABEL: Table = models.AlertLabel.__table__  # type: ignore[attr-defined]
+
+
+def contains(connection: Connection, column: Any, needle: str) -> ColumnElement[bool]:
+    """Whether a column contains a text, upper and lower case alike."""
+    condition: ColumnElement[bool]
+    if needle.isascii():
+        condition = column.icontains(storable(needle), autoescape=True)
+    elif connection.dialect.name == "sqlite":
+        # SQLite folds ASCII only; `store.database` lends it Python's folding.
+        condition = func.limegrove_contains(column, storable(needle).casefold()) == 1
+    else:
+        # What PostgreSQL folds depends on how its database was made; spelled out, it does not.
+        condition = column.regexp_match("".join(map(_either, storable(needle))))
+    return condition
+
+
+def _either(letter: str) -> str:
+    cases = {case for case in (letter, letter.lower(), letter.upper(), letter.title()) if len(case) == 1}
+    return "[" + "".join(f"\\{case}" if case in "[]\\^-" else case for case in sorted(cases)) + "]"
+
+
+def organizations_named(connection: Connection, needle: str) -> Select[str]:
+    """The oids of the organizations whose name contains a text."""
+    return select(ORGANIZATION.c.oid).where(contains(connection, ORGANIZATION.c.name, needle))
+
+
+def labels(connection: Connection, name: str, needle: str) -> tuple[str, ...] | None:
+    """The categories, rules or host names (`name` is of `textindex.LABELS`) that contain a text.
+
+    None when they are more than `textindex.SPREAD`.
+    """
+    found = connection.execute(
+        select(_LABEL.c.value)
+        .where(_LABEL.c.kind == textindex.LABELS.index(name), contains(connection, _LABEL.c.value, needle))
+        .limit(textindex.SPREAD + 1)
+    ).scalars()
+    listed = tuple(found)
+    return None if len(listed) > textindex.SPREAD else listed
+
+
+def word_query(connection: Connection, word: str) -> tuple[str, tuple[str, ...]]:
+    """What a bare word of a filter line finds.
+
+    Alerts whose event, category, rule or host name has a word that begins so, that speak of it as a value (a
+    hash, an address, a user, ...), or whose category, rule, host name or organization's name contains it.
+
+    Returns:
+        The query of the text index, "" when it finds nothing there; and the columns (of `textindex.LABELS`,
+        or `oid`) in which so many values contain the word that they have to be looked at themselves.
+    """
+    dialect = connection.dialect.name
+    queries = [textindex.words_query(dialect, word), textindex.value_query(dialect, kind_of(word), word)]
+    left: list[str] = []
+    for name in textindex.LABELS:
+        values = labels(connection, name, word)
+        if values is None:
+            left.append(name)
+        elif values:
+            queries.append(textindex.label_query(dialect, name, values))
+    oids = list(
+        connection.execute(organizations_named(connection, word).limit(textindex.SPREAD + 1)).scalars()
+    )
+    if len(oids) > textindex.SPREAD:
+        left.append("oid")
+    elif oids:
+        queries.append(textindex.label_query(dialect, "oid", oids))
+    queries = [query for query in queries if query]
+    return (textindex.any_of(dialect, queries) if queries else ""), tuple(left)

@@ -1,0 +1,151 @@
+"""From a value to every alert that speaks of it, and to where it was seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Table, func, select
+
+from store import models, textindex
+from store.queries.alerts import COLUMNS, AlertRow, row_of
+from store.queries.scopes import ORGANIZATION, oids_of
+from store.text import Untrusted
+
+VERDICTS: Final = 2_000
+"""Among so many of the newest alerts with a value the last verdict is looked for."""
+
+_WIDE: Final = 3_000
+"""Organizations of a scope that the text index is asked about; of a wider one, alerts are read and picked."""
+
+_STRIDE: Final = 500
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Prevalence:
+    """Where a value was seen, over everything stored."""
+
+    k: int
+    """Organizations that have an alert that speaks of it."""
+    n: int
+    """Organizations that there are, and of those that are gone the ones that have such an alert."""
+    alerts: int
+    first: int | None
+    """Time of the first alert (ms); None when there is none."""
+    last: int | None
+    last_verdict: int
+    """Index into `store.alerts.CLASSIFICATIONS`; 0 when none of the newest VERDICTS alerts has one."""
+    last_verdict_at: int | None
+    """When it was given (ms), as far as known."""
+    last_verdict_by: Untrusted
+    last_verdict_alert: int | None
+    """The alert that got it."""
+
+
+def pivot(
+    connection: Connection,
+    kind: str,
+    value: str,
+    *,
+    scope: str = "",
+    after: int | None = None,
+    limit: int = 50,
+) -> list[AlertRow]:
+    """The alerts that speak of a value, those that came last first, whatever their state.
+
+    A file is found by its path and by its name, an account with and without its domain, a name on the net by
+    the domains above it; case does not count (see `store.observables.folded`).
+
+    Args:
+        kind: one of `store.observables.KINDS`.
+        value: as somebody spells it.
+        scope: id of a tree node; "" is the root.
+        after: id of the last alert of the page before.
+    """
+    dialect = connection.dialect.name
+    query = textindex.value_query(dialect, kind, value)
+    if not query or limit < 1:
+        return []
+    held: set[str] | None = None
+    oids = oids_of(connection, scope)
+    if oids is not None:
+        held = {str(row[0]) for row in connection.execute(oids)}
+        if not held:
+            return []
+        if len(held) <= _WIDE:
+            within = textindex.label_query(dialect, "oid", sorted(held))
+            query, held = textindex.all_of(dialect, [query, within]), None
+    if held is None:
+        return _rows(connection, textindex.newest(connection, query, before=after, limit=limit))
+    found: list[AlertRow] = []
+    while len(found) < limit:
+        numbers = textindex.newest(connection, query, before=after, limit=_STRIDE)
+        if not numbers:
+            break
+        after = numbers[-1]
+        found += [row for row in _rows(connection, numbers) if row.oid in held]
+    return found[:limit]
+
+
+def prevalence(connection: Connection, kind: str, value: str, *, scope: str = "") -> Prevalence:
+    """Where a value was seen: at k of n organizations, first, last, and what was decided about it last.
+
+    Args:
+        kind: one of `store.observables.KINDS`.
+        value: as somebody spells it.
+        scope: id of a tree node; "" is the root.
+    """
+    oids = oids_of(connection, scope)
+    organizations = select(ORGANIZATION.c.oid).where(ORGANIZATION.c.gone_at.is_(None))
+    if oids is not None:
+        organizations = organizations.where(ORGANIZATION.c.oid.in_(oids))
+    token = textindex.token_of(kind, value)
+    seen = textindex.sightings(connection, token) if token else []
+    if oids is not None and seen:
+        within = {str(row[0]) for row in connection.execute(oids)}
+        seen = [each for each in seen if each[0] in within]
+    there = connection.execute(select(func.count()).select_from(organizations.subquery())).scalar_one()
+    if not seen:
+        return Prevalence(0, int(there), 0, None, None, 0, None, Untrusted(""), None)
+    at_seen = organizations.where(ORGANIZATION.c.oid.in_([oid for oid, *_ in seen])).subquery()
+    known = connection.execute(select(func.count()).select_from(at_seen)).scalar_one()
+    verdict = _verdict(connection, token, {oid for oid, *_ in seen} if oids is not None else None)
+    return Prevalence(
+        k=len(seen),
+        n=int(there) + len(seen) - int(known),
+        alerts=sum(number for *_, number in seen),
+        first=min(first for _, first, _, _ in seen),
+        last=max(last for _, _, last, _ in seen),
+        last_verdict=verdict.classification if verdict is not None else 0,
+        last_verdict_at=verdict.resolved_at if verdict is not None else None,
+        last_verdict_by=Untrusted(verdict.assignee if verdict is not None else ""),
+        last_verdict_alert=verdict.id if verdict is not None else None,
+    )
+
+
+def _verdict(connection: Connection, token: str, oids: set[str] | None) -> Any:
+    """The alert with this value that was classified last, among the newest ones; None when none was."""
+    dialect = connection.dialect.name
+    newest = textindex.newest_ids(dialect, textindex.term(dialect, token), limit=VERDICTS)
+    when = func.coalesce(_D.c.resolved_at, _D.c.time)
+    found = connection.execute(
+        select(_D.c.id, _D.c.oid, _D.c.classification, _D.c.resolved_at, _D.c.assignee)
+        .where(_D.c.id.in_(newest), _D.c.classification > 0)
+        .order_by(when.desc(), _D.c.id.desc())
+        .limit(1 if oids is None else VERDICTS)
+    )
+    return next((row for row in found if oids is None or row.oid in oids), None)
+
+
+def _rows(connection: Connection, numbers: Sequence[int]) -> list[AlertRow]:
+    """Alerts by their ids, in this order."""
+    if not numbers:
+        return []
+    found = connection.execute(
+        select(*COLUMNS)
+        .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
+        .where(_D.c.id.in_(numbers))
+    )
+    rows = {row[0]: row_of(row) for row in found}
+    return [rows[number] for number in numbers if number in rows]
