@@ -19,6 +19,7 @@ NOUNS: dict[str, str] = {
     "tree": "the provider's hierarchy over its organizations",
     "org": "the organizations, and how each of them is",
     "alert": "the queue over all organizations",
+    "case": "the cases of all organizations, and what is wanted of them",
     "sensor": "one machine: its card, cut it off, let it back, tag it",
     "search": "LCQL over the organizations of a scope, its price first",
     "template": "rules as files: whether they decide what they should",
