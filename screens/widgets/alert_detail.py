@@ -30,10 +30,14 @@ if TYPE_CHECKING:
     )
     from store.queries.alerts import AlertDetail, AlertRow
     from store.queries.cases import CaseRow
+    from store.queries.pivot import Prevalence
     from store.triage import Past, Snoozed
 
 LABEL = 9
 """Cells of the labels at the left."""
+
+NARROW = 90
+"""Cells below which user and host share a line."""
 
 FURTHER = "^E"
 """The key that shows the next lines, as it is written in the pane."""
@@ -171,13 +175,17 @@ def lines_of(
     pid = words.parent_process_id
     parent = words.parent_command_line or words.parent or ("process" if pid is not None else "")
     made.add("parent", f"{parent} ({pid})" if pid is not None else parent, weight=1, most=2, further=6)
-    made.add("user", words.user, weight=1)
     addresses = [each for name in ("int_ip", "ext_ip") if (each := _named(known, "routing", name))]
     host = words.host or row.hostname
-    if host or addresses:
-        platform = f" ({words.platform})" if words.platform else ""
-        made.add("host", "  ".join((host + platform, *addresses)).strip(), weight=1)
-    made.add("hash", words.hash, weight=4 if width < 90 else 2, most=2)
+    platform = f" ({words.platform})" if host and words.platform else ""
+    where = "  ".join(filter(None, (host + platform, *addresses)))
+    made.said |= {words.user, host}
+    if width < NARROW and words.user and where:
+        made.add("user", f"{words.user} on {where}", weight=1, most=2, further=6)
+    else:
+        made.add("user", words.user, weight=1)
+        made.add("host", where, weight=1)
+    made.add("hash", words.hash, weight=4 if width < NARROW else 2, most=2)
     made.add("why", _named(known, "detect_mtd", "description"), weight=5, most=3)
 
     # The rule, and where it comes from.
@@ -194,6 +202,16 @@ def lines_of(
         made.add("rule", row.rule, weight=2)
     author = known.get("author")
     made.add("author", author if isinstance(author, str) else "", weight=7)
+
+    for number, seen in enumerate(around.seen if around is not None else ()):
+        name = f"{seen.value[:8]}~" if seen.kind == "hash" else safe_text(seen.value, 40)
+        made.add(
+            "seen" if not number else "",
+            f"{seen.kind} {name} {seen_words(seen.where, now)}",
+            weight=2 if not number else 4,
+            most=2,
+            further=6,
+        )
 
     # What was decided about its like before, and where it stands now.
     if around is not None and around.fold is not None:
@@ -290,6 +308,26 @@ def _named(known: Any, *path: str) -> str:
 
 def _ago(then: int, now: int) -> str:
     return f"{age(then, now)} ago"
+
+
+def seen_words(where: Prevalence, now: int) -> str:
+    """Where a value of an alert was seen: `at 3 of 216 organizations, first 5d ago, last false positive`.
+
+    Who gave the verdict is a stranger's text.
+    """
+    if where.k == 0:
+        return f"at none of {where.n:,} organizations"
+    if where.alerts == 1:
+        words = "nowhere else"
+    else:
+        words = f"at {where.k:,} of {where.n:,} organizations" if where.k > 1 else "only here"
+        if where.first is not None:
+            words += f", first {_ago(where.first, now)}"
+    if where.last_verdict:
+        by = f" by {where.last_verdict_by}" if where.last_verdict_by else ""
+        when = f" {_ago(where.last_verdict_at, now)}" if where.last_verdict_at is not None else ""
+        words += f", last {VERDICTS[where.last_verdict]}{by}{when}"
+    return words
 
 
 def _rule_words(origin: RuleOrigin, context: Context) -> str:

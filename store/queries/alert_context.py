@@ -1,15 +1,19 @@
 """What stands around one alert: its rule in the configuration, its fold, its host, its clocks."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, literal_column, select
+from sqlalchemy import Connection, Table, and_, literal_column, select
 
 from store import models, triage
+from store.observables import detection_of, folded, observables
 from store.queries import alerts, cases
 from store.queries.alerts import AlertDetail, AlertRow
 from store.queries.cases import CaseRow
+from store.queries.matching import few_of_host
+from store.queries.pivot import Prevalence, prevalence
 from store.text import Untrusted
 from store.triage import Past, Snoozed
 
@@ -23,6 +27,12 @@ NEIGHBOURS = 6
 """At most so many other alerts of the host before it, and as many after it."""
 
 DECISIONS = 20
+
+SEEN = 3
+"""Values of which is told where else they were seen."""
+
+_TELLING: tuple[str, ...] = ("hash", "domain", "address", "url", "command")
+"""Kinds of values, the most telling first: a host is its own, and users and paths are much alike."""
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
@@ -79,11 +89,23 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A value that the alert speaks of, and where else it was seen."""
+
+    kind: str
+    """Of `store.observables.KINDS`."""
+    value: Untrusted
+    where: Prevalence
+
+
+@dataclass(frozen=True, slots=True)
 class AlertContext:
     """What an analyst asks about an alert before deciding."""
 
     origin: RuleOrigin | None
     """None when the alert names no rule."""
+    seen: tuple[Seen, ...]
+    """Its most telling values, at most SEEN."""
     fold: FoldVerdicts | None
     snooze: Snoozed | None
     """Why it is hidden, or what brought it back."""
@@ -110,17 +132,22 @@ class Whole:
 def whole(connection: Connection, alert_id: int) -> Whole | None:
     """One alert by its number in the store, with everything around it."""
     found = alerts.detail(connection, alert_id)
-    return None if found is None else Whole(found, context_of(connection, found.row))
+    return None if found is None else Whole(found, context_of(connection, found.row, found.body))
 
 
-def context_of(connection: Connection, row: AlertRow) -> AlertContext:
-    """Everything around an alert that the store knows, by indexes alone."""
+def context_of(connection: Connection, row: AlertRow, body: bytes = b"") -> AlertContext:
+    """Everything around an alert that the store knows, by indexes alone.
+
+    Args:
+        body: the detection as received; without it nothing is said of where its values were seen.
+    """
     clocks = connection.execute(
         select(_D.c.acknowledged_at, _D.c.resolved_at).where(_D.c.id == row.id)
     ).one_or_none()
     neighbours, cut = _neighbours(connection, row)
     return AlertContext(
         origin=origin_of(connection, row.oid, row.rule),
+        seen=_seen(connection, body),
         fold=_fold(connection, row.fold_id),
         snooze=triage.snoozes(connection, [row.id]).get(row.id),
         acknowledged_at=clocks.acknowledged_at if clocks else None,
@@ -224,6 +251,28 @@ def _fold(connection: Connection, fold_id: int) -> FoldVerdicts | None:
     )  # fmt: skip
 
 
+def _seen(connection: Connection, body: bytes) -> tuple[Seen, ...]:
+    """The first value of each telling kind, the sensor's own addresses left out."""
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(record, dict):
+        return ()
+    routing = detection_of(record).get("routing")
+    own = {
+        folded("address", each)
+        for name in ("ext_ip", "int_ip")
+        if isinstance(routing, dict) and isinstance(each := routing.get(name), str)
+    }
+    first: dict[str, Untrusted] = {}
+    for kind, value in observables(record):
+        if kind in _TELLING and (kind != "address" or folded(kind, value) not in own):
+            first.setdefault(kind, value)
+    chosen = [(kind, first[kind]) for kind in _TELLING if kind in first][:SEEN]
+    return tuple(Seen(kind, value, prevalence(connection, kind, value)) for kind, value in chosen)
+
+
 def _cases(connection: Connection, row: AlertRow) -> tuple[CaseRow, ...]:
     numbers = cases.holding(connection, row.oid, [row.detect_id]).get(row.detect_id, ())
     return tuple(cases.cases_numbered(connection, [(row.oid, number) for number in numbers]))
@@ -237,12 +286,16 @@ def _neighbours(connection: Connection, row: AlertRow) -> tuple[tuple[Neighbour,
         same = _D.c.hostname == row.hostname
     else:
         return (), False
+    organization: Any = _D.c.oid
+    moment: Any = _D.c.time
+    few = few_of_host(connection, row.oid, row.hostname) if row.hostname else None
     if connection.dialect.name == "sqlite":
         # Else SQLite may take the index of ids, and sort all that the organization ever had.
-        organization: Any = literal_column("+detection.oid", _D.c.oid.type)
-        moment: Any = _D.c.time
-    else:
-        organization, moment = _D.c.oid, _D.c.time
+        organization = literal_column("+detection.oid", _D.c.oid.type)
+        if few is not None:
+            moment = literal_column("+detection.time", _D.c.time.type)
+    if few is not None:
+        same = and_(few, same)
     chosen = select(_D.c.id, _D.c.time, _D.c.severity, _D.c.status, _D.c.classification, _D.c.cat).where(
         organization == row.oid, same, _D.c.id != row.id
     )

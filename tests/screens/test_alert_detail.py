@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 
 from screens.alerts import Alerts
-from screens.widgets.alert_detail import describe, lines_of
+from screens.widgets.alert_detail import describe, lines_of, seen_words
 from store import ingest, triage
 from store.alerts import WOKEN
 from store.configuration import Record
 from store.queries import alert_context
+from store.queries.pivot import Prevalence
 from store.text import Untrusted, cell_width
 from store.triage import Decision, Selection, Snoozed
 from tests.corpus.strings import everything
@@ -100,7 +101,7 @@ def test_the_order_is_the_event_then_rule_verdicts_state_case_notes_host(rich_st
     found = found_in(rich_store)
     shown = labels(lines_of(found.detail, context, 120, found.around))
     wanted = [
-        "command", "file", "parent", "user", "host", "hash", "why", "rule", "fold", "state", "case", "note",
+        "command", "file", "parent", "user", "host", "hash", "why", "rule", "seen", "fold", "state", "case", "note",
         "around", "org", "reported", "id", "web", "json",
     ]  # fmt: skip
     assert [label for label in shown if label in wanted] == wanted
@@ -113,12 +114,12 @@ def test_at_80_by_24_what_matters_most_is_there(rich_store, context):
     assert shown[0].startswith("!! CRIT Encoded PowerShell download")
     assert shown[-1].endswith("more lines: ^E, everything as JSON: J")
     assert labels_of(shown) == [
-        "command", "parent", "user", "host", "rule", "fold", "state", "case", "note",
+        "command", "parent", "user", "rule", "seen", "fold", "state", "case", "note",
     ]  # fmt: skip
     text = "\n".join(shown)
     assert "outlook.exe (4024)" in text
-    assert "ACME\\svc-backup" in text
-    assert "acme-fs01 (windows)" in text
+    assert "ACME\\svc-backup on acme-fs01 (windows)  10.8.4.244  203.0.113.25" in text
+    assert "hash 9f86d081~ only here, first 5d ago, last false positive 2h ago" in text
     assert "general.encoded-powershell-download  by dana@mssp.example 2026-11-20" in text
     assert "2 false positive, last by mk 2h ago; 1 open of 3 alike here" in text
     assert "#4417 in progress (mk)  PowerShell from mail" in text
@@ -170,6 +171,19 @@ def test_a_rule_that_is_gone_disabled_or_never_read_is_said(rich_store, context)
     ):
         origin = replace(found.around.origin, state=state)
         assert said in text_at(changed(found, origin=origin), context)
+
+
+def test_where_else_a_value_was_seen_is_said_in_few_words():
+    where = Prevalence(3, 216, 9, NOW - 30_000, NOW, 2, NOW - HOUR, Untrusted("mk"), 1)
+    assert seen_words(where, NOW) == (
+        "at 3 of 216 organizations, first 30s ago, last false positive by mk 1h ago"
+    )
+    alone = replace(where, k=1, last_verdict=0)
+    assert seen_words(alone, NOW) == "only here, first 30s ago"
+    assert seen_words(replace(alone, alerts=1), NOW) == "nowhere else"
+    assert seen_words(replace(alone, k=0, alerts=0, first=None), NOW) == "at none of 216 organizations"
+    nobody = replace(where, last_verdict_by=Untrusted(""), last_verdict_at=None)
+    assert seen_words(nobody, NOW).endswith("first 30s ago, last false positive")
 
 
 def test_a_line_whose_rest_has_no_room_is_cut_with_a_sign(rich_store, context):

@@ -1,5 +1,6 @@
 """What is known around an alert: its rule, its fold, why it is back, and what else its host did."""
 
+import json
 from typing import Any
 
 import pytest
@@ -239,3 +240,34 @@ def test_the_cases_that_hold_it_are_named_and_no_others(store: Store) -> None:
         ("o1", "#7", "case 7"),
         ("o1", "#9", "case 9"),
     ]
+
+
+def test_where_the_most_telling_values_were_seen_is_told_and_the_sensors_own_addresses_are_not(
+    store: Store,
+) -> None:
+    def record(number: int, oid: str, **event: Any) -> None:
+        raw = {
+            "detect_id": f"x{number}", "cat": "c", "gen_time": NOW - number * 1000,
+            "routing": {"hostname": "h", "ext_ip": "198.51.100.9", "int_ip": "10.0.0.9"},
+            "detect": {"event": event},
+        }  # fmt: skip
+        put(store, oid, ingest.detection_from(json.dumps(raw).encode(), oid))
+
+    with store.writing() as c:
+        ingest.put_organizations(
+            c, [{"oid": f"o{n}", "name": f"Customer {n}"} for n in range(5)], complete=True, now=NOW
+        )
+    record(0, "o1", HASH="a" * 64, USER_NAME="kim", COMMAND_LINE="x 203.0.113.7", IP_ADDRESS="198.51.100.9")
+    record(1, "o2", HASH="A" * 64)
+    record(2, "o3", HASH="b" * 64, COMMAND_LINE="X  203.0.113.7")
+    with store.reader.reading() as c:
+        found = whole(c, row_of(store, "x0").id)
+        assert found is not None
+        assert context_of(c, found.detail.row).seen == ()
+    told = [(each.kind, each.value, each.where.k, each.where.n) for each in found.around.seen]
+    assert told == [
+        ("hash", "a" * 64, 2, 5),
+        ("address", "203.0.113.7", 2, 5),
+        ("command", "x 203.0.113.7", 2, 5),
+    ]
+    assert found.around.seen[0].where.first == NOW - 1000
