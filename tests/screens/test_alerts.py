@@ -158,8 +158,7 @@ async def test_the_detail_says_the_event_in_its_own_words(host):
         shown = text_of(host)
         for line in (
             "org      Europe/Gold/Acme Dental",
-            "host     host-00 (windows)  10.8.4.0  203.0.113.25",
-            "user     ACME\\svc-backup",
+            "user     ACME\\svc-backup on host-00 (windows)  10.8.4.0  203.0.113.25",
             "parent   C:\\Program Files\\Office\\outlook.exe (4024)",
             "hash     0000",
         ):
