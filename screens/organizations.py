@@ -15,7 +15,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
-from screens.requests import SetScope, ShowAccess, ShowAlerts
+from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowSensors
 from screens.view import View
 from screens.widgets.spark import spark
 from screens.widgets.text import content, line
@@ -124,6 +124,10 @@ class Organizations(View[Found]):
             tooltip="Widen the scope to the node above it",
         ),
         Binding("a", "alerts", "alerts", id="organizations.alerts", tooltip="The alerts of this node"),
+        Binding(
+            "S", "sensors", "sensors", id="organizations.sensors", show=False,
+            tooltip="One of its sensors: its card",
+        ),
         Binding(
             "m", "access", "access", id="organizations.access", tooltip="Who may do what on this organization"
         ),
@@ -336,6 +340,8 @@ class Organizations(View[Found]):
             return "No node is selected."
         if action == "access" and row is not None and row.oid is None:
             return "A folder has no matrix: choose an organization."
+        if action == "sensors" and (row is None or row.oid is None):
+            return "A folder has no sensors: choose an organization."
         if action == "scope_up" and not self.context.scope.node_id:
             return "The scope is all organizations already."
         return ""
@@ -368,6 +374,12 @@ class Organizations(View[Found]):
         row = self.table.node
         if row is not None and row.oid is not None:
             self.post_message(ShowAccess(row.oid))
+
+    def action_sensors(self) -> None:
+        """Choose one of its sensors."""
+        row = self.table.node
+        if row is not None and row.oid is not None:
+            self.post_message(ShowSensors(row.oid))
 
     def action_order(self) -> None:
         """The worst child first, or the order of the tree file."""

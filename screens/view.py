@@ -157,7 +157,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             "next view",
             show=False,
             id="app.next",
-            tooltip="The next view; 1 to 5 choose one",
+            tooltip="The next view; a digit chooses one",
         ),
         Binding(
             "shift+tab", "mode(-1)", "previous", show=False, id="app.previous", tooltip="The previous view"

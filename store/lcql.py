@@ -111,7 +111,7 @@ def money(value: float | None, currency: str) -> str:
     """A price as the cloud names it; its currency may be `USD cents`. `-` when it is not known."""
     if value is None:
         return "-"
-    digits = 2 if abs(value) >= 1 or value == 0 else 4
+    digits = 2 if abs(value) >= 0.1 or value == 0 else 4
     return f"{value:,.{digits}f} {currency}".rstrip()
 
 

@@ -137,12 +137,11 @@ def _show(session: Session) -> int:
 
     async def live() -> "SensorCard":
         async with session.cloud() as cloud:
-            return await card(
-                oid, sid, store=session.store(), cloud=cloud, keep=not session.settings.read_only
-            )
+            store = None if session.settings.read_only else session.store()
+            return await card(oid, sid, reader=session.reader, cloud=cloud, store=store)
 
     async def kept() -> "SensorCard":
-        return await card(oid, sid, store=session.store(), cloud=None)
+        return await card(oid, sid, reader=session.reader, cloud=None, why="The session is offline.")
 
     try:
         found = session.run(kept() if session.settings.offline else live())
@@ -198,7 +197,7 @@ def _order(session: Session) -> int:
 
         names = list(given.confirm)
         if not names:
-            before = await card(oid, sid, store=session.store(), cloud=cloud)
+            before = await card(oid, sid, reader=session.reader, cloud=cloud)
             names = _typed(session, before, wanted)
         return await isolate(
             oid,

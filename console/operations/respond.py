@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from console.limacharlie.client import Cloud, OrganizationHandle
-    from store.database import Store
+    from store.database import Reader, Store
 
 LOOKS = 3
 """How often the cloud is asked whether a sensor has taken up its order, before the operator is told."""
@@ -67,20 +67,29 @@ class Tagged:
     sentence: str
 
 
-async def card(oid: str, sid: str, *, store: "Store", cloud: "Cloud | None", keep: bool = True) -> SensorCard:
+async def card(
+    oid: str,
+    sid: str,
+    *,
+    reader: "Reader",
+    cloud: "Cloud | None",
+    store: "Store | None" = None,
+    why: str = "",
+) -> SensorCard:
     """A sensor's card: from the cloud where it can be asked, else as the store has it, with the reason.
 
     Args:
-        keep: write what the cloud said into the store.
+        store: where what the cloud said is kept; None keeps nothing.
+        why: the reason why there is no cloud.
 
     Raises:
         Gone: neither the cloud nor the store knows such a sensor.
     """
-    base = await asyncio.to_thread(_stored, store, oid, sid)
+    base = await asyncio.to_thread(_stored, reader, oid, sid)
     if cloud is None:
-        return _known(base)
+        return _known(replace(base, trouble=why))
     try:
-        return await _live(base, store=store, handle=cloud.organization(oid), keep=keep)
+        return await _live(base, reader=reader, store=store, handle=cloud.organization(oid))
     except Gone:
         return _known(replace(base, trouble="The cloud knows no such sensor any more."))
     except LimaCharlieError as error:
@@ -94,26 +103,28 @@ def _known(card: SensorCard) -> SensorCard:
     return card
 
 
-def _stored(store: "Store", oid: str, sid: str) -> SensorCard:
-    with store.reader.reading() as connection:
+def _stored(reader: "Reader", oid: str, sid: str) -> SensorCard:
+    with reader.reading() as connection:
         return stored_card(connection, oid, sid)
 
 
-async def _live(base: SensorCard, *, store: "Store", handle: "OrganizationHandle", keep: bool) -> SensorCard:
+async def _live(
+    base: SensorCard, *, reader: "Reader", store: "Store | None", handle: "OrganizationHandle"
+) -> SensorCard:
     found = await handle.sensor(base.sid)
     rows = await handle.sensor_tags(base.sid)
     tags = tuple(_tag(name, row) for name, row in sorted(rows.items()))
     fresh = with_record(base, found.info, online=found.online, tags=tags, at=now_ms(), live=True)
 
-    def write() -> None:
-        with store.writing() as connection:
+    def keep(into: "Store") -> None:
+        with into.writing() as connection:
             put_sensor(connection, base.oid, {**found.info, "sid": str(base.sid), "tags": sorted(rows)})
 
-    if keep:
-        await asyncio.to_thread(write)
+    if store is not None:
+        await asyncio.to_thread(keep, store)
 
     def alerts() -> SensorCard:
-        with store.reader.reading() as connection:
+        with reader.reading() as connection:
             return with_alerts(connection, fresh)
 
     return await asyncio.to_thread(alerts)
@@ -206,7 +217,7 @@ async def _after(
 ) -> SensorCard:
     """How the sensor stands after the order; an online one has a few seconds to take it up."""
     for look in range(LOOKS):
-        after = await _live(before, store=store, handle=handle, keep=True)
+        after = await _live(before, reader=store.reader, store=store, handle=handle)
         if after.isolated is isolate or not after.online or look == LOOKS - 1:
             break
         await pause(PAUSE)
@@ -280,7 +291,7 @@ async def tag(
         await journal.result("failed", {"error": str(error)})
         raise
     try:
-        after = await _live(before, store=store, handle=handle, keep=True)
+        after = await _live(before, reader=store.reader, store=store, handle=handle)
     except LimaCharlieError as error:
         await journal.result("unknown", {"error": trouble, "not_read_back": str(error)})
         return Tagged(
@@ -302,9 +313,9 @@ async def tag(
 
 
 async def _before(oid: str, sid: str, *, store: "Store", handle: "OrganizationHandle") -> SensorCard:
-    base = await asyncio.to_thread(_stored, store, oid, sid)
+    base = await asyncio.to_thread(_stored, store.reader, oid, sid)
     try:
-        return await _live(base, store=store, handle=handle, keep=True)
+        return await _live(base, reader=store.reader, store=store, handle=handle)
     except Denied as error:
         raise NotAllowed(f"The sensor cannot be read first, and nothing was sent: {error}") from error
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-MODULES: tuple[str, ...] = ("triage",)
+MODULES: tuple[str, ...] = ("respond", "triage")
 """Of this package, each with HANDLERS."""
 
 

@@ -11,6 +11,7 @@ from textual.widgets import Static
 
 from screens.context import Scope, Status
 from screens.frame import KeyLine, TitleLine, WhereLine
+from screens.keys import MODES
 from screens.requests import (
     Back,
     LastView,
@@ -229,7 +230,7 @@ async def test_a_store_that_cannot_be_read_is_said_and_what_was_shown_stays(fill
         (["r"], SyncNow()),
         (["ctrl+q"], Quit()),
         (["tab"], ShowView("organizations")),
-        (["shift+tab"], ShowView("activity")),
+        (["shift+tab"], ShowView(MODES[-1][0])),
         (["3"], ShowView("alerts")),
         ([":", *"alerts sev:high", "enter"], ShowAlerts("sev:high")),
         ([":", *"ov", "enter"], ShowView("overview")),

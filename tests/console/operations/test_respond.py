@@ -71,7 +71,7 @@ async def no_pause(_seconds: float) -> None:
 async def test_the_card_says_what_the_cloud_says_and_keeps_it(store: Store) -> None:
     async with provider(store) as (served, cloud):
         oid, sensor = somebody(served)
-        found = await respond.card(oid, sensor.sid, store=store, cloud=cloud)
+        found = await respond.card(oid, sensor.sid, reader=store.reader, cloud=cloud, store=store)
     assert (found.hostname, found.online, found.live, found.trouble) == (sensor.hostname, True, True, "")
     assert (found.platform, found.wanted, found.isolated) == ("windows", False, False)
     assert {str(tag.name) for tag in found.tags} == set(sensor.tags)
@@ -86,11 +86,11 @@ async def test_the_card_says_what_the_cloud_says_and_keeps_it(store: Store) -> N
 async def test_without_the_cloud_the_card_is_as_old_as_the_store(one_store: Store) -> None:
     async with provider(one_store) as (served, cloud):
         oid, sensor = somebody(served)
-        await respond.card(oid, sensor.sid, store=one_store, cloud=cloud)
-    offline = await respond.card(oid, sensor.sid, store=one_store, cloud=None)
+        await respond.card(oid, sensor.sid, reader=one_store.reader, cloud=cloud, store=one_store)
+    offline = await respond.card(oid, sensor.sid, reader=one_store.reader, cloud=None)
     assert (offline.live, offline.hostname, offline.isolated) == (False, sensor.hostname, False)
     with pytest.raises(Gone):
-        await respond.card(oid, "00000000-0000-4000-8000-000000000000", store=one_store, cloud=None)
+        await respond.card(oid, "00000000-0000-4000-8000-000000000000", reader=one_store.reader, cloud=None)
 
 
 async def test_an_isolation_is_read_back_confirmed_and_journalled(store: Store) -> None:
@@ -208,9 +208,9 @@ async def test_tags_are_set_taken_and_not_sent_twice(store: Store) -> None:
 async def test_a_cloud_that_is_away_gives_the_stored_card_with_its_reason(one_store: Store) -> None:
     async with provider(one_store) as (served, cloud):
         oid, sensor = somebody(served)
-        await respond.card(oid, sensor.sid, store=one_store, cloud=cloud)
+        await respond.card(oid, sensor.sid, reader=one_store.reader, cloud=cloud, store=one_store)
         await served.stop()
-        found = await respond.card(oid, sensor.sid, store=one_store, cloud=cloud)
+        found = await respond.card(oid, sensor.sid, reader=one_store.reader, cloud=cloud, store=one_store)
         assert (found.live, found.hostname) == (False, sensor.hostname)
         assert found.trouble
         with pytest.raises(LimaCharlieError):
