@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Table, and_, case, delete, func, select, text, update
+from sqlalchemy import Connection, RowMapping, Table, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models, preferences
@@ -65,6 +65,9 @@ STATE: Final[tuple[str, ...]] = (
     "acknowledged_at", "resolved_at",
 )  # fmt: skip
 """Columns of `detection` that a fold is counted from."""
+
+_UNTOLD: Final = 2**31 - 1
+"""`Snooze.more` while the alerts are sorted anew: nothing wakes it by count."""
 
 _FEW: Final = 300
 """Of a fold with so many open members, all are read to find the worst; of a larger one, indexes are asked."""
@@ -189,7 +192,7 @@ def _indicator(values: Values) -> tuple[str, ...]:
 def _key_of(rule: str, salient: Salient) -> int:
     whole = json.dumps([rule, salient], ensure_ascii=False, separators=(",", ":"))
     digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, signed=True)
+    return int.from_bytes(digest) >> 11 or 1
 
 
 def _anybody(value: str) -> str:
@@ -222,28 +225,27 @@ def fields_for(known: Mapping[str, tuple[str, ...]], rule: str) -> tuple[str, ..
 
 def set_key(
     c: Connection, rule: str, fields: Sequence[str] | None, *, by: str, at: int
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """Set the fold key of a rule, or of ALL; None takes its own key away. `rebuild` has to follow.
 
     Returns:
-        The fields before and after; nothing is written when they are the same.
+        Its own fields before and after, None where it had or has none; nothing is written when they are the
+        same.
     """
     known = keys(c)
-    before = fields_for(known, rule)
-    wanted = None if fields is None else tuple(name for name in FIELDS if name in fields)
     own = known.get(rule)
+    wanted = None if fields is None else tuple(name for name in FIELDS if name in fields)
     if wanted == own:
-        return before, before
+        return own, own
     if wanted is None:
         c.execute(delete(_KEY).where(_KEY.c.rule == rule))
     else:
         values = {"fields": list(wanted), "by": by, "at": at}
         upsert = _insert(c, _KEY).values(rule=rule, **values)
         c.execute(upsert.on_conflict_do_update(index_elements=["rule"], set_=values))
-    after = fields_for(keys(c), rule)
-    if set(after) != set(before):
+    if fields_for(keys(c), rule) != fields_for(known, rule):
         _ask(c, rule)
-    return before, after
+    return own, wanted
 
 
 # What a fold adds up to
@@ -502,7 +504,7 @@ def _storms(c: Connection, identities: Sequence[Identity]) -> tuple[dict[int, An
         for at, identity in enumerate(settled):
             key, what = identity.key, (identity.rule or identity.cat, identity.salient)
             while key in asked and taken.setdefault(key, what) != what:
-                key = key + 1 if key < 2**63 - 1 else -(2**63)
+                key = key + 1 if key < 2**53 - 1 else 1
             if key != identity.key:
                 settled[at] = identity._replace(key=key)
 
@@ -696,6 +698,14 @@ def recount(c: Connection, fold_ids: Iterable[int], *, moved: bool = False) -> N
         _recount_storms(c, part)
 
 
+def recount_next(c: Connection, after: int) -> int | None:
+    """Count the folds behind `after` again, some of them; the last id, None when there is none."""
+    following = select(_FOLD.c.id).where(_FOLD.c.id > after).order_by(_FOLD.c.id).limit(_CHUNK)
+    ids = c.execute(following).scalars().all()
+    recount(c, ids, moved=True)
+    return max(ids, default=None)
+
+
 def _recount(c: Connection, ids: Sequence[int], *, moved: bool) -> set[int]:
     rows = {row.id: row for row in c.execute(select(_FOLD).where(_FOLD.c.id.in_(ids)))}
     sums = _summed(c, list(rows), moved=moved)
@@ -796,12 +806,7 @@ def _deciders(c: Connection, alerts: Sequence[int]) -> dict[int, str]:
 def _recount_storms(c: Connection, keys_: Sequence[int]) -> None:
     """Add storms up again from their folds."""
     storms = {row.key: row for row in c.execute(select(_STORM).where(_STORM.c.key.in_(keys_)))}
-    sums: dict[int, _Sums] = {}
-    organizations: dict[int, list[int]] = {}
-    for row in c.execute(select(_FOLD).where(_FOLD.c.storm.in_(keys_))):
-        sums.setdefault(row.storm, _Sums()).add(_sums(row))
-        if row.open:
-            organizations.setdefault(row.storm, []).append(row.id)
+    sums, organizations = _added(c, keys_)
     kept = []
     for key, row in storms.items():
         if key not in sums:
@@ -816,6 +821,56 @@ def _recount_storms(c: Connection, keys_: Sequence[int]) -> None:
     gone = [key for key in storms if key not in sums]
     if gone:
         c.execute(delete(_STORM).where(_STORM.c.key.in_(gone)))
+
+
+def miscounted(c: Connection) -> list[str]:
+    """Folds and storms whose row is not what their members add up to, in words; nothing is written."""
+    wrong = []
+    strays = (
+        select(_D.c.id)
+        .select_from(_D.outerjoin(_FOLD, _FOLD.c.id == _D.c.fold_id))
+        .where(or_(_FOLD.c.id.is_(None), _FOLD.c.oid != _D.c.oid))
+    )
+    if "*" not in rebuilding(c).rules:
+        wrong += [f"alert {alert}, which is in none" for alert in c.execute(strays.limit(10)).scalars()]
+    last = 0
+    while True:
+        rows = c.execute(select(_FOLD).where(_FOLD.c.id > last).order_by(_FOLD.c.id).limit(_CHUNK)).all()
+        if not rows:
+            break
+        last = rows[-1].id
+        sums = _summed(c, [row.id for row in rows], moved=True)
+        for row in rows:
+            found = sums.get(row.id, _Sums())
+            if not _same(row, found.both() | found.alone()):
+                wrong.append(f"fold {row.id} of organization {row.oid}")
+    key = None
+    while True:
+        following = select(_STORM).order_by(_STORM.c.key).limit(_CHUNK)
+        storms = c.execute(following if key is None else following.where(_STORM.c.key > key)).all()
+        if not storms:
+            return wrong
+        key = storms[-1].key
+        added, shown = _added(c, [row.key for row in storms])
+        for row in storms:
+            whole = added.get(row.key, _Sums()).both() | {"organizations": len(shown.get(row.key, []))}
+            if not _same(row, whole):
+                wrong.append(f"storm {row.key}")
+
+
+def _same(row: Any, values: Mapping[str, Any]) -> bool:
+    return all(getattr(row, name) == value for name, value in values.items())
+
+
+def _added(c: Connection, keys_: Sequence[int]) -> tuple[dict[int, _Sums], dict[int, list[int]]]:
+    """What the folds of each storm add up to, and which of them have an open member."""
+    sums: dict[int, _Sums] = {}
+    shown: dict[int, list[int]] = {}
+    for row in c.execute(select(_FOLD).where(_FOLD.c.storm.in_(keys_)).order_by(_FOLD.c.id)):
+        sums.setdefault(row.storm, _Sums()).add(_sums(row))
+        if row.open:
+            shown.setdefault(row.storm, []).append(row.id)
+    return sums, shown
 
 
 # Sorting alerts anew
@@ -833,19 +888,51 @@ class Rebuilding:
 
 def rebuilding(c: Connection) -> Rebuilding:
     """What is left of the rebuilds that were asked for."""
-    pending: dict[str, list[int]] = preferences.get(c, PENDING) or {}
+    left = _pending(c)["rules"].values()
     return Rebuilding(
-        tuple(sorted(pending)),
-        sum(after for after, _ in pending.values()),
-        sum(until for _, until in pending.values()),
+        tuple(sorted(_pending(c)["rules"])), sum(after for after, _ in left), sum(until for _, until in left)
     )
 
 
+def _pending(c: Connection) -> dict[str, dict[str, Any]]:
+    """`rules`: rule -> the alert after which to go on, and the last one. `more`: alert -> how many more
+    members its snooze waits for, which its fold's total does not tell while alerts change folds."""
+    kept = preferences.get(c, PENDING) or {}
+    return {"rules": dict(kept.get("rules", {})), "more": dict(kept.get("more", {}))}
+
+
+def ask_again(c: Connection) -> None:
+    """Have every alert sorted anew; `rebuild` has to follow."""
+    _ask(c, ALL)
+
+
 def _ask(c: Connection, rule: str) -> None:
-    until = c.execute(select(func.max(_D.c.id))).scalar_one() or 0
-    pending: dict[str, list[int]] = dict(preferences.get(c, PENDING) or {})
-    pending[rule] = [0, until]
+    pending = _pending(c)
+    pending["rules"][rule] = [0, c.execute(select(func.max(_D.c.id))).scalar_one() or 0]
+    waiting = (
+        select(_SNOOZE.c.detection_id, _SNOOZE.c.more - _FOLD.c.total)
+        .select_from(
+            _SNOOZE.join(_D, _D.c.id == _SNOOZE.c.detection_id).join(_FOLD, _FOLD.c.id == _D.c.fold_id)
+        )
+        .where(_SNOOZE.c.woken_at.is_(None), _SNOOZE.c.more < _UNTOLD)
+    )
+    for alert, more in c.execute(waiting).all():
+        pending["more"][str(alert)] = more
+        c.execute(update(_SNOOZE).where(_SNOOZE.c.detection_id == alert).values(more=_UNTOLD))
     preferences.put(c, PENDING, pending)
+
+
+def _finish(c: Connection, more: Mapping[str, int]) -> None:
+    """Let snoozes wait for as many more members of the fold that their alert is in now."""
+    for alert, left in more.items():
+        total = (
+            select(_FOLD.c.total + left).join(_D, _D.c.fold_id == _FOLD.c.id).where(_D.c.id == int(alert))
+        ).scalar_subquery()
+        c.execute(
+            update(_SNOOZE)
+            .where(_SNOOZE.c.detection_id == int(alert), _SNOOZE.c.more == _UNTOLD)
+            .values(more=total)
+        )
 
 
 def rebuild(c: Connection) -> Rebuilding:
@@ -854,10 +941,10 @@ def rebuild(c: Connection) -> Rebuilding:
     In between, every alert is in exactly one fold, and every fold counts exactly what it has. What was
     interrupted goes on where it stopped.
     """
-    pending: dict[str, list[int]] = dict(preferences.get(c, PENDING) or {})
-    if not pending:
+    pending = _pending(c)
+    if not pending["rules"]:
         return Rebuilding((), 0, 0)
-    rule, (after, until) = min(pending.items())
+    rule, (after, until) = min(pending["rules"].items())
     known = keys(c)
     condition = [_D.c.id > after, _D.c.id <= until]
     named = case((_D.c.rule != "", _D.c.rule), else_=_D.c.cat)
@@ -874,13 +961,14 @@ def rebuild(c: Connection) -> Rebuilding:
         .mappings()
         .all()
     )
-    own = known.keys() - {ALL} if rule == ALL else set()
-    _refold(c, [row for row in found if not (row["fold_id"] and (row["rule"] or row["cat"]) in own)], known)
+    _refold(c, found, known)
     if len(found) < WINDOW:
-        del pending[rule]
+        del pending["rules"][rule]
     else:
-        pending[rule] = [found[-1]["id"], until]
-    preferences.put(c, PENDING, pending or None)
+        pending["rules"][rule] = [found[-1]["id"], until]
+    if not pending["rules"]:
+        _finish(c, pending["more"])
+    preferences.put(c, PENDING, pending if pending["rules"] else None)
     return rebuilding(c)
 
 
@@ -909,6 +997,7 @@ def _refold(c: Connection, rows: Sequence[RowMapping], known: Mapping[str, tuple
             ids = [row["id"] for row, fold in zip(members, folds, strict=True) if fold == fold_id]
             for part in _chunks(ids):
                 c.execute(update(_D).where(_D.c.id.in_(part)).values(fold_id=fold_id))
+                c.execute(update(_SNOOZE).where(_SNOOZE.c.detection_id.in_(part)).values(fold_id=fold_id))
         left.update(row["fold_id"] for row in members if row["fold_id"])
     recount(c, left, moved=True)
 

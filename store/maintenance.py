@@ -19,7 +19,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 from sqlmodel import SQLModel
 
-from store import journal, models, tree
+from store import folds, journal, models, textindex, tree
 from store.bodies import unpack
 from store.database import PATIENCE, open_engine, prepare_private, shown_url, sqlite_path, translated
 from store.errors import StoreDamaged, StoreRefused, StoreTooNew, StoreUnavailable
@@ -125,7 +125,9 @@ def check(url: str) -> list[Finding]:
             ("file", set(), _check_file),
             ("references", set(), _check_references),
             ("counters", {"detection", "detection_count"}, _check_counters),
+            ("folds", {"detection", "fold", "storm"}, _check_folds),
             ("detections", {"detection", "detection_body"}, _check_detections),
+            ("text", {"detection", textindex.TABLE}, _check_text),
             ("configuration", {"configuration_record", "configuration_body"}, _check_configuration),
             ("tree", {"node"}, _check_tree),
             ("journal", {"journal"}, _check_journal),
@@ -246,6 +248,7 @@ def upgrade(url: str, *, yes: bool = False, backup_to: Path | None = None) -> Up
             return Upgraded(None, REVISIONS[-1], None)
         found = revision_of(engine)
         if found == REVISIONS[-1]:
+            _catch_up(engine)
             return Upgraded(found, found, None)
         if found not in REVISIONS:
             raise StoreTooNew(
@@ -262,7 +265,17 @@ def upgrade(url: str, *, yes: bool = False, backup_to: Path | None = None) -> Up
                 f"'{shown_url(url)}', and confirm with --yes; nothing was changed."
             )
         _migrate(engine)
+        _catch_up(engine)
         return Upgraded(found, REVISIONS[-1], copied)
+
+
+def _catch_up(engine: Engine) -> None:
+    """Do what a migration left to be done a few alerts at a time; what was interrupted goes on."""
+    textindex.rebuild(engine)
+    left = True
+    while left:
+        with engine.begin() as connection:
+            left = bool(folds.rebuild(connection).rules)
 
 
 def _migrate(engine: Engine, to: str = "head") -> None:
@@ -315,6 +328,16 @@ def _check_counters(connection: Connection) -> str:
     )
 
 
+def _check_folds(connection: Connection) -> str:
+    wrong = folds.miscounted(connection)
+    if not wrong:
+        return ""
+    return (
+        f"{len(wrong)} folds or storms are not what their alerts add up to, first {wrong[0]}; "
+        "`limegrove alert fold-key --recount` counts them again."
+    )
+
+
 def _check_detections(connection: Connection) -> str:
     detection, body = _table(models.Detection), _table(models.DetectionBody)
     bare = connection.execute(
@@ -336,6 +359,17 @@ def _check_detections(connection: Connection) -> str:
         except StoreDamaged:
             unreadable += 1
     return f"{unreadable} bodies of detections cannot be unpacked." if unreadable else ""
+
+
+def _check_text(connection: Connection) -> str:
+    wrong = textindex.miscounted(connection)
+    if not wrong:
+        return ""
+    oid, held, found = wrong[0]
+    return (
+        f"Of {len(wrong)} organizations the text index does not hold what is stored, first of {oid}: {found} "
+        f"instead of {held} alerts; `limegrove store upgrade` goes on with what an upgrade left."
+    )
 
 
 def _check_configuration(connection: Connection) -> str:

@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from console.commands import alert_triage
+from console.commands import alert_folds, alert_fp, alert_triage
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser("show", help="one alert, with the detection as LimaCharlie sent it")
     show.add_argument("detect_id", metavar="DETECT_ID")
     show.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    alert_folds.configure(verbs, _filters)
     alert_triage.configure(verbs, _filters)
+    alert_fp.configure(verbs)
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +51,12 @@ def _filters(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """List the queue, show one alert, or decide something."""
+    if session.arguments.verb in alert_folds.VERBS:
+        return alert_folds.run(session, wanted_by)
     if session.arguments.verb in alert_triage.VERBS:
         return alert_triage.run(session, wanted_by)
+    if session.arguments.verb == "fp":
+        return alert_fp.run(session)
     return _list(session) if session.arguments.verb == "list" else _show(session)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     tuple_,
     union_all,
@@ -22,7 +23,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from store import models
 from store.alerts import SEVERITIES, AlertFilter
-from store.folds import HOUR, HOURS
+from store.folds import CLOSE, HOUR, HOURS
 from store.queries import alerts
 from store.queries.alerts import AlertRow, Key
 from store.queries.scopes import ORGANIZATION, oids_of
@@ -155,7 +156,7 @@ def page(
 
 def last_page(connection: Connection, wanted: AlertFilter, *, now: int, limit: int = 50) -> list[FoldRow]:
     """The last `limit` rows, in the order of the folded queue."""
-    return page(connection, wanted, now=now, before=(-2, -1, -(2**63)), limit=limit)
+    return page(connection, wanted, now=now, before=(-2, -1, 0), limit=limit)
 
 
 def count(connection: Connection, wanted: AlertFilter) -> FoldCount:
@@ -404,3 +405,202 @@ def rate(recent: int, first_seen: int, now: int) -> float:
 def _chunks(values: Sequence[Any]) -> Any:
     for at in range(0, len(values), _CHUNK):
         yield values[at : at + _CHUNK]
+
+
+# What was decided before
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What alerts of one organization that share what makes a storm were found to be."""
+
+    fold: int
+    oid: str
+    organization: Untrusted
+    here: bool
+    """Of the fold that was asked about; else of another organization."""
+    classification: int
+    """The last one."""
+    at: int
+    by: Untrusted
+    comment: Untrusted
+    """Of that decision; "" when it had none."""
+    true_positives: int
+    false_positives: int
+
+
+def verdicts(connection: Connection, fold_id: int, *, limit: int = 50) -> list[Verdict]:
+    """What members of a fold and of the same storm elsewhere were found to be: this fold, then the newest."""
+    storm = select(_FOLD.c.storm).where(_FOLD.c.id == fold_id).scalar_subquery()
+    last = (
+        select(func.max(_CHANGE.c.action_id))
+        .join(_ACTION, _ACTION.c.id == _CHANGE.c.action_id)
+        .where(
+            _CHANGE.c.detection_id == _FOLD.c.last_verdict_alert,
+            _CHANGE.c.outcome == 1,
+            _ACTION.c.verb == CLOSE,
+        )
+        .scalar_subquery()
+    )
+    here = case((_FOLD.c.id == fold_id, 1), else_=0)
+    found = (
+        select(_FOLD, ORGANIZATION.c.name.label("named"), here.label("here"), last.label("action"))
+        .select_from(_FOLD.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _FOLD.c.oid))
+        .where(_FOLD.c.storm == storm, _FOLD.c.last_verdict > 0)
+        .order_by(here.desc(), _FOLD.c.last_verdict_at.desc(), _FOLD.c.id)
+        .limit(limit)
+    ).subquery()
+    rows = connection.execute(
+        select(found, _ACTION.c.comment)
+        .select_from(found.outerjoin(_ACTION, _ACTION.c.id == found.c.action))
+        .order_by(found.c.here.desc(), found.c.last_verdict_at.desc(), found.c.id)
+    )
+    return [
+        Verdict(
+            fold=row.id,
+            oid=row.oid,
+            organization=Untrusted(row.named or row.oid),
+            here=bool(row.here),
+            classification=row.last_verdict,
+            at=row.last_verdict_at,
+            by=Untrusted(row.last_verdict_by),
+            comment=Untrusted(row.comment or ""),
+            true_positives=row.true_positives,
+            false_positives=row.false_positives,
+        )
+        for row in rows
+    ]
+
+
+# Scorecards
+
+
+LOUD: int = 20
+"""Decided alerts from which on a rule's share of false positives says something."""
+WRONG: float = 0.9
+"""The share of false positives from which on a rule should be tuned."""
+SILENT_AFTER = 90 * 86_400_000
+"""Milliseconds without a true positive after which a rule that is always wrong should be retired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a rule does at one organization, or at all of a scope."""
+
+    rule: Untrusted
+    """`source_rule`, else `cat`."""
+    cat: Untrusted
+    oid: str
+    """"" over all organizations of the scope."""
+    organization: Untrusted
+    organizations: int
+    alerts: int
+    open: int
+    true_positives: int
+    false_positives: int
+    last_true_at: int | None
+    """When the last true positive was decided (ms); None when there never was one."""
+    spent: int
+    """Milliseconds from acknowledged to resolved, over all its alerts."""
+    first_seen: int
+    last_seen: int
+    suggestion: str
+    """`tune`, `retire` or ""."""
+    why: str
+    """The numbers that led to the suggestion, in words; "" without one."""
+
+    @property
+    def decided(self) -> int:
+        """Alerts that were classified."""
+        return self.true_positives + self.false_positives
+
+
+def scorecard(
+    connection: Connection,
+    scope: str,
+    since: int | None = None,
+    *,
+    now: int,
+    by_organization: bool = True,
+    limit: int = 500,
+) -> list[Score]:
+    """How rules do, those on which most time was lost first.
+
+    The numbers are those of the folds, over all time: they are not cut by a date.
+
+    Args:
+        scope: id of a tree node; "" is the root.
+        since: milliseconds, UTC: only folds of which a member came, or was decided, since then.
+        now: milliseconds, UTC, to tell how long there was no true positive.
+        by_organization: one row for a rule at each organization; else one for a rule over the scope.
+    """
+    conditions: list[ColumnElement[bool]] = []
+    oids = oids_of(connection, scope)
+    if oids is not None:
+        conditions.append(_FOLD.c.oid.in_(oids))
+    if since is not None:
+        conditions.append(or_(_FOLD.c.last_seen >= since, _FOLD.c.last_verdict_at >= since))
+    rule = case((_FOLD.c.rule != "", _FOLD.c.rule), else_=_FOLD.c.cat)
+    oid = _FOLD.c.oid if by_organization else literal("")
+    false = func.sum(_FOLD.c.false_positives)
+    total = func.sum(_FOLD.c.total)
+    summed = (
+        select(
+            rule.label("rule"), oid.label("oid"), func.min(_FOLD.c.cat).label("cat"),
+            func.count(func.distinct(_FOLD.c.oid)).label("organizations"), total.label("alerts"),
+            func.sum(_FOLD.c.open).label("open"), func.sum(_FOLD.c.true_positives).label("true_positives"),
+            false.label("false_positives"), func.max(_FOLD.c.last_true_at).label("last_true_at"),
+            func.sum(_FOLD.c.spent).label("spent"), func.min(_FOLD.c.first_seen).label("first_seen"),
+            func.max(_FOLD.c.last_seen).label("last_seen"),
+        )
+        .where(*conditions)
+        .group_by(rule, oid)
+        .order_by(false.desc(), total.desc(), rule, oid)
+        .limit(limit)
+    ).subquery()  # fmt: skip
+    rows = connection.execute(
+        select(summed, ORGANIZATION.c.name.label("named"))
+        .select_from(summed.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == summed.c.oid))
+        .order_by(summed.c.false_positives.desc(), summed.c.alerts.desc(), summed.c.rule, summed.c.oid)
+    )
+    made = []
+    for row in rows:
+        true, wrong = int(row.true_positives), int(row.false_positives)
+        suggestion, why = advice(true, wrong, row.last_true_at, row.first_seen, now)
+        made.append(
+            Score(
+                rule=Untrusted(row.rule),
+                cat=Untrusted(row.cat),
+                oid=row.oid,
+                organization=Untrusted(row.named or row.oid),
+                organizations=row.organizations,
+                alerts=int(row.alerts),
+                open=int(row.open),
+                true_positives=true,
+                false_positives=wrong,
+                last_true_at=row.last_true_at,
+                spent=int(row.spent),
+                first_seen=row.first_seen,
+                last_seen=row.last_seen,
+                suggestion=suggestion,
+                why=why,
+            )
+        )
+    return made
+
+
+def advice(
+    true_positives: int, false_positives: int, last_true_at: int | None, first_seen: int, now: int
+) -> tuple[str, str]:
+    """Whether a rule should be tuned or retired, and the numbers that say so; empty texts when neither."""
+    decided = true_positives + false_positives
+    if decided < LOUD or false_positives < WRONG * decided:
+        return "", ""
+    numbers = f"{false_positives} of {decided} decided were false"
+    days = (now - (first_seen if last_true_at is None else last_true_at)) // 86_400_000
+    if last_true_at is None:
+        silence = f"none was true in {days} days"
+    else:
+        silence = f"the last true one was {days} days ago"
+    quiet = days * 86_400_000 >= SILENT_AFTER
+    return ("retire" if quiet else "tune"), f"{numbers}, {silence}"

@@ -55,6 +55,92 @@ def put(c: Connection, oid: str, *records: dict[str, Any]) -> int:
     return ingest.put_detections(c, oid, read)
 
 
+# What is the same
+
+
+def _key(given: dict[str, Any], fields: Sequence[str] = folds.DEFAULT) -> int:
+    return folds.fold_of(given, given.get("source_rule", ""), given.get("cat", ""), fields)[0]
+
+
+def test_one_tool_on_many_machines_is_one_storm_and_another_tool_is_another() -> None:
+    assert len({_key(record(number)) for number in range(20)}) == 1
+    other = {"SOURCE": {"FILE_PATH": SCANNER, "HASH": "b" * 64}}
+    moved = {"SOURCE": {"FILE_PATH": "C:\\Temp\\scanner.exe"}}
+    found = {_key(record()), _key(record(event=other)), _key(record(event=moved))}
+    assert len(found) == 3
+    assert _key(record(source_rule="general.another")) not in found
+
+
+@pytest.mark.parametrize(
+    ("event", "salient"),
+    [
+        ({"HASH": "A" * 64, "FILE_PATH": "c:\\x.exe"}, [["hash", "a" * 64]]),
+        (
+            {"HASH": "a" * 64, "FILE_PATH": "c:\\x.exe", "COMMAND_LINE": "X.exe  -a"},
+            [["hash", "a" * 64], ["command", "x.exe -a"]],
+        ),
+        ({"FILE_PATH": "C:\\Users\\ann\\x.exe"}, [["path", "c:\\users\\*\\x.exe"]]),
+        ({"FILE_PATH": "C:\\Users\\Public\\x.exe"}, [["path", "c:\\users\\public\\x.exe"]]),
+        ({"FILE_PATH": "/home/ann/.ssh/id"}, [["path", "/home/*/.ssh/id"]]),
+        ({"COMMAND_LINE": 'cmd /c "C:\\users\\bob\\a.js"'}, [["command", 'cmd /c "c:\\users\\*\\a.js"']]),
+        ({"DOMAIN_NAME": "Evil.Example.", "IP_ADDRESS": "203.0.113.9"}, [["domain", "evil.example"]]),
+        ({"ClientIP": "203.0.113.9", "UserId": "ann@x.example"}, [["address", "203.0.113.9"]]),
+        (
+            {"remote_addr": "203.0.113.9", "uri": "/login", "host": "www.customer.example"},
+            [["address", "203.0.113.9"]],
+        ),
+        ({"UserId": "ann@x.example"}, [["user", "ann@x.example"]]),
+        ({"ObjectId": "https://x.example/doc", "ClientIP": "203.0.113.9"}, [["address", "203.0.113.9"]]),
+        ({}, []),
+    ],
+)
+def test_an_indicator_is_the_file_with_its_command_line_else_what_was_contacted(
+    event: dict[str, Any], salient: list[list[str]]
+) -> None:
+    assert folds.fold_of({"detect": {"event": event}}, "r", "c")[1] == salient
+
+
+def test_a_key_names_fields_and_keeps_them_in_one_order() -> None:
+    given = record(3)
+    assert folds.fold_of(given, "r", "c", ("hash", "host"))[1] == [["host", "host3"], ["hash", "a" * 64]]
+    assert folds.fold_of(given, "r", "c", ())[1] == []
+    assert _key(record(1), ("host",)) != _key(record(2), ("host",))
+
+
+def test_a_rule_without_a_name_is_told_by_its_category() -> None:
+    nameless = record(source_rule=None)
+    assert folds.fold_of(nameless, "", "a")[0] != folds.fold_of(nameless, "", "b")[0]
+    assert folds.fold_of(nameless, "r", "a") == folds.fold_of(nameless, "r", "b")
+
+
+def test_a_very_long_value_is_kept_short_and_told_from_others() -> None:
+    long = [
+        folds.fold_of({"detect": {"event": {"COMMAND_LINE": "x" * 3000 + end}}}, "r", "c") for end in "ab"
+    ]
+    assert long[0][0] != long[1][0]
+    assert all(len(salient[0][1]) < 1100 for _, salient in long)
+
+
+@given(st.binary(max_size=60) | st.sampled_from([b"[1]", b"null", b'{"detect": 5}', b"{", b'"\\ud800"']))
+def test_whatever_was_received_has_values(body: bytes) -> None:
+    assert all(isinstance(value, str) for value in folds.values_in(body).values())
+
+
+def test_two_storms_made_to_have_the_same_key_stay_apart(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds, "_key_of", lambda _rule, _salient: 2**53 - 1)
+    with store.writing() as c:
+        put(c, "o1", record(1), record(2, source_rule="general.another"), record(3))
+        put(c, "o2", record(4, source_rule="general.another"), record(5, source_rule="general.third"))
+        counted(c)
+        placed(c)
+        rules = {row.key: row.rule for row in c.execute(select(STORM))}
+    assert rules == {
+        2**53 - 1: "general.scanner-touched-lsass", 1: "general.another", 2: "general.third"
+    }  # fmt: skip
+
+
 # Exactness
 
 
@@ -337,3 +423,61 @@ def test_after_any_shift_every_fold_and_storm_is_what_a_recount_says(
             sorted_anew(c)
             counted(c)
             placed(c)
+
+
+def test_taking_back_the_last_verdict_brings_the_one_before_it_back(store: Store) -> None:
+    shift = Shift(store)
+    for step in (
+        ("ingest", "o1", [("r1", "a", "h1", 0, 0)] * 3),
+        ("close", {0}, 1, "ann", False),
+        ("close", {1}, 2, "bob", False),
+        ("undo", {1}, 0, "", False),
+    ):
+        shift.step(step)
+        with store.reader.reading() as c:
+            fold, storm = c.execute(select(FOLD)).one(), c.execute(select(STORM)).one()
+        assert (fold.last_verdict, fold.last_verdict_by) == (storm.last_verdict, storm.last_verdict_by)
+    assert (fold.last_verdict, fold.last_verdict_by, fold.last_true_at) == (1, "ann", NOW + 2000)
+
+
+def test_a_snooze_waits_for_as_many_more_when_its_alert_changes_folds(store: Store) -> None:
+    with store.writing() as c:
+        put(c, "o1", *(record(n, routing={"hostname": f"h{n % 2}"}) for n in range(6)))
+        alert = c.execute(select(func.min(D.c.id))).scalar_one()
+        fold = c.execute(select(D.c.fold_id).where(D.c.id == alert)).scalar_one()
+        c.execute(insert(SNOOZE).values(
+            detection_id=alert, oid="o1", fold_id=fold, until=None, more=6 + 4, event="", reason="", by="ann",
+            at=NOW, woken_at=None, woken_by="",
+        ))  # fmt: skip
+        folds.set_key(c, "*", ["host"], by="ann", at=NOW)
+        folds.set_key(c, "*", ["indicator", "host"], by="ann", at=NOW)
+        sorted_anew(c)
+        counted(c)
+        found = c.execute(select(SNOOZE)).one()
+        now_in = c.execute(select(FOLD).where(FOLD.c.id == found.fold_id)).one()
+        assert c.execute(select(D.c.fold_id).where(D.c.id == alert)).scalar_one() == now_in.id
+    assert (now_in.total, found.more) == (3, 3 + 4)
+
+
+def test_a_key_that_is_set_again_or_means_the_same_moves_nothing(store: Store) -> None:
+    with store.writing() as c:
+        put(c, "o1", record(1))
+        assert folds.set_key(c, "r", None, by="x", at=NOW) == (None, None)
+        assert folds.set_key(c, "r", ["indicator"], by="x", at=NOW) == (None, ("indicator",))
+        assert folds.rebuilding(c).rules == ()
+        assert folds.set_key(c, "r", ["host", "hash"], by="x", at=NOW) == (("indicator",), ("host", "hash"))
+        assert folds.rebuilding(c).rules == ("r",)
+        assert folds.set_key(c, "r", ["hash", "host"], by="x", at=NOW) == (("host", "hash"), ("host", "hash"))
+
+
+def test_alerts_in_no_fold_are_put_into_theirs(store: Store) -> None:
+    with store.writing() as c:
+        put(c, "o1", *(record(n) for n in range(4)))
+        c.execute(update(D).where(D.c.id > 0).values(fold_id=0))
+        c.execute(delete(FOLD))
+        c.execute(delete(STORM))
+        folds.ask_again(c)
+        sorted_anew(c)
+        counted(c)
+        placed(c)
+        assert folds.miscounted(c) == []

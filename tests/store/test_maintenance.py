@@ -66,7 +66,7 @@ def test_a_whole_store_has_nothing_wrong(store: Store) -> None:
     _fill(store)
     findings = maintenance.check(store.url)
     assert [finding.name for finding in findings] == [
-        "file", "references", "counters", "detections", "configuration", "tree", "journal",
+        "file", "references", "counters", "folds", "detections", "configuration", "tree", "journal",
     ]  # fmt: skip
     assert all(finding.ok for finding in findings), findings
 
@@ -76,6 +76,9 @@ def test_a_whole_store_has_nothing_wrong(store: Store) -> None:
     [
         ("UPDATE detection_count SET count = count + 1 WHERE severity = 4", "counters", "o1, severity 4"),
         ("DELETE FROM detection_count WHERE severity = 1", "counters", "0 instead of"),
+        ("UPDATE fold SET spent = spent + 1 WHERE id = 1", "folds", "first fold 1 of organization o1"),
+        ("UPDATE storm SET open = open - 1", "folds", "storms are not what their alerts add up to"),
+        ("UPDATE detection SET fold_id = 0 WHERE id = 2", "folds", "alert 2, which is in none"),
         ("DELETE FROM detection_body WHERE detection_id = 3", "detections", "1 detections have no body"),
         (
             "UPDATE configuration_body SET body = (SELECT min(body) FROM detection_body)",
