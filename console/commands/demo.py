@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.commands.sandbox import check_storm
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -37,12 +38,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--live-rate", type=int, default=20, metavar="N", help="new detections a minute (20)")
     parser.add_argument(
+        "--storm", type=int, metavar="N", help="let the storm be N detections over 60 customers"
+    )
+    parser.add_argument(
+        "--storm-after", type=float, metavar="SECONDS", help="when it breaks out, from the start (90 to 150)"
+    )
+    parser.add_argument(
         "--once", action="store_true", help="sync once, print a JSON summary and leave, as without a terminal"
     )
 
 
 def run(session: Session) -> int:
     """Open the console on a sandbox; without a terminal print what was started and read, as JSON."""
+    check_storm(session.arguments)
     home = Path(tempfile.mkdtemp(prefix="limegrove-demo-"))
     try:
         if session.arguments.once or not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -60,6 +68,9 @@ async def _stage(arguments: argparse.Namespace, *, live: bool) -> AsyncIterator[
         command += [f"--{name}", str(getattr(arguments, name))]
     if live:
         command += ["--live-rate", str(arguments.live_rate)]
+        for name in ("storm", "storm_after"):
+            if getattr(arguments, name) is not None:
+                command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     process = await asyncio.create_subprocess_exec(
         *command,
         "--while-stdin",  # however we end, our end of the pipe closes, and the sandbox with it

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MOST_ORGANIZATIONS = 1 << 20
 MOST_DETECTIONS = 1 << 24
+MOST_STORM = 100_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +64,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="when one rule fires at many organizations; 90 to 150 when live, never otherwise",
     )
     serve.add_argument(
+        "--storm",
+        type=int,
+        metavar="N",
+        help="the storm is N detections over 60 organizations; 6 to 30 at each of some otherwise",
+    )
+    serve.add_argument(
         "--now", metavar="TIME", help="RFC 3339: the end of the past; the moment of the start if not given"
     )
     serve.add_argument(
@@ -106,6 +113,17 @@ def _check(arguments: argparse.Namespace) -> None:
                 f"--{name.replace('_', '-')} {given:g} makes no sense; it goes from {low:g} to {high:.15g}.",
                 code=2,
             )
+    check_storm(arguments)
+
+
+def check_storm(arguments: argparse.Namespace) -> None:
+    """Refuse a storm that makes no sense.
+
+    Raises:
+        Problem: its size or its start is out of bounds; exit code 2.
+    """
+    if arguments.storm is not None and not 1 <= arguments.storm <= MOST_STORM:
+        raise Problem(f"--storm takes a number of detections, from 1 to {MOST_STORM}.", code=2)
     if arguments.storm_after is not None and not 0 <= arguments.storm_after <= 1e7:
         raise Problem("--storm-after takes seconds from the start, 0 or more.", code=2)
 
@@ -191,6 +209,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
         rate_period=arguments.rate_period,
         live_rate=arguments.live_rate,
         storm_after=arguments.storm_after,
+        storm=arguments.storm,
     )
     sandbox.faults.add(*rules)
     ended = asyncio.Event()

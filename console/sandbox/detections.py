@@ -6,8 +6,10 @@ detections take the memory of none. Live ones are kept as (time, rule) after the
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 from console.sandbox import names, rules
@@ -117,12 +119,21 @@ class Detections:
             sums.append(total)
         return [value / total for value in sums]
 
-    def go_live(self, rate: float, storm_after: float | None) -> None:
+    def go_live(
+        self,
+        rate: float,
+        storm_after: float | None,
+        storm: int | None = None,
+        unreadable: Collection[int] = (),
+    ) -> None:
         """Let new ones appear from now on.
 
         Args:
             rate: detections a minute over all organizations.
             storm_after: seconds until one rule fires at many organizations; None for no storm.
+            storm: how many detections that are, within half a minute, over 60 organizations where there are
+                so many; None for 6 to 30 at each of a quarter of the organizations, at most 60.
+            unreadable: indexes of organizations that a storm of a given size leaves out.
         """
         self._rate = rate
         total = 0
@@ -138,6 +149,14 @@ class Detections:
             key=lambda index: mixed(self._keys[index], 77),
         )
         number = _BY_KEY[rules.STORM]
+        if storm is not None:
+            reached = [index for index in order if index not in unreadable][:60]
+            for index, share in zip(reached, self._shared(storm, reached), strict=True):
+                chance = Chance(self._seed, "storm", index)
+                lag = chance.below(15_000)
+                self._planned += [(begin + lag + chance.below(15_000), index, number) for _ in range(share)]
+            self._planned.sort()
+            return
         for index in order[: max(1, min(60, len(order) * 28 // 100))]:
             chance = Chance(self._seed, "storm", index)
             lag = chance.below(70_000)
@@ -145,6 +164,18 @@ class Detections:
                 (begin + lag + chance.below(25_000), index, number) for _ in range(chance.between(6, 30))
             ]
         self._planned.sort()
+
+    def _shared(self, storm: int, indexes: Sequence[int]) -> list[int]:
+        """How many of a storm each organization gets: at least one, as long as there are so many."""
+        weights = [Chance(self._seed, "share", index).between(6, 30) for index in indexes]
+        spare = max(0, storm - len(indexes))
+        sums = [0, *accumulate(weights)]
+        # The difference of the rounded sums: together they are exactly what there is to share.
+        extra = [
+            spare * sums[place + 1] // sums[-1] - spare * sums[place] // sums[-1]
+            for place in range(len(weights))
+        ]
+        return [(place < storm) + more for place, more in enumerate(extra)]
 
     def advance(self, now_ms: int) -> None:
         """Release what is due. Cheap when nothing is."""

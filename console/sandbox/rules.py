@@ -228,7 +228,9 @@ def _driver(s: Scene) -> Event:
 
 def _remote_tool(s: Scene) -> Event:
     name = s.chance.pick(("AnyDesk.exe", "ScreenConnect.ClientService.exe", "rustdesk.exe", "TeamViewer.exe"))
-    event = s.process(f"{s.home()}\\Downloads\\{name}", f'"{s.home()}\\Downloads\\{name}" --install --silent')
+    path = f"{s.home()}\\Downloads\\{name}"
+    # The vendor's file is the same one wherever it was saved.
+    event = s.process(path, f'"{path}" --install --silent', digest=hex_of("binary", name, length=64))
     return event, {"process": name, "user": event["USER_NAME"]}, None
 
 

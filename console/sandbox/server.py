@@ -63,6 +63,7 @@ class Sandbox:
         rate_period: int = 60,
         live_rate: float = 0,
         storm_after: float | None = None,
+        storm: int | None = None,
     ) -> None:
         """Prepare.
 
@@ -72,6 +73,7 @@ class Sandbox:
             rate_period: seconds of the window.
             live_rate: new detections a minute over all organizations.
             storm_after: seconds until the storm; see `World.begin`.
+            storm: its size.
         """
         self.world = world
         world.made_from_template = apply_template
@@ -80,6 +82,7 @@ class Sandbox:
         self.rate_period = rate_period
         self.live_rate = live_rate
         self.storm_after = storm_after
+        self.storm = storm
         self.tokens = Tokens()
         self.log = RequestLog()
         self.faults = Faults()
@@ -135,7 +138,7 @@ class Sandbox:
             raise
         bound = self._runner.addresses[0][1]
         self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
-        self.world.begin(live_rate=self.live_rate, storm_after=self.storm_after)
+        self.world.begin(live_rate=self.live_rate, storm_after=self.storm_after, storm=self.storm)
         return self.url
 
     async def stop(self) -> None:

@@ -88,18 +88,24 @@ class World:
         """Applies a YAML document to an organization that was made with one."""
         self._online: dict[int, int] = {}
 
-    def begin(self, *, live_rate: float = 0, storm_after: float | None = None) -> None:
+    def begin(
+        self, *, live_rate: float = 0, storm_after: float | None = None, storm: int | None = None
+    ) -> None:
         """Let time pass from now on.
 
         Args:
             live_rate: new detections a minute over all organizations.
-            storm_after: seconds until the storm; with a live rate and None, the seed decides (90 to 150).
+            storm_after: seconds until the storm; with a live rate or a size and None, the seed decides (90 to
+                150).
+            storm: how many detections the storm is, over 60 organizations that can be read; None leaves that
+                to the seed.
         """
-        if storm_after is None and live_rate > 0:
+        if storm_after is None and (live_rate > 0 or storm is not None):
             storm_after = 90 + int(hex_of(self.seed, "storm", length=6), 16) % 60
         self._began = time.monotonic()
         if live_rate > 0 or storm_after is not None:
-            self.detections.go_live(live_rate, storm_after)
+            unreadable = () if self.unauthorized is None else (self.unauthorized.index,)
+            self.detections.go_live(live_rate, storm_after, storm, unreadable)
         if live_rate > 0:
             self.events.go_live(self.clock)
 

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections import Counter
+from typing import Any
 
 import orjson
 import pytest
@@ -10,6 +11,7 @@ from console.sandbox import catalogue, rules
 from console.sandbox.detections import HOURS
 from console.sandbox.rules import BASELINE
 from console.sandbox.world import World
+from store.folds import fold_of
 
 NOW_MS = 1_795_176_000_000
 MONTH = HOURS * 3_600_000
@@ -305,6 +307,34 @@ def test_detections_go_on_and_a_storm_breaks_out() -> None:
     assert len(stormed) == 60
     assert sum(stormed.values()) > 500
     assert hashes == {rules.SCANNER_HASH}
+
+
+@pytest.mark.parametrize(("storm", "organizations"), [(1400, 60), (61, 60), (7, 7)])
+def test_a_storm_of_a_given_size_hits_sixty_organizations_with_one_tool(
+    storm: int, organizations: int
+) -> None:
+    def broken_out(seed: int) -> dict[str, list[dict[str, Any]]]:
+        world = World(seed=seed, orgs=216, detections=500, now_ms=NOW_MS)
+        found = world.detections
+        assert world.unauthorized is not None
+        found.go_live(0, 20, storm, (world.unauthorized.index,))
+        found.advance(NOW_MS + 19_000)
+        assert sum(found.count(one.index) - one.detections for one in world.organizations) == 0
+        found.advance(NOW_MS + 51_000)
+        new = {
+            one.oid: [found.detection(one.index, n) for n in range(one.detections, found.count(one.index))]
+            for one in world.organizations
+        }
+        assert not new[world.unauthorized.oid]
+        return {oid: some for oid, some in new.items() if some}
+
+    stormed = broken_out(7)
+    assert len(stormed) == organizations
+    assert sum(map(len, stormed.values())) == storm
+    every = [each for some in stormed.values() for each in some]
+    assert len({fold_of(each, each["source_rule"], each["cat"])[0] for each in every}) == 1
+    assert broken_out(7) == stormed
+    assert broken_out(8) != stormed
 
 
 def test_a_world_without_organizations_is_refused() -> None:
