@@ -20,8 +20,10 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import (
     Connection,
     Select,
+    String,
     Table,
     case,
+    cast,
     func,
     insert,
     literal,
@@ -132,6 +134,14 @@ def targets_of(c: Connection, oids: Collection[str]) -> dict[str, Targets]:
     return {oid: known[oid] for oid in oids}
 
 
+def by_tree(c: Connection) -> dict[str, Targets]:
+    """The targets of the organizations in the tree, for which the tree itself says something."""
+    if c.execute(select(NODE.c.id).where(cast(NODE.c.parameters, String).contains('"sla_')).limit(1)).first():
+        oids = c.execute(select(NODE.c.oid).where(NODE.c.oid.is_not(None))).scalars().all()
+        return {oid: found for oid, found in targets_of(c, oids).items() if "tree" in found.sources}
+    return {}
+
+
 def forget(c: Connection) -> None:
     """Forget the targets that this transaction has read: it changes what they come from."""
     transaction = c.get_transaction()
@@ -204,7 +214,7 @@ def due(wanted: Targets, *, acknowledged: bool) -> ColumnElement[int]:
 
 
 def put_case_configuration(c: Connection, oid: str, configuration: Mapping[str, Any], *, now: int) -> int:
-    """Remember what `GET config/{oid}` of Cases says of deadlines; 1 when that is news.
+    """Remember what `GET config/{oid}` of Cases says of deadlines, and set the clocks by it; 1 when it is news.
 
     Args:
         configuration: as received; only `sla_config` is kept.
@@ -228,6 +238,7 @@ def put_case_configuration(c: Connection, oid: str, configuration: Mapping[str, 
     else:
         c.execute(update(_CASES).where(_CASES.c.oid == oid).values(sla=sla, read_at=now))
     forget(c)
+    restate(c, oid)
     return 1
 
 

@@ -368,7 +368,7 @@ def _checked(decision: Decision) -> Decision:
 
 def _plan(c: Connection, action: int, decision: Decision, selection: Selection) -> tuple[int, int]:
     """(alerts asked for, changes planned)"""
-    asked = count = 0
+    asked = 0
     outcome = case((_no_step(decision), NO_STEP), (_held(decision), CONFLICT), else_=PLANNED)
     columns = [literal(action), _D.c.id, _D.c.oid, outcome, _D.c.version, *(_D.c[name] for name in _STATE)]
     names = ["action_id", "detection_id", "oid", "outcome", "version", *_STATE]
@@ -377,7 +377,7 @@ def _plan(c: Connection, action: int, decision: Decision, selection: Selection) 
             asked += c.execute(select(func.count()).select_from(_D).where(*conditions)).scalar_one()
             _not_too_many(asked)
         rows = select(*columns).where(*conditions, not_(_like_that(decision)))
-        count += c.execute(insert(_CHANGE).from_select(names, rows)).rowcount
+        c.execute(insert(_CHANGE).from_select(names, rows))
     if selection.ids:
         asked = len(set(selection.ids))
         _not_too_many(asked)
@@ -392,7 +392,7 @@ def _plan(c: Connection, action: int, decision: Decision, selection: Selection) 
                 .where(_CHANGE.c.action_id == action, _CHANGE.c.detection_id.in_(stale[at : at + CHUNK]))
                 .values(outcome=CONFLICT)
             )
-    return asked, count
+    return asked, _size(c, action)
 
 
 def _no_step(decision: Decision) -> ColumnElement[bool]:
@@ -460,11 +460,16 @@ def _plan_undo(c: Connection, action: int, of: int, ids: Collection[int]) -> tup
     outcome = case((_D.c.version == _CHANGE.c.version, PLANNED), else_=CONFLICT)
     columns = [literal(action), _D.c.id, _D.c.oid, outcome, _D.c.version, *(_D.c[name] for name in _STATE)]
     names = ["action_id", "detection_id", "oid", "outcome", "version", *_STATE]
-    count = 0
     for part in parts:
         rows = select(*columns).join(_CHANGE, _CHANGE.c.detection_id == _D.c.id).where(*done, part)
-        count += c.execute(insert(_CHANGE).from_select(names, rows)).rowcount
+        c.execute(insert(_CHANGE).from_select(names, rows))
+    count = _size(c, action)
     return (len(set(ids)) if ids else count), count
+
+
+def _size(c: Connection, action: int) -> int:
+    query = select(func.count()).select_from(_CHANGE).where(_CHANGE.c.action_id == action)
+    return int(c.execute(query).scalar_one())
 
 
 def _hosts(c: Connection, action: int) -> dict[str, list[str]]:
@@ -561,7 +566,7 @@ def _do(c: Connection, part: _Part, decision: Decision, now: int) -> None:
     same = exists().where(_D.c.id == _CHANGE.c.detection_id, _D.c.version == _CHANGE.c.version)
     c.execute(update(_CHANGE).where(here, not_(same)).values(outcome=CONFLICT))
     verb = decision.verb
-    if verb in _CARRIES or verb == "undo":
+    if _ends_snoozes(c, decision):
         _keep_snoozes(c, here)
     if verb == "undo":
         _restore(c, part, decision.of)
@@ -582,6 +587,12 @@ def _before(c: Connection, here: ColumnElement[bool]) -> Sequence[RowMapping]:
     columns = [(_CHANGE if name in _STATE else _D).c[name] for name in folds.STATE]
     joined = select(*columns).select_from(_D.join(_CHANGE, _CHANGE.c.detection_id == _D.c.id))
     return c.execute(joined.where(here)).mappings().all()
+
+
+def _ends_snoozes(c: Connection, decision: Decision) -> bool:
+    while decision.verb == "undo":
+        decision = decision_of(c, decision.of)
+    return decision.verb in _CARRIES
 
 
 def _keep_snoozes(c: Connection, here: ColumnElement[bool]) -> None:
@@ -1047,7 +1058,8 @@ def wake(c: Connection, reasons: Mapping[int, str], *, now: int) -> int:
     names = ["action_id", "detection_id", "oid", "outcome", "version", *_STATE]
     rows = select(*columns).join(_SNOOZE, _SNOOZE.c.detection_id == _D.c.id)
     rows = rows.where(asleep, _D.c.snoozed_until.is_not(None))
-    changed = c.execute(insert(_CHANGE).from_select(names, rows)).rowcount
+    c.execute(insert(_CHANGE).from_select(names, rows))
+    changed = _size(c, action)
     if not changed:
         c.execute(delete(_ACTION).where(_ACTION.c.id == action))
         c.execute(delete(_SNOOZE).where(asleep))
@@ -1078,4 +1090,4 @@ def wake(c: Connection, reasons: Mapping[int, str], *, now: int) -> int:
         {"action": action, "changed": changed, "organizations": by_organization},
         now=now,
     )
-    return int(changed)
+    return changed

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from console.operations.actor import actor
+from console.operations.triage import clocks_follow
 from store.database import Store
 from store.journal import append
 from store.models import Node, Organization
@@ -62,7 +63,7 @@ def import_file(text: str | bytes, *, store: Store) -> Imported:
         known = _known_oids(connection)
     # Before the write lock is taken: a large file takes seconds to check, and every writer would wait.
     nodes = read_tree(text, oids=known or None)
-    with store.writing() as connection:
+    with clocks_follow(store), store.writing() as connection:
         return _put(connection, nodes, oids_checked=bool(known))
 
 
@@ -79,7 +80,7 @@ def import_nodes(nodes: Iterable[Mapping[str, Any]], *, store: Store, known_only
         TreeError: they are no tree; nothing was changed.
     """
     wanted = [node_of(each) for each in nodes]
-    with store.writing() as connection:
+    with clocks_follow(store), store.writing() as connection:
         known = _known_oids(connection) if known_only else set()
         if known:
             from store.tree import TreeError, problems_of
@@ -147,7 +148,7 @@ def add(
     Raises:
         TreeError: the id or the oid is taken, or something is malformed; nothing was changed.
     """
-    with store.writing() as connection:
+    with clocks_follow(store), store.writing() as connection:
         nodes = stored_tree(connection)
         if not nodes:
             add_node(connection, ROOT)
@@ -214,7 +215,7 @@ def fields_of(node: TreeNode) -> dict[str, Any]:
 
 
 def _change(store: Store, action: str, node_id: str, change: Any) -> bool:
-    with store.writing() as connection:
+    with clocks_follow(store), store.writing() as connection:
         before = {node.id: node for node in stored_tree(connection)}.get(node_id)
         if not change(connection) or before is None:
             return False

@@ -5,7 +5,8 @@ for the database, so the console calls them in a thread. What a decision is, and
 said in `store.triage`.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 from console.operations.actor import actor
 from console.operations.ports import Progress, Report
@@ -248,6 +249,17 @@ def wake_due(store: Store, now: int | None = None) -> int:
         with store.writing() as connection:
             count = triage.wake(connection, triage.waking(connection, moment), now=moment)
         woken += count
+
+
+@contextmanager
+def clocks_follow(store: Store) -> Iterator[None]:
+    """Set the clocks of open alerts anew when what is done meanwhile changes what the tree says of them."""
+    with store.reader.reading() as connection:
+        before = sla.by_tree(connection)
+    yield
+    with store.reader.reading() as connection:
+        after = sla.by_tree(connection)
+    restate(store, sorted(oid for oid in before.keys() | after.keys() if before.get(oid) != after.get(oid)))
 
 
 def restate(store: Store, oids: Iterable[str]) -> int:
