@@ -62,9 +62,9 @@ LOOKED_THROUGH = 5_000
 
 VERBS: dict[str, str] = {
     "claim": "c claim", "release": "u release", "acknowledge": "a ack", "close": "x close",
-    "snooze": "s snooze", "note": "e note", "repeat": ". repeat", "undo": "z undo",
+    "snooze": "s snooze", "note": "e note", "repeat": ". repeat", "undo": "",
 }  # fmt: skip
-"""Actions that change alerts, as they are offered after `;`."""
+"""Actions that change alerts, as they are offered after `;`; undo minds what is marked without it."""
 
 NEEDS_LINE = frozenset(
     {
@@ -120,21 +120,21 @@ class Alerts(View[Found]):
     EMPTY = "No open alert in this scope. status:any shows closed ones too."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "detail", "open", id="alerts.detail",
-            tooltip="Open what is folded; of one alert show or hide the detail"),
+            tooltip="Open a fold; of one alert show or hide the detail"),
         Binding("c", "claim", "claim", id="alerts.claim", tooltip="Make it yours; of a fold what nobody has"),
         Binding("x", "close", "close", id="alerts.close",
-            tooltip="Close it: what it was, and why; of many a sample is shown first"),
+            tooltip="Close it: what it was and why; of many a sample first"),
         Binding("s", "snooze", "snooze", id="alerts.snooze",
-            tooltip="Hide it until a time, so many more, or an event; it comes back on top"),
+            tooltip="Hide it until a time, n more or an event; it comes back"),
         Binding("z", "undo", "undo", id="alerts.undo",
-            tooltip="Take the last decision back while it is recent; in a fold or with marks that part"),
+            tooltip="Undo your last decision; in a fold or with marks that part"),
         Binding("n", "next", "next", id="alerts.next", tooltip="The next one that nobody has"),
         Binding("e", "note", "note", id="alerts.note", tooltip="Write a note, or take it into a case"),
         Binding("p", "pivot", "pivot", id="alerts.pivot", tooltip="Every alert with one of its values"),
         Binding("semicolon", "marked", "marked", show=False, id="alerts.marked",
-            tooltip="The key after it acts on what is marked: ;c ;x ;s ;a ;u ;e ;z"),
+            tooltip="The verb after it acts on all that is marked: ;c ;x ;s"),
         Binding("a", "acknowledge", "ack", show=False, id="alerts.acknowledge",
-            tooltip="Acknowledge: somebody looks at it, and the first clock stops"),
+            tooltip="Acknowledge: somebody looks at it; the first clock stops"),
         Binding("u", "release", "release", show=False, id="alerts.release", tooltip="Make it nobody's again"),
         Binding("full_stop", "repeat", "repeat", show=False, id="alerts.repeat",
             tooltip="The last decision again, on this one"),
@@ -176,7 +176,7 @@ class Alerts(View[Found]):
         """`;` was pressed: the next verb acts on what is marked."""
         self._seen_under: dict[Hashable, tuple[str, str]] = {}
         """Of each mark the filter line and the scope under which it was set."""
-        self._marks: tuple[dict[int, int], list[int]] = ({}, [])
+        self._marks: tuple[dict[int, bool], list[int]] = ({}, [])
         self._said: Found | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
@@ -208,7 +208,11 @@ class Alerts(View[Found]):
         self._moved_yet = where is not None
         self._anchor = None if self._to_top else where
         self._page = table.page_size
-        single = {row.id: row.status for row in table.marks.values() if isinstance(row, AlertRow)}
+        single = {
+            row.id: row.status < 2 and row.snoozed_until is None
+            for row in table.marks.values()
+            if isinstance(row, AlertRow)
+        }
         several = [row.storm for row in table.marks.values() if isinstance(row, FoldRow)]
         self._marks = (single, several)
 
@@ -307,7 +311,7 @@ class Alerts(View[Found]):
         of = "" if found.matching == found.total else f" of {_counted(found.total)}"
         counts = f"{_counted(found.matching)}{of} open"
         if found.folded:
-            counts = f"{found.lines:,} lines, {counts}"
+            counts = f"{found.lines:,} line{'' if found.lines == 1 else 's'}, {counts}"
         if marked := self.marked:
             counts = f"{marked:,} marked   {counts}"
         title = self.TITLE
@@ -416,7 +420,8 @@ class Alerts(View[Found]):
     def action_marked(self) -> None:
         """The next verb acts on what is marked."""
         self._acting = True
-        self.tell(f"{self.marked:,} marked:  {'  '.join(VERBS.values())}   esc")
+        offered = "  ".join(words for words in VERBS.values() if words)
+        self.tell(f"{self.marked:,} marked: {offered}")
 
     def _act_no_more(self) -> None:
         self._acting = False

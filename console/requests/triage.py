@@ -365,11 +365,13 @@ async def undo(host: Host, request: UndoDecision) -> None:
         host.say(f"You decided nothing within the last {minutes} minutes that could be taken back.")
         return
     action, ids, part = found
+    whole = request.part is None or len(part) == len(ids)
     about = await asyncio.to_thread(_about, host, ids)
     what = f"{decided(action)}"
     chosen: Sequence[int] = ()
-    if len(ids) > 1 or (request.part is not None and not part):
-        answer = await host.ask(_undo_choice(host, action, about, part, request.part))
+    if len(ids) > 1 or not whole:
+        asked = None if whole else request.part
+        answer = await host.ask(_undo_choice(host, action, about, part, asked))
         if answer is None:
             host.say("Nothing was taken back.")
             return
@@ -415,7 +417,7 @@ def _undo_choice(
     subject = subject_of(about, "")
     ago = age(action.time, host.context.clock())
     heading = [
-        Content.styled(f"Undo: {decided(action)}, {subject.words}", "bold"),
+        Content.styled(f"Undo: {subject.words} {decided(action)}", "bold"),
         subject.named(),
         subject.described(),
         line(Content.styled(f"{ago} ago", "dim"), Content("   "), (action.comment, "")),
@@ -571,10 +573,12 @@ async def _say_outcome(
     """Say what a decision came to; of many with a line for each organization, and each that was refused."""
     done = DONE_WORDS[verb]
     refused = outcome.refused
-    undo_ = " z takes it back." if verb not in ("undo", "note") and outcome.changed else ""
+    undo_ = verb not in ("undo", "note") and outcome.changed > 0
+    back = " z takes it back." if undo_ else ""
     if about.count == 1:
         if outcome.changed:
-            host.say(f"{done.capitalize()}{words}: {_title(about)}.{undo_}")
+            hint = ", z takes it back" if undo_ else ""
+            host.say(f"{done.capitalize()}{words}{hint}: {_title(about)}.")
         elif refused:
             host.say(f"Not {done}: {why(refused[0], host)}.", "warning")
         else:
@@ -591,11 +595,11 @@ async def _say_outcome(
     if not outcome.finished:
         sentence += "; the rest follows at the next start"
     if not listed and not refused:
-        host.say(f"{sentence}.{undo_}")
+        host.say(f"{sentence}.{back}")
         return
     items = await asyncio.to_thread(_items, host, outcome, done)
-    await host.ask(Results(Content.styled(sentence, "bold"), items, can_undo=bool(undo_)))
-    host.say(f"{sentence}.{undo_}", "warning" if refused else "plain")
+    await host.ask(Results(Content.styled(sentence, "bold"), items, can_undo=undo_))
+    host.say(f"{sentence}.{back}", "warning" if refused else "plain")
 
 
 def _items(host: Host, outcome: Outcome, done: str) -> list[Item]:

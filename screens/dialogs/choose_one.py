@@ -53,7 +53,8 @@ class ChooseOne(Dialog[str | None]):
 
     def keys(self) -> Content:
         """Only the way out: the answers are above."""
-        return Content("esc leave it")
+        first = [f"enter {option.key}   " for option in self._options if "enter" in option.also]
+        return Content("".join(first) + "esc leave it")
 
     def on_key(self, event: events.Key) -> None:
         """A letter is an answer."""

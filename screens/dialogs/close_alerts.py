@@ -144,10 +144,10 @@ class CloseAlerts(Dialog[Closing | None]):
         """What the keys do at this point."""
         if not self._class:
             return Content("t f b choose   esc leave it open")
-        extra = "   up earlier comments" if len([each for each in self._recent if each]) else ""
+        extra = "   up earlier comments" if any(self._recent) else ""
         if self._asking:
             return Content("enter close   ctrl+n without the protected   esc leave it open")
-        return Content(f"enter close   shift+tab another class{extra}   esc leave it open")
+        return Content(f"enter close   shift+tab class{extra}   esc leave it open")
 
     @property
     def _unnamed(self) -> list[str]:

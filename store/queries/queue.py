@@ -41,25 +41,24 @@ def woken(connection: Connection, ids: Iterable[int]) -> dict[int, Untrusted]:
 
 
 def settled(
-    connection: Connection, alerts: Mapping[int, int], storms: Collection[int]
+    connection: Connection, alerts: Mapping[int, bool], storms: Collection[int]
 ) -> tuple[set[int], set[int]]:
     """What of marked things was decided meanwhile, so that it need not stay marked.
 
     Args:
-        alerts: id -> status when it was last seen.
+        alerts: id -> whether the queue showed it when it was last seen: open, and not snoozed.
         storms: keys.
 
     Returns:
-        Alerts that are gone, or done and were open; storms without an open member.
+        Alerts that are gone, or that the queue showed and does not show any more; storms of which it shows
+        nothing any more.
     """
-    states: dict[int, int] = {}
+    states: dict[int, bool] = {}
     for part in _chunks(list(alerts)):
-        rows = connection.execute(select(_D.c.id, _D.c.status).where(_D.c.id.in_(part)))
-        states.update((row.id, row.status) for row in rows)
+        rows = connection.execute(select(_D.c.id, _D.c.status, _D.c.snoozed_until).where(_D.c.id.in_(part)))
+        states.update((row.id, row.status in OPEN and row.snoozed_until is None) for row in rows)
     gone = {
-        number
-        for number, before in alerts.items()
-        if states.get(number, 9) not in OPEN and (before in OPEN or number not in states)
+        number for number, before in alerts.items() if number not in states or (before and not states[number])
     }
     going: set[int] = set()
     for part in _chunks(list(storms)):
