@@ -459,6 +459,17 @@ def rebuild_some(c: Connection) -> int | None:
     return len(rows)
 
 
+def miscounted(c: Connection) -> list[tuple[str, int, int]]:
+    """The organizations of which the index does not hold every alert: (oid, alerts stored, indexed)."""
+    wrong = []
+    for oid, held in c.execute(select(_D.c.oid, func.count()).group_by(_D.c.oid).order_by(_D.c.oid)).all():
+        query = label_query(c.dialect.name, "oid", [oid])
+        found = count(c, query, cap=held + 1)
+        if found != held:
+            wrong.append((oid, held, found))
+    return wrong
+
+
 def _chunks(values: Iterable[str]) -> Iterable[list[str]]:
     listed = list(values)
     for at in range(0, len(listed), 500):

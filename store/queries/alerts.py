@@ -23,8 +23,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from store import models, textindex
 from store.alerts import OPEN, SEVERITIES, STATUSES, AlertFilter
 from store.bodies import storable, unpack
+from store.queries.matching import GATHERED, labels, word_query
 from store.queries.matching import contains as contains
-from store.queries.matching import labels, word_query
 from store.queries.matching import organizations_named as organizations_named
 from store.queries.scopes import NODE, ORGANIZATION, oids_of
 from store.text import Untrusted
@@ -116,10 +116,6 @@ more, the queue is walked and those wanted are picked out of it."""
 _SORTED = 5_000
 """By time to breach, so many alerts of a few organizations are read and sorted; with more, the queue is
 walked and those wanted are picked out of it."""
-
-_GATHERED = 5_000
-"""So many alerts that the text index names are read and sorted; with more, the queue is walked and those
-wanted are picked out of it."""
 
 _Bound = tuple[Any, Key]
 """A comparison (`operator.lt` and its like), and the key that the keys of the rows are compared with."""
@@ -262,13 +258,22 @@ def by_detect_id(connection: Connection, detect_id: str) -> list[AlertDetail]:
     return _details(connection, and_(_D.c.oid.in_(oids), _D.c.detect_id == detect_id))
 
 
-def rows_where(connection: Connection, *conditions: ColumnElement[bool], limit: int) -> list[AlertRow]:
-    """Open alerts that hold to these conditions on the table, in the order of the queue."""
+def rows_where(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int, gathered: bool = False
+) -> list[AlertRow]:
+    """Open alerts that hold to these conditions on the table, in the order of the queue.
+
+    Args:
+        gathered: the conditions name few alerts, to be read and sorted rather than looked for in the queue.
+    """
+    keys: list[Any] = list(_KEYS)
+    if gathered:
+        keys[0] = literal_column("+detection.rank", _D.c.rank.type)
     found = connection.execute(
         select(*COLUMNS)
         .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
         .where(_OPEN, *conditions)
-        .order_by(*(key.desc() for key in _KEYS))
+        .order_by(*(key.desc() for key in keys))
         .limit(limit)
     )
     return list(map(row_of, found))
@@ -474,10 +479,10 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         if held_oids:
             narrowing.append(textindex.label_query(dialect, "oid", held_oids))
         query = textindex.all_of(dialect, narrowing)
-        found = textindex.count(connection, query, cap=_GATHERED + 1)
+        found = textindex.count(connection, query, cap=GATHERED + 1)
         if not found:
             return None
-        if found <= _GATHERED:
+        if found <= GATHERED:
             if column is not None:
                 conditions.append(_walked(connection, column, probes))
             column, probes, alone, gathered, spoken = None, (), False, True, []

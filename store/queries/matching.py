@@ -10,6 +10,11 @@ from store.bodies import storable
 from store.observables import kind_of
 from store.queries.scopes import ORGANIZATION
 
+GATHERED = 5_000
+"""So many alerts that the text index names are read and sorted; with more, an index of the table is walked
+and those wanted are picked out of it."""
+
+_D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _LABEL: Table = models.AlertLabel.__table__  # type: ignore[attr-defined]
 
 
@@ -49,6 +54,25 @@ def labels(connection: Connection, name: str, needle: str) -> tuple[str, ...] | 
     ).scalars()
     listed = tuple(found)
     return None if len(listed) > textindex.SPREAD else listed
+
+
+def few_of_host(connection: Connection, oid: str, hostname: str) -> ColumnElement[bool] | None:
+    """The condition, by the text index, that an alert is of a host; None where it has very many of them.
+
+    It stands for both the organization and the host name; a name that two sensors share is for the caller to
+    tell apart.
+    """
+    dialect = connection.dialect.name
+    query = textindex.all_of(
+        dialect,
+        [
+            textindex.label_query(dialect, "hostname", [hostname]),
+            textindex.label_query(dialect, "oid", [oid]),
+        ],
+    )
+    if textindex.count(connection, query, cap=GATHERED + 1) > GATHERED:
+        return None
+    return _D.c.id.in_(textindex.ids(dialect, query))
 
 
 def word_query(connection: Connection, word: str) -> tuple[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, func, or_, select
 from store import models
 from store.ingest import milliseconds
 from store.queries.alerts import AlertRow, rows_where
+from store.queries.matching import few_of_host
 from store.queries.organizations import marks_of
 from store.queries.scopes import NODE, ORGANIZATION
 from store.sensors import ARCHITECTURES, platform_name
@@ -224,10 +225,9 @@ def with_record(
 
 def with_alerts(connection: Connection, base: SensorCard) -> SensorCard:
     """The card with the open alerts of its sensor."""
-    # By the host's index: there is none by sensor, and a host has few.
-    same = [_D.c.oid == base.oid, _D.c.sid == base.sid]
-    if base.hostname:
-        same.append(_D.c.hostname == base.hostname)
-    rows = rows_where(connection, *same, limit=500)
+    # By what the text index has of the host: there is no index by sensor, and a host has few.
+    few = few_of_host(connection, base.oid, base.hostname) if base.hostname else None
+    same = [_D.c.oid == base.oid if few is None else few, _D.c.sid == base.sid]
+    rows = rows_where(connection, *same, limit=500, gathered=few is not None)
     rows.sort(key=lambda row: (row.time, row.id), reverse=True)
     return replace(base, alerts=tuple(rows[:RECENT]), open_alerts=len(rows))

@@ -66,7 +66,7 @@ def test_a_whole_store_has_nothing_wrong(store: Store) -> None:
     _fill(store)
     findings = maintenance.check(store.url)
     assert [finding.name for finding in findings] == [
-        "file", "references", "counters", "folds", "detections", "configuration", "tree", "journal",
+        "file", "references", "counters", "folds", "detections", "text", "configuration", "tree", "journal",
     ]  # fmt: skip
     assert all(finding.ok for finding in findings), findings
 

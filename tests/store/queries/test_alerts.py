@@ -132,7 +132,7 @@ def test_what_is_too_common_to_be_gathered_is_picked_out_of_the_queue_with_the_s
     lines = [line for line in FILTERS if any(each in line for each in ("cat", "host", "rule", "scan", "gr"))]
     with store.reader.reading() as connection:
         gathered = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
-        monkeypatch.setattr(alerts, "_GATHERED", 0)
+        monkeypatch.setattr(alerts, "GATHERED", 0)
         walked = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
         assert walked == gathered
         monkeypatch.setattr(textindex, "SPREAD", 0)  # so many labels that the columns are looked at
