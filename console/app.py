@@ -116,6 +116,7 @@ class Console(App[int], inherit_bindings=False):
         budget: Callable[[], Budget | None] = lambda: None,
         link: Link | None = None,
         operator: str = "",
+        copies: Path | None = None,
         view: str = FIRST_MODE,
     ) -> None:
         """Nothing is opened yet.
@@ -130,6 +131,7 @@ class Console(App[int], inherit_bindings=False):
             budget: how fast the cloud may be asked at this moment; None while it is not asked.
             link: where the background work offers its connection, for what the operator asks of the cloud.
             operator: the name that alerts and cases are assigned to; that of the system's user when empty.
+            copies: the file that keeps what was copied last; none when None.
             view: the mode to begin with.
         """
         super().__init__()
@@ -145,6 +147,7 @@ class Console(App[int], inherit_bindings=False):
         self._budget = budget
         self._link = link
         self._operator = operator
+        self._copies = copies
         self._handlers: dict[type[Work], Handler] = {}
         self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
@@ -374,6 +377,14 @@ class Console(App[int], inherit_bindings=False):
     async def ask(self, dialog: ModalScreen[Any]) -> Any:
         """Show a dialog and wait for its answer."""
         return await self.push_screen_wait(dialog)
+
+    async def copy(self, text: str) -> None:
+        """Put a text on the clipboard, and say what became of that; strangers' text is made safe."""
+        from console import clipboard
+
+        driver = self._driver
+        write = driver.write if driver is not None else lambda _sequence: None
+        self.say(await asyncio.to_thread(clipboard.copy, clipboard.clean(text), write, self._copies))
 
     async def show_mode(self, name: str) -> Any:
         """Go to a mode; answers its view."""
@@ -652,6 +663,7 @@ def run_console(
         budget=budget,
         link=link,
         operator=settings.operator,
+        copies=settings.home / "copied.txt",
         view=view,
     )
     app.run(mouse=False)

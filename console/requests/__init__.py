@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-MODULES: tuple[str, ...] = ("respond", "triage")
+MODULES: tuple[str, ...] = ("pivot", "respond", "triage")
 """Of this package, each with HANDLERS."""
 
 
@@ -62,6 +62,10 @@ class Host(Protocol):
 
     def say(self, text: str, tone: Tone = "plain") -> None:
         """Say one sentence in the last line; strangers' text is made safe."""
+        ...
+
+    async def copy(self, text: str) -> None:
+        """Put a text on the operator's clipboard, and say what became of that."""
         ...
 
     def show_mode(self, name: str) -> Awaitable[Any]:

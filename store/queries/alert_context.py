@@ -26,6 +26,9 @@ AROUND = 3_600_000
 NEIGHBOURS = 6
 """At most so many other alerts of the host before it, and as many after it."""
 
+LOOKED = 20_000
+"""At most so many alerts of all hosts are gone through in each direction."""
+
 DECISIONS = 20
 
 SEEN = 3
@@ -299,15 +302,13 @@ def _neighbours(connection: Connection, row: AlertRow) -> tuple[tuple[Neighbour,
     chosen = select(_D.c.id, _D.c.time, _D.c.severity, _D.c.status, _D.c.classification, _D.c.cat).where(
         organization == row.oid, same, _D.c.id != row.id
     )
+    start, early = _reach(connection, row.time, -1, bounded=few is None)
+    end, late = _reach(connection, row.time, 1, bounded=few is None)
     before = connection.execute(
-        chosen.where(moment >= row.time - AROUND, moment <= row.time)
-        .order_by(moment.desc())
-        .limit(NEIGHBOURS + 1)
+        chosen.where(moment >= start, moment <= row.time).order_by(moment.desc()).limit(NEIGHBOURS + 1)
     ).all()
     after = connection.execute(
-        chosen.where(moment > row.time, moment <= row.time + AROUND)
-        .order_by(moment.asc())
-        .limit(NEIGHBOURS + 1)
+        chosen.where(moment > row.time, moment <= end).order_by(moment.asc()).limit(NEIGHBOURS + 1)
     ).all()
     kept = [*reversed(before[:NEIGHBOURS]), *after[:NEIGHBOURS]]
     return (
@@ -317,5 +318,27 @@ def _neighbours(connection: Connection, row: AlertRow) -> tuple[tuple[Neighbour,
             )
             for each in kept
         ),
-        len(before) > NEIGHBOURS or len(after) > NEIGHBOURS,
+        early or late or len(before) > NEIGHBOURS or len(after) > NEIGHBOURS,
     )
+
+
+def _reach(connection: Connection, time: int, sign: int, *, bounded: bool) -> tuple[int, bool]:
+    """Up to which time to look in one direction, and whether a storm of LOOKED alerts cuts it short.
+
+    Args:
+        bounded: all alerts of that time are gone through, so that their number matters.
+    """
+    moment = _D.c.time
+    far = time + sign * AROUND
+    if not bounded:
+        return far, False
+    within = (moment > time, moment <= far) if sign > 0 else (moment < time, moment >= far)
+    # Not a page: one entry of the index, so many further on.
+    cut = connection.execute(
+        select(moment)
+        .where(*within)
+        .order_by(moment.asc() if sign > 0 else moment.desc())
+        .limit(1)
+        .offset(LOOKED)
+    ).scalar_one_or_none()
+    return (far, False) if cut is None else (cut, True)

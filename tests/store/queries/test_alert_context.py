@@ -9,7 +9,7 @@ from sqlalchemy import insert, text, update
 from store import ingest, models, triage
 from store.configuration import Record
 from store.database import Store
-from store.queries import alerts
+from store.queries import alert_context, alerts
 from store.queries.alert_context import AROUND, NEIGHBOURS, context_of, origin_of, whole
 from store.triage import Decision
 
@@ -124,8 +124,31 @@ def test_of_a_noisy_host_the_nearest_are_told(store: Store) -> None:
     assert found.neighbours_cut
 
 
+def test_a_storm_of_other_hosts_bounds_how_far_is_looked(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alert_context, "few_of_host", lambda *_arguments: None)
+    put(store, "o1", one(0), one(1, at=NOW - 900_000), one(2, at=NOW - 1000))
+    put(store, "o2", *(one(10 + n, at=NOW - 2000 - n, sid="s9") for n in range(60)))
+    monkeypatch.setattr(alert_context, "LOOKED", 40)
+    with store.reader.reading() as c:
+        found = context_of(c, row_of(store, "d0"))
+    assert [each.cat for each in found.neighbours] == ["cat 2"]
+    assert found.neighbours_cut  # there may be more
+    monkeypatch.setattr(alert_context, "LOOKED", 100)
+    with store.reader.reading() as c:
+        found = context_of(c, row_of(store, "d0"))
+    assert [each.cat for each in found.neighbours] == ["cat 1", "cat 2"]
+    assert not found.neighbours_cut
+
+
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
-def test_neighbours_are_found_by_time_and_not_by_reading_the_organization(store: Store) -> None:
+@pytest.mark.parametrize("few", [True, False])
+def test_neighbours_are_found_by_host_or_by_time_and_not_by_reading_the_organization(
+    store: Store, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not few:
+        monkeypatch.setattr(alert_context, "few_of_host", lambda *_arguments: None)
     put(store, "o1", *(one(n, at=NOW + n * 1000) for n in range(300)))
     row = row_of(store, "d5")
     seen: list[str] = []
@@ -137,11 +160,11 @@ def test_neighbours_are_found_by_time_and_not_by_reading_the_organization(store:
         context_of(c, row)
         raw.set_trace_callback(None)
         plans = [
-            str(line[3]) for statement in seen if "detection" in statement
+            str(line[3]) for statement in seen if statement.startswith("SELECT detection.")
             for line in c.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
         ]  # fmt: skip
-    assert any("ix_detection_time" in plan for plan in plans)
-    assert not [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan or "uq_detection" in plan]
+    assert any(("detection_text" if few else "ix_detection_time") in plan for plan in plans)
+    assert not [plan for plan in plans if plan.startswith("SCAN detection ") or "uq_detection" in plan]
 
 
 def test_fold_snooze_and_clocks_come_with_the_alert(store: Store) -> None:
