@@ -32,12 +32,24 @@ from store.models.operations import AuditEntry, OrganizationError, Usage
 from store.models.organizations import Organization
 from store.models.searches import LcqlOrganization, LcqlRow, LcqlSearch
 from store.models.sensors import Sensor
+from store.models.shift import (
+    Campaign,
+    CampaignAlert,
+    CampaignNote,
+    Handover,
+    HandoverItem,
+    QueueLook,
+    SavedQueue,
+)
 from store.models.tree import Node
 
 __all__ = [
     "AlertLabel",
     "ApiKey",
     "AuditEntry",
+    "Campaign",
+    "CampaignAlert",
+    "CampaignNote",
     "CaseConfiguration",
     "CaseDetection",
     "CaseEdit",
@@ -56,6 +68,8 @@ __all__ = [
     "Group",
     "GroupMember",
     "GroupOrganization",
+    "Handover",
+    "HandoverItem",
     "Journal",
     "LcqlOrganization",
     "LcqlRow",
@@ -64,6 +78,8 @@ __all__ = [
     "Organization",
     "OrganizationError",
     "Preference",
+    "QueueLook",
+    "SavedQueue",
     "Sensor",
     "Sighting",
     "Snooze",

@@ -32,6 +32,7 @@ def upgrade() -> None:
     _triage()
     _sla()
     _searches()
+    _shift()
     _cases()
     _text()
 
@@ -317,6 +318,96 @@ def _searches() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_lcql_row", "lcql_row", ["search_id", "time", "id"])
+
+
+def _shift() -> None:
+    """Hand-overs, queues with a name, campaigns."""
+    op.create_table(
+        "handover",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("published_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_handover_offered", "handover", ["by"], **_where("state = 1"))
+    op.create_index("ix_handover_by", "handover", ["by", "id"])
+    op.create_table(
+        "handover_item",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("handover_id", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("alerts", sa.JSON(), nullable=False),
+        sa.Column("case_number", sa.BigInteger(), nullable=True),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("severity", sa.SmallInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("done", sa.JSON(), nullable=False),
+        sa.Column("hypothesis", sa.String(), nullable=False),
+        sa.Column("next_step", sa.String(), nullable=False),
+        sa.Column("blocker", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("decided_by", sa.String(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("uq_handover_item", "handover_item", ["handover_id", "key"], unique=True)
+    op.create_table(
+        "saved_queue",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("line", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "queue_look",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("operator", sa.String(), nullable=False),
+        sa.Column("seen", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "operator"),
+    )
+    op.create_table(
+        "campaign",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("closed_by", sa.String(), nullable=False),
+        sa.Column("conclusion", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "campaign_alert",
+        sa.Column("campaign_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("detection_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("campaign_id", "detection_id"),
+    )
+    op.create_index("ix_campaign_alert_detection", "campaign_alert", ["detection_id"])
+    op.create_table(
+        "campaign_note",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_campaign_note", "campaign_note", ["campaign_id", "id"])
 
 
 def _text() -> None:
