@@ -12,6 +12,7 @@ MODES: tuple[tuple[str, str], ...] = (
     ("alerts", "Alerts"),
     ("access", "Access"),
     ("activity", "Activity"),
+    ("cases", "Cases"),
     ("search", "Search"),
 )
 """(name for `ShowView`, title), in the order of the number keys and of Tab."""

@@ -102,6 +102,13 @@ class RepeatDecision(Work):
 
 
 @dataclass
+class DraftFalsePositive(Work):
+    """Draft a false positive rule from this alert, show what it would have hidden, and save it when asked."""
+
+    alert_id: int
+
+
+@dataclass
 class EditFoldKey(Work):
     """Ask which fields make alerts like this one a fold, and fold the queue anew."""
 
@@ -140,6 +147,81 @@ class EndSearch(Work):
     """End a search that runs, here or in another console."""
 
     search: int
+
+
+@dataclass
+class CreateCase(Work):
+    """Make a case of these alerts: one for each organization; without alerts an empty one of `oid`."""
+
+    alert_ids: tuple[int, ...] = ()
+    oid: str = ""
+
+
+@dataclass
+class ShowCase(Work):
+    """Show this case on the screen of cases."""
+
+    oid: str
+    number: int
+
+
+@dataclass
+class ReadCase(Work):
+    """Read this case from the cloud again: its notes, its alerts, its history."""
+
+    oid: str
+    number: int
+
+
+@dataclass
+class AddNote(Work):
+    """Ask for a note, and add it to this case."""
+
+    oid: str
+    number: int
+    text: str = ""
+
+
+@dataclass
+class AddEntity(Work):
+    """Ask for an indicator, and attach it to this case."""
+
+    oid: str
+    number: int
+
+
+@dataclass
+class LogTime(Work):
+    """Ask how long was worked on this case, and log it."""
+
+    oid: str
+    number: int
+
+
+@dataclass
+class ChangeCases(Work):
+    """Do this with these cases: claim, acknowledge, close, reopen, assign, tag."""
+
+    verb: str
+    cases: tuple[tuple[str, int], ...]
+    """(oid, number) of each."""
+
+
+@dataclass
+class MergeCases(Work):
+    """Merge cases into this one: those given, or those asked for."""
+
+    oid: str
+    number: int
+    sources: tuple[int, ...] = ()
+
+
+@dataclass
+class DecideEdits(Work):
+    """Decide what is undecided about this case: conflicts, and what the cloud refused."""
+
+    oid: str
+    number: int
 
 
 @dataclass

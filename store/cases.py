@@ -60,13 +60,13 @@ class CaseFilter:
     tag: str = ""
     """Contained in one of its tags, any case."""
     only: str = ""
-    """`local`, or the state of one of its edits: `pending`, `conflict`, `refused`."""
+    """`local`, or the state of one of its edits: `pending`, `conflict`, `refused`; `undecided` is both."""
     number: int | None = None
     words: tuple[str, ...] = ()
     """Each contained in the summary, the tags or the name of the organization."""
 
 
-ONLY = ("local", "pending", "conflict", "refused")
+ONLY = ("local", "pending", "undecided", "conflict", "refused")
 _PREFIXES = {
     "sev": "severity", "severity": "severity", "status": "statuses", "state": "statuses",
     "class": "classification", "classification": "classification", "who": "assignee",
@@ -231,8 +231,10 @@ def reference(name: str, number: int) -> str:
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 _FORMS = frozenset(
-    ("ag", "bv", "co", "company", "corp", "corporation", "gmbh", "group", "holding", "inc", "incorporated",
-     "kg", "limited", "llc", "llp", "ltd", "nv", "oy", "plc", "pty", "sa", "sarl", "sas", "se", "spa", "srl")
+    ("ab", "ag", "aps", "as", "bhd", "bv", "co", "company", "corp", "corporation", "cv", "gmbh", "group",
+     "holding", "holdings", "inc", "incorporated", "kg", "kk", "lda", "limited", "llc", "llp", "ltd", "ltda",
+     "mbh", "nv", "oy", "oyj", "plc", "pte", "pty", "pvt", "sa", "sarl", "sas", "sdn", "se", "sl", "spa",
+     "srl", "subsidiary")
 )  # fmt: skip
 """Words behind a name that say what kind of company it is; a text names it without them too."""
 _LONGEST_NAME = 12
@@ -286,7 +288,8 @@ def _forms(name: str) -> list[tuple[str, ...]]:
     if not words:
         return []
     forms = [tuple(words)]
-    while len(words) > 1 and words[-1] in _FORMS:
+    # `B.V.` and `S.p.A.` are letters here, and the (2) of a second one is a digit.
+    while len(words) > 1 and (words[-1] in _FORMS or len(words[-1]) == 1):
         words = words[:-1]
         # One short word alone would be found in every text.
         if len(words) > 1 or len(words[0]) > 3:

@@ -71,6 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--classification", metavar="CLASS", help="true_positive, false_positive or pending"
         )
         closing.add_argument("--conclusion", metavar="TEXT", help="what it came to")
+        _confirming(closing)
     verb("reopen", "make closed cases in_progress again", cases="+")
 
     assign = verb("assign", "say whose cases they are", cases="+")
@@ -105,6 +106,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     merge = verb("merge", "merge cases of one organization into another of its cases", cases="1")
     merge.add_argument("sources", metavar="NUMBER", nargs="+", help="those that are merged, and closed")
+    _confirming(merge)
     time = verb("time", "log time spent, to be billed", cases="1")
     time.add_argument("duration", metavar="DURATION", help="such as 45s, 30m or 2h")
     time.add_argument("--remark", default="", metavar="TEXT")
@@ -121,6 +123,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     decide.add_argument("edit", type=int, metavar="EDIT", help="its id, as `case edits` has it")
     decide.add_argument(
         "keep", choices=("theirs", "mine"), help="keep what the case has, or send it after all"
+    )
+
+
+def _confirming(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--confirm",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the name of a protected organization; may be given again",
     )
 
 
@@ -382,6 +394,8 @@ def _update(changes: dict[str, Any]) -> "Callable[[Session], int]":
     def do(session: Session) -> int:
         given = session.arguments
         cases = _cases(session, given.cases)
+        if changes["status"] in ("closed", "resolved"):
+            _confirmed(session, {oid for oid, _ in cases})
         fields = dict(changes)
         for name in ("classification", "conclusion"):
             value = getattr(given, name, None)
@@ -394,6 +408,26 @@ def _update(changes: dict[str, Any]) -> "Callable[[Session], int]":
         return _told(session, _work(session, go, here=_here(session, cases)))
 
     return do
+
+
+def _confirmed(session: Session, oids: set[str]) -> None:
+    """Have the name of every protected organization.
+
+    Raises:
+        Problem: one is missing; exit code 5.
+    """
+    from store.queries.scopes import marked
+
+    with session.reader.reading() as connection:
+        protected = marked(connection, "protected", oids)
+    given = {name.strip() for name in session.arguments.confirm}
+    missing = [name for oid, name in sorted(protected.items()) if not {str(name), oid} & given]
+    if missing:
+        named = ", ".join(shown(name) for name in missing[:5])
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise Problem(
+            f"{named}{more}: protected; give the name of each with --confirm. Nothing was changed.", code=5
+        )
 
 
 def _assign(session: Session) -> int:
@@ -452,6 +486,7 @@ def _merge(session: Session) -> int:
     given = session.arguments
     oid, target = _cases(session, [given.case])[0]
     sources = [_number(word) for word in given.sources]
+    _confirmed(session, {oid})
 
     async def go(desk: "CaseDesk") -> "Outcome":
         return await desk.merge(oid, target, sources)

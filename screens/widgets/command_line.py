@@ -41,6 +41,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("overview", ("ov", "home"), "", "the figures of the scope"),
     Command("activity", ("act", "log"), "", "sync runs, failures, the journal"),
+    Command("cases", ("case", "ca"), "", "the cases of the scope"),
     Command("search", ("lcql",), "", "searches over the past of every organization"),
     Command("sync", (), "", "read the cloud again"),
     Command("back", (), "", "the view before"),

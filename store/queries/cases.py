@@ -333,7 +333,9 @@ def _conditions(c: Connection, wanted: CaseFilter) -> list[Any]:
     if wanted.only == "local":
         conditions.append(_C.c.case_number < 0)
     elif wanted.only:
-        states = (PENDING, SENDING) if wanted.only == "pending" else (EDIT_STATES.index(wanted.only),)
+        states = {"pending": (PENDING, SENDING), "undecided": UNDECIDED}.get(wanted.only) or (
+            EDIT_STATES.index(wanted.only),
+        )
         conditions.append(
             exists().where(
                 _EDIT.c.oid == _C.c.oid, _EDIT.c.case_number == _C.c.case_number, _EDIT.c.state.in_(states)
