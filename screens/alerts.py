@@ -31,6 +31,7 @@ from screens.requests import (
     RepeatDecision,
     ShowAccess,
     ShowOrganization,
+    ShowSensor,
     SnoozeAlerts,
     UndoDecision,
 )
@@ -150,6 +151,8 @@ class Alerts(View[Found]):
         Binding("ctrl+y", "further(-1)", "back", show=False, id="alerts.nearer",
             tooltip="The lines of the detail before"),
         Binding("J", "json", "JSON", show=False, id="alerts.json", tooltip="The detection as received"),
+        Binding("S", "sensor", "sensor", show=False, id="alerts.sensor",
+            tooltip="Its sensor's card: isolate, let back, tag"),
         Binding("o", "organization", "organization", show=False, id="alerts.organization",
             tooltip="Its organization"),
         Binding("m", "access", "access", show=False, id="alerts.access",
@@ -375,6 +378,8 @@ class Alerts(View[Found]):
                 return ""
         if action in NEEDS_LINE and current is None:
             return "No alert is under the cursor."
+        if action == "sensor" and current is not None and (single := alone(current)) and not single.sid:
+            return "This alert names no sensor."
         if action in ("organization", "access") and current is not None and not current.oid:
             return "This line is of several organizations: enter opens it."
         if action == "marked" and not self.queue.marks:
@@ -667,6 +672,15 @@ class Alerts(View[Found]):
         """Choose a value of the alert, and look for it everywhere."""
         if (alert := await self._alert()) is not None:
             self.post_message(OpenPivot(alert.id))
+
+    @work(exclusive=True, group="alert", exit_on_error=False)
+    async def action_sensor(self) -> None:
+        """The card of its sensor."""
+        alert = await self._alert()
+        if alert is not None and alert.sid:
+            self.post_message(ShowSensor(alert.oid, alert.sid))
+        elif alert is not None:
+            self.tell("This alert names no sensor.", "warning")
 
     @work(exclusive=True, group="json", exit_on_error=False)
     async def action_json(self) -> None:

@@ -28,6 +28,7 @@ from screens.requests import (
     Chosen,
     ClaimAlerts,
     CloseAlerts,
+    CreateCase,
     EditFoldKey,
     NoteAlerts,
     ReleaseAlerts,
@@ -331,8 +332,27 @@ async def _snooze(host: Host, chosen: Chosen, *, when: str = "", reason: str = "
 
 
 async def note(host: Host, request: NoteAlerts) -> None:
-    """Write a note on alerts."""
-    await _note(host, request.chosen)
+    """Write a note on alerts, or make a case of them."""
+    host.writing_store()
+    looked = await _look(host, request.chosen)
+    subject = subject_of(looked.about, host.operator)
+    several = len(subject.organizations)
+    case = f"{several:,} new cases, one for each organization" if several > 1 else "a new case of it"
+    if several < 2 and subject.count > 1:
+        case = "a new case of all of them"
+    heading = [Content.styled(subject.words, "bold"), subject.named(), subject.described()]
+    answer = await host.ask(
+        ChooseOne(
+            Content("\n").join(each for each in heading if each.plain),
+            [Option("n", "write a note", also=("enter", "e")), Option("c", f"escalate: {case}")],
+        )
+    )
+    if answer == "n":
+        await _note(host, request.chosen)
+    elif answer == "c":
+        from console.requests import cases
+
+        await cases.create(host, CreateCase(looked.selection.ids))
 
 
 async def _note(host: Host, chosen: Chosen, *, text: str = "") -> None:

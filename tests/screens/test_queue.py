@@ -20,6 +20,7 @@ from screens.requests import (
     Remember,
     RepeatDecision,
     ShowOrganization,
+    ShowSensor,
     SnoozeAlerts,
     UndoDecision,
 )
@@ -324,7 +325,10 @@ async def test_what_needs_one_alert_takes_the_first_of_a_fold(host, stormy):
         await until(pilot, lambda: len(host.asked) == 1)
         await pilot.press("K")
         await until(pilot, lambda: len(host.asked) == 2)
-        assert host.asked == [OpenPivot(newest), EditFoldKey(newest)]
+        await pilot.press("S")
+        await until(pilot, lambda: len(host.asked) == 3)
+        assert host.asked[:2] == [OpenPivot(newest), EditFoldKey(newest)]
+        assert isinstance(host.asked[2], ShowSensor)
         await pilot.press("o")
         assert "several organizations" in said(host)
 
