@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from console.commands import alert_folds, alert_fp, alert_triage
+from console.commands import alert_folds, alert_fp, alert_pivot, alert_triage
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     alert_folds.configure(verbs, _filters)
     alert_triage.configure(verbs, _filters)
     alert_fp.configure(verbs)
+    alert_pivot.configure(verbs, _filters)
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,8 @@ def run(session: Session) -> int:
         return alert_triage.run(session, wanted_by)
     if session.arguments.verb == "fp":
         return alert_fp.run(session)
+    if session.arguments.verb == "pivot":
+        return alert_pivot.run(session, wanted_by)
     return _list(session) if session.arguments.verb == "list" else _show(session)
 
 
@@ -153,23 +156,33 @@ def listed(row: "AlertRow") -> dict[str, Any]:
 
 
 def _show(session: Session) -> int:
+    session.show_object(shown_whole(one_alert(session, session.arguments.detect_id)))
+    return 0
+
+
+def one_alert(session: Session, detect_id: str) -> "AlertDetail":
+    """The alert of this LimaCharlie id, with `--organization` where two have it.
+
+    Raises:
+        Problem: there is none, or more than one; exit code 2.
+    """
     from store.queries.alerts import by_detect_id
 
-    wanted: str = session.arguments.detect_id
-    oid = session.organization(session.arguments.organization) if session.arguments.organization else None
+    given = session.arguments.organization
+    oid = session.organization(given) if given else None
     with session.reader.reading() as connection:
-        found = [each for each in by_detect_id(connection, wanted) if oid in (None, each.row.oid)]
+        found = [each for each in by_detect_id(connection, detect_id) if oid in (None, each.row.oid)]
     if not found:
         raise Problem(
-            f"There is no alert {shown(wanted)} in the store; `limegrove alert list` names them.", code=2
+            f"There is no alert {shown(detect_id)} in the store; `limegrove alert list` names them.", code=2
         )
     if len(found) > 1:
         named = ", ".join(each.row.oid for each in found)
         raise Problem(
-            f"{len(found)} organizations have an alert {shown(wanted)}: {named}. Give --organization.", code=2
+            f"{len(found)} organizations have an alert {shown(detect_id)}: {named}. Give --organization.",
+            code=2,
         )
-    session.show_object(shown_whole(found[0]))
-    return 0
+    return found[0]
 
 
 def shown_whole(alert: "AlertDetail") -> dict[str, Any]:
