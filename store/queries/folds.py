@@ -263,13 +263,21 @@ def _by_alerts(connection: Connection, wanted: AlertFilter, now: int) -> _Source
     if not halves:
         return None
     since = now - HOURS * HOUR
+    # The sign keeps SQLite from reading every alert by the index that has them by fold, so as not to sort.
+    grouping: Any = _D.c.fold_id
+    if connection.dialect.name == "sqlite":
+        grouping = literal_column("+detection.fold_id")
+    # Never below the severity, and in the index of the queue, which that is not.
+    hints: list[Any] = [_D.c.rank >= wanted.severity] if wanted.severity > 0 else []
+    if wanted.who:
+        hints.append(literal_column("detection.assignee <> ''"))  # as the partial index spells it
     parts = [
         select(
-            _D.c.fold_id, func.count().label("open"), func.max(_D.c.rank).label("rank"),
+            grouping.label("fold_id"), func.count().label("open"), func.max(_D.c.rank).label("rank"),
             func.max(_D.c.time).label("last"), func.min(_D.c.time).label("first"),
             func.min(_D.c.due_at).label("due_at"),
             func.sum(case((_D.c.time >= since, 1), else_=0)).label("recent"),
-        ).where(*conditions).group_by(_D.c.fold_id)
+        ).where(*conditions, *hints).group_by(grouping)
         for conditions in halves
     ]  # fmt: skip
     found = (parts[0] if len(parts) == 1 else union_all(*parts)).subquery("found")
