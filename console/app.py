@@ -626,6 +626,7 @@ def run_console(
     sync_now: Callable[[], object] | None = None,
     budget: Callable[[], Budget | None] = lambda: None,
     link: Link | None = None,
+    copies: Path | None = None,
     view: str = FIRST_MODE,
 ) -> int:
     """Run the console until it is left.
@@ -638,6 +639,7 @@ def run_console(
         sync_now: wakes it.
         budget: how fast it may ask at this moment; None while it does not.
         link: where the background work offers its connection.
+        copies: the file that keeps what was copied last; in the workspace when None.
         view: the mode to begin with.
 
     Returns:
@@ -663,7 +665,7 @@ def run_console(
         budget=budget,
         link=link,
         operator=settings.operator,
-        copies=settings.home / "copied.txt",
+        copies=copies or settings.home / "copied.txt",
         view=view,
     )
     app.run(mouse=False)

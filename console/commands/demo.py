@@ -180,4 +180,5 @@ def _console(session: Session, home: Path) -> int:
         background=background,
         sync_now=wake.set,
         link=link,
+        copies=home / "copied.txt",
     )

@@ -204,7 +204,11 @@ def lines_of(
     made.add("author", author if isinstance(author, str) else "", weight=7)
 
     for number, seen in enumerate(around.seen if around is not None else ()):
-        name = f"{seen.value[:8]}~" if seen.kind == "hash" else safe_text(seen.value, 40)
+        name = (
+            f"{seen.value[:8]}~"
+            if seen.kind == "hash"
+            else safe_text(seen.value, 24 if width < NARROW else 40)
+        )
         made.add(
             "seen" if not number else "",
             f"{seen.kind} {name} {seen_words(seen.where, now)}",
