@@ -32,10 +32,20 @@ NOW = 1_790_000_000_000
         ("'C:\\x' \"http://x\"", AlertFilter(words=("C:\\x", "http://x"))),
         ("oid:abc", AlertFilter(oid="abc")),
         ("host:a:b", AlertFilter(hostname="a:b")),
+        ("tag:benign", AlertFilter(tag="benign")),
+        ("who:dana", AlertFilter(who="dana")),
+        ("who:none", AlertFilter(who="")),
+        ('who:""', AlertFilter(who="")),
+        ("assignee:Me", AlertFilter(who="ann")),
+        ("snoozed:yes", AlertFilter(snoozed="yes")),
+        ("snoozed:ANY", AlertFilter(snoozed="any")),
+        ("due:30m order:due", AlertFilter(due=NOW + 1_800_000, order="due")),
+        ("due:over", AlertFilter(due=NOW)),
+        ("due:2026-01-31", AlertFilter(due=1_769_817_600_000)),
     ],
 )  # fmt: skip
 def test_a_line_is_read(line: str, expected: AlertFilter) -> None:
-    assert parse_filter(line, now=NOW) == expected
+    assert parse_filter(line, now=NOW, me="ann") == expected
 
 
 def test_the_scope_is_passed_through() -> None:
@@ -53,6 +63,10 @@ def test_the_scope_is_passed_through() -> None:
         ('"open', "not closed"),
         ("cat:'open", "not closed"),
         ("host:", "right behind the colon"),
+        ("who:me", "nobody is at the console"),
+        ("snoozed:perhaps", "no, yes, any"),
+        ("order:age", "rank, due"),
+        ("due:soon", "is no time"),
     ],
 )
 def test_what_means_nothing_is_said_with_what_is_allowed(line: str, said: str) -> None:
