@@ -111,6 +111,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     time.add_argument("duration", metavar="DURATION", help="such as 45s, 30m or 2h")
     time.add_argument("--remark", default="", metavar="TEXT")
 
+    from console.commands import campaign, handover
+
+    handover.configure(verbs.add_parser("handover", help="what one shift gives to the next, item by item"))
+    campaign.configure(verbs.add_parser("campaign", help="one incident over several customers"))
+
     export = verb("export", "a case whole, as JSON and as Markdown", cases="1")
     export.add_argument("--markdown", metavar="FILE", help="write Markdown there")
     export.add_argument("--json", metavar="FILE", help="write JSON there")
@@ -139,6 +144,10 @@ def _confirming(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> int:
     """Show cases, or want something of them."""
     verb: str = session.arguments.verb
+    if verb in ("handover", "campaign"):
+        from console.commands import campaign, handover
+
+        return handover.run(session) if verb == "handover" else campaign.run(session)
     if verb == "list":
         return _list(session)
     if verb == "show":
