@@ -23,6 +23,7 @@ from screens.requests import (
     Chosen,
     ClaimAlerts,
     CloseAlerts,
+    DraftFalsePositive,
     EditFoldKey,
     NoteAlerts,
     OpenPivot,
@@ -45,6 +46,7 @@ from store.queries.alert_context import Whole
 from store.queries.alerts import AlertRow, Count
 from store.queries.folds import FoldRow
 from store.text import safe_text
+from store.times import age
 
 REST = 0.15
 """Seconds the cursor has to rest before the detail is read: nothing of it is painted while a key repeats."""
@@ -75,6 +77,8 @@ NEEDS_LINE = frozenset(
         "organization",
         "access",
         "fold_key",
+        "false_positive",
+        "sensor",
         *(verb for verb in VERBS if verb != "undo"),
     }
 )
@@ -151,6 +155,8 @@ class Alerts(View[Found]):
         Binding("ctrl+y", "further(-1)", "back", show=False, id="alerts.nearer",
             tooltip="The lines of the detail before"),
         Binding("J", "json", "JSON", show=False, id="alerts.json", tooltip="The detection as received"),
+        Binding("f", "false_positive", "FP rule", show=False, id="alerts.fp",
+            tooltip="Draft a false positive rule, and see what it would have hidden"),
         Binding("S", "sensor", "sensor", show=False, id="alerts.sensor",
             tooltip="Its sensor's card: isolate, let back, tag"),
         Binding("o", "organization", "organization", show=False, id="alerts.organization",
@@ -309,6 +315,8 @@ class Alerts(View[Found]):
         parts = [f"/{self.filter_line}" if self.filter_line else "open"]
         if found.folded:
             parts.append("folded")
+        if found.opened is not None:
+            parts.append(_pace(found.opened, self.context))
         if self._by_due:
             parts.append("by time to breach")
         of = "" if found.matching == found.total else f" of {_counted(found.total)}"
@@ -674,6 +682,12 @@ class Alerts(View[Found]):
             self.post_message(OpenPivot(alert.id))
 
     @work(exclusive=True, group="alert", exit_on_error=False)
+    async def action_false_positive(self) -> None:
+        """Draft a rule that hides what is like this alert."""
+        if (alert := await self._alert()) is not None:
+            self.post_message(DraftFalsePositive(alert.id))
+
+    @work(exclusive=True, group="alert", exit_on_error=False)
     async def action_sensor(self) -> None:
         """The card of its sensor."""
         alert = await self._alert()
@@ -708,6 +722,12 @@ class Alerts(View[Found]):
         """Another width, another text."""
         if self.pane.display:
             self._detail_soon()
+
+
+def _pace(row: FoldRow, context: Context) -> str:
+    """How fast a fold grows, and for how long it has been there: `20/h for 3m`."""
+    rate = f"{row.per_hour:,.0f}" if row.per_hour >= 1 else "<1"
+    return f"{rate}/h for {age(row.first_seen, context.clock())}"
 
 
 def _counted(count: Count) -> str:

@@ -12,6 +12,7 @@ from screens.requests import (
     Chosen,
     ClaimAlerts,
     CloseAlerts,
+    DraftFalsePositive,
     EditFoldKey,
     Group,
     NoteAlerts,
@@ -144,6 +145,7 @@ async def test_a_fold_is_opened_and_left_with_the_cursor_where_it_was(host):
         await until(pilot, lambda: len(rows(host)) == 20)
         assert "Alerts > Scanner touched LSASS (5 orgs)" in title(host)
         assert "20 of 30 open" in title(host)
+        assert "20/h for 24s" in title(host)
         await pilot.press("q")
         await until(pilot, lambda: len(rows(host)) == 11)
         assert next(line for line in rows(host) if line.startswith(">")) == before
@@ -329,6 +331,9 @@ async def test_what_needs_one_alert_takes_the_first_of_a_fold(host, stormy):
         await until(pilot, lambda: len(host.asked) == 3)
         assert host.asked[:2] == [OpenPivot(newest), EditFoldKey(newest)]
         assert isinstance(host.asked[2], ShowSensor)
+        await pilot.press("f")
+        await until(pilot, lambda: len(host.asked) == 4)
+        assert host.asked[3] == DraftFalsePositive(newest)
         await pilot.press("o")
         assert "several organizations" in said(host)
 
