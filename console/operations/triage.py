@@ -203,7 +203,7 @@ def decide(
         more = triage.planned(connection, action) > triage.CHUNK
         if not more:
             # As one transaction: it is done whole or not at all.
-            triage.proceed(connection, action, actor=actor(), now=moment)
+            triage.proceed(connection, action, actor=actor(), now=moment, limit=triage.CHUNK)
     if more:
         _carry_on(store, action, report, now)
     with store.reader.reading() as connection:
@@ -233,7 +233,7 @@ def _carry_on(store: Store, action: int, report: Report, now: int | None) -> Non
     while more:
         with store.writing() as connection:
             moment = now_ms() if now is None else now
-            more = triage.proceed(connection, action, actor=actor(), now=moment)
+            more = triage.proceed(connection, action, actor=actor(), now=moment, limit=triage.CHUNK)
         left = max(0, left - triage.CHUNK)
         report(Progress(total - left, total, "alerts"))
 
@@ -247,7 +247,7 @@ def wake_due(store: Store, now: int | None = None) -> int:
             if not triage.waking(connection, moment, limit=1):
                 return woken
         with store.writing() as connection:
-            count = triage.wake(connection, triage.waking(connection, moment), now=moment)
+            count = triage.wake(connection, triage.waking(connection, moment, limit=triage.CHUNK), now=moment)
         woken += count
 
 
