@@ -84,6 +84,10 @@ _SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
 _ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
 _CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
 
+_ENCODER: Final = msgspec.json.Encoder()
+_JSON: Final = ("salient", "assignees", "hours")
+_EMPTY: Final = {"salient": "[]", "assignees": "{}", "hours": "{}"}
+
 _CHUNK: Final = 500
 _HALVES: Final = (text("detection.status < 2"), text("detection.status >= 2"))
 """Spelled as the partial indexes spell them."""
@@ -190,8 +194,7 @@ def _indicator(values: Values) -> tuple[str, ...]:
 
 
 def _key_of(rule: str, salient: Salient) -> int:
-    whole = json.dumps([rule, salient], ensure_ascii=False, separators=(",", ":"))
-    digest = hashlib.blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b(_ENCODER.encode([storable(rule), salient]), digest_size=8).digest()
     return int.from_bytes(digest) >> 11 or 1
 
 
@@ -455,18 +458,20 @@ def _count_in(
     for key, (identity, gained) in groups.items():
         fold, storm = folds.get(key), storms.get(key)
         was_open = 0 if fold is None else fold.open
-        whole = _Sums() if fold is None else _sums(fold)
         if gained.verdict is not None:
             gained.verdict_by = decided.get(gained.verdict[1], "")
-        whole.add(gained)
+        whole = gained if fold is None else _sums(fold)
+        if fold is not None:
+            whole.add(gained)
         ids[key] = next(numbers) if fold is None else fold.id
         first = identity if fold is None else fold
         fold_rows.append(
             {"id": ids[key], "oid": oid, "storm": key, "cat": first.cat, "rule": first.rule}
             | whole.both() | whole.alone()
         )  # fmt: skip
-        over = _Sums() if storm is None else _sums(storm)
-        over.add(gained)
+        over = gained if storm is None else _sums(storm)
+        if storm is not None:
+            over.add(gained)
         organizations = 0 if storm is None else storm.organizations
         alone = 0 if storm is None else storm.fold_id
         if whole.open and not was_open:
@@ -523,11 +528,28 @@ def _numbers(c: Connection, count: int) -> Iterable[int]:
 
 
 def _put(c: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> None:
+    """Write whole rows, whether they were there or not.
+
+    Beneath SQLAlchemy where that can be, as bodies are: going through each row's names costs more than
+    writing it. Nobody has to be told: folds are written with their detections only.
+    """
     if not rows:
         return
-    upsert = _insert(c, table)
-    changing = {name: upsert.excluded[name] for name in rows[0] if name != key}
-    c.execute(upsert.on_conflict_do_update(index_elements=[key], set_=changing), rows)
+    names = list(rows[0])
+    if c.dialect.name != "sqlite":
+        upsert = postgresql.insert(table)
+        changing = {name: upsert.excluded[name] for name in names if name != key}
+        c.execute(upsert.on_conflict_do_update(index_elements=[key], set_=changing), rows)
+        return
+    for row in rows:
+        for name in _JSON:
+            if name in row:
+                row[name] = _ENCODER.encode(row[name]).decode() if row[name] else _EMPTY[name]
+    c.exec_driver_sql(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+        f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names[1:])}",
+        rows,
+    )
 
 
 # Alerts that changed their state
