@@ -5,7 +5,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from console.commands import alert_folds, alert_fp, alert_pivot, alert_triage
+from console.commands import alert_folds, alert_fp, alert_pivot, alert_queue, alert_triage
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     queue = verbs.add_parser("list", help="open alerts, worst and newest first")
     _filters(queue)
+    queue.add_argument("--queue", metavar="NAME", help="of a saved queue; what comes later is new in it")
     queue.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)")
     show = verbs.add_parser("show", help="one alert, with the detection as LimaCharlie sent it")
     show.add_argument("detect_id", metavar="DETECT_ID")
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     alert_folds.configure(verbs, _filters)
     alert_triage.configure(verbs, _filters)
     alert_fp.configure(verbs)
+    alert_queue.configure(verbs)
     alert_pivot.configure(verbs, _filters)
 
 
@@ -58,6 +60,8 @@ def run(session: Session) -> int:
         return alert_triage.run(session, wanted_by)
     if session.arguments.verb == "fp":
         return alert_fp.run(session)
+    if session.arguments.verb == "queue":
+        return alert_queue.run(session)
     if session.arguments.verb == "pivot":
         return alert_pivot.run(session, wanted_by)
     return _list(session) if session.arguments.verb == "list" else _show(session)
@@ -97,8 +101,12 @@ def wanted_by(session: Session) -> "AlertFilter":
     from store.times import now_ms
 
     given = session.arguments
+    line, scope = given.filter, session.scope()
+    if getattr(given, "queue", None) is not None:
+        kept, within = alert_queue.line_of(session, given.queue)
+        line, scope = f"{kept} {line}".strip(), scope or within
     try:
-        wanted = parse_filter(given.filter, scope=session.scope(), me=alert_triage.operator(session))
+        wanted = parse_filter(line, scope=scope, me=alert_triage.operator(session))
     except FilterError as error:
         raise Problem(f"--filter: {error}", code=2) from error
     if given.status is not None:

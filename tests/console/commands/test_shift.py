@@ -120,3 +120,26 @@ def test_a_campaign_is_over_several_customers_and_names_none_to_another(as_who: 
     assert as_who("mk", "case", "campaign", "show", "99").code == 2
     assert as_who("mk", "case", "campaign", "create", "x").code == 2
     assert as_who("mk", "case", "campaign", "create", "x", "--alert", "nothing").code == 2
+
+
+def test_a_queue_has_a_name_and_says_what_is_new_since_somebody_looked(as_who: Limegrove) -> None:
+    saved = as_who("mk", "alert", "queue", "save", "critical", "sev:critical")
+    assert saved.code == 0, saved.err
+    assert as_who("mk", "alert", "queue", "save", "all", "").code == 0
+    listed = {row["name"]: row for row in as_who("mk", "alert", "queue", "list").json}
+    assert {name: (row["unread"], row["line"]) for name, row in listed.items()} == {
+        "critical": (1, "sev:critical"), "all": (4, ""),
+    }  # fmt: skip
+    looked = as_who("mk", "alert", "list", "--queue", "critical")
+    assert [row["detect_id"] for row in looked.json] == ["detection-0"]
+    again = {row["name"]: row["unread"] for row in as_who("mk", "alert", "queue", "list").json}
+    assert again == {"critical": 0, "all": 4}
+    other = {row["name"]: row["unread"] for row in as_who("kim", "alert", "queue", "list").json}
+    assert other == {"critical": 1, "all": 4}, "everybody has looked at something else"
+    assert as_who("mk", "alert", "queue", "delete", "critical").code == 0
+    assert as_who("mk", "alert", "queue", "delete", "critical").code == 2
+    assert as_who("mk", "alert", "list", "--queue", "critical").code == 2
+    bad = as_who("mk", "alert", "queue", "save", "x", "sev:huge")
+    assert (bad.code, "huge is not a severity" in bad.err) == (2, True)
+    assert as_who("mk", "alert", "queue", "save", "two words", "x").code == 2
+    assert as_who("mk", "alert", "queue", "save", "y", "x", "--read-only").code == 5
