@@ -11,6 +11,14 @@ class TemplateError(ValueError):
     """A file cannot take a record: one sentence that says why, and what to do."""
 
 
+class RecordTaken(TemplateError):
+    """There is a record of that name with other content."""
+
+
+class CommentsLost(TemplateError):
+    """The document would have to be written anew, without its comments."""
+
+
 @dataclass(frozen=True)
 class Written:
     """A document with a record in it."""
@@ -51,7 +59,7 @@ def with_record(
     if there == record:
         return Written(text, True, False, False)
     if there is not None and not replace:
-        raise TemplateError(
+        raise RecordTaken(
             f"The file has a record {name!r} in hives/{hive} already, with other content; give another name, "
             "or replace it."
         )
@@ -62,7 +70,7 @@ def with_record(
                 return Written(candidate, True, False, True)
     commented = _has_comments(text)
     if commented and not rewrite:
-        raise TemplateError(
+        raise CommentsLost(
             "The record cannot be put in without writing the file anew, and its comments would be lost; "
             "allow that, or put it in by hand."
         )

@@ -30,7 +30,7 @@ from store.queries import falsepositives as queries
 from store.queries.alerts import AlertDetail
 from store.queries.falsepositives import Effect, Hidden, OrganizationEffect, Stored
 from store.queries.organizations import marks_of
-from store.templatefile import TemplateError, Written, with_record
+from store.templatefile import CommentsLost, RecordTaken, TemplateError, Written, with_record
 from store.text import Untrusted, safe_text
 from store.times import now_ms
 
@@ -52,6 +52,14 @@ class Refused(Exception):
 
 class NotAllowed(Refused):
     """The credential may not do this."""
+
+
+class Taken(Refused):
+    """There is a record of that name with other content."""
+
+
+class WouldLose(Refused):
+    """The file would lose its comments."""
 
 
 class WrongName(Refused):
@@ -345,7 +353,7 @@ async def write(
             said = f"{safe_text(organization.name)} has this very rule already; nothing was sent."
             return Saved("already", oid, saving.name, said)
         if before is not None and not replace_existing:
-            raise Refused(
+            raise Taken(
                 f"{safe_text(organization.name)} has a false positive rule {saving.name!r} already, with "
                 "other content; give another name, or replace it. Nothing was sent."
             )
@@ -395,8 +403,8 @@ async def write(
         "done",
         oid,
         saving.name,
-        f"{safe_text(organization.name)} hides what {saving.name!r} matches"
-        f"{_until(saving.expiry)}; review by {_date(saving.review)}.",
+        f"Written to {safe_text(organization.name)}: {saving.name!r}{_until(saving.expiry)}; review by "
+        f"{_date(saving.review)}.",
     )
 
 
@@ -553,7 +561,8 @@ def into_template(
         if written.changed:
             _replace(target, before, written.text)
     except TemplateError as error:
-        raise Refused(f"{shown}: {error}") from error
+        kind = {RecordTaken: Taken, CommentsLost: WouldLose}.get(type(error), Refused)
+        raise kind(f"{shown}: {error}") from error
     except UnicodeDecodeError as error:
         raise Refused(f"{shown}: this is not UTF-8 text.") from error
     except OSError as error:
@@ -600,4 +609,4 @@ def _date(moment: int) -> str:
 
 
 def _until(expiry: int) -> str:
-    return f" until {_date(expiry)}" if expiry else ", without an end"
+    return f", until {_date(expiry)}" if expiry else ", without an end"
