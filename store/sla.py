@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     case,
     cast,
+    delete,
     func,
     insert,
     literal,
@@ -214,7 +215,7 @@ def due(wanted: Targets, *, acknowledged: bool) -> ColumnElement[int]:
 
 
 def put_case_configuration(c: Connection, oid: str, configuration: Mapping[str, Any], *, now: int) -> int:
-    """Remember what `GET config/{oid}` of Cases says of deadlines, and set the clocks by it; 1 when it is news.
+    """Remember what `GET config/{oid}` of Cases says of deadlines, and set clocks by it; 1 when it is news.
 
     Args:
         configuration: as received; only `sla_config` is kept.
@@ -231,15 +232,28 @@ def put_case_configuration(c: Connection, oid: str, configuration: Mapping[str, 
         if isinstance(said, Mapping) and isinstance(said.get(word), Mapping)
     }
     known = c.execute(select(_CASES.c.sla).where(_CASES.c.oid == oid)).scalar_one_or_none()
+    if known is None:
+        c.execute(insert(_CASES).values(oid=oid, sla=sla, checked_at=now))
+    else:
+        c.execute(update(_CASES).where(_CASES.c.oid == oid).values(sla=sla, checked_at=now))
     if known == sla:
         return 0
-    if known is None:
-        c.execute(insert(_CASES).values(oid=oid, sla=sla, read_at=now))
-    else:
-        c.execute(update(_CASES).where(_CASES.c.oid == oid).values(sla=sla, read_at=now))
     forget(c)
     restate(c, oid)
     return 1
+
+
+def case_configurations(c: Connection) -> dict[str, int]:
+    """When the configuration of each organization's Cases was read (ms), by oid."""
+    return {oid: at for oid, at in c.execute(select(_CASES.c.oid, _CASES.c.checked_at))}
+
+
+def drop_case_configuration(c: Connection, oid: str) -> int:
+    """Forget what an organization's Cases say, which has none any more."""
+    dropped = c.execute(delete(_CASES).where(_CASES.c.oid == oid)).rowcount
+    forget(c)
+    restate(c, oid)
+    return dropped
 
 
 def restate(c: Connection, oid: str) -> int:

@@ -37,6 +37,7 @@ from console.limacharlie.errors import (
     Protocol,
 )
 from console.operations import sections, stale
+from console.operations.caseclocks import read_case_clocks
 from console.operations.casesync import CaseSync
 from console.operations.ports import Progress, Report
 from console.operations.triage import wake_due
@@ -481,6 +482,10 @@ class Sync:
             await self._write(
                 lambda c: ingest.put_sync_state(c, "", "cases", checked_at=now, attempted_at=now)
             )
+            if self._listed:
+                self._changed += await read_case_clocks(
+                    self._store, self._cloud, oids, write=self._write, now=now
+                )
         self._changed += reading.changed
 
     async def _failed(self, subject: str, oid: str, error: LimaCharlieError) -> None:

@@ -72,7 +72,7 @@ class CaseConfiguration(SQLModel, table=True):
     oid: str = Field(primary_key=True)
     sla: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """`sla_config`: severity -> `mtta_minutes`, `mttr_minutes`."""
-    read_at: int = Field(default=0, sa_type=BigInteger)
+    checked_at: int = Field(default=0, sa_type=BigInteger)
 
 
 class CaseReading(SQLModel, table=True):

@@ -137,7 +137,7 @@ def _sla() -> None:
         "case_configuration",
         sa.Column("oid", sa.String(), nullable=False),
         sa.Column("sla", sa.JSON(), nullable=False),
-        sa.Column("read_at", sa.BigInteger(), nullable=False),
+        sa.Column("checked_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("oid"),
     )
     for status, minutes in ((0, (480, 100, 60, 15, 15)), (1, (10_080, 2_800, 1_440, 720, 240))):
