@@ -3,6 +3,8 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from store import folds, ingest, models
+from store import folds, ingest, maintenance, models
 from store.alerts import WOKEN
-from store.bodies import unpack
+from store.bodies import pack, unpack
 from store.database import Store
 
 NOW = 1_790_000_000_000
@@ -481,3 +483,40 @@ def test_alerts_in_no_fold_are_put_into_theirs(store: Store) -> None:
         counted(c)
         placed(c)
         assert folds.miscounted(c) == []
+
+
+def test_a_store_of_before_is_folded_by_its_upgrade_even_if_that_was_interrupted(
+    store_url: str, tmp_path: Path
+) -> None:
+    if store_url.startswith("sqlite"):
+        (tmp_path / "store.db").touch()
+    engine = maintenance.open_engine(store_url, read_only=False)
+    maintenance._migrate(engine, "0002")
+    with engine.begin() as c:
+        for number in range(1, 6):
+            c.execute(
+                text(
+                    "INSERT INTO detection (id, oid, detect_id, severity, time, cat, rule, hostname, sid,"
+                    " event_type, status, classification, assignee, damaged, version) VALUES (:id, 'o1', :name,"
+                    " 2, :time, 'Scan', 'general.scan', 'h', 's', 'E', :status, 0, '', :damaged, 0)"
+                ),
+                {
+                    "id": number, "name": f"d{number}", "time": NOW + number, "status": number % 4,
+                    "damaged": False,
+                },
+            )  # fmt: skip
+            body = json.dumps(record(number)).encode()
+            c.execute(
+                text("INSERT INTO detection_body VALUES (:id, :body)"), {"id": number, "body": pack(body)}
+            )
+            c.execute(text("INSERT INTO detection_count VALUES (:oid, 2, 0, 1)"), {"oid": f"other{number}"})
+    maintenance._migrate(engine)  # killed right behind this
+    with engine.begin() as c:
+        assert folds.rebuilding(c).rules == ("*",)
+    engine.dispose()
+    maintenance.upgrade(store_url, yes=True)
+    with closing(Store(store_url)) as store, store.writing() as c:
+        assert folds.rebuilding(c).rules == ()
+        counted(c)
+        placed(c)
+        assert c.execute(select(FOLD.c.total, FOLD.c.open)).all() == [(5, 3)]
