@@ -238,11 +238,6 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
     fresh = [record for record in records if wanted.get(record.detect_id) is record]
     if not fresh:
         return 0
-    statement = (
-        _insert(c, _DETECTION)
-        .on_conflict_do_nothing(index_elements=["oid", "detect_id"])
-        .returning(_DETECTION.c.id, _DETECTION.c.detect_id)
-    )
     clock = targets(c, oid)
     rows: list[dict[str, Any]] = [
         {
@@ -261,7 +256,7 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
         rows,
         [folds.values_in(each.body) if each.values is None else each.values for each in fresh],
     )
-    stored = c.execute(statement, rows).all()
+    stored = _put_rows(c, rows)
     if len(stored) < len(rows):
         folds.recount(c, {row["fold_id"] for row in rows}, moved=True)
     if not stored:
@@ -284,6 +279,24 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
         ],
     )
     return len(stored)
+
+
+def _put_rows(c: Connection, rows: list[dict[str, Any]]) -> Sequence[tuple[int, str]]:
+    """Insert rows that are not there: number and id of each that was stored."""
+    if c.dialect.name == "sqlite":
+        # Nobody else writes until this transaction ends, so the numbers are known before; to be told them by
+        # the database costs more than the writing.
+        last = c.execute(select(func.max(_DETECTION.c.id))).scalar_one() or 0
+        for number, row in enumerate(rows, last + 1):
+            row["id"] = number
+        c.execute(insert(_DETECTION), rows)
+        return [(row["id"], row["detect_id"]) for row in rows]
+    statement = (
+        _insert(c, _DETECTION)
+        .on_conflict_do_nothing(index_elements=["oid", "detect_id"])
+        .returning(_DETECTION.c.id, _DETECTION.c.detect_id)
+    )
+    return [(row.id, row.detect_id) for row in c.execute(statement, rows)]
 
 
 def _indexed(record: NewDetection) -> tuple[int, str, tuple[str, str, str]]:

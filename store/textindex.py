@@ -198,6 +198,11 @@ def any_of(dialect: str, queries: Sequence[str]) -> str:
     return "(" + (" OR " if dialect == "sqlite" else " | ").join(queries) + ")"
 
 
+def label_token(name: str, value: str) -> str:
+    """The token of a value of the column `name`: one of LABELS, or `oid`."""
+    return _token(name, value)
+
+
 def value_query(dialect: str, kind: str, value: str) -> str:
     """The query for the alerts that speak of a value; "" when it is none of this kind."""
     token = token_of(kind, value)
@@ -322,6 +327,14 @@ def _upsert(c: Connection, table: Table) -> Any:
     return sqlite.insert(table) if c.dialect.name == "sqlite" else postgresql.insert(table)
 
 
+_COMMON_TOKENS = text(
+    "WITH RECURSIVE t(x) AS (SELECT * FROM (SELECT min(token) FROM sighting) AS first"
+    " UNION ALL SELECT (SELECT min(token) FROM sighting WHERE token > t.x) FROM t WHERE t.x IS NOT NULL)"
+    " SELECT x FROM t WHERE x IS NOT NULL"
+)
+"""The tokens that are counted as they come: from one to the next by the key, for each has many rows."""
+
+
 def _count_common(
     c: Connection, oid: str, rows: Sequence[tuple[int, int, str, tuple[str, str, str]]]
 ) -> None:
@@ -332,13 +345,10 @@ def _count_common(
     """
     times: dict[str, list[int]] = {}
     for _, moment, tokens, _ in rows:
-        for token in tokens.split(" "):
-            if token[:1] == "_":
-                times.setdefault(token, []).append(moment)
-    known: set[str] = set()
-    for part in _chunks(times):
-        held = select(_SIGHTING.c.token).where(_SIGHTING.c.token.in_(part)).distinct()
-        known.update(c.execute(held).scalars())
+        first = tokens.find("_")  # the words come before, and none of them has one
+        for token in tokens[first:].split(" ") if first >= 0 else ():
+            times.setdefault(token, []).append(moment)
+    known = times.keys() & set(c.execute(_COMMON_TOKENS).scalars())
     if known:
         upsert = _upsert(c, _SIGHTING)
         new = upsert.excluded
