@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 DAYS = 30
 """How far back a rule is tried."""
+CELLS = 60
+"""Of a line of a question."""
 TELL_EVERY = 0.25
 """Seconds between two words about how far a trial has come."""
 
@@ -172,10 +175,11 @@ async def _agreed(
     """The organization's name where it has to be typed; None when the operator went back."""
     organization = str(alert.row.organization)
     question = _question(
-        f"Write {safe_text(wanted.name)} into the Hive of {safe_text(organization)}, enabled at once?", effect
+        f"Write {safe_text(wanted.name)}\ninto the Hive of {safe_text(organization)}, enabled at once?",
+        effect,
     )
     if not await asyncio.to_thread(operations.protected, host.context.reader, alert.row.oid):
-        return ("", "") if await host.ask(Confirm(question)) else None
+        return ("", "") if await _confirmed(host, question) else None
     heading = Content("\n").join([*(line(each) for each in question.splitlines()), Content.styled(
         "This organization is protected: its name is typed.", "bold")])  # fmt: skip
     names = [Name("customer", (safe_text(organization), organization, alert.row.oid))]
@@ -197,6 +201,12 @@ def _question(begins: str, effect: Effect | None) -> str:
     return "\n".join([*lines, *(f"! {warning}" for warning in effect.warnings[:2])])
 
 
+async def _confirmed(host: Host, question: str) -> bool:
+    """Ask, with every word of it on the screen."""
+    lines = [part for each in question.splitlines() for part in textwrap.wrap(each, CELLS)]
+    return await host.ask(Confirm("\n".join(lines)))
+
+
 async def _insisting(host: Host, save: Callable[..., Any]) -> Saved | None:
     """Save; what stands in the way of it is asked about once."""
     allowed: dict[str, bool] = {}
@@ -205,11 +215,11 @@ async def _insisting(host: Host, save: Callable[..., Any]) -> Saved | None:
             saved: Saved = await save(**allowed)
             return saved
         except Taken as error:
-            if allowed.get("replace_existing") or not await host.ask(Confirm(f"{error}\nReplace it?")):
+            if allowed.get("replace_existing") or not await _confirmed(host, f"{error}\nReplace it?"):
                 raise
             allowed["replace_existing"] = True
         except WouldLose as error:
-            if allowed.get("rewrite") or not await host.ask(Confirm(f"{error}\nWrite it anew?")):
+            if allowed.get("rewrite") or not await _confirmed(host, f"{error}\nWrite it anew?"):
                 raise
             allowed["rewrite"] = True
 

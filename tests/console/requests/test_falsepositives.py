@@ -103,7 +103,9 @@ async def test_a_rule_is_drafted_tried_edited_and_written(a_store: Any) -> None:
             app.screen.query_one("#fp-name", Input).value = "quiet backup"
             await pilot.press("ctrl+s")
             await on(pilot, Confirm)
-            assert "It would have hidden 5 of 30" in text_of(app)
+            asked = " ".join(text_of(app).replace("│", " ").split())
+            assert f"Write quiet backup into the Hive of {one.name}, enabled at once?" in asked
+            assert "It would have hidden 5 of 30 detections of 30 days, 0 of them true positives." in asked
             await pilot.press("n")
             await on(pilot, FpRule)
             await seen(pilot, "Nothing was saved")
