@@ -17,7 +17,7 @@ class Confirm(ModalScreen[bool]):
     DEFAULT_CSS = """
     Confirm { align: center middle; }
     Confirm Vertical { width: auto; max-width: 70; height: auto; border: solid $foreground; padding: 1 2; background: $background; }
-    Confirm Static { width: auto; height: auto; }
+    Confirm Static { width: auto; max-width: 64; height: auto; }
     Confirm #answers { text-style: bold; margin-top: 1; }
     """  # noqa: E501
     BINDINGS: ClassVar[list[BindingType]] = [
