@@ -28,7 +28,7 @@ def configure(verbs: Any, filters: Callable[[argparse.ArgumentParser], None]) ->
         "fold-key",
         help="show or change which fields make alerts of a rule the same",
         description="Without --fields and --default it shows the keys in force. A change is carried through "
-        "all stored alerts; interrupted, it goes on with the next `alert fold-key`.",
+        "all stored alerts; interrupted, it goes on when it is given again, or a console starts.",
     )
     key.add_argument(
         "rule", metavar="RULE", nargs="?", help="source_rule, else the category; all others without it"
