@@ -135,6 +135,28 @@ def targets_of(c: Connection, oids: Collection[str]) -> dict[str, Targets]:
     return {oid: known[oid] for oid in oids}
 
 
+def problems(c: Connection) -> list[str]:
+    """What of the tree's parameters is not understood and passed over, a sentence each."""
+    said = select(NODE.c.id, NODE.c.parameters).where(cast(NODE.c.parameters, String).contains('"sla_'))
+    found = []
+    for row in c.execute(said.order_by(NODE.c.first)):
+        for name in sorted(row.parameters):
+            if name.startswith("sla_") and name not in PARAMETERS:
+                found.append(
+                    f"{name} of the node {row.id} is passed over: there are {', '.join(PARAMETERS)}."
+                )
+            elif name in PARAMETERS:
+                try:
+                    parse_pair(row.parameters[name])
+                except ValueError as error:
+                    found.append(_passed_over(name, row.id, error))
+    return found
+
+
+def _passed_over(name: str, node: str, error: ValueError) -> str:
+    return f"{name} of the node {node} is passed over: {error}."
+
+
 def by_tree(c: Connection) -> dict[str, Targets]:
     """The targets of the organizations in the tree, for which the tree itself says something."""
     if c.execute(select(NODE.c.id).where(cast(NODE.c.parameters, String).contains('"sla_')).limit(1)).first():
@@ -181,7 +203,8 @@ def _merged(
     if not configured and not any(name in parameters for _, _, parameters in chain for name in PARAMETERS):
         return DEFAULT
     first, second = list(DEFAULT.acknowledge), list(DEFAULT.resolve)
-    sources, problems = list(DEFAULT.sources), []
+    sources = list(DEFAULT.sources)
+    passed_over: list[str] = []
     for severity, word in enumerate(SEVERITIES):
         said = (configured or {}).get(word)
         if isinstance(said, Mapping):
@@ -197,8 +220,8 @@ def _merged(
                 first[severity], second[severity] = parse_pair(parameters[PARAMETERS[severity]])
                 sources[severity] = "tree"
             except ValueError as error:
-                problems.append(f"{PARAMETERS[severity]} of the node {node} is passed over: {error}.")
-    return Targets(tuple(first), tuple(second), tuple(sources), tuple(problems))
+                passed_over.append(_passed_over(PARAMETERS[severity], node, error))
+    return Targets(tuple(first), tuple(second), tuple(sources), tuple(passed_over))
 
 
 def due_at(c: Connection, oid: str, severity: int, status: int, time: int) -> int | None:

@@ -164,7 +164,8 @@ def listed(row: "AlertRow") -> dict[str, Any]:
 
 
 def _show(session: Session) -> int:
-    session.show_object(shown_whole(one_alert(session, session.arguments.detect_id)))
+    found = one_alert(session, session.arguments.detect_id)
+    session.show_object(shown_whole(found) | alert_triage.decided(session, found.row))
     return 0
 
 

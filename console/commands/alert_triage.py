@@ -8,6 +8,7 @@ from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
     from store.alerts import AlertFilter
+    from store.queries.alerts import AlertRow
     from store.triage import Outcome, Selection
 
 VERBS = (
@@ -107,6 +108,58 @@ def operator(session: Session) -> str:
     from console.operations.actor import actor
 
     return session.settings.operator or actor().partition("@")[0]
+
+
+def decided(session: Session, row: "AlertRow") -> dict[str, Any]:
+    """What `alert show` tells of an alert's clocks, of its snooze, and of what was decided, the last first."""
+    from store.alerts import SEVERITIES, STATUSES
+    from store.sla import targets
+    from store.times import rfc3339
+    from store.triage import history, snoozes
+
+    with session.reader.reading() as connection:
+        clock = targets(connection, row.oid)
+        snooze = snoozes(connection, [row.id]).get(row.id)
+        past = history(connection, row.id)
+    minutes = {
+        "acknowledge": clock.acknowledge[row.severity] // 60_000,
+        "resolve": clock.resolve[row.severity] // 60_000,
+    }
+    return {
+        "clock": {
+            "runs": {0: "acknowledge", 1: "resolve"}.get(row.status),
+            "due": rfc3339(row.due_at),
+            "minutes": minutes,
+            "source": clock.sources[row.severity],
+            "problems": [
+                each for each in clock.problems if each.startswith(f"sla_{SEVERITIES[row.severity]} ")
+            ],
+        },
+        "snooze": None
+        if snooze is None
+        else {
+            "until": rfc3339(snooze.until),
+            "more": snooze.more,
+            "event": snooze.event or None,
+            "reason": snooze.reason,
+            "by": snooze.by,
+            "at": rfc3339(snooze.at),
+            "woken_at": rfc3339(snooze.woken_at),
+            "woken_by": snooze.woken_by or None,
+        },
+        "history": [
+            {
+                "action": each.action_id,
+                "time": rfc3339(each.time),
+                "by": each.actor,
+                "verb": each.verb,
+                "comment": each.comment,
+                "undone": each.outcome == 4,
+                "before": STATUSES[each.before["status"]],
+            }
+            for each in past
+        ],
+    }
 
 
 def _next(session: Session, wanted: "AlertFilter") -> int:

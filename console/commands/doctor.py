@@ -43,6 +43,7 @@ def run(session: Session) -> int:
         _backend(session.settings),
         _credential(session.settings),
         _store(session),
+        *_clocks(session),
     ]
     if session.settings.offline:
         findings.append(Finding("endpoint", "ok", "not asked, since the session is offline"))
@@ -183,6 +184,25 @@ def _store(session: Session) -> Finding:
         )
         return Finding("store", "bad", sentence)
     return Finding("store", "ok", f"{dialect}, schema {REVISIONS[-1]}, {path or without_password(url)}")
+
+
+def _clocks(session: Session) -> list[Finding]:
+    """What of the tree's deadlines is not understood; nothing when all of it is, or there is no store."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from console.settings import SettingsError
+    from store.database import sqlite_path
+    from store.errors import StoreError
+    from store.sla import problems
+
+    try:
+        path = sqlite_path(session.settings.store_url)
+        if path is not None and not path.exists():
+            return []
+        with session.reader.reading() as connection:
+            return [Finding("clocks", "warn", sentence) for sentence in problems(connection)]
+    except (StoreError, SettingsError, SQLAlchemyError, ImportError):
+        return []  # said of the store already
 
 
 async def _endpoint(settings: "Settings") -> list[Finding]:

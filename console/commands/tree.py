@@ -246,6 +246,12 @@ def _import(session: Session) -> int:
             "changed": done.changed,
         }
     )
+    from store.sla import problems
+
+    with session.reader.reading() as connection:
+        passed_over = problems(connection)
+    for sentence in passed_over:
+        session.say(sentence)
     if done.organizations and not done.oids_checked:
         session.say("The store was never synced, so no oid could be checked; run `limegrove sync`.")
     return 0

@@ -140,7 +140,9 @@ def snooze(
         event: of `store.triage.EVENTS`: until its sensor came online, until its fold reached another host.
         reason: shown when they come back.
     """
-    decision = Decision("snooze", operator, until=until, more=more, event=event, reason=reason, held=held)
+    decision = Decision(
+        "snooze", operator, reason, until=until, more=more, event=event, reason=reason, held=held
+    )
     return decide(store, decision, selection, report=report, now=now)
 
 

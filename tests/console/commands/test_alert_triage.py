@@ -158,3 +158,42 @@ def test_a_read_only_console_decides_nothing(filled, limegrove):
         assert answer.code == 5
         assert "read-only" in answer.err
     assert limegrove("alert", "next", "--read-only").code == 0
+
+
+def test_one_alert_is_shown_with_its_clock_its_snooze_and_what_was_decided(filled, limegrove):
+    limegrove("alert", "claim", "detection-1", "--comment", "mine")
+    limegrove("alert", "snooze", "detection-1", "--event", "online", "--comment", "powered off")
+
+    shown = limegrove("alert", "show", "detection-1").json
+    assert shown["clock"]["runs"] == "resolve"
+    assert shown["clock"]["minutes"] == {"acknowledge": 100, "resolve": 2800}
+    assert shown["clock"]["source"] == "default"
+    assert shown["clock"]["due"].endswith("Z")
+    assert (shown["snooze"]["event"], shown["snooze"]["reason"], shown["snooze"]["by"]) == (
+        "online",
+        "powered off",
+        "ann",
+    )
+    assert [(each["verb"], each["by"], each["comment"], each["before"]) for each in shown["history"]] == [
+        ("snooze", "ann", "powered off", "in_progress"), ("claim", "ann", "mine", "new"),
+    ]  # fmt: skip
+
+
+def test_deadlines_that_mean_nothing_are_said_and_passed_over(filled, limegrove, tmp_path):
+    file = tmp_path / "tree.yaml"
+    file.write_text(
+        "- {id: root, name: All, parameters: {sla_low: 15, sla_lo: 1m/2m, sla_high: 20m/2h}}\n"
+        f"- {{id: acme, parent: root, name: Acme, oid: {OIDS[0]}}}\n"
+    )
+    said = limegrove("tree", "import", str(file))
+    assert said.code == 0
+    assert "sla_lo of the node root is passed over: there are sla_info, sla_low" in said.err
+    assert "sla_low of the node root is passed over: it takes a time to acknowledge" in said.err
+
+    clock = limegrove("alert", "show", "detection-1").json["clock"]
+    assert clock["source"] == "default"
+    assert clock["problems"] == [
+        "sla_low of the node root is passed over: it takes a time to acknowledge and a time to resolve, such as 15m/4h."
+    ]
+    items = limegrove("doctor", "--offline").json["items"]
+    assert [each["state"] for each in items if each["item"] == "clocks"] == ["warn", "warn"]
