@@ -111,7 +111,7 @@ def operator(session: Session) -> str:
 
 
 def decided(session: Session, row: "AlertRow") -> dict[str, Any]:
-    """What `alert show` tells of an alert's clocks, of its snooze, and of what was decided, the last first."""
+    """What `alert show` tells of an alert's clocks, its snooze, and what was decided, the last first."""
     from store.alerts import SEVERITIES, STATUSES
     from store.sla import targets
     from store.times import rfc3339
