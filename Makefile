@@ -48,7 +48,13 @@ bench: $(VENV)/.made-dev $(OFFICIAL)/.made  ## figures, each a ratio against som
 	$(BIN)/python -m benchmarks start --output json
 	$(BIN)/python -m benchmarks help --output json
 	$(BIN)/python -m benchmarks keys --output json
+	$(BIN)/python -m benchmarks agreement --output json
+	$(BIN)/python -m benchmarks queue --output json
+	$(BIN)/python -m benchmarks pivot --output json
+	$(BIN)/python -m benchmarks triage --output json
 	$(BIN)/python -m benchmarks ingest --output json
+	$(BIN)/python -m benchmarks storage --output json
+	$(BIN)/python -m benchmarks fp-preview --output json
 	$(BIN)/python -m benchmarks sync --output json
 	$(BIN)/python -m benchmarks sync-scale --output json
 

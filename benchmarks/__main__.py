@@ -5,15 +5,21 @@ import json
 import sys
 from collections.abc import Iterator
 
+from benchmarks import agreement, falsepositives, ingest, keys, pivot, queue, start, storage, sync, triage
 from benchmarks import help as help_
-from benchmarks import ingest, keys, start, sync
 from benchmarks.figure import Figure
 
 NAMES = {
     "start": start.figures,
     "help": help_.figures,
     "keys": keys.figures,
+    "agreement": agreement.figures,
+    "queue": queue.figures,
+    "pivot": pivot.figures,
+    "triage": triage.figures,
     "ingest": ingest.figures,
+    "storage": storage.figures,
+    "fp-preview": falsepositives.figures,
     "sync": sync.figures,
     "sync-scale": sync.scale,
 }

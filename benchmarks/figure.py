@@ -1,5 +1,6 @@
 """One measured figure beside what it is measured against."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,3 +55,9 @@ class Figure:
 def median(values: Sequence[float]) -> float:
     """The middle one."""
     return float(statistics.median(values))
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that so many percent do not exceed."""
+    ordered = sorted(values)
+    return float(ordered[min(len(ordered) - 1, math.ceil(len(ordered) * percent / 100) - 1)])

@@ -88,13 +88,8 @@ class Held:
         return f"sqlite:///{self.path}"
 
 
-def store_of(count: int) -> Path:
-    """The store file with so many alerts, made if it is not there yet (some minutes for a million)."""
-    return held(count).path
-
-
 def held(count: int) -> Held:
-    """The fixture with so many alerts, made if it is not there yet."""
+    """The fixture with so many alerts, made if it is not there yet (some minutes for a million)."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
     home = base / f"alerts-{count}-{REVISIONS[-1]}-{fingerprint()}"
     path = home / "default" / "store.db"
