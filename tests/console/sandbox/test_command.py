@@ -82,6 +82,8 @@ def test_it_ends_with_its_standard_input_when_told_so(tmp_path: Path) -> None:
         (("--host", "0.0.0.0"), "loopback"),
         (("--host", "example.com"), "loopback"),
         (("--orgs", "0"), "--orgs"),
+        (("--storm", "0"), "--storm takes a number of detections"),
+        (("--storm-after", "-1"), "--storm-after takes seconds"),
         (("--detections", "-1"), "--detections"),
         (("--now", "yesterday"), "RFC 3339"),
         (("--now", "2026-01-01T00:00:00"), "RFC 3339"),
