@@ -45,6 +45,7 @@ def recount(store: Store, *, now: int, report: Report) -> None:
     last = 0
     while True:
         with store.writing() as connection:
+            store.touched("fold", "storm")
             counted = folds.recount_next(connection, last)
         if counted is None:
             return
@@ -63,5 +64,6 @@ def go_on(store: Store, *, report: Report = _silent) -> None:
             if not folds.rebuilding(connection).rules:
                 return
         with store.writing() as connection:
+            store.touched("fold", "storm")
             left = folds.rebuild(connection)
         report(Progress(left.done, max(left.total, left.done), "alerts"))
