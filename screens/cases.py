@@ -66,7 +66,7 @@ _KEYS: tuple[tuple[str, str, str, bool, str], ...] = (
     ("T", "time", "time", False, "Log time spent on it, to be billed"),
     ("d", "decide", "decide", True, "A conflict: keep theirs, or send mine"),
     ("u", "undecided", "undecided", False, "Only cases that wait for a decision, and all again"),
-    ("n", "new", "new", False, "An empty case for the organization under the cursor"),
+    ("n", "new", "new", False, "An empty case: for the organization under the cursor, or one to choose"),
     ("semicolon", "marked", "marked", False, "The key after it acts on what is marked: ;c ;a ;x ;O ;A ;t ;M"),
     ("J", "scroll_detail(3)", "down", False, "Scroll the detail down"),
     ("K", "scroll_detail(-3)", "up", False, "Scroll the detail up"),
@@ -279,7 +279,8 @@ class Cases(View[Found]):
             return "This console is read-only: nothing can be changed here."
         if action == "marked":
             return "" if self.table.marks else "Nothing is marked: space marks, V a range."
-        if row is None and action in VERBS | {"detail", "organization", "access", "scroll_detail"}:
+        needs_one = (VERBS - {"new"}) | {"detail", "organization", "access", "scroll_detail"}
+        if row is None and action in needs_one:
             return "No case is under the cursor."
         if action == "decide" and row is not None and not row.conflicts + row.refused:
             return "Nothing about this case waits for a decision."
@@ -453,9 +454,9 @@ class Cases(View[Found]):
             self.post_message(DecideEdits(row.oid, row.number))
 
     def action_new(self) -> None:
-        """An empty case for the organization under the cursor."""
-        if (row := self.table.current) is not None:
-            self.post_message(CreateCase(oid=row.oid))
+        """An empty case for the organization under the cursor, of the scope, or one to choose."""
+        row = self.table.current
+        self.post_message(CreateCase(oid=row.oid if row is not None else self.context.scope.oid))
 
     def action_undecided(self) -> None:
         """Only what waits for a decision, and back."""

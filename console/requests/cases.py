@@ -12,6 +12,7 @@ from console.limacharlie.errors import Gone, LimaCharlieError
 from console.operations.cases import Case, CaseDesk, Impossible, Made, Outcome
 from console.requests import Handler, Host, RefusedHere
 from screens.dialogs.choose_one import ChooseOne, Option
+from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.dialogs.type_name import Name, TypeName
 from screens.requests import (
@@ -40,6 +41,7 @@ from store.cases import (
 )
 from store.queries import cases as queries
 from store.queries.cases import CaseRow, EditRow
+from store.queries.organizations import organizations
 from store.queries.scopes import marked
 from store.text import safe_text
 from store.times import parse_duration
@@ -174,7 +176,10 @@ async def create(host: Host, request: CreateCase) -> None:
     """Ask for a summary, make a case for each organization, and show it when there is one."""
     desk = _desk(host)
     if not request.alert_ids and not request.oid:
-        raise RefusedHere("A case is made of alerts, or for an organization; neither was given.")
+        oid = await _choose(host)
+        if not oid:
+            return
+        request = CreateCase(oid=oid)
 
     def about() -> tuple[dict[str, int], str]:
         from store import triage
@@ -233,6 +238,20 @@ async def create(host: Host, request: CreateCase) -> None:
     _say_made(host, made)
     if len(made) == 1 and made[0].state != "refused":
         await show(host, ShowCase(made[0].oid, made[0].number))
+
+
+async def _choose(host: Host) -> str:
+    """An organization of the scope; "" when the operator went back."""
+
+    def read() -> list[Choice]:
+        with host.context.reader.reading() as connection:
+            rows = organizations(connection, scope=host.context.scope.node_id, now=host.context.clock())
+        return [Choice(row.oid, row.name, row.path or row.name) for row in rows]
+
+    choices = await asyncio.to_thread(read)
+    if not choices:
+        raise RefusedHere("There is no organization in this scope.")
+    return await host.ask(ChooseOrganization(choices, title="Case for"))
 
 
 def _say_made(host: Host, made: Sequence[Made]) -> None:
