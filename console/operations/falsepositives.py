@@ -341,7 +341,7 @@ async def write(
     checked(saving.condition)
     _check_saving(saving, moment)
     organization = await asyncio.to_thread(_organization, store.reader, oid)
-    if organization.protected and typed.strip() not in organization.accepted:
+    if organization.protected and (not typed.strip() or typed.strip() not in organization.accepted):
         raise WrongName(
             f"{safe_text(organization.name)} is protected: its name has to be typed. Nothing was sent."
         )
@@ -390,12 +390,12 @@ async def write(
         )
         return Saved("unknown", oid, saving.name, said)
     differs = _differs(after, saving.condition, metadata)
-    if after is not None:
-        await asyncio.to_thread(_mirror, store, oid, saving.name, after, moment)
     await journal.result(
         "unknown" if differs else "done",
         {"error": trouble, "etag": None if after is None else after.etag, "differs": differs},
     )
+    if after is not None:
+        await asyncio.to_thread(_mirror, store, oid, saving.name, after, moment)
     if differs:
         said = f"The rule was sent, and {', '.join(differs)} is not as it was sent: look at it. {trouble}"
         return Saved("unknown", oid, saving.name, said.strip())

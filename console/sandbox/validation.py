@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from console.sandbox.detection_logic import BadRule, failures
+from console.sandbox.detection_logic import BadRule, expression, failures
 from console.sandbox.rules import Value
 
 _VALUE = ("path", "value")
@@ -83,16 +83,12 @@ def _node(node: Any, where: str, *, root: bool = False) -> bool:
     elif name == "scope":
         stateful |= _node(node["rule"], f"{where}/rule")
     elif name == "matches":
-        # The cloud's expressions are RE2's. What Python cannot read may still be one: only what is no
-        # text is certainly wrong, and what is unbalanced in any dialect.
-        expression = node["re"]
-        if not isinstance(expression, str):
+        if not isinstance(node["re"], str):
             raise Invalid(f"{where}: re is not text")
         try:
-            re.compile(re.sub(r"\(\?[a-zA-Z]+\)", "", expression.replace(r"\z", r"\Z")))
-        except re.error as error:
-            if any(said in str(error) for said in ("unterminated", "unbalanced", "missing )", "nothing to")):
-                raise Invalid(f"{where}: re does not compile: {error}") from None
+            expression(node["re"], True)
+        except BadRule as problem:
+            raise Invalid(f"{where}: re does not compile: {problem}") from None
     for key in _STATEFUL:
         if key in node:
             stateful = True

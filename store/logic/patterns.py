@@ -30,6 +30,7 @@ def searching(text: str, case_sensitive: bool) -> Search:
     Raises:
         BadPattern: RE2 cannot read it.
     """
+    # Beneath `search`, which counts the letters before each group of a match that nobody asks for.
     matches = expression(text, case_sensitive)._regexp.Match
     import re2
 
