@@ -86,6 +86,20 @@ class FpRule(ModalScreen[FalsePositive | None]):
     FpRule #fp-keys { text-style: bold; }
     """  # noqa: E501
     BINDINGS: ClassVar[list[BindingType]] = [
+        # With priority the next field has the focus before the next key is looked at: over a slow link Tab
+        # and what is typed behind it come in one piece.
+        Binding(
+            "tab", "app.focus_next", "next", show=False, priority=True, id="fp.next", tooltip="Next field"
+        ),
+        Binding(
+            "shift+tab",
+            "app.focus_previous",
+            "previous",
+            show=False,
+            priority=True,
+            id="fp.previous",
+            tooltip="Previous field",
+        ),
         Binding("ctrl+s", "save", "save", id="fp.save", tooltip="Save it, after one more question"),
         Binding(
             "ctrl+e", "effect", "effect", id="fp.effect", tooltip="Go to what it would have hidden, and back"
@@ -123,6 +137,7 @@ class FpRule(ModalScreen[FalsePositive | None]):
         self._days = days
         self._preview = preview
         self._trouble = trouble
+        self._again = bool(trouble)
         self._number = 0
         self._timer: Timer | None = None
         self._tried = ""
@@ -257,7 +272,7 @@ class FpRule(ModalScreen[FalsePositive | None]):
 
     def action_leave(self) -> None:
         """Answer nothing; what was typed is not thrown away by one key."""
-        if self._wanted() != self._given and not self._warned:
+        if (self._again or self._wanted() != self._given) and not self._warned:
             self._warned = True
             self._say("It was changed and is not saved: esc again leaves it.")
             return

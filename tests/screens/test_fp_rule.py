@@ -211,6 +211,12 @@ async def test_what_was_typed_is_not_thrown_away_by_one_key():
         await seen(pilot, "hides 12")
         await pilot.press("escape")
         await until(pilot, lambda: app.answer is None)
+    app = Asking(dialog(trouble="Somebody was faster."))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await seen(pilot, "hides 12")
+        await pilot.press("escape")
+        await seen(pilot, "esc again leaves it")
+        assert app.answer is NOTHING, "it was typed before, and is still not saved"
 
 
 async def test_strangers_texts_cannot_steer_the_terminal():

@@ -143,7 +143,7 @@ async def test_a_name_that_is_taken_is_replaced_only_after_a_question(a_store: A
             if answers == "yn":
                 await on(pilot, FpRule)
                 await seen(pilot, "already")
-                await pilot.press("escape")
+                await pilot.press("escape", "escape")
             await until(pilot, lambda: not isinstance(app.screen, FpRule | Confirm))
             await still(pilot)
         await seen(pilot, f"Written to {one.name}: 'same'")
