@@ -139,7 +139,7 @@ class Cases(View[Found]):
     AUTO_FOCUS = "#cases-list"
     READS = frozenset(
         {"case_record", "case_edit", "case_reading", "case_detection", "case_event", "case_item",
-         "detection", "organization", "node"}
+         "triage_action", "organization", "node"}
     )  # fmt: skip
     EMPTY = "No open case in this scope. status:any shows closed ones too; n makes one."
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -773,4 +773,4 @@ def _text(name: str, value: str, most: int, *, required: bool = True) -> None:
 def _known(name: str, word: str, allowed: Iterable[str]) -> None:
     words = list(allowed)
     if word not in words:
-        raise Impossible(f"{word!r} is not a {name}; there are {', '.join(filter(None, words))}.")
+        raise Impossible(f"{word!r} is no {name}; there are {', '.join(filter(None, words))}.")

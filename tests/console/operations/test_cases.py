@@ -130,7 +130,7 @@ async def test_a_step_that_cases_do_not_take_is_refused_before_anything_is_writt
             "A case that is new can become in_progress or closed, not resolved."
         ]
         assert not world.edits()
-        with pytest.raises(Impossible, match="is not a status"):
+        with pytest.raises(Impossible, match="is no status"):
             await world.desk.update([case], {"status": "gone"})
         with pytest.raises(Impossible, match="must not be empty"):
             await world.desk.note(case, "  ")
