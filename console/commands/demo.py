@@ -44,6 +44,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--storm-after", type=float, metavar="SECONDS", help="when it breaks out, from the start (90 to 150)"
     )
     parser.add_argument(
+        "--untouched",
+        action="store_true",
+        help="leave the past to the operator: no alert was ever decided on",
+    )
+    parser.add_argument(
         "--once", action="store_true", help="sync once, print a JSON summary and leave, as without a terminal"
     )
 
@@ -118,6 +123,25 @@ def _plant_tree(store: "Store", arguments: argparse.Namespace) -> None:
     import_nodes(world.tree(), store=store, known_only=False)
 
 
+async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
+    """Once every alert is there, let the staff have decided on those before this shift."""
+    if arguments.untouched:
+        return
+    from console.sandbox.shifts import play
+    from console.sandbox.world import World
+    from store.queries.activity import detections_read
+    from store.times import now_ms
+
+    def all_read() -> bool:
+        with store.reader.reading() as connection:
+            return detections_read(connection)
+
+    while not await asyncio.to_thread(all_read):  # noqa: ASYNC110  (the store has no event to wait for)
+        await asyncio.sleep(0.3)
+    world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections)
+    await asyncio.to_thread(play, store, world.access.analysts, now_ms())
+
+
 async def _once(session: Session, home: Path) -> int:
     from console.operations.sync import Sync
     from store.database import Store
@@ -157,16 +181,20 @@ def _console(session: Session, home: Path) -> int:
         report(Progress(0, 0, "starting the sandbox"))
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
-            with link.holding(cloud), in_background():
-                await watch(
-                    store=store,
-                    cloud=cloud,
-                    redaction_key=key,
-                    since=30 * 86_400,
-                    interval=5.0,
-                    report=report,
-                    wake=wake,
-                )
+            past = asyncio.create_task(_past_shifts(store, session.arguments))
+            try:
+                with link.holding(cloud), in_background():
+                    await watch(
+                        store=store,
+                        cloud=cloud,
+                        redaction_key=key,
+                        since=30 * 86_400,
+                        interval=5.0,
+                        report=report,
+                        wake=wake,
+                    )
+            finally:
+                past.cancel()
 
     def open_store() -> "Store":
         from store.database import Store

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, or_, select
 
 from store.models import Journal, Organization, SyncRun, SyncState
 from store.queries.scopes import oids_of
@@ -107,3 +107,18 @@ def journal(connection: Connection, *, limit: int = 200) -> list[Entry]:
     entry = Journal.__table__.c  # type: ignore[attr-defined]
     found = connection.execute(select(*entry).order_by(entry.seq.desc()).limit(limit))
     return [Entry(row.seq, row.time, row.actor, row.action, row.oid, row.target, row.detail) for row in found]
+
+
+def detections_read(connection: Connection) -> bool:
+    """Whether the detections of every listed organization were read once, or could not be."""
+    state = SyncState.__table__.c  # type: ignore[attr-defined]
+    organization = Organization.__table__.c  # type: ignore[attr-defined]
+    listed = connection.execute(
+        select(func.count()).select_from(Organization).where(organization.gone_at.is_(None))
+    ).scalar_one()
+    read = connection.execute(
+        select(func.count())
+        .select_from(SyncState)
+        .where(state.subject == "detections", or_(state.checked_at.is_not(None), state.failure != ""))
+    ).scalar_one()
+    return bool(listed and read >= listed)
