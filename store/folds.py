@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, Table, and_, case, delete, func, or_, select, text, update
+from sqlalchemy import Connection, Row, RowMapping, Table, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models, preferences
@@ -413,18 +413,28 @@ def _least(one: int | None, other: int | None) -> int | None:
 # New alerts
 
 
-def assign(c: Connection, oid: str, rows: Sequence[dict[str, Any]], values: Sequence[Values]) -> None:
+def assign(
+    c: Connection,
+    oid: str,
+    rows: Sequence[dict[str, Any]],
+    values: Sequence[Values],
+    usual: Sequence[Identity | None] | None = None,
+) -> None:
     """Give new alerts of an organization their fold, and count them in.
 
     Args:
         rows: of `detection`, about to be inserted, every one of them; `fold_id` is set in each.
         values: of each, as `values_of` finds them.
+        usual: the identity of each under the DEFAULT key, where it was worked out before there was a lock.
     """
     known = keys(c)
     identities = []
-    for row, each in zip(rows, values, strict=True):
+    for row, each, ready in zip(rows, values, usual or [None] * len(rows), strict=True):
         rule, cat = row["rule"], row["cat"]
-        identities.append(identity_of(each, rule, cat, fields_for(known, rule or cat)))
+        fields = fields_for(known, rule or cat) if known else DEFAULT
+        if ready is None or fields is not DEFAULT:
+            ready = identity_of(each, rule, cat, fields)
+        identities.append(ready)
     for row, fold_id in zip(rows, _count_in(c, oid, rows, identities), strict=True):
         row["fold_id"] = fold_id
 
@@ -449,7 +459,7 @@ def _count_in(
             group = groups[identity.key] = (identity, _Sums())
         group[1].take(row)
     folds: dict[int, Any] = {}
-    for part in _chunks(list(groups)):
+    for part in _chunks(_there(c, list(groups), "SELECT storm FROM fold WHERE oid = ? AND storm", oid)):
         found = c.execute(select(_FOLD).where(_FOLD.c.oid == oid, _FOLD.c.storm.in_(part)))
         folds.update((row.storm, row) for row in found)
     numbers = iter(_numbers(c, len(groups) - len(folds)))
@@ -501,7 +511,7 @@ def _storms(c: Connection, identities: Sequence[Identity]) -> tuple[dict[int, An
         missing = {identity.key for identity in settled} - asked
         if not missing:
             return known, settled
-        for part in _chunks(sorted(missing)):
+        for part in _chunks(_there(c, sorted(missing))):
             for row in c.execute(select(_STORM).where(_STORM.c.key.in_(part))):
                 known[row.key] = row
                 taken[row.key] = (row.rule or row.cat, row.salient)
@@ -512,6 +522,16 @@ def _storms(c: Connection, identities: Sequence[Identity]) -> tuple[dict[int, An
                 key = key + 1 if key < 2**53 - 1 else 1
             if key != identity.key:
                 settled[at] = identity._replace(key=key)
+
+
+def _there(
+    c: Connection, keys_: Sequence[int], what: str = "SELECT key FROM storm WHERE key", *bound: str
+) -> Sequence[int]:
+    """Those of these storms that there are, as far as that is told quickly: much of what comes is new."""
+    if c.dialect.name != "sqlite":
+        return keys_
+    asked = f"{what} IN (SELECT value FROM json_each(?))"
+    return list(c.exec_driver_sql(asked, (*bound, _ENCODER.encode(keys_).decode())).scalars())
 
 
 def _numbers(c: Connection, count: int) -> Iterable[int]:
@@ -555,26 +575,26 @@ def _put(c: Connection, table: Table, key: str, rows: list[dict[str, Any]]) -> N
 # Alerts that changed their state
 
 
-def changed(c: Connection, before: Sequence[Mapping[str, Any] | RowMapping]) -> None:
+def changed(c: Connection, before: Sequence[Mapping[str, Any] | Row[Any]]) -> None:
     """Bring folds and storms up to date after alerts changed their state; as exact as `recount`, and quicker.
 
     To be called in the transaction that changed them, after `TriageChange` says what was done.
 
     Args:
-        before: rows of `detection` as they were (STATE); what they are now is read here.
+        before: rows of `detection` as they were, by name or in the order of STATE; what they are now is
+            read here.
     """
-    old = {row["id"]: row for row in before if row["fold_id"]}
+    rows = [tuple(row[name] for name in STATE) if isinstance(row, Mapping) else row for row in before]
+    old = {row[0]: row for row in rows if row[1]}
     if not old:
         return
-    after: dict[int, RowMapping] = {}
+    after: dict[int, Row[Any]] = {}
     for part in _chunks(list(old)):
         found = c.execute(select(*(_D.c[name] for name in STATE)).where(_D.c.id.in_(part)))
-        after.update((row["id"], row) for row in found.mappings())
-    moves: dict[int, tuple[_Sums, _Sums]] = {}
-    for number in after:
-        lost, gained = moves.setdefault(old[number]["fold_id"], (_Sums(), _Sums()))
-        lost.take(old[number])
-        gained.take(after[number])
+        after.update((row[0], row) for row in found)
+    left = _by_fold(old[number] for number in after)
+    came = _by_fold(after.values())
+    moves = {fold_id: (left[fold_id], came[fold_id]) for fold_id in left}
     folds: dict[int, Any] = {}
     for part in _chunks(list(moves)):
         folds.update((row.id, row) for row in c.execute(select(_FOLD).where(_FOLD.c.id.in_(part))))
@@ -607,6 +627,42 @@ def changed(c: Connection, before: Sequence[Mapping[str, Any] | RowMapping]) -> 
         ],
     )  # fmt: skip
     _change_storms(c, {fold_id: (_sums(fold), new[fold_id], fold.storm) for fold_id, fold in folds.items()})
+
+
+def _by_fold(rows: Iterable[Any]) -> dict[int, _Sums]:
+    """What the states of some alerts add up to in each fold: as `_Sums.take`, without what no state changes.
+
+    Args:
+        rows: in the order of STATE; there are thousands of them in one decision.
+    """
+    found: dict[int, _Sums] = {}
+    for id_, fold, moment, status, rank, due, snoozed, classified, assignee, acknowledged, resolved in rows:
+        sums = found.get(fold)
+        if sums is None:
+            sums = found[fold] = _Sums()
+        if status < 2 and snoozed is None:
+            sums.open += 1
+            if rank > sums.rank:
+                sums.rank = rank
+            if moment > sums.last_open:
+                sums.last_open = moment
+            if due is not None and (sums.due_at is None or due < sums.due_at):
+                sums.due_at = due
+            if assignee:
+                sums.assignees[assignee] = sums.assignees.get(assignee, 0) + 1
+        if resolved is not None and acknowledged is not None and resolved > acknowledged:
+            sums.spent += resolved - acknowledged
+        if classified:
+            at = moment if resolved is None else resolved
+            if classified == 1:
+                sums.true_positives += 1
+                if sums.last_true_at is None or at > sums.last_true_at:
+                    sums.last_true_at = at
+            elif classified == 2:
+                sums.false_positives += 1
+            if sums.verdict is None or (at, id_) > sums.verdict[:2]:
+                sums.verdict = (at, id_, classified)
+    return found
 
 
 def _find_extremes(c: Connection, sums: Mapping[int, _Sums], unsure: Iterable[int]) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     Connection,
-    RowMapping,
+    Row,
     Table,
     and_,
     case,
@@ -574,7 +574,7 @@ def _do(c: Connection, part: _Part, decision: Decision, now: int) -> None:
         _change(c, here, decision, now)
     if verb == "snooze":
         _snooze(c, here, decision, part.action, now)
-    before = [] if verb in ("tag", "note") else _before(c, here)
+    before: Sequence[Row[Any]] = [] if verb in ("tag", "note") else _before(c, here)
     if verb in ("claim", "ack", "close", "reopen", "undo"):
         _recount(c, here)
     done = {"outcome": DONE, "version": _CHANGE.c.version + int(verb != "note")}
@@ -582,11 +582,11 @@ def _do(c: Connection, part: _Part, decision: Decision, now: int) -> None:
     folds.changed(c, before)
 
 
-def _before(c: Connection, here: ColumnElement[bool]) -> Sequence[RowMapping]:
+def _before(c: Connection, here: ColumnElement[bool]) -> Sequence[Row[Any]]:
     """What the folds were counted from before these changes."""
     columns = [(_CHANGE if name in _STATE else _D).c[name] for name in folds.STATE]
     joined = select(*columns).select_from(_D.join(_CHANGE, _CHANGE.c.detection_id == _D.c.id))
-    return c.execute(joined.where(here)).mappings().all()
+    return c.execute(joined.where(here)).all()
 
 
 def _ends_snoozes(c: Connection, decision: Decision) -> bool:
