@@ -12,7 +12,19 @@ from tests.helpers.tmux import MISSING, Tmux
 
 pytestmark = [pytest.mark.tmux, pytest.mark.skipif(MISSING, reason="tmux is not installed")]
 
-DEMO = [sys.executable, "-m", "console", "demo", "--orgs", "24", "--detections", "2500", "--live-rate", "0"]
+DEMO = [
+    sys.executable,
+    "-m",
+    "console",
+    "demo",
+    "--orgs",
+    "24",
+    "--detections",
+    "2500",
+    "--live-rate",
+    "0",
+    "--untouched",
+]
 
 
 @pytest.fixture
