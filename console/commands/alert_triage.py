@@ -385,7 +385,7 @@ def _undo(session: Session) -> int:
         if last is None:
             raise Problem("There is nothing of yours within the last hour to undo; give the action.", code=1)
         action = last.id
-    ids = _numbers(session, given.only)
+    ids = _numbers(session, given.only) if given.only else None
     try:
         done = operations.undo(session.store(), operator(session), action, ids=ids, comment=given.comment)
     except TriageError as error:

@@ -168,7 +168,7 @@ def undo(
     operator: str,
     action_id: int,
     *,
-    ids: Collection[int] = (),
+    ids: Collection[int] | None = None,
     comment: str = "",
     report: Report = _silent,
     now: int | None = None,
@@ -177,14 +177,16 @@ def undo(
 
     Args:
         action_id: `Outcome.action_id` of the decision; one that was interrupted is finished first.
-        ids: only at these alerts; all of them when empty.
+        ids: only at these alerts; None is all of them.
     """
+    if ids is not None and not ids:
+        return Outcome(0, 0)
     with store.reader.reading() as connection:
         interrupted = action_id in triage.unfinished(connection)
     if interrupted:
         _carry_on(store, action_id, report, now)
     decision = Decision("undo", operator, comment, of=action_id)
-    return decide(store, decision, Selection(ids=tuple(ids)), report=report, now=now)
+    return decide(store, decision, Selection(ids=tuple(ids or ())), report=report, now=now)
 
 
 def decide(

@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from textual.content import Content
 
@@ -74,6 +76,27 @@ class Looked:
     selection: Selection
     """By id, with the versions seen."""
     about: About
+
+
+_deciding: WeakSet[Host] = WeakSet()
+"""Consoles in which a decision is being asked about or carried out."""
+
+
+def one_at_a_time(handler: Handler) -> Handler:
+    """No second dialog over the first when a key was pressed twice."""
+
+    @wraps(handler)
+    async def guarded(host: Host, request: Any) -> None:
+        if host in _deciding:
+            host.say("The decision before is still under way.")
+            return
+        _deciding.add(host)
+        try:
+            await handler(host, request)
+        finally:
+            _deciding.discard(host)
+
+    return guarded
 
 
 # -- looking at what was chosen ------------------------------------------------------------------------------
@@ -347,9 +370,11 @@ async def note(host: Host, request: NoteAlerts) -> None:
             [Option("n", "write a note", also=("enter", "e")), Option("c", f"escalate: {case}")],
         )
     )
-    if answer == "n":
+    if answer is None:
+        host.say("Nothing was written.")
+    elif answer == "n":
         await _note(host, request.chosen)
-    elif answer == "c":
+    else:
         from console.requests import cases
 
         await cases.create(host, CreateCase(looked.selection.ids))
@@ -360,6 +385,7 @@ async def _note(host: Host, chosen: Chosen, *, text: str = "") -> None:
     looked = await _look(host, chosen)
     written = await host.ask(WriteNote(subject_of(looked.about, host.operator), note=text))
     if not written:
+        host.say("Nothing was written.")
         return
     outcome = await asyncio.to_thread(
         operations.note,
@@ -388,14 +414,14 @@ async def undo(host: Host, request: UndoDecision) -> None:
     whole = request.part is None or len(part) == len(ids)
     about = await asyncio.to_thread(_about, host, ids)
     what = f"{decided(action)}"
-    chosen: Sequence[int] = ()
+    chosen: Sequence[int] | None = None
     if len(ids) > 1 or not whole:
         asked = None if whole else request.part
         answer = await host.ask(_undo_choice(host, action, about, part, asked))
         if answer is None:
             host.say("Nothing was taken back.")
             return
-        chosen = part if answer == "p" else ()
+        chosen = part if answer == "p" else None
     outcome = await asyncio.to_thread(
         operations.undo,
         store,
@@ -534,6 +560,7 @@ async def edit_fold_key(host: Host, request: EditFoldKey) -> None:
         raise RefusedHere("This alert is no longer in the store.")
     answer = await host.ask(found)
     if answer is None:
+        host.say("The fold key is as it was.")
         return
     now = host.context.clock()
     changed = await asyncio.to_thread(
@@ -666,10 +693,10 @@ HANDLERS: dict[type[Work], Handler] = {
     ClaimAlerts: claim,
     ReleaseAlerts: release,
     AcknowledgeAlerts: acknowledge,
-    CloseAlerts: close,
-    SnoozeAlerts: snooze,
-    NoteAlerts: note,
-    UndoDecision: undo,
-    RepeatDecision: repeat,
-    EditFoldKey: edit_fold_key,
+    CloseAlerts: one_at_a_time(close),
+    SnoozeAlerts: one_at_a_time(snooze),
+    NoteAlerts: one_at_a_time(note),
+    UndoDecision: one_at_a_time(undo),
+    RepeatDecision: one_at_a_time(repeat),
+    EditFoldKey: one_at_a_time(edit_fold_key),
 }

@@ -89,6 +89,14 @@ def test_what_was_interrupted_is_finished_once_and_then_can_be_undone(queue: Sto
     assert operations.resume(queue) == []
 
 
+def test_undoing_at_no_alert_is_not_undoing_everything(queue: Store) -> None:
+    done = operations.close(queue, "ann", Selection(wanted=AlertFilter()), 2, now=NOW)
+    assert operations.undo(queue, "ann", done.action_id, ids=[], now=NOW).changed == 0
+    assert set(statuses(queue)) == {3}
+    assert operations.undo(queue, "ann", done.action_id, ids=[1], now=NOW).changed == 1
+    assert operations.undo(queue, "ann", done.action_id, now=NOW).changed == 39
+
+
 def test_nothing_to_change_is_no_decision(queue: Store) -> None:
     operations.claim(queue, "ann", Selection(ids=(1, 2)), now=NOW)
     again = operations.claim(queue, "ann", Selection(ids=(1, 2)), now=NOW)
