@@ -87,6 +87,8 @@ class NewDetection:
     """Exactly what was received."""
     values: Mapping[str, str] | None = field(default=None, compare=False, repr=False)
     """What it is folded by (`store.folds.values_of`); read from the body when None."""
+    identity: folds.Identity | None = field(default=None, compare=False, repr=False)
+    """What that makes of it where no fold key was set."""
     tokens: str | None = field(default=None, compare=False, repr=False)
     """What it is found by (`store.textindex.tokens_of`); read from the body when None."""
 
@@ -208,6 +210,7 @@ def _new(
         moment = now_ms() if received is None else received
     labels = {"cat": _short(cat), "rule": _short(rule), "hostname": _short(hostname)}
     record = textindex.record_of(raw)
+    values = {} if record is None else folds.values_of(record)
     return NewDetection(
         detect_id=_key(detect_id) or "unnamed-" + hashlib.sha256(raw).hexdigest()[:24],
         severity=severity_of(level, priority),
@@ -217,7 +220,8 @@ def _new(
         priority=_whole(priority, 31),
         damaged=False,
         body=raw,
-        values={} if record is None else folds.values_of(record),
+        values=values,
+        identity=folds.identity_of(values, labels["rule"], labels["cat"], folds.DEFAULT),
         tokens=textindex.tokens_of(raw, record, **labels),
         **labels,
     )
@@ -255,6 +259,7 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
         oid,
         rows,
         [folds.values_in(each.body) if each.values is None else each.values for each in fresh],
+        [each.identity for each in fresh],
     )
     stored = _put_rows(c, rows)
     if len(stored) < len(rows):
