@@ -13,6 +13,7 @@ MODES: tuple[tuple[str, str], ...] = (
     ("access", "Access"),
     ("activity", "Activity"),
     ("cases", "Cases"),
+    ("handover", "Hand-over"),
     ("search", "Search"),
 )
 """(name for `ShowView`, title), in the order of the number keys and of Tab."""

@@ -20,8 +20,8 @@ from screens.widgets.spark import bar, spark
 from screens.widgets.text import line
 from store.alerts import SEVERITIES
 from store.queries.organizations import Completeness, TreeRow
+from store.queries.overview import COUNTED, overview
 from store.queries.overview import Overview as Figures
-from store.queries.overview import overview
 from store.times import age
 
 _NAME = 14
@@ -47,7 +47,7 @@ class Overview(View[Found]):
         {
             "node", "organization", "sync_state", "detection", "detection_count", "sensor",
             "organization_error", "configuration_record", "direct_permission", "group_member",
-            "group_organization", "api_key",
+            "group_organization", "api_key", "handover", "handover_item",
         }
     )  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -92,7 +92,10 @@ class Overview(View[Found]):
     def read(self, connection: Connection) -> Found:
         """The figures of the scope."""
         now = self.context.clock()
-        return Found(overview(connection, scope=self.context.scope.node_id, now=now), now)
+        return Found(
+            overview(connection, scope=self.context.scope.node_id, now=now, operator=self.context.operator),
+            now,
+        )
 
     def has_nothing(self, found: Found) -> bool:
         """Whether the scope holds no organization at all."""
@@ -182,6 +185,7 @@ def _more(*parts: Part) -> Content:
 def bands(figures: Figures, context: Context, now: int, *, wide: bool) -> list[Content]:
     """Eight lines: alerts, sensors, configuration, access, sync; each with a sign for how it is."""
     lines = _alert_lines(figures, context, now, wide=wide)
+    lines.append(_shift_line(figures, context))
     share = bar(figures.sensors_online, figures.sensors, 20 if wide else 10)
     over = [name for _, name in figures.over_quota]
     lines.append(
@@ -217,6 +221,26 @@ def bands(figures: Figures, context: Context, now: int, *, wide: bool) -> list[C
     )
     lines.extend(_sync_lines(context, figures.completeness, now, most=4 if wide else 2))
     return lines
+
+
+def _shift_line(figures: Figures, context: Context) -> Content:
+    """What waits for whoever is here now."""
+    shift = figures.shift
+
+    health = "failed" if shift.late else "partly" if shift.unclaimed or shift.handed else "well"
+    parts: list[Part] = [
+        (f"{shift.unclaimed:,} unclaimed", "bold" if shift.unclaimed else ""),
+        f"   {shift.mine:,} mine",
+        "   ",
+        (
+            f"{shift.late:,}{'+' if shift.late == COUNTED else ''} late",
+            HEALTH_STYLES["failed"] if shift.late else "",
+        ),
+        f"   {shift.snoozed:,} snoozed",
+    ]
+    if shift.handed:
+        parts += ["   ", (f"{shift.handed:,} handed to you", HEALTH_STYLES["partly"])]
+    return _band(context, health, "SHIFT", *parts)
 
 
 def _alert_lines(figures: Figures, context: Context, now: int, *, wide: bool) -> list[Content]:

@@ -151,7 +151,8 @@ class EndSearch(Work):
 
 @dataclass
 class CreateCase(Work):
-    """Make a case of these alerts: one for each organization; without alerts an empty one of `oid`."""
+    """Make a case of these alerts: one for each organization; without alerts an empty one, of `oid` or of the
+    organization that is chosen."""
 
     alert_ids: tuple[int, ...] = ()
     oid: str = ""
@@ -222,6 +223,80 @@ class DecideEdits(Work):
 
     oid: str
     number: int
+
+
+@dataclass
+class DraftHandover(Work):
+    """Make one's draft of a hand-over anew, from what one holds now; what was typed stays."""
+
+
+@dataclass
+class WriteItem(Work):
+    """Write hypothesis, next step and blocker of an item of one's draft."""
+
+    item: int
+
+
+@dataclass
+class PublishHandover(Work):
+    """Offer a draft to whoever comes next, after asking."""
+
+    handover: int
+
+
+@dataclass
+class WithdrawHandover(Work):
+    """Take back what one handed over, after asking."""
+
+    handover: int
+
+
+@dataclass
+class AcceptItem(Work):
+    """Take an item that was handed over: what belongs to it is mine."""
+
+    item: int
+    version: int
+    """As it was seen: somebody else may be faster."""
+
+
+@dataclass
+class BounceItem(Work):
+    """Give an item back, with a reason."""
+
+    item: int
+    version: int
+
+
+@dataclass
+class ShowQueues(Work):
+    """The saved queues with what is new in each; from there they are opened, kept and deleted."""
+
+
+@dataclass
+class OpenQueue(Work):
+    """Show a saved queue; from now on what comes to it is new."""
+
+    name: str
+
+
+@dataclass
+class SaveQueue(Work):
+    """Keep a filter line under a name, which is asked for."""
+
+    line: str
+
+
+@dataclass
+class ShowCampaigns(Work):
+    """Incidents over several customers: looked at, written on, closed."""
+
+
+@dataclass
+class BeginCampaign(Work):
+    """Ask for a title, and make an incident over several customers of these."""
+
+    chosen: Chosen
 
 
 @dataclass

@@ -67,12 +67,16 @@ from screens.frame import KeyLine, TitleLine, Tone, WhereLine
 from screens.keys import MODES, key_name, reason_against
 from screens.requests import (
     Back,
+    BeginCampaign,
     LastView,
+    OpenQueue,
     Quit,
     SetScope,
     ShowAccess,
     ShowAlerts,
+    ShowCampaigns,
     ShowOrganization,
+    ShowQueues,
     ShowView,
     SyncNow,
 )
@@ -83,6 +87,7 @@ from store.text import safe_text
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from screens.requests import Chosen
     from store.database import Change
 
 Found = TypeVar("Found")
@@ -233,6 +238,10 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         """Close what is open inside the view (a pane); True when there was something."""
         return False
 
+    def chosen_here(self) -> Chosen | None:
+        """The alerts that are marked here, or under the cursor; None where there are none."""
+        return None
+
     # -- for subclasses ---------------------------------------------------------------------------------
 
     def say(self, *, filter: str | None = None, counts: str | None = None, title: str | None = None) -> None:  # noqa: A002
@@ -312,10 +321,10 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     # -- reading ----------------------------------------------------------------------------------------
 
     def _store_changed(self, change: Change) -> None:
+        if change.touches(frozenset({"organization", "node", "saved_queue"})):
+            self._candidates = None
         if not change.touches(self.READS):
             return
-        if change.touches(frozenset({"organization", "node"})):
-            self._candidates = None
         self._refresh_soon()
 
     def _scope_changed(self, _scope: Scope) -> None:
@@ -500,10 +509,13 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     def _read_candidates(self) -> dict[str, list[str]]:
         from store.queries.organizations import tree
+        from store.queues import names
 
         with self.context.reader.reading() as connection:
             rows = tree(connection, now=self.context.clock())
+            queues = names(connection)
         return {
+            "queue": queues,
             "organization": sorted(row.name for row in rows if row.oid),
             "node": [row.path or row.name for row in rows[1:]],
         }
@@ -567,6 +579,15 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                     found = await asyncio.to_thread(self._find, "node", rest)
                     if node_id := self._the_one(found, rest, "node"):
                         self.post_message(SetScope(node_id))
+            case "queue" if rest:
+                self.post_message(OpenQueue(rest))
+            case "queue" | "queues":
+                self.post_message(ShowQueues())
+            case "campaign":
+                chosen = self.chosen_here()
+                self.post_message(ShowCampaigns() if chosen is None else BeginCampaign(chosen))
+            case "campaigns":
+                self.post_message(ShowCampaigns())
             case "sync":
                 self.post_message(SyncNow())
             case "back":

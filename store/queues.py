@@ -97,6 +97,11 @@ def look(c: Connection, name: str, operator: str, *, now: int) -> SavedQueue | N
     return SavedQueue(Untrusted(row.name), Untrusted(row.line), row.scope, Untrusted(row.by), row.at, now)
 
 
+def names(c: Connection) -> list[str]:
+    """What there is, by name."""
+    return list(c.execute(select(_Q.c.name).order_by(func.lower(_Q.c.name), _Q.c.name)).scalars())
+
+
 def queues(c: Connection, operator: str, *, scope: str = "", now: int) -> list[SavedQueue]:
     """Every saved queue, by name, with what is unread for this operator.
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-MODULES: tuple[str, ...] = ("cases", "falsepositives", "pivot", "respond", "triage")
+MODULES: tuple[str, ...] = ("cases", "falsepositives", "pivot", "respond", "shift", "triage")
 """Of this package, each with HANDLERS."""
 
 

@@ -29,9 +29,7 @@ class Command:
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command(
-        "alerts", ("alert", "al", "queue"), "filter", "the queue, with a filter: :alerts sev:high org:acme"
-    ),
+    Command("alerts", ("alert", "al"), "filter", "the queue, with a filter: :alerts sev:high org:acme"),
     Command("pivot", ("pv",), "value", "every alert that speaks of a value: :pivot 203.0.113.25"),
     Command("org", ("organization",), "organization", "one organization in the tree: :org Acme Dental"),
     Command("organizations", ("orgs", "tree"), "", "the tree of organizations"),
@@ -42,6 +40,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("overview", ("ov", "home"), "", "the figures of the scope"),
     Command("activity", ("act", "log"), "", "sync runs, failures, the journal"),
     Command("cases", ("case", "ca"), "", "the cases of the scope"),
+    Command("queue", ("qu",), "queue", "a saved queue by its name; what comes later is new in it"),
+    Command("queues", (), "", "the saved queues, with what is new in each"),
+    Command("handover", ("ho", "shift"), "", "what is handed over to you, and what you hand over"),
+    Command("campaign", (), "", "an incident over several customers, of the marked alerts or the storm here"),
+    Command("campaigns", (), "", "the incidents over several customers"),
     Command("search", ("lcql",), "", "searches over the past of every organization"),
     Command("sync", (), "", "read the cloud again"),
     Command("back", (), "", "the view before"),

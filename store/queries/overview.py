@@ -1,10 +1,13 @@
 """The figures of the first screen."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, Table, func, or_, select, text
 
-from store.alerts import WOKEN
+from store.alerts import WOKEN, AlertFilter
+from store.bodies import storable
+from store.handover import waiting_for
 from store.models import (
     ApiKey,
     ConfigurationRecord,
@@ -12,7 +15,9 @@ from store.models import (
     DirectPermission,
     GroupMember,
     GroupOrganization,
+    Snooze,
 )
+from store.queries.alerts import snoozed as snoozed_of
 from store.queries.organizations import (
     HEALTH,
     OPEN,
@@ -25,10 +30,29 @@ from store.queries.organizations import (
 from store.queries.scopes import oids_of
 from store.text import Untrusted
 
+_SNOOZE: Table = Snooze.__table__  # type: ignore[attr-defined]
 HOUR = 3_600_000
 STALE_KEY = 90 * 24 * HOUR
 """Milliseconds without use after which a key is called stale."""
 ATTENTION = 10
+
+
+COUNTED = 10_000
+"""Where counting what is late stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """What somebody who begins a shift looks at first."""
+
+    unclaimed: int
+    """Open, hidden from nobody, and nobody's."""
+    mine: int
+    late: int
+    """Open ones whose clock has breached its target; COUNTED is that many or more."""
+    snoozed: int
+    handed: int
+    """Items that others handed over and nobody has accepted or bounced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +77,15 @@ class Overview:
     records: int
     attention: tuple[TreeRow, ...]
     """At most ten organizations that need someone, worst first."""
+    shift: Shift
 
 
-def overview(connection: Connection, *, scope: str = "", now: int) -> Overview:
-    """The figures of a scope ("" is all organizations)."""
+def overview(connection: Connection, *, scope: str = "", now: int, operator: str = "") -> Overview:
+    """The figures of a scope ("" is all organizations).
+
+    Args:
+        operator: whose `mine` and `handed` are counted.
+    """
     rows = [row for row in organizations(connection, scope=scope, now=now) if not row.gone]
     oids = oids_of(connection, scope)
     by_severity = [sum(row.by_severity[severity] for row in rows) for severity in range(5)]
@@ -82,6 +111,39 @@ def overview(connection: Connection, *, scope: str = "", now: int) -> Overview:
         users=_users(connection, oids),
         records=_records(connection, oids),
         attention=tuple(one_by_one[:ATTENTION]),
+        shift=_shift(connection, oids, scope, sum(by_severity), operator, now),
+    )
+
+
+def _shift(
+    connection: Connection,
+    oids: Select[tuple[str]] | None,
+    scope: str,
+    opened: int,
+    operator: str,
+    now: int,
+) -> Shift:
+    """Each by an index of its own: who holds what, what is late, what is snoozed."""
+    detection = Detection.__table__.c  # type: ignore[attr-defined]
+    held = text("detection.assignee <> ''")
+
+    def many(*conditions: Any) -> int:
+        within = [] if oids is None else [detection.oid.in_(oids)]
+        some = select(detection.id).where(OPEN, *conditions, *within).limit(COUNTED).subquery()
+        return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+    # By the snoozes: there is no index over what they hide.
+    asleep = select(_SNOOZE.c.detection_id).where(_SNOOZE.c.woken_at.is_(None))
+    snoozed = snoozed_of(connection, AlertFilter(scope=scope))
+    taken = many(held)
+    both = many(held, detection.id.in_(asleep)) if snoozed else 0
+    return Shift(
+        # What is snoozed and held would be taken away twice.
+        unclaimed=max(0, opened - taken - snoozed + both),
+        mine=many(held, detection.assignee == storable(operator)) if operator else 0,
+        late=many(detection.due_at < now),
+        snoozed=snoozed,
+        handed=waiting_for(connection, operator, scope=scope) if operator else 0,
     )
 
 

@@ -1,9 +1,16 @@
 """The first look at a scope, on a real store."""
 
+import asyncio
+
+from console.operations import handover, triage
 from screens.context import Scope, Status
 from screens.overview import Overview
 from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowOrganization
 from store import ingest
+from store.alerts import AlertFilter
+from store.queries import alerts
+from store.queries.overview import overview
+from store.triage import Selection
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 
 HOSTILE = "\x1b]0;x\x07[@click=app.quit]Evil[/]\u202e"
@@ -151,3 +158,31 @@ def test_picture_failed(filled_store, snap_compare):
     """The store could not be read: one sentence."""
     host = Host(filled_store, Overview, reader=BrokenReader())
     assert snap_compare(host, terminal_size=(80, 24), run_before=ready)
+
+
+async def test_what_waits_for_a_shift_is_counted_apart(filled_store):
+    def arrange():
+        with filled_store.reader.reading() as connection:
+            rows = alerts.page(connection, AlertFilter(), limit=10)
+        ids = [row.id for row in rows]
+        triage.claim(filled_store, "kim", Selection(ids=tuple(ids[:2])), now=NOW)
+        triage.claim(filled_store, "dana", Selection(ids=tuple(ids[2:5])), now=NOW)
+        triage.snooze(filled_store, "kim", Selection(ids=(ids[0], ids[5])), until=NOW + 3_600_000, now=NOW)
+        return handover.draft(filled_store, "dana", now=NOW)
+
+    made = await asyncio.to_thread(arrange)
+    await handover.publish(filled_store, "dana", made.id, now=NOW)
+    with filled_store.reader.reading() as connection:
+        found = overview(connection, now=NOW, operator="kim").shift
+        gold = overview(connection, scope="gold", now=NOW, operator="kim").shift
+        late = alerts.count(connection, AlertFilter(snoozed="any", due=NOW - 1)).value
+    # Of sixty: five are held, two are snoozed, one of these is held too.
+    assert (found.unclaimed, found.mine, found.snoozed, found.handed) == (54, 2, 2, 3)
+    assert found.late == late > 0
+    assert 0 < gold.unclaimed < found.unclaimed
+    host = Host(filled_store, Overview)
+    host.context.operator = "kim"
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        assert "54 unclaimed   2 mine" in line_of(host, "SHIFT")
+        assert "2 snoozed   3 handed to you" in line_of(host, "SHIFT")
