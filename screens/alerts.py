@@ -497,6 +497,11 @@ class Alerts(View[Found]):
         current = self.queue.current
         return None if current is None else chosen_of([(current, *here)])
 
+    def chosen_here(self) -> Chosen | None:
+        """What is marked; else what is under the cursor."""
+        self._acting = True
+        return self._chosen()
+
     def action_claim(self) -> None:
         """Make it mine."""
         if chosen := self._choose():
