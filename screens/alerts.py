@@ -17,6 +17,7 @@ from textual.timer import Timer
 from screens.context import Context
 from screens.dialogs.alert_json import AlertJson
 from screens.dialogs.mark_pattern import MarkPattern
+from screens.frame import Tone
 from screens.queue import AlertPages, FoldPages, QueueLine, alone, chosen_of, columns, held, identity
 from screens.requests import (
     AcknowledgeAlerts,
@@ -59,6 +60,12 @@ FOLDED = "alerts.folded"
 
 HELPS = 0.9
 """Folding helps when it leaves at most so many of the lines."""
+
+ASKS = frozenset({"close", "snooze", "note", "undo", "repeat", "fold_key"})
+"""Actions that are answered by a dialog, or else by a sentence."""
+
+PATIENCE = 10.0
+"""Seconds that an answer may take before keys are the queue's again."""
 
 LOOKED_THROUGH = 5_000
 """Folded lines that are looked through for one that nobody has."""
@@ -187,6 +194,10 @@ class Alerts(View[Found]):
         """Of each mark the filter line and the scope under which it was set."""
         self._marks: tuple[dict[int, bool], list[int]] = ({}, [])
         self._said: Found | None = None
+        self._asking = ""
+        """The action whose dialog is to come; keys typed ahead are for that dialog."""
+        self._ahead: list[events.Key] = []
+        self._waiting: Timer | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
 
@@ -406,12 +417,80 @@ class Alerts(View[Found]):
             self.queue.tick()
 
     def on_key(self, event: events.Key) -> None:
-        """After `;` only a verb acts on what is marked; any other key is what it always is."""
-        if not self._acting or event.key == "escape":
+        """Keys typed ahead of a dialog are kept for it; after `;` only a verb acts on what is marked."""
+        if self._asking and event.key == "escape":
+            self._answered()
+        elif self._asking and event.key != "ctrl+q":
+            # Over a slow link `x`, `f` and the comment come in one piece: they must not press keys here.
+            event.stop()
+            event.prevent_default()
+            self._ahead.append(event)
             return
         bound = self._bound(event.key)
-        if bound is None or bound.action not in (*VERBS, "marked"):
+        action = "" if bound is None else bound.action
+        if self._acting and event.key != "escape" and action not in (*VERBS, "marked"):
             self._act_no_more()
+        if action in ASKS and not self.why_not(action):
+            # From here on, not from when the action runs: the next key may be here before that.
+            self._expect(action)
+
+    # -- keys typed ahead of a dialog -------------------------------------------------------------------
+
+    def _expect(self, action: str) -> None:
+        self._answered()
+        self._asking = action
+        self._waiting = self.set_timer(PATIENCE, self._answered)
+
+    def on_screen_suspend(self) -> None:
+        """A dialog is on top: what was typed ahead is for it."""
+        if self._asking and self._ahead:
+            keys, self._ahead = self._ahead, []
+            self._type_ahead(keys)
+
+    @work(group="ahead", exit_on_error=False)
+    async def _type_ahead(self, keys: list[events.Key]) -> None:
+        """Into the dialog, once it is there."""
+        for _ in range(200):
+            if not self.app.screen_stack:
+                return
+            dialog = self.app.screen
+            if dialog is not self and dialog.is_mounted:
+                dialog.call_after_refresh(self._type, keys)
+                return
+            await asyncio.sleep(0.01)
+
+    def _type(self, keys: list[events.Key]) -> None:
+        for key in keys:
+            self.app.post_message(events.Key(key.key, key.character))
+
+    def tell(self, text: str, tone: Tone = "plain") -> None:
+        """Say one sentence: that also ends what was asked."""
+        super().tell(text, tone)
+        if self._asking:
+            asked, keys = self._asking, self._ahead
+            self._answered()
+            if asked in ("undo", "repeat"):
+                # These may have nothing to ask; then what was typed behind them was for the queue.
+                self._type(keys)
+
+    def _answered(self) -> None:
+        was, self._asking, self._ahead = self._asking, "", []
+        if self._waiting is not None:
+            self._waiting.stop()
+            self._waiting = None
+        if was:
+            self.keys_changed()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A key that a dialog left over, because it was held down, does nothing here."""
+        if self._asking and action not in (self._asking, "back", "quit"):
+            return False
+        return super().check_action(action, parameters)
+
+    def keys_changed(self) -> None:
+        """Not while a dialog has the keys."""
+        if not self._asking:
+            super().keys_changed()
 
     # -- marks ------------------------------------------------------------------------------------------
 
@@ -489,6 +568,12 @@ class Alerts(View[Found]):
 
     def _choose(self) -> Chosen | None:
         """What the verb acts on: the marked after `;`, else what is under the cursor."""
+        chosen = self._chosen()
+        if chosen is None:
+            self._answered()
+        return chosen
+
+    def _chosen(self) -> Chosen | None:
         acting, self._acting = self._acting, False
         here = (self.filter_line, self.context.scope.node_id)
         if acting and self.queue.marks:
@@ -554,6 +639,8 @@ class Alerts(View[Found]):
         """Which fields make alerts of this rule the same."""
         if (alert := await self._alert()) is not None:
             self.post_message(EditFoldKey(alert.id))
+        else:
+            self._answered()
 
     # -- going about ------------------------------------------------------------------------------------
 

@@ -53,7 +53,10 @@ class CloseAlerts(Dialog[Closing | None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, f"classify('{answer}')", words, id=f"close.{answer}", tooltip=words)
+            # With priority the comment has the keys before the next one is looked at.
+            Binding(
+                key, f"classify('{answer}')", words, priority=True, id=f"close.{answer}", tooltip=words
+            )
             for key, answer, words in CLASSES
         ),
         Binding("shift+tab", "reclassify", "another class", id="close.back", tooltip="Choose another class"),
@@ -195,6 +198,12 @@ class CloseAlerts(Dialog[Closing | None]):
         if event.key in ("up", "down") and self.focused is not None and self.focused.id != "close-comment":
             event.stop()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In a field letters are letters."""
+        if action == "classify" and isinstance(self.focused, Input):
+            return False
+        return super().check_action(action, parameters)
+
     def action_classify(self, answer: str) -> None:
         """It was that; the comment comes next."""
         self._class = answer
@@ -242,7 +251,7 @@ class CloseAlerts(Dialog[Closing | None]):
 
     def _to_comment(self) -> None:
         field = self.query_one("#close-comment", Input)
-        field.focus()
+        self.set_focus(field)
         field.cursor_position = len(field.value)
         self._write()
 
@@ -258,7 +267,7 @@ class CloseAlerts(Dialog[Closing | None]):
             self._trouble = ""
             if self._unnamed:
                 self.query_one("#close-protected").display = True
-                self.query_one("#close-name", Input).focus()
+                self.set_focus(self.query_one("#close-name", Input))
             else:
                 self._finish()
                 return

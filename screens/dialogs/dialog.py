@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -89,6 +91,25 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "leave", "leave it", id="dialog.leave", tooltip="Leave everything as it is"),
     ]
+
+    _over = False
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        """Answer once: a key held down would take away what stands beneath as well."""
+        if self._over:
+            return AwaitComplete()
+        self._over = True
+        return super().dismiss(result)
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that comes after the answer is not for the screen beneath either."""
+        if self._over:
+            event.stop()
+            event.prevent_default()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that are here before the dialog is do nothing."""
+        return bool(self.query("#dialog-keys")) or action == "leave"
 
     def compose(self) -> ComposeResult:
         """The frame."""

@@ -60,7 +60,7 @@ class SampleCheck(Dialog[Checked | None]):
     """Pages through the sample; enter goes on when the last was seen, esc leaves everything as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,j,down,space,l,right", "step(1)", "next", id="sample.next", tooltip="The next one"),
+        Binding("enter,j,down,l,right", "step(1)", "next", id="sample.next", tooltip="The next one"),
         Binding("k,up,h,left", "step(-1)", "previous", id="sample.previous", tooltip="The one before"),
         Binding("g,home", "step(-100000)", "first", show=False, id="sample.first", tooltip="The first one"),
         Binding("c", "go_on", "go on", id="sample.on", tooltip="Enough seen: go on to close them"),

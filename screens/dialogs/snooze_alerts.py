@@ -110,7 +110,8 @@ class SnoozeAlerts(Dialog[Snoozing | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, f"preset('{writes}')", words, id=f"snooze.{key}", tooltip=words)
+            # With priority the reason has the keys before the next one is looked at.
+            Binding(key, f"preset('{writes}')", words, priority=True, id=f"snooze.{key}", tooltip=words)
             for key, writes, words in PRESETS
         ),
         Binding("shift+tab", "again", "something else", id="snooze.back", tooltip="Choose something else"),
@@ -212,9 +213,15 @@ class SnoozeAlerts(Dialog[Snoozing | None]):
 
     def _focus(self, which: str) -> None:
         field = self.query_one(f"#{which}", Input)
-        field.focus()
+        self.set_focus(field)
         field.cursor_position = len(field.value)
         self.call_after_refresh(self.refresh_words)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """In a field letters are letters."""
+        if action == "preset" and isinstance(self.focused, Input):
+            return False
+        return super().check_action(action, parameters)
 
     def action_preset(self, writes: str) -> None:
         """Write it, and go on; `u` leaves it to be typed."""

@@ -307,9 +307,13 @@ async def test_undo_is_of_the_marked_of_the_open_fold_or_of_everything(host):
     async with host.run_test(size=(80, 40)) as pilot:
         await on_the_storm(pilot, host)
         row = host.view.queue.current
-        await pilot.press("z", "enter")
+        await pilot.press("z")
+        host.view.tell("Undone.")
+        await pilot.press("enter")
         await until(pilot, lambda: len(rows(host)) == 20)
-        await pilot.press("z", "space", "z")
+        await pilot.press("z")
+        host.view.tell("Undone.")
+        await pilot.press("space", "z")
         await until(pilot, lambda: len(host.asked) == 3)
         marked = next(iter(host.view.queue.marks))
         assert host.asked == [
@@ -327,6 +331,7 @@ async def test_what_needs_one_alert_takes_the_first_of_a_fold(host, stormy):
         await until(pilot, lambda: len(host.asked) == 1)
         await pilot.press("K")
         await until(pilot, lambda: len(host.asked) == 2)
+        host.view.tell("The fold key is as it was.")
         await pilot.press("S")
         await until(pilot, lambda: len(host.asked) == 3)
         assert host.asked[:2] == [OpenPivot(newest), EditFoldKey(newest)]
@@ -373,6 +378,7 @@ async def test_marks_are_counted_in_line_two_and_survive_filters_and_scopes(host
         # Marked without a filter, it stands for all of it whatever filters now.
         assert host.asked[0].chosen.groups[0].line == ""
         assert host.asked[0].chosen.groups[0].scope == ""
+        host.view.tell("Nothing was closed.")
         await pilot.press("U")
         await until(pilot, lambda: "marked" not in title(host))
 

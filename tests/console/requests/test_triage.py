@@ -3,6 +3,7 @@
 from contextlib import closing
 
 import pytest
+from textual import events
 
 from console.app import Console
 from screens.context import SEVERITY_WORDS
@@ -471,3 +472,62 @@ async def test_what_a_console_was_interrupted_in_goes_on_with_the_next(open_cons
     async with app.run_test(size=(120, 30)) as pilot:
         await ready(pilot)
         await until(pilot, lambda: counts(app).get(3) == len(ids))
+
+
+async def test_keys_typed_ahead_of_a_dialog_are_for_the_dialog(open_console):
+    app = open_console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await ready(pilot)
+        # As they come over a slow link: in one piece.
+        for key in ("x", "f", "s", "e", "n", "enter"):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: "Closed as false positive" in said(app))
+        with app.store.reader.reading() as connection:
+            assert triage.recent(connection, limit=1)[0].comment == "sen"
+        assert counts(app)[3] == 1
+
+
+async def test_keys_held_down_through_the_sample_do_nothing_to_the_queue_beneath(open_console):
+    app = open_console()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await on_the_storm(pilot)
+        for key in ("x", *["enter"] * 40):
+            app.post_message(events.Key(key, key if len(key) == 1 else "\r"))
+        dialog = await asked(pilot, CloseAlerts)
+        await still(pilot)
+        assert app.screen is dialog
+        assert "Alerts   open   folded" in title(app)
+        assert not view(app).pane.display
+        await pilot.press("escape")
+        await until(pilot, lambda: "Nothing was closed." in said(app))
+        await pilot.press("j")
+        assert view(app).queue.current is not None
+        assert counts(app) == {0: 30}
+
+
+async def test_a_key_pressed_twice_asks_once(open_console):
+    app = open_console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await ready(pilot)
+        view(app).action_close()
+        view(app).action_close()
+        await asked(pilot, CloseAlerts)
+        assert sum(isinstance(screen, CloseAlerts) for screen in app.screen_stack) == 1
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is view(app))
+        await pilot.press("c")
+        await until(pilot, lambda: "Claimed" in said(app))
+
+
+async def test_what_is_typed_behind_a_repeated_claim_is_for_the_queue(open_console):
+    app = open_console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await ready(pilot)
+        await pilot.press("c")
+        await until(pilot, lambda: "Claimed" in said(app))
+        for key in ("j", ".", "j", ".", "j", "."):
+            name = "full_stop" if key == "." else key
+            app.post_message(events.Key(name, key))
+        await until(pilot, lambda: len(all_alerts(app, who="dana")) >= 4)
+        await until(pilot, lambda: not any(worker.group == "work" for worker in app.workers))
+        await still(pilot)
