@@ -63,21 +63,22 @@ def test_from_the_demo_to_a_region_an_alert_its_json_its_matrix_and_back(demo: T
     region = demo.wait(lambda screen: "Alerts" in screen.splitlines()[1] and 0 < _counts(screen)[0] < total)
 
     demo.press("/")
-    demo.type("sev:high powershell")
+    demo.type("sev:high cat:powershell")
     demo.press("Enter")
-    filtered = demo.wait(lambda screen: "/sev:high powershell" in screen.splitlines()[1])
+    filtered = demo.wait(lambda screen: "/sev:high cat:powershell" in screen.splitlines()[1])
     assert 0 < _counts(filtered)[0] < _counts(region)[0]
     rows = [line for line in filtered.splitlines()[3:-1] if line.strip()]
     assert rows
-    assert all("PowerShell" in line for line in rows)
+    assert all("Encoded Pow" in line for line in rows), filtered
 
     demo.press("Enter")
     detail = demo.wait("powershell.exe")
-    assert "org " in detail
+    assert "command " in detail
+    assert "rule " in detail
     demo.press("J")
     demo.wait('"detect_id"' if '"detect_id"' in demo.screen() else '"cat"')
     demo.press("q")
-    demo.wait("enter detail")
+    demo.wait("enter open")
 
     demo.press("m")
     matrix = demo.wait("principals")
@@ -85,7 +86,7 @@ def test_from_the_demo_to_a_region_an_alert_its_json_its_matrix_and_back(demo: T
     assert "@northlight" in matrix or "~light.example" in matrix
     demo.press("q")
     back = demo.wait(lambda screen: "Alerts" in screen.splitlines()[1])
-    assert "/sev:high powershell" in back
+    assert "/sev:high cat:powershell" in back
 
 
 def test_nothing_quits_by_accident_and_quit_asks(demo: Tmux) -> None:
