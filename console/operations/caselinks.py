@@ -10,7 +10,7 @@ none before they are closed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,7 +24,7 @@ from console.operations.actor import actor
 from console.operations.casequeue import AT_ONCE, CaseQueue, Drained
 from store import casework, ingest, journal, models, preferences
 from store.alerts import BENIGN, CLASSIFICATIONS, OPEN, STATUSES
-from store.cases import CONFLICT, MAKING, PENDING, REFUSED, SENDING, steps
+from store.cases import CONFLICT, MAKING, PENDING, REFUSED, SENDING, reference, steps
 from store.database import Store
 from store.times import now_ms
 from store.triage import CLOSED, IN_PROGRESS, NEW, RESOLVED, Selection
@@ -167,7 +167,7 @@ def align(store: Store, *, clock: Callable[[], int] = now_ms) -> tuple[int, int]
         upto = _followed(connection)
         candidates = _candidates(connection, upto)
     now = clock()
-    moves: dict[State, list[tuple[int, int]]] = {}
+    moves: list[_Compared] = []
     agreed: dict[tuple[str, int], str] = {}
     wanted: list[tuple[_Compared, State]] = []
     for each in candidates:
@@ -178,15 +178,11 @@ def align(store: Store, *, clock: Callable[[], int] = now_ms) -> tuple[int, int]
         elif there != each.base and not (len(same) == 1 and same != {each.base}):
             # The case moved, and the alerts did not, or not all of them to one state.
             if there[0] != NEW:
-                moves.setdefault(there, []).extend(
-                    (alert, each.versions[alert]) for alert, state in each.alerts.items() if state != there
-                )
+                moves.append(each)
             agreed[each.key] = _said(there)
         elif len(same) == 1 and same != {each.base}:
             wanted.append((each, same.pop()))
-    moved = 0
-    for state, alerts in sorted(moves.items()):
-        moved += _move(store, state, alerts, now)
+    moved = sum(_move(store, each, now) for each in moves)
     edits = 0
     with store.writing() as connection:
         for key, words in agreed.items():
@@ -212,8 +208,14 @@ class _Compared:
     alerts: dict[int, State]
     """By number in the store; those that the store has."""
     versions: dict[int, int]
+    newest: int
+    """The time of the newest of them (ms)."""
     benign: bool
     """All of them are tagged so."""
+    begun_at: int | None
+    """When the case was acknowledged, as the cloud says."""
+    ended_at: int | None
+    """When it was resolved, else closed."""
 
 
 def _followed(c: Connection) -> int:
@@ -260,7 +262,15 @@ def _candidates(c: Connection, upto: int) -> list[_Compared]:
 def _compared(c: Connection, key: tuple[str, int]) -> _Compared | None:
     oid, number = key
     row = c.execute(
-        select(_C.c.status, _C.c.classification, _C.c.merged_into, _READING.c.agreed)
+        select(
+            _C.c.status,
+            _C.c.classification,
+            _C.c.merged_into,
+            _C.c.acknowledged_at,
+            _C.c.resolved_at,
+            _C.c.closed_at,
+            _READING.c.agreed,
+        )
         .select_from(_C.join(_READING, _same(_READING, _C)))
         .where(_C.c.oid == oid, _C.c.case_number == number)
     ).one_or_none()
@@ -269,13 +279,14 @@ def _compared(c: Connection, key: tuple[str, int]) -> _Compared | None:
     known = [
         each
         for each in c.execute(
-            select(_D.c.id, _D.c.status, _D.c.classification, _D.c.version, _D.c.tags)
+            select(_D.c.id, _D.c.time, _D.c.status, _D.c.classification, _D.c.version, _D.c.tags)
             .select_from(_LINK.join(_D, and_(_D.c.oid == _LINK.c.oid, _D.c.detect_id == _LINK.c.detect_id)))
             .where(_LINK.c.oid == oid, _LINK.c.case_number == number)
         )
     ]
     if not known:
         return None
+    ended = [moment for moment in (row.resolved_at, row.closed_at) if moment is not None]
     return _Compared(
         key,
         _state(row.status, row.classification),
@@ -283,7 +294,10 @@ def _compared(c: Connection, key: tuple[str, int]) -> _Compared | None:
         _parsed(row.agreed or MAKING),
         {each.id: _state(each.status, each.classification) for each in known},
         {each.id: each.version for each in known},
+        max(each.time for each in known),
         all(BENIGN in each.tags.split() for each in known),
+        row.acknowledged_at,
+        min(ended, default=None),
     )
 
 
@@ -318,51 +332,49 @@ def _same(one: Table, other: Table) -> Any:
     return and_(one.c.oid == other.c.oid, one.c.case_number == other.c.case_number)
 
 
-def _move(store: Store, state: State, alerts: Sequence[tuple[int, int]], now: int) -> int:
-    """Make alerts what their case is, by the steps that alerts take; how many were moved."""
-    status, classification = state
-    moved = 0
+def _move(store: Store, compared: _Compared, now: int) -> int:
+    """Make the alerts of a case what it is, by the steps that alerts take; how many were moved.
+
+    Their clocks stop when the case's did, and not when that was noticed.
+    """
+    status, classification = compared.state
+    behind = [alert for alert, state in compared.alerts.items() if state != compared.state]
+
+    def moment(there: int | None) -> int:
+        return now if there is None else min(now, max(there, compared.newest))
+
+    def selected(wanted: Collection[int]) -> Selection:
+        ids = tuple(alert for alert in behind if compared.alerts[alert][0] in wanted)
+        return Selection(ids, {alert: compared.versions[alert] for alert in ids})
+
+    begun, ended = moment(compared.begun_at), moment(compared.ended_at)
+    done: dict[str, Any] = {"held": True, "comment": f"follows the case {reference('', compared.key[1])}"}
+    new, closed = selected([NEW]), selected([CLOSED])
+    moved: set[int] = set()
+    if new.ids and (status != CLOSED or compared.begun_at is not None):
+        triage.acknowledge(store, CASES, new, now=begun, **done)
+    if status < CLOSED:
+        if shut := selected([RESOLVED] if status == IN_PROGRESS else []).ids:
+            # Resolved ones are opened again by way of closed, as cases are.
+            triage.close(store, CASES, selected([RESOLVED]), classification, now=ended, **done)
+            closed = Selection((*closed.ids, *shut))
+        if closed.ids:
+            triage.reopen(store, CASES, closed, now=begun, **done)
+    if status >= RESOLVED:
+        triage.close(
+            store,
+            CASES,
+            Selection(tuple(behind)),
+            classification,
+            resolved=status == RESOLVED,
+            now=ended,
+            **done,
+        )
     with store.reader.reading() as connection:
-        statuses: dict[int, int] = {}
-        listed = [alert for alert, _ in alerts]
-        for at in range(0, len(listed), 500):
-            rows = connection.execute(select(_D.c.id, _D.c.status).where(_D.c.id.in_(listed[at : at + 500])))
-            statuses |= {row.id: row.status for row in rows}
-    by_status: dict[int, list[int]] = {}
-    for alert, before in statuses.items():
-        by_status.setdefault(before, []).append(alert)
-    versions = dict(alerts)
-    for before, ids in sorted(by_status.items()):
-        way = steps(STATUSES[before], STATUSES[status])
-        # Closed again, it is classified anew.
-        way = way if way != () else (STATUSES[status],) if status >= RESOLVED else ()
-        if status == CLOSED:
-            way = (STATUSES[CLOSED],)
-        selection = Selection(tuple(ids), {alert: versions[alert] for alert in ids})
-        for step in way or ():
-            done = _step(store, step, classification, selection, now)
-            moved += done if step == (way or ("",))[-1] else 0
-            selection = Selection(tuple(ids))
-    return moved
-
-
-def _step(store: Store, step: str, classification: int, selection: Selection, now: int) -> int:
-    comment = "follows its case"
-    if step == STATUSES[IN_PROGRESS]:
-        ids = selection.ids
-        acknowledged = triage.acknowledge(store, CASES, selection, held=True, comment=comment, now=now)
-        reopened = triage.reopen(store, CASES, Selection(ids), held=True, comment=comment, now=now)
-        return acknowledged.changed + reopened.changed
-    return triage.close(
-        store,
-        CASES,
-        selection,
-        classification,
-        resolved=step == STATUSES[RESOLVED],
-        held=True,
-        comment=comment,
-        now=now,
-    ).changed
+        found = _compared(connection, compared.key)
+    if found is not None:
+        moved = {alert for alert in behind if found.alerts.get(alert) == compared.state}
+    return len(moved)
 
 
 def _follow(c: Connection, compared: _Compared, state: State, now: int) -> int:

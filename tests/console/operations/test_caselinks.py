@@ -137,10 +137,18 @@ async def test_a_case_that_was_closed_elsewhere_takes_its_alerts_along(store: St
         made = await caselinks.turn(store, world.cloud)
         assert made.moved == 2
         assert states(world, case) == {(3, 2)}
+        # Their clocks stopped when those of the case did.
+        there = world.there(case)
+        taken = [alert for alert in world.alerts(case[0]) if alert.status == 3 and alert.assignee == ""]
+        ours = [
+            alert for alert in taken if alert.detect_id in {each["detect_id"] for each in there.detections}
+        ]
+        assert {alert.acknowledged_at for alert in ours} == {max(there.acknowledged_at, ours[-1].time)}
+        assert {alert.resolved_at for alert in ours} == {there.closed_at}
         assert not world.edits()
         with store.reader.reading() as connection:
             action = recent(connection, actor="cases", limit=1)[0]
-        assert (action.verb, action.comment) == ("close", "follows its case")
+        assert (action.verb, action.comment) == ("close", f"follows the case #{case[1]}")
         # Classified anew, and opened again.
         world.cases.update(organization, case[1], "kim", {"classification": "true_positive"})
         await world.desk.read(case)
