@@ -256,7 +256,7 @@ def _reporting(session: Session, progress: Any) -> Callable[[Any], None]:
 
 
 def _selected(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> "tuple[Selection, bool]":
-    """The alerts that were named or filtered, by id and version, and whether a filter chose them.
+    """The alerts that were named, or filtered with their versions, and whether a filter chose them.
 
     Raises:
         Problem: nothing, or two things, say which; or one is unknown; exit code 2.
@@ -274,9 +274,7 @@ def _selected(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -
             f"`alert {given.verb}` takes the ids of alerts, or --filter, --fold or --all: {which}.", code=2
         )
     if given.ids:
-        ids = _numbers(session, given.ids)
-        with session.reader.reading() as connection:
-            return resolve(connection, Selection(ids=tuple(ids))), False
+        return Selection(ids=tuple(_numbers(session, given.ids))), False
     wanted = wanted_by(session)
     if given.status is None and given.verb == "reopen" and "status:" not in given.filter.lower():
         wanted = replace(wanted, statuses=(3,))
