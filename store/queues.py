@@ -140,12 +140,9 @@ def _unread(c: Connection, wanted: AlertFilter, seen: int) -> tuple[int, bool]:
     more = len(new) > LOOKED_THROUGH
     del new[LOOKED_THROUGH:]
     count = 0
-    parts = alerts.matching(c, wanted) if new else []
-    for start in range(0, len(new), 500):
-        chunk = _D.c.id.in_(new[start : start + 500])
-        for conditions in parts:
-            query = select(func.count()).select_from(_D).where(chunk, *conditions)
-            count += int(c.execute(query).scalar_one())
+    for conditions in alerts.matching(c, wanted) if new else []:
+        query = select(func.count()).select_from(_D).where(_D.c.id.in_(new), *conditions)
+        count += int(c.execute(query).scalar_one())
     if count > UNREAD:
         return UNREAD, True
     return count, more
