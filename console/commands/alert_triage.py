@@ -402,18 +402,9 @@ def _resume(session: Session) -> int:
 def _answer(session: Session, done: "Outcome") -> int:
     """Print what a decision came to; 3 when part of it was refused, 5 when all of it was."""
     session.show_object(_told(done))
-    for refusal in done.refused[:20] if session.output == "table" else ():
-        session.say(f"alert {safe(refusal.detect_id)}: {refusal.why}{_by(refusal)}")
     if not done.refused:
         return 0
     return 3 if done.changed else 5
-
-
-def _by(refusal: Any) -> str:
-    from store.times import rfc3339
-
-    since = rfc3339(refusal.since)
-    return (f" ({safe(refusal.who)}" + (f", {since}" if since else "") + ")") if refusal.who else ""
 
 
 def _told(done: "Outcome") -> dict[str, Any]:
