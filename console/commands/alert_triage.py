@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from console.commands.session import Problem, Session, safe, shown
+from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
     from store.alerts import AlertFilter
