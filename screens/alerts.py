@@ -21,6 +21,7 @@ from screens.frame import Tone
 from screens.queue import AlertPages, FoldPages, QueueLine, alone, chosen_of, columns, held, identity
 from screens.requests import (
     AcknowledgeAlerts,
+    AssignAlerts,
     Chosen,
     ClaimAlerts,
     CloseAlerts,
@@ -61,7 +62,7 @@ FOLDED = "alerts.folded"
 HELPS = 0.9
 """Folding helps when it leaves at most so many of the lines."""
 
-ASKS = frozenset({"close", "snooze", "note", "undo", "repeat", "fold_key"})
+ASKS = frozenset({"assign", "close", "snooze", "note", "undo", "repeat", "fold_key"})
 """Actions that are answered by a dialog, or else by a sentence."""
 
 PATIENCE = 10.0
@@ -71,10 +72,10 @@ LOOKED_THROUGH = 5_000
 """Folded lines that are looked through for one that nobody has."""
 
 VERBS: dict[str, str] = {
-    "claim": "c claim", "release": "u release", "acknowledge": "a ack", "close": "x close",
+    "claim": "c claim", "release": "u release", "assign": "", "acknowledge": "a ack", "close": "x close",
     "snooze": "s snooze", "note": "e note", "repeat": ". repeat", "undo": "",
 }  # fmt: skip
-"""Actions that change alerts, as they are offered after `;`; undo minds what is marked without it."""
+"""Actions that change alerts, as they are offered after `;`, where there is room; undo needs no `;`."""
 
 NEEDS_LINE = frozenset(
     {
@@ -148,6 +149,7 @@ class Alerts(View[Found]):
         Binding("a", "acknowledge", "ack", show=False, id="alerts.acknowledge",
             tooltip="Acknowledge: somebody looks at it; the first clock stops"),
         Binding("u", "release", "release", show=False, id="alerts.release", tooltip="Make it nobody's again"),
+        Binding("A", "assign", "assign", show=False, id="alerts.assign", tooltip="Give it to somebody"),
         Binding("full_stop", "repeat", "repeat", show=False, id="alerts.repeat",
             tooltip="The last decision again, on this one"),
         Binding("F", "fold", "fold", id="alerts.fold", tooltip="Fold what is the same, or one by one"),
@@ -596,6 +598,11 @@ class Alerts(View[Found]):
         """Make it nobody's."""
         if chosen := self._choose():
             self.post_message(ReleaseAlerts(chosen))
+
+    def action_assign(self) -> None:
+        """Give it to somebody."""
+        if chosen := self._choose():
+            self.post_message(AssignAlerts(chosen))
 
     def action_acknowledge(self) -> None:
         """Say that somebody looks at it."""

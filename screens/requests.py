@@ -60,6 +60,13 @@ class ReleaseAlerts(Work):
 
 
 @dataclass
+class AssignAlerts(Work):
+    """Ask for a name, and give these to that operator."""
+
+    chosen: Chosen
+
+
+@dataclass
 class AcknowledgeAlerts(Work):
     """Say that somebody looks at these: new becomes in_progress."""
 

@@ -15,6 +15,7 @@ from textual.content import Content
 from console.operations import folding
 from console.operations import triage as operations
 from console.requests import Handler, Host, RefusedHere
+from screens.dialogs.assign_alerts import AssignAlerts as AssignDialog
 from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.close_alerts import CloseAlerts as CloseDialog
 from screens.dialogs.dialog import Subject
@@ -27,6 +28,7 @@ from screens.dialogs.write_note import WriteNote
 from screens.queue import clock_words
 from screens.requests import (
     AcknowledgeAlerts,
+    AssignAlerts,
     Chosen,
     ClaimAlerts,
     CloseAlerts,
@@ -166,6 +168,32 @@ async def claim(host: Host, request: ClaimAlerts) -> None:
 async def release(host: Host, request: ReleaseAlerts) -> None:
     """Make alerts nobody's."""
     await _at_once(host, request.chosen, operations.release, "release")
+
+
+async def assign(host: Host, request: AssignAlerts) -> None:
+    """Ask for a name, and give alerts to that operator, whoever has them now."""
+    store = host.writing_store()
+    looked = await _look(host, request.chosen)
+    names = await asyncio.to_thread(_names, host)
+    to = await host.ask(AssignDialog(subject_of(looked.about, host.operator), names))
+    if to is None:
+        host.say("Nothing was given away.")
+        return
+    outcome = await asyncio.to_thread(
+        operations.assign,
+        store,
+        host.operator,
+        Selection(looked.selection.ids),
+        to,
+        report=_telling(host, "assign"),
+        now=host.context.clock(),
+    )
+    await _say_outcome(host, "assign", outcome, looked.about, f" to {to}" if to else " to nobody")
+
+
+def _names(host: Host) -> Sequence[str]:
+    with host.context.reader.reading() as connection:
+        return queue.assignees(connection)
 
 
 async def acknowledge(host: Host, request: AcknowledgeAlerts) -> None:
@@ -692,6 +720,7 @@ def _title(about: About) -> str:
 HANDLERS: dict[type[Work], Handler] = {
     ClaimAlerts: claim,
     ReleaseAlerts: release,
+    AssignAlerts: one_at_a_time(assign),
     AcknowledgeAlerts: acknowledge,
     CloseAlerts: one_at_a_time(close),
     SnoozeAlerts: one_at_a_time(snooze),

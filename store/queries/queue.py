@@ -156,6 +156,18 @@ def about(connection: Connection, ids: Sequence[int]) -> About:
     )
 
 
+def assignees(connection: Connection, *, limit: int = 50) -> list[Untrusted]:
+    """Who has open alerts, who has most first."""
+    rows = connection.execute(
+        select(_D.c.assignee, func.count().label("members"))
+        .where(_OPEN, _HELD)
+        .group_by(_D.c.assignee)
+        .order_by(func.count().desc(), _D.c.assignee)
+        .limit(limit)
+    )
+    return [Untrusted(row.assignee) for row in rows]
+
+
 def names_of(connection: Connection, oids: Iterable[str]) -> dict[str, Untrusted]:
     """Their names; the oid of one that has none."""
     wanted = list(oids)

@@ -9,6 +9,7 @@ from screens.frame import KeyLine, TitleLine
 from screens.queue import clock_style, clock_words
 from screens.requests import (
     AcknowledgeAlerts,
+    AssignAlerts,
     Chosen,
     ClaimAlerts,
     CloseAlerts,
@@ -242,6 +243,7 @@ VERBS = [
     ("c", ClaimAlerts),
     ("u", ReleaseAlerts),
     ("a", AcknowledgeAlerts),
+    ("A", AssignAlerts),
     ("x", CloseAlerts),
     ("s", SnoozeAlerts),
     ("e", NoteAlerts),
@@ -347,7 +349,7 @@ async def test_a_locked_console_dims_what_changes_and_says_why(host):
     host.context.writable = False
     async with host.run_test(size=(80, 24)) as pilot:
         await full(pilot, host)
-        for key in ("c", "u", "a", "x", "s", "e", ".", "z", "K"):
+        for key in ("c", "u", "a", "A", "x", "s", "e", ".", "z", "K"):
             await pilot.press(key)
             assert "read-only" in said(host), key
         keys = {key: works for key, _, works in host.view.shown_keys()}

@@ -6,6 +6,7 @@ import pytest
 from textual.app import App
 from textual.content import Content
 
+from screens.dialogs.assign_alerts import AssignAlerts
 from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.close_alerts import CloseAlerts, Closing
 from screens.dialogs.dialog import Subject
@@ -329,6 +330,16 @@ async def test_a_note_is_a_line_and_an_empty_one_is_none():
     assert await answer_of(WriteNote(ONE), "x", "escape") is None
 
 
+async def test_a_name_is_typed_or_completed_and_an_empty_one_is_nobody():
+    def dialog():
+        return AssignAlerts(ONE, ["dana", "mk", HOSTILE])
+
+    assert await answer_of(dialog(), *"lee", "enter") == "lee"
+    assert await answer_of(dialog(), "m", "tab", "enter") == "mk"
+    assert await answer_of(dialog(), "enter") == ""
+    assert await answer_of(dialog(), "x", "escape") is None
+
+
 async def test_a_pattern_is_checked_before_it_is_answered():
     def check(line):
         return "" if line == "host:web" else "No."
@@ -423,6 +434,12 @@ def test_the_fold_key(snap_compare):
 def test_the_note(snap_compare):
     """One line, over which alert it stands."""
     app, ready = pictured(WriteNote(ONE), *"asked dana on the phone")
+    assert snap_compare(app, terminal_size=(80, 24), run_before=ready)
+
+
+def test_the_assignment(snap_compare):
+    """Who had alerts lately, and the name being typed."""
+    app, ready = pictured(AssignAlerts(ONE, ["dana", "mk"]), "m")
     assert snap_compare(app, terminal_size=(80, 24), run_before=ready)
 
 

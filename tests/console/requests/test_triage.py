@@ -7,6 +7,7 @@ from textual import events
 
 from console.app import Console
 from screens.context import SEVERITY_WORDS
+from screens.dialogs.assign_alerts import AssignAlerts
 from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.close_alerts import CloseAlerts
 from screens.dialogs.dialog import Dialog
@@ -142,6 +143,25 @@ async def test_a_lost_race_says_who_has_it_and_since_when(open_console, url):
         await pilot.press("c")
         await until(pilot, lambda: "mk has it since 13:57 UTC (3m ago)" in said(app))
         assert [row.assignee for row in all_alerts(app) if row.assignee] == ["mk"]
+
+
+async def test_an_alert_is_given_to_somebody_by_name(open_console, url):
+    app = open_console()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await ready(pilot)
+        last = view(app).queue._rows[-1].alert.id
+        by_somebody_else(url, "claim", [last])
+        await pilot.press("A")
+        await asked(pilot, AssignAlerts)
+        assert "Lately here: mk" in text_of(app)
+        await pilot.press("m", "tab", "enter")
+        await until(pilot, lambda: "Assigned to mk, z takes it back" in said(app))
+        assert len(all_alerts(app, who="mk")) == 2
+        await pilot.press("A")
+        await asked(pilot, AssignAlerts)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Assigned to nobody" in said(app))
+        assert len(all_alerts(app, who="mk")) == 1
 
 
 async def test_one_alert_is_closed_by_a_letter_a_comment_and_enter_and_taken_back_by_a_key(open_console):
