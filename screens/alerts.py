@@ -165,7 +165,7 @@ class Alerts(View[Found]):
             tooltip="The lines of the detail before"),
         Binding("J", "json", "JSON", show=False, id="alerts.json", tooltip="The detection as received"),
         Binding("f", "false_positive", "FP rule", show=False, id="alerts.fp",
-            tooltip="Draft a false positive rule, and see what it would have hidden"),
+            tooltip="Draft a false positive rule; see what it would have hidden"),
         Binding("S", "sensor", "sensor", show=False, id="alerts.sensor",
             tooltip="Its sensor's card: isolate, let back, tag"),
         Binding("o", "organization", "organization", show=False, id="alerts.organization",

@@ -129,7 +129,7 @@ def test_the_raw_detection(snap_compare, filled_store):
 def test_the_keys_that_work_here(snap_compare, filled_store):
     """The view's own keys first, then moving, then everywhere, then the commands."""
     assert snap_compare(
-        Host(filled_store, Alerts), terminal_size=(80, 84), run_before=full("?", shows=":quit")
+        Host(filled_store, Alerts), terminal_size=(80, 110), run_before=full("?", shows=":quit")
     )
 
 
