@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from typing import Any
 
 from benchmarks import fixture
@@ -20,15 +20,22 @@ WARM = 5.0
 """Milliseconds, about, that a page may take."""
 
 COLUMNS = (
-    "d.id, d.detect_id, d.oid, o.name, d.severity, d.time, d.cat, d.rule, d.hostname, d.status, d.assignee, d.damaged, d.rank,"
-    " d.due_at, d.classification, d.version, d.fold_id, d.sid, d.snoozed_until, d.tags"
+    "d.id, lower(hex(d.detect_id)), d.oid, o.name, d.severity, d.time, d.cat, d.rule, d.hostname, d.status, d.assignee, d.damaged,"
+    " d.rank, d.due_at, d.classification, d.version, d.fold_id, lower(hex(d.sid)), d.snoozed_until, d.tags"
 )
 FROM = f"SELECT {COLUMNS} FROM detection d LEFT JOIN organization o ON o.oid = d.oid WHERE d.status < 2 AND d.snoozed_until IS NULL"
 ORDER = f"ORDER BY d.rank DESC, d.time DESC, d.id DESC LIMIT {PAGE}"
 GATHERED = f"ORDER BY +d.rank DESC, d.time DESC, d.id DESC LIMIT {PAGE}"
 """With the sign SQLite reads and sorts the few that were named, instead of walking the queue."""
 
+Row = make_dataclass("Row", [f"c{number}" for number in range(20)], slots=True)
+"""What one would make of a row."""
+
 Page = Callable[[], Sequence[Any]]
+
+
+def _read(plain: sqlite3.Connection, sql: str, values: Sequence[Any]) -> Sequence[Any]:
+    return [Row(*row) for row in plain.execute(sql, values)]
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def figures(runs: int) -> Iterator[Figure]:
             for _ in range(times):
                 asked = kind(connection, plain, chance)
                 found, expected = asked.ours(), asked.other()
-                if [row.id for row in found] != [row[0] for row in expected]:
+                if [row.id for row in found] != [row.c0 for row in expected]:
                     raise AssertionError(f"{name}: not the same alerts")
                 for page, spent in ((asked.ours, ours), (asked.other, other)):
                     start = time.perf_counter()
@@ -76,7 +83,7 @@ def _anywhere(connection: Any, plain: sqlite3.Connection, chance: random.Random)
         "SELECT rank, time, id FROM detection WHERE id >= ? AND status < 2 LIMIT 1", (number,)
     ).fetchone()
     sql = f"{FROM} AND (d.rank, d.time, d.id) < (?, ?, ?) {ORDER}"
-    return _asked(connection, AlertFilter(), lambda: plain.execute(sql, key).fetchall(), key)
+    return _asked(connection, AlertFilter(), lambda: _read(plain, sql, key), key)
 
 
 def _random(plain: sqlite3.Connection, chance: random.Random, column: str) -> Any:
@@ -88,13 +95,13 @@ def _random(plain: sqlite3.Connection, chance: random.Random, column: str) -> An
 def _fold(connection: Any, plain: sqlite3.Connection, chance: random.Random) -> Asked:
     fold = _random(plain, chance, "fold_id")
     sql = f"{FROM} AND d.fold_id = ? {ORDER}"
-    return _asked(connection, AlertFilter(fold=fold), lambda: plain.execute(sql, (fold,)).fetchall())
+    return _asked(connection, AlertFilter(fold=fold), lambda: _read(plain, sql, (fold,)))
 
 
 def _organization(connection: Any, plain: sqlite3.Connection, chance: random.Random) -> Asked:
     oid = _random(plain, chance, "oid")
     sql = f"{FROM} AND d.oid = ? {ORDER}"
-    return _asked(connection, AlertFilter(oid=oid), lambda: plain.execute(sql, (oid,)).fetchall())
+    return _asked(connection, AlertFilter(oid=oid), lambda: _read(plain, sql, (oid,)))
 
 
 def _labels(plain: sqlite3.Connection, kind: int, part: str) -> list[str]:
@@ -114,9 +121,9 @@ def _host(connection: Any, plain: sqlite3.Connection, chance: random.Random) -> 
             (match,),
         ).fetchone()[0]
         if found > 5_000:
-            return plain.execute(f"{FROM} AND d.hostname IN ({marks}) {ORDER}", named).fetchall()
+            return _read(plain, f"{FROM} AND d.hostname IN ({marks}) {ORDER}", named)
         sql = f"{FROM} AND d.id IN (SELECT rowid FROM detection_text WHERE detection_text MATCH ?) {GATHERED}"
-        return plain.execute(sql, (match,)).fetchall()
+        return _read(plain, sql, (match,))
 
     return _asked(connection, AlertFilter(hostname=host), other)
 
@@ -127,7 +134,7 @@ def _rule(connection: Any, plain: sqlite3.Connection, chance: random.Random) -> 
     def other() -> Sequence[Any]:
         named = _labels(plain, 1, rule)
         sql = f"{FROM} AND d.rule IN ({', '.join('?' * len(named))}) {ORDER}"
-        return plain.execute(sql, named).fetchall()
+        return _read(plain, sql, named)
 
     return _asked(connection, AlertFilter(rule=rule), other)
 
@@ -142,6 +149,4 @@ def _node(connection: Any, plain: sqlite3.Connection, chance: random.Random) -> 
         f"{FROM} AND +d.oid IN (SELECT oid FROM node WHERE oid IS NOT NULL AND first BETWEEN ? AND ?)"
         f" AND (d.rank, d.time, d.id) < (?, ?, ?) {ORDER}"
     )
-    return _asked(
-        connection, AlertFilter(scope="gold"), lambda: plain.execute(sql, (first, last, *key)).fetchall(), key
-    )
+    return _asked(connection, AlertFilter(scope="gold"), lambda: _read(plain, sql, (first, last, *key)), key)

@@ -21,7 +21,9 @@ _LABEL: Table = models.AlertLabel.__table__  # type: ignore[attr-defined]
 def contains(connection: Connection, column: Any, needle: str) -> ColumnElement[bool]:
     """Whether a column contains a text, upper and lower case alike."""
     condition: ColumnElement[bool]
-    if needle.isascii():
+    if needle.isascii() and connection.dialect.name == "sqlite":
+        condition = column.contains(storable(needle), autoescape=True)  # its LIKE knows no case in ASCII
+    elif needle.isascii():
         condition = column.icontains(storable(needle), autoescape=True)
     elif connection.dialect.name == "sqlite":
         # SQLite folds ASCII only; `store.database` lends it Python's folding.

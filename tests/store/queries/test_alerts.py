@@ -157,6 +157,57 @@ def test_few_that_the_text_index_names_are_read_by_their_ids(
         assert "detection_text VIRTUAL TABLE" in plan, plan
 
 
+def test_the_quick_way_answers_what_the_general_one_does(
+    store: Store, queue: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        "",
+        "sev:high",
+        "status:resolved,closed",
+        "oid:o7",
+        "oid:o7 sev:low",
+        "snoozed:any",
+        "snoozed:yes",
+    ]
+    places: list[dict[str, Any]] = [
+        {}, {"after": (2, NOW - 20_000, 300)}, {"before": (2, NOW - 9_000, 9)}, {"starting": (3, NOW, 7)},
+    ]  # fmt: skip
+    asked = [
+        (parse_filter(line, scope=scope, now=NOW), place)
+        for line in lines
+        for scope in SCOPES
+        for place in places
+    ]
+    monkeypatch.setattr(alerts, "_PROBES", 1)  # walks the queue even for a node of three
+    with store.reader.reading() as connection:
+        quickly = [alerts.page(connection, wanted, limit=40, **place) for wanted, place in asked]
+        taken = [
+            alerts._quick(connection, wanted, [], 40, backwards=False) is not None for wanted, _ in asked
+        ]
+        monkeypatch.setattr(alerts, "_quick", lambda *_arguments, **_options: None)
+        assert [alerts.page(connection, wanted, limit=40, **place) for wanted, place in asked] == quickly
+    assert sum(taken) > len(taken) // 3
+    assert any(quickly)
+
+
+@pytest.mark.parametrize(
+    ("line", "index"),
+    [("", "queue "), ("sev:high", "queue "), ("status:resolved,closed", "done "), ("oid:o7", "queue_oid "), ("snoozed:any", "queue ")],
+)  # fmt: skip
+def test_the_quick_way_reads_one_index_and_never_sorts(
+    a_store: Callable[[], Store], line: str, index: str
+) -> None:
+    store = a_store()
+    with store.reader.reading() as connection:
+        bound = (operator.lt, (2, NOW, 5))
+        made = alerts._quick(connection, parse_filter(line), [bound], 50, backwards=False)
+        assert made is not None
+        sql, values = made
+        shown = " | ".join(row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values))
+    assert f"USING INDEX ix_detection_{index}" in shown + " "
+    assert "TEMP B-TREE" not in shown
+
+
 @pytest.mark.parametrize("scope", ["", "us", "eu"])
 @pytest.mark.parametrize("line", ["", "cat:s", "status:any", "host:host1 sev:low", "acme"])
 def test_paging_down_and_up_meets_every_alert_once(
