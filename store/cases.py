@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from store.alerts import CLASSIFICATIONS, OPEN, SEVERITIES, STATUSES, TRANSITIONS, FilterError
@@ -283,10 +284,11 @@ def _words(text: str) -> list[str]:
     return [word.replace("\u2019", "'").removesuffix("'s") for word in _WORD.findall(folded.casefold())]
 
 
-def _forms(name: str) -> list[tuple[str, ...]]:
+@lru_cache(maxsize=32_768)
+def _forms(name: str) -> tuple[tuple[str, ...], ...]:
     words = _words(name)[:_LONGEST_NAME]
     if not words:
-        return []
+        return ()
     forms = [tuple(words)]
     # `B.V.` and `S.p.A.` are letters here, and the (2) of a second one is a digit.
     while len(words) > 1 and (words[-1] in _FORMS or len(words[-1]) == 1):
@@ -294,4 +296,4 @@ def _forms(name: str) -> list[tuple[str, ...]]:
         # One short word alone would be found in every text.
         if len(words) > 1 or len(words[0]) > 3:
             forms.append(tuple(words))
-    return forms
+    return tuple(forms)

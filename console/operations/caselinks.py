@@ -26,6 +26,7 @@ from store import casework, ingest, journal, models, preferences
 from store.alerts import BENIGN, CLASSIFICATIONS, OPEN, STATUSES
 from store.cases import CONFLICT, MAKING, PENDING, REFUSED, SENDING, reference, steps
 from store.database import Store
+from store.errors import StoreError
 from store.times import now_ms
 from store.triage import CLOSED, IN_PROGRESS, NEW, RESOLVED, Selection
 
@@ -105,7 +106,8 @@ async def keep(store: Store, cloud: Cloud, *, every: float = 20.0) -> None:
             changed.clear()
             try:
                 await turn(store, cloud)
-            except LimaCharlieError as error:
+            except (LimaCharlieError, StoreError) as error:
+                # The cloud, or the disk: the next turn finds everything as this one left it.
                 log.warning("cases: %s", error)
     finally:
         stop()

@@ -32,6 +32,7 @@ class CaseRecord(SQLModel, table=True):
             "ix_case_record_queue_oid", "oid", "severity", "created_at", "case_number",
             sqlite_where=_OPEN, postgresql_where=_OPEN,
         ),
+        Index("ix_case_record_all", "severity", "created_at", "oid", "case_number"),
         Index("ix_case_record_created_at", "created_at", "oid"),
     )  # fmt: skip
 

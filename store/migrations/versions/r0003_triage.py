@@ -214,6 +214,7 @@ def _case() -> tuple["sa.Column[Any]", ...]:
 
 def _cases() -> None:
     """What a case holds, how much of it was read, and what is to be changed in it."""
+    op.create_index("ix_case_record_all", "case_record", ["severity", "created_at", "oid", "case_number"])
     op.create_table(
         "case_reading",
         *_case(),

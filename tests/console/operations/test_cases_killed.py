@@ -16,7 +16,7 @@ from store.database import Store
 from store.queries import cases as queries
 from tests.helpers.sandboxes import ROOT, as_user, limegrove, sandbox_process
 
-WORLD = ("--seed", "3", "--orgs", "6", "--detections", "400", "--now", "2026-11-20T12:00:00Z")
+WORLD = ("--seed", "3", "--orgs", "3", "--detections", "150", "--now", "2026-11-20T12:00:00Z")
 
 
 def _faults(url: str, *rules: dict[str, Any]) -> list[dict[str, Any]]:
