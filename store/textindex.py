@@ -51,7 +51,7 @@ LABELS: Final[tuple[str, ...]] = ("cat", "rule", "hostname")
 SPREAD: Final = 400
 """With at most so many labels or organizations behind a word the index answers; else the columns do."""
 
-COMMON: Final = 20_000
+COMMON: Final = 10_000
 """A value that so many alerts speak of is counted by organization as they come, for counting them when asked
 would take too long."""
 
@@ -256,6 +256,19 @@ def newest_ids(dialect: str, query: str, *, before: int | None = None, limit: in
     if before is not None:
         statement = statement.where(column < before)
     return statement.order_by(column.desc()).limit(limit)
+
+
+def newest_sql(
+    dialect: str, query: str, *, before: int | None = None, limit: int
+) -> tuple[str, tuple[Any, ...]]:
+    """The same as SQL for the driver, and its values."""
+    mark = "?" if dialect == "sqlite" else "%s"
+    column, found = (
+        ("rowid", f"{TABLE} MATCH ?") if dialect == "sqlite" else ("detection_id", "tokens @@ %s::tsquery")
+    )
+    behind = "" if before is None else f" AND {column} < {mark}"
+    sql = f"SELECT {column} FROM {TABLE} WHERE {found}{behind} ORDER BY {column} DESC LIMIT {mark}"
+    return sql, (query, limit) if before is None else (query, before, limit)
 
 
 def count(c: Connection, query: str, *, cap: int) -> int:

@@ -361,7 +361,7 @@ def _read(
 ) -> list[AlertRow]:
     quick = _quick(connection, wanted, bounds, limit, backwards=backwards) if limit > 0 else None
     if quick is not None:
-        rows = list(map(row_of, _driven(connection, *quick)))
+        rows = list(map(row_of, driven(connection, *quick)))
         return rows[::-1] if backwards else rows
     plan = _plan(connection, wanted)
     if plan is None or limit < 1:
@@ -381,10 +381,11 @@ def _read(
     return rows[::-1] if backwards else rows
 
 
-_SELECT = (
+SELECTED = (
     "SELECT " + ", ".join(f"{column.table.name}.{column.name}" for column in COLUMNS)
     + " FROM detection LEFT JOIN organization ON organization.oid = detection.oid WHERE "
 )  # fmt: skip
+"""What COLUMNS are, for `driven`: conditions follow."""
 _SIGNS = {operator.lt: "<", operator.le: "<=", operator.gt: ">"}
 _PLAIN = AlertFilter()
 
@@ -422,7 +423,7 @@ def _quick(
         conditions.append(f"{sign if wanted.fold else ''}detection.oid = {mark}")
         values.append(wanted.oid)
     if wanted.scope:
-        nodes = _driven(
+        nodes = driven(
             connection, f"SELECT first, last, parent_id FROM node WHERE id = {mark}", (wanted.scope,)
         )
         if not nodes:
@@ -441,7 +442,7 @@ def _quick(
         values += key
     way = "ASC" if backwards else "DESC"
     order = f" ORDER BY detection.rank {way}, detection.time {way}, detection.id {way} LIMIT {mark}"
-    return _SELECT + " AND ".join(conditions) + order, (*values, limit)
+    return SELECTED + " AND ".join(conditions) + order, (*values, limit)
 
 
 def _many_hold(connection: Connection, wanted: AlertFilter, within: tuple[int, int]) -> bool:
@@ -449,7 +450,7 @@ def _many_hold(connection: Connection, wanted: AlertFilter, within: tuple[int, i
     mark = "?" if connection.dialect.name == "sqlite" else "%s"
     statuses = ", ".join(str(int(status)) for status in sorted(wanted.statuses))
     # In the order of the tree, and no further than the answer is known.
-    found = _driven(
+    found = driven(
         connection,
         "SELECT DISTINCT node.oid FROM node CROSS JOIN detection_count AS held"
         f" WHERE node.oid IS NOT NULL AND node.first >= {mark} AND node.first <= {mark}"
@@ -460,7 +461,7 @@ def _many_hold(connection: Connection, wanted: AlertFilter, within: tuple[int, i
     return len(found) > _PROBES
 
 
-def _driven(connection: Connection, sql: str, values: tuple[Any, ...]) -> list[Any]:
+def driven(connection: Connection, sql: str, values: tuple[Any, ...]) -> list[Any]:
     """The rows of a statement that the driver of the database runs as it stands."""
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection

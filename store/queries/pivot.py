@@ -1,13 +1,12 @@
 """From a value to every alert that speaks of it, and to where it was seen."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
 from store import models, textindex
-from store.queries.alerts import COLUMNS, AlertRow, row_of
+from store.queries.alerts import SELECTED, AlertRow, driven, row_of
 from store.queries.scopes import ORGANIZATION, oids_of
 from store.text import Untrusted
 
@@ -77,14 +76,14 @@ def pivot(
             within = textindex.label_query(dialect, "oid", sorted(held))
             query, held = textindex.all_of(dialect, [query, within]), None
     if held is None:
-        return _rows(connection, textindex.newest(connection, query, before=after, limit=limit))
+        return _page(connection, query, after, limit)
     found: list[AlertRow] = []
     while len(found) < limit:
-        numbers = textindex.newest(connection, query, before=after, limit=_STRIDE)
-        if not numbers:
+        rows = _page(connection, query, after, _STRIDE)
+        if not rows:
             break
-        after = numbers[-1]
-        found += [row for row in _rows(connection, numbers) if row.oid in held]
+        after = rows[-1].id
+        found += [row for row in rows if row.oid in held]
     return found[:limit]
 
 
@@ -138,14 +137,8 @@ def _verdict(connection: Connection, token: str, oids: set[str] | None) -> Any:
     return next((row for row in found if oids is None or row.oid in oids), None)
 
 
-def _rows(connection: Connection, numbers: Sequence[int]) -> list[AlertRow]:
-    """Alerts by their ids, in this order."""
-    if not numbers:
-        return []
-    found = connection.execute(
-        select(*COLUMNS)
-        .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
-        .where(_D.c.id.in_(numbers))
-    )
-    rows = {row[0]: row_of(row) for row in found}
-    return [rows[number] for number in numbers if number in rows]
+def _page(connection: Connection, query: str, before: int | None, limit: int) -> list[AlertRow]:
+    """The newest alerts that a query of the text index finds, newest first."""
+    wanted, values = textindex.newest_sql(connection.dialect.name, query, before=before, limit=limit)
+    sql = f"{SELECTED} detection.id IN ({wanted}) ORDER BY detection.id DESC"
+    return list(map(row_of, driven(connection, sql, values)))
