@@ -178,10 +178,12 @@ def words_of(row: Any) -> Row:
     told = [name for name in _FIRST if event.get(name) not in (None, "", {}, [])]
     rest = [name for name in event if name not in told and name not in ("routing", "event", "ts")]
     parts: list[str] = []
+    said: object = None
     for name in (*told, *map(str, rest)):
         value = event.get(name)
-        if value in (None, "", {}, []):
+        if value in (None, "", {}, []) or value == said:
             continue
+        said = value if name in told[:1] else said
         parts.append(text_of(value) if name in told[:1] else f"{name}={text_of(value)}")
         if sum(map(len, parts)) > 400:
             break

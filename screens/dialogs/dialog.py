@@ -20,6 +20,18 @@ from screens.widgets.text import line
 
 Answer = TypeVar("Answer")
 
+TABS: tuple[Binding, ...] = (
+    Binding(
+        "tab", "app.focus_next", "next", show=False, priority=True, id="dialog.next", tooltip="The next line"
+    ),
+    Binding(
+        "shift+tab", "app.focus_previous", "previous", show=False, priority=True, id="dialog.previous",
+        tooltip="The line before",
+    ),
+)  # fmt: skip
+"""For a dialog of several lines. With priority: over a slow link a word, tab and the next word come in one
+piece, and the next word must not go into the line before."""
+
 NAMES_SHOWN = 3
 """Organizations that are named before the rest is only counted."""
 

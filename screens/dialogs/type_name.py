@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.dialog import Dialog
+from screens.dialogs.dialog import TABS, Dialog
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TypeName(Dialog[Typed | None]):
     """Answers what was typed, once every name is right; None when the operator went back."""
 
     AUTO_FOCUS = "#typed-0"
+    BINDINGS: ClassVar[list[BindingType]] = [*TABS]
 
     def __init__(self, heading: Content, names: Sequence[Name], *, does: str) -> None:
         """`heading` is safe already; `does` is our own word for what happens: `cut it off`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.dialog import Dialog
+from screens.dialogs.dialog import TABS, Dialog
 from screens.widgets.text import line
 from store.handover import LONGEST, Item
 
@@ -24,6 +27,7 @@ class WriteItem(Dialog["dict[str, str] | None"]):
     """Answers the texts; None when the operator went back."""
 
     AUTO_FOCUS = "#hypothesis"
+    BINDINGS: ClassVar[list[BindingType]] = [*TABS]
 
     def __init__(self, found: Item) -> None:
         super().__init__()

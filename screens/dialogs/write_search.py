@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.dialog import Dialog
+from screens.dialogs.dialog import TABS, Dialog
 from screens.widgets.text import content, line
 from store.lcql import MOST, STREAMS
 from store.times import parse_duration
@@ -43,6 +45,7 @@ class WriteSearch(Dialog[SearchWanted | None]):
     """Answers the question; None when the operator went back."""
 
     AUTO_FOCUS = "#query"
+    BINDINGS: ClassVar[list[BindingType]] = [*TABS]
 
     def __init__(
         self,

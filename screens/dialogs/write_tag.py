@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.dialog import Dialog
+from screens.dialogs.dialog import TABS, Dialog
 from screens.widgets.text import line
 from store.times import parse_duration
 
@@ -29,6 +31,7 @@ class WriteTag(Dialog[TagWanted | None]):
     """Answers the tag; None when the operator went back."""
 
     AUTO_FOCUS = "#tag"
+    BINDINGS: ClassVar[list[BindingType]] = [*TABS]
 
     def __init__(self, host: str, organization: str, tags: Sequence[str], *, remove: bool = False) -> None:
         """All are strangers' texts; `tags` are those that it has."""

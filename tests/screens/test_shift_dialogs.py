@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from textual import events
 
 from screens.dialogs.campaigns import Campaign, CampaignAnswer, Campaigns
 from screens.dialogs.queues import QueueAnswer, Queues
@@ -17,7 +18,7 @@ from store.handover import Item, Step
 from store.queues import SavedQueue
 from store.text import Untrusted
 from tests.helpers.dialogs import NOTHING, Asking, a_context, answer_of
-from tests.helpers.screens import CUSTOMERS, NOW, oid_of, still, text_of
+from tests.helpers.screens import CUSTOMERS, NOW, oid_of, still, text_of, until
 from tests.screens.test_hostile_store import OWN
 
 U = Untrusted
@@ -66,6 +67,16 @@ async def test_the_texts_of_an_item_are_answered_together() -> None:
     kept = await answer_of(WriteItem(ITEM), "enter")
     assert kept == {"hypothesis": "backup account", "next_step": "", "blocker": ""}
     assert await answer_of(WriteItem(ITEM), "escape") is None
+
+
+async def test_words_and_tabs_that_come_in_one_piece_go_into_the_lines_they_are_for() -> None:
+    app = Asking(WriteItem(replace(ITEM, hypothesis=U(""))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await still(pilot)
+        for key in [*"scanner", "tab", *"ask", "tab", *"asleep", "enter"]:
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: app.answer is not NOTHING)
+    assert app.answer == {"hypothesis": "scanner", "next_step": "ask", "blocker": "asleep"}
 
 
 async def test_a_line_is_taken_when_it_is_none_and_when_the_check_lets_it() -> None:
