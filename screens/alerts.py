@@ -692,7 +692,7 @@ class Alerts(View[Found]):
             for row in rows:
                 if current is not None and identity(row) == identity(current):
                     return None
-                if isinstance(row, FoldRow) and not row.assignees:
+                if isinstance(row, FoldRow) and row.held < row.open:
                     return row
             seen += len(rows)
             if len(rows) == 200:

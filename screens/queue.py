@@ -238,11 +238,14 @@ def host_words(row: QueueLine) -> str:
 
 
 def who_words(row: QueueLine) -> str:
-    """Whose it is: a stranger's text."""
+    """Whose it is; of several alerts also how many somebody has, unless that is all: a stranger's text."""
     if isinstance(row, AlertRow):
         return row.assignee
     names = row.assignees
-    return "" if not names else names[0] if len(names) == 1 else f"{len(names)} ppl"
+    if not names:
+        return ""
+    who = names[0] if len(names) == 1 else f"{len(names)} ppl"
+    return who if row.held >= row.open else f"{row.held:,} {who}"
 
 
 def columns(context: Context, back: Mapping[int, str], *, folded: bool) -> list[Column[QueueLine]]:

@@ -79,6 +79,8 @@ class FoldRow:
     """The earliest of its shown members."""
     assignees: tuple[Untrusted, ...]
     """Who has members of it, by name."""
+    held: int
+    """How many of its shown members somebody has."""
     verdict: int
     """The last classification that a member got anywhere; 0 when none did."""
     verdict_at: int | None
@@ -356,6 +358,7 @@ def _rows(
                 per_hour=rate(recent, first, now),
                 due_at=row.due_at,
                 assignees=tuple(map(Untrusted, sorted(names.get(row.storm, ())))),
+                held=sum(names.get(row.storm, {}).values()),
                 verdict=counted.last_verdict,
                 verdict_at=counted.last_verdict_at,
                 verdict_by=Untrusted(counted.last_verdict_by),
@@ -365,26 +368,35 @@ def _rows(
     return made
 
 
-def _assignees(connection: Connection, source: _Source, storms: Mapping[int, Any]) -> dict[int, set[str]]:
-    """Who has shown members of each of these storms."""
+def _assignees(
+    connection: Connection, source: _Source, storms: Mapping[int, Any]
+) -> dict[int, dict[str, int]]:
+    """Who has how many shown members of each of these storms."""
     if source.folds is None and source.alerts is None:
-        return {key: set(storm.assignees) for key, storm in storms.items()}
-    found: dict[int, set[str]] = {}
+        return {key: storm.assignees for key, storm in storms.items()}
+    found: dict[int, dict[str, int]] = {}
+
+    def take(storm: int, name: str, count: int) -> None:
+        names = found.setdefault(storm, {})
+        names[name] = names.get(name, 0) + count
+
     for part in _chunks(list(storms)):
         if source.folds is not None:
             held = select(_FOLD.c.storm, _FOLD.c.assignees).where(
                 *source.folds, _FOLD.c.storm.in_(part), cast(_FOLD.c.assignees, String) != "{}"
             )
             for storm, names in connection.execute(held):
-                found.setdefault(storm, set()).update(names)
+                for name, count in names.items():
+                    take(storm, name, count)
         for conditions in source.alerts or ():
             owned = (
-                select(_FOLD.c.storm, _D.c.assignee)
+                select(_FOLD.c.storm, _D.c.assignee, func.count())
                 .select_from(_D.join(_FOLD, _FOLD.c.id == _D.c.fold_id))
                 .where(*conditions, _D.c.assignee != "", _FOLD.c.storm.in_(part))
+                .group_by(_FOLD.c.storm, _D.c.assignee)
             )
-            for storm, name in connection.execute(owned.distinct()):
-                found.setdefault(storm, set()).add(name)
+            for storm, name, count in connection.execute(owned):
+                take(storm, name, count)
     return found
 
 

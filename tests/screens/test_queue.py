@@ -442,6 +442,18 @@ async def test_next_goes_to_what_nobody_has_and_round_to_the_top(host, stormy):
         await until(pilot, lambda: table.current is table._rows[0])
 
 
+async def test_a_storm_of_which_somebody_has_a_part_says_how_many_and_is_still_next(host, stormy):
+    decide(stormy, "claim", storm_ids(stormy)[:3])
+    async with host.run_test(size=(120, 40)) as pilot:
+        await full(pilot, host)
+        line = next(line for line in rows(host) if "storm" in line)
+        assert line.endswith("20 3 mk")
+        await pilot.press("n", "n")
+        await until(pilot, lambda: "storm" in next(line for line in rows(host) if line.startswith(">")))
+        decide(stormy, "claim", storm_ids(stormy)[3:])
+        await until(pilot, lambda: next(line for line in rows(host) if "storm" in line).endswith("20 mk"))
+
+
 async def test_when_everything_is_somebodys_next_says_so(host, stormy):
     async with host.run_test(size=(80, 40)) as pilot:
         with stormy.reader.reading() as connection:

@@ -131,3 +131,25 @@ def test_an_organization_without_a_name_is_called_by_its_oid(filled):
         oid_of(0): "Acme Dental",
         "unknown": "unknown",
     }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "open_", "held"),
+    [
+        (AlertFilter(), 12, 5),
+        (AlertFilter(scope="gold"), 6, 2),
+        (AlertFilter(since=NOW - HOUR), 12, 5),
+        (AlertFilter(who="mk"), 4, 4),
+    ],
+)
+def test_a_line_says_how_many_of_what_it_shows_somebody_has(store, wanted, open_, held):
+    from store.queries import folds
+
+    fill(store, detections=0)
+    storm(store, 12)
+    members = ids(store)
+    decide(store, "claim", [members[0], *members[2:5]], operator="mk")
+    decide(store, "claim", members[5:6], operator="dana")
+    with store.reader.reading() as connection:
+        row = folds.page(connection, wanted, now=NOW)[0]
+    assert (row.open, row.held) == (open_, held)
