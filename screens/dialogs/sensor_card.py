@@ -12,6 +12,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.dialogs.dialog import Dialog
 from screens.widgets.text import content, line
+from store.alerts import CLASSIFICATIONS, OPEN, STATUSES
 from store.text import safe_text
 from store.times import age
 
@@ -149,14 +150,16 @@ def card_lines(found: Card, context: Context) -> list[Content]:
     lines.append(field("alerts", (count, "bold" if found.open_alerts else "")))
     for row in found.alerts:
         sign = f"{glyphs.severity[row.severity]} {SEVERITY_WORDS[row.severity]:<4}"
-        who = f"   {row.assignee}" if row.assignee else ""
+        state = STATUSES[row.status].replace("_", " ") if row.status not in OPEN else ""
+        verdict = CLASSIFICATIONS[row.classification].replace("_", " ") if row.classification else ""
+        who = "   " + ", ".join(word for word in (state, verdict, safe_text(row.assignee, 20)) if word)
         lines.append(
             line(
                 f"  {age(row.time, now):>4}  ",
                 (sign, SEVERITY_STYLES[row.severity]),
                 "  ",
                 content(row.cat, 40),
-                (who, "dim"),
+                (who.rstrip(), "dim"),
             )
         )
     return lines

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, or_, select
 
 from store import models
+from store.alerts import OPEN
 from store.ingest import milliseconds
-from store.queries.alerts import AlertRow, rows_where
+from store.queries.alerts import AlertRow, rows_of, rows_where
 from store.queries.matching import few_of_host
 from store.queries.organizations import marks_of
 from store.queries.scopes import NODE, ORGANIZATION
@@ -83,7 +84,7 @@ class SensorCard:
     sealed: bool | None = None
     tags: tuple[Tag, ...] = ()
     alerts: tuple[AlertRow, ...] = ()
-    """Open ones of its host in this organization, newest first, at most RECENT."""
+    """The newest ones, closed ones too, at most RECENT; only open ones of a host that has very many."""
     open_alerts: int = 0
     known: bool = False
     """Whether the store or the cloud knows such a sensor."""
@@ -224,10 +225,19 @@ def with_record(
 
 
 def with_alerts(connection: Connection, base: SensorCard) -> SensorCard:
-    """The card with the open alerts of its sensor."""
+    """The card with the alerts of its sensor: the newest ones, and how many are open."""
     # By what the text index has of the host: there is no index by sensor, and a host has few.
     few = few_of_host(connection, base.oid, base.hostname) if base.hostname else None
-    same = [_D.c.oid == base.oid if few is None else few, _D.c.sid == base.sid]
-    rows = rows_where(connection, *same, limit=500, gathered=few is not None)
+    if few is None:
+        # Too many to be gathered, or of no known host: then the open ones alone, which have an index.
+        rows = rows_where(connection, _D.c.oid == base.oid, _D.c.sid == base.sid, limit=500)
+        count = len(rows)
+    else:
+        same = (few, _D.c.sid == base.sid)
+        newest = select(_D.c.id).where(*same).order_by(_D.c.time.desc(), _D.c.id.desc()).limit(RECENT)
+        rows = rows_of(connection, connection.execute(newest).scalars())
+        count = connection.execute(
+            select(func.count()).select_from(_D).where(*same, _D.c.status.in_(OPEN))
+        ).scalar_one()
     rows.sort(key=lambda row: (row.time, row.id), reverse=True)
-    return replace(base, alerts=tuple(rows[:RECENT]), open_alerts=len(rows))
+    return replace(base, alerts=tuple(rows[:RECENT]), open_alerts=int(count))

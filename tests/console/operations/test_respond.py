@@ -249,3 +249,29 @@ def test_a_sensor_is_found_by_its_id_and_by_its_name_case_aside(store: Store) ->
         assert [row.sid for row in find_sensors(connection, "P-2")] == ["p-2"]
         assert find_sensors(connection, "nothing") == []
         assert find_sensors(connection, "  ") == []
+
+
+def test_the_card_names_the_newest_alerts_of_its_sensor_closed_ones_too(store: Store) -> None:
+    from console.operations import triage
+    from store.triage import Selection
+    from tests.helpers.screens import NOW, detection, fill, oid_of
+
+    own = "7c1f9a2e-0b3c-4d5e-8f60-000000000777"
+
+    def of(number: int, sid: str) -> bytes:
+        routing = {"oid": oid_of(0), "sid": sid, "hostname": "shared-name", "event_type": "NEW_PROCESS"}
+        return detection(number, oid_of(0), at=NOW - number * 1000, routing=routing)
+
+    fill(store, extra=[(oid_of(0), of(700 + n, own if n % 2 else "another")) for n in range(20)])
+    with store.writing() as connection:
+        ingest.put_sensors(connection, oid_of(0), [{"sid": own, "hostname": "shared-name"}])
+    with store.reader.reading() as connection:
+        before = stored_card(connection, oid_of(0), own)
+    assert before.open_alerts == 10
+    assert {str(row.sid) for row in before.alerts} == {own}
+    assert [row.time for row in before.alerts] == sorted((row.time for row in before.alerts), reverse=True)
+    triage.close(store, "mk", Selection(ids=(before.alerts[0].id,)), 2, now=NOW)
+    with store.reader.reading() as connection:
+        after = stored_card(connection, oid_of(0), own)
+    assert after.open_alerts == 9
+    assert (after.alerts[0].id, after.alerts[0].status) == (before.alerts[0].id, 3)
