@@ -150,9 +150,9 @@ def card_lines(found: Card, context: Context) -> list[Content]:
     lines.append(field("alerts", (count, "bold" if found.open_alerts else "")))
     for row in found.alerts:
         sign = f"{glyphs.severity[row.severity]} {SEVERITY_WORDS[row.severity]:<4}"
-        state = STATUSES[row.status].replace("_", " ") if row.status not in OPEN else ""
+        stands = STATUSES[row.status].replace("_", " ") if row.status not in OPEN else ""
         verdict = CLASSIFICATIONS[row.classification].replace("_", " ") if row.classification else ""
-        who = "   " + ", ".join(word for word in (state, verdict, safe_text(row.assignee, 20)) if word)
+        who = "   " + ", ".join(word for word in (stands, verdict, safe_text(row.assignee, 20)) if word)
         lines.append(
             line(
                 f"  {age(row.time, now):>4}  ",
