@@ -42,7 +42,7 @@ from screens.view import View
 from screens.widgets.alert_detail import AlertPane
 from screens.widgets.row_table import MARKED_AT_ONCE, Anchor, MarkTable, RowTable, Window, read_window
 from store import preferences
-from store.alerts import AlertFilter, FilterError, parse_filter
+from store.alerts import AlertFilter, FilterError, parse_filter, pivot_line
 from store.queries import alert_context, alerts, folds, queue
 from store.queries.alert_context import Whole
 from store.queries.alerts import AlertRow, Count
@@ -805,7 +805,16 @@ class Alerts(View[Found]):
         if found is None:
             self.tell("This alert is no longer in the store.", "warning")
         elif self.is_current:
-            self.app.push_screen(AlertJson(found.detail))
+            self.app.push_screen(AlertJson(found.detail), self._look_for_value)
+
+    def _look_for_value(self, value: str | None) -> None:
+        """What was chosen in the document."""
+        if value is None:
+            return
+        try:
+            self.look_for(pivot_line(value))
+        except FilterError as error:
+            self.tell(str(error), "error")
 
     def action_organization(self) -> None:
         """Its organization in the tree."""

@@ -54,6 +54,11 @@ def _cloud(host: Host) -> Cloud | None:
 # -- hand-over -------------------------------------------------------------------------------------------
 
 
+def _many(count: int, what: str) -> str:
+    """`1 item`, `1,400 items`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 async def draft(host: Host, _request: DraftHandover) -> None:
     """The operator's draft anew."""
     store = host.writing_store()
@@ -108,7 +113,7 @@ async def publish(host: Host, request: PublishHandover) -> None:
     named = ", ".join(organizations[:3]) + (
         f" and {len(organizations) - 3} more" if len(organizations) > 3 else ""
     )
-    question = f"Hand over {len(found.items):,} items of {named}?"
+    question = f"Hand over {_many(len(found.items), 'item')} of {named}?"
     if bare:
         question += f"\n\n{bare:,} of them say nothing about what you think it is."
     question += "\n\nTheir texts then stand; what nobody has accepted can be taken back."
@@ -120,7 +125,8 @@ async def publish(host: Host, request: PublishHandover) -> None:
         )
     except HandoverError as error:
         raise RefusedHere(str(error)) from error
-    host.say(f"Handed over: {len(made.items):,} items wait to be accepted. {said}".strip())
+    waits = "waits" if len(made.items) == 1 else "wait"
+    host.say(f"Handed over: {_many(len(made.items), 'item')} {waits} to be accepted. {said}".strip())
 
 
 async def withdraw(host: Host, request: WithdrawHandover) -> None:
@@ -156,7 +162,7 @@ async def accept(host: Host, request: AcceptItem) -> None:
         raise RefusedHere(str(error)) from error
     parts = []
     if done.item.alerts:
-        parts.append(f"{done.alerts:,} alerts are yours")
+        parts.append(f"{_many(done.alerts, 'alert')} {'is' if done.alerts == 1 else 'are'} yours")
     if done.moved_on:
         parts.append(f"{done.moved_on:,} had moved on")
     if done.case:

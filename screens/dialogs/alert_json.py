@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from store.queries.alerts import AlertDetail
 
 
-class AlertJson(ModalScreen[None]):
-    """The raw detection; closed by q, esc or J."""
+class AlertJson(ModalScreen[str | None]):
+    """The raw detection; closed by q, esc or J. Answers the value to look for, None when there is none."""
 
     AUTO_FOCUS = "#json-lines"
     DEFAULT_CSS = """
@@ -26,6 +26,13 @@ class AlertJson(ModalScreen[None]):
     AlertJson #json-keys { text-style: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "p",
+            "pivot",
+            "pivot",
+            id="json.pivot",
+            tooltip="Every alert that speaks of the value under the cursor",
+        ),
         Binding("escape,q,J", "close", "close", id="json.close", tooltip="Close"),
         Binding("ctrl+c", "close", "close", show=False, id="json.interrupt", tooltip="Close"),
     ]
@@ -44,10 +51,16 @@ class AlertJson(ModalScreen[None]):
         )
         view = JsonView(self._found.body)
         yield view
-        keys = "j k move   enter fold   Z fold all   q close"
+        keys = "j k move   enter fold   Z fold all   p pivot   q close"
         yield Static(
             keys if view.readable else f"not JSON: shown as it came   {keys}", id="json-keys", markup=False
         )
+
+    def action_pivot(self) -> None:
+        """Look for the value under the cursor."""
+        value = self.query_one(JsonView).value
+        if value.strip():
+            self.dismiss(value)
 
     def action_close(self) -> None:
         """Back to the queue."""

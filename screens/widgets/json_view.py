@@ -114,6 +114,12 @@ class JsonView(Vertical):
         """The lines."""
         return self.query_one(RowTable)
 
+    @property
+    def value(self) -> str:
+        """The value under the cursor; "" on a bracket, and on what is folded."""
+        line = self.table.current
+        return line.value if line is not None and line.below < 0 and self.readable else ""
+
     def _fill(self) -> None:
         if self.readable:
             rows = list(lines_of(self._value, self._folded))

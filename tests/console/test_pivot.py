@@ -7,8 +7,10 @@ from contextlib import closing
 import pytest
 
 from console.app import Console
+from screens.dialogs.alert_json import AlertJson
 from screens.dialogs.choose_value import ChooseValue
 from screens.frame import KeyLine, TitleLine
+from screens.widgets.json_view import JsonView
 from store import ingest, triage
 from store.database import Store
 from store.queries.alerts import by_detect_id
@@ -92,6 +94,24 @@ async def test_a_value_leads_to_every_alert_with_it_open_and_closed_and_back(con
         await until(pilot, lambda: "4 of 63" in title(console))
         await pilot.press("escape")
         await until(pilot, lambda: "/rule:encoded" in title(console))
+
+
+async def test_a_value_of_the_document_leads_there_too(console):
+    async with console.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: getattr(console.screen, "look", "") == "full")
+        console.screen.filter_by("rule:encoded since:1m")
+        await until(pilot, lambda: "/rule:encoded" in title(console))
+        await still(pilot)
+        await pilot.press("J")
+        await until(pilot, lambda: isinstance(console.screen, AlertJson) and '"HASH"' in text_of(console))
+        await pilot.press("p")  # on a bracket there is nothing to look for
+        assert isinstance(console.screen, AlertJson)
+        table = console.screen.query_one(JsonView).table
+        while '"HASH"' not in table.current.text:
+            await pilot.press("j")
+        await pilot.press("p")
+        await until(pilot, lambda: "pivot:" in getattr(console.screen, "filter_line", ""))
+        await until(pilot, lambda: "4 of 63" in title(console))
 
 
 async def test_a_value_typed_by_hand_leads_there_from_any_view(console):

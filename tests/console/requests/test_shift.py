@@ -104,7 +104,7 @@ async def test_a_shift_changes_hands_between_two_consoles(held: str) -> None:
             await until(kim, lambda: "To accept 3 of 3" in text_of(two))
             assert "stolen token" in text_of(two)
             await kim.press("a")
-            await until(kim, lambda: "1 alerts are yours" in text_of(two))
+            await until(kim, lambda: "1 alert is yours" in text_of(two))
             await until(kim, lambda: "To accept 2 of 3" in text_of(two))
             await kim.press("j")
             await still(kim)
@@ -237,3 +237,25 @@ async def test_a_campaign_is_begun_from_marked_alerts_and_its_texts_are_checked(
         whole = campaigns.campaign(connection, 1)
     assert whole is not None
     assert [str(note.text) for note in whole.notes] == ["please isolate it"]
+
+
+async def test_a_storm_under_the_cursor_becomes_a_campaign(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'storm.db'}"
+    same = [
+        (oid_of(n % 4), detection(6, oid_of(n % 4), at=NOW - n * 1000, detect_id=f"same-{n}"))
+        for n in range(12)
+    ]
+    with closing(Store(url)) as store:
+        fill(store, detections=0, extra=same)
+    app = console(url, "mk")
+    async with running(app, (120, 40)) as pilot:
+        await opened(pilot)
+        await pilot.press("3")
+        await opened(pilot, "alerts")
+        await until(pilot, lambda: "4 orgs (storm)" in text_of(app))
+        await pilot.press(":", *"campaign", "enter")
+        await on(pilot, WriteLine)
+        assert "of 12 alerts" in text_of(app)
+        await pilot.press(*"The scanner", "enter")
+        await on(pilot, Campaign)
+        assert "12 alerts of 4 customers, 12 open" in text_of(app)
