@@ -56,7 +56,7 @@ def roles() -> dict[str, tuple[str, ...]]:
 def known(name: str) -> Permission | None:
     """What is known of a permission; of a per-record form, what is known of its family."""
     loaded = _load()
-    at = loaded.position.get(_family(name))
+    at = loaded.position.get(family(name))
     return None if at is None else loaded.permissions[at]
 
 
@@ -75,7 +75,7 @@ def categories(permissions: Iterable[str]) -> list[tuple[str, list[str]]]:
     last = len(loaded.permissions)
 
     def place(name: str) -> tuple[int, str]:
-        return (loaded.position.get(_family(name), last), name)
+        return (loaded.position.get(family(name), last), name)
 
     grouped: dict[str, list[str]] = {}
     for name in sorted(set(permissions), key=place):
@@ -86,8 +86,8 @@ def categories(permissions: Iterable[str]) -> list[tuple[str, list[str]]]:
     return [(category, grouped[category]) for category in (*order, OTHER) if category in grouped]
 
 
-def _family(name: str) -> str:
-    """The catalogue's name of a permission: of `secret.get.my-key` it is `secret.get`."""
+def family(name: str) -> str:
+    """The catalogue's name of a permission: of `secret.get.my-key` it is `secret.get`, else itself."""
     loaded = _load()
     if name in loaded.position:
         return name

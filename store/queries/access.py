@@ -1,11 +1,16 @@
 """Who may do what on an organization, and through what."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Text, cast, func, or_, select
 
+from store.access import Facts, GroupFacts, KeyFacts, Kind, Noted
 from store.models import (
     ApiKey,
+    AuditEntry,
     DirectPermission,
     Group,
     GroupMember,
@@ -14,6 +19,7 @@ from store.models import (
     SyncState,
     User,
 )
+from store.permissions import known
 from store.queries.organizations import path_of
 from store.text import Untrusted
 
@@ -146,3 +152,212 @@ def _keys(connection: Connection, oid: str) -> list[Principal]:
         Principal(row.key_hash, "key", Untrusted(row.name), {each: ("direct",) for each in row.permissions})
         for row in found
     ]
+
+
+# Why
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What decides about one permission on one organization, and how well it is known."""
+
+    oid: str
+    organization: Untrusted
+    facts: Facts
+    checked_at: int | None
+    """When the organization's users and groups were last read completely; None when never."""
+    keys_checked_at: int | None
+    """The same of its API keys."""
+    failure: str
+    reason: Untrusted
+
+    def known(self, kind: Kind) -> bool:
+        """Whether what a principal of this kind lacks is really not there: it was read once."""
+        return (self.keys_checked_at if kind == "key" else self.checked_at) is not None
+
+
+def facts(connection: Connection, oid: str, permission: str, principal: str = "") -> Asked | None:
+    """What `store.access` needs for one permission on one organization; None if that is unknown.
+
+    For `who`, leave `principal` out. With it, all is there that `explain` and `cuts` look at: of the groups
+    that might be cut every organization, and of their members whatever else gives the permission anywhere.
+
+    Args:
+        principal: e-mail, gid, or hash of a key.
+    """
+    organization = Organization.__table__.c  # type: ignore[attr-defined]
+    name = connection.execute(select(organization.name).where(organization.oid == oid)).scalar_one_or_none()
+    if name is None:
+        return None
+    state = SyncState.__table__.c  # type: ignore[attr-defined]
+    read = {
+        row.subject: row
+        for row in connection.execute(
+            select(state.subject, state.checked_at, state.failure, state.reason).where(
+                state.oid == oid, state.subject.in_(("access", "keys"))
+            )
+        )
+    }
+    access, keys = read.get("access"), read.get("keys")
+    groups, at_risk = _group_facts(connection, oid, permission, principal)
+    failed = next((row for row in (access, keys) if row is not None and row.failure), None)
+    return Asked(
+        oid=oid,
+        organization=Untrusted(name),
+        facts=Facts(
+            direct=_direct_facts(connection, oid, permission, principal, at_risk),
+            groups=groups,
+            keys=_key_facts(connection, oid, principal),
+            people=_people(connection, principal),
+            audit=_audit_about(connection, oid, principal),
+        ),
+        checked_at=access.checked_at if access else None,
+        keys_checked_at=keys.checked_at if keys else None,
+        failure=failed.failure if failed else "",
+        reason=Untrusted(failed.reason if failed else ""),
+    )
+
+
+def is_permission(connection: Connection, name: str) -> bool:
+    """Whether a permission is in the catalogue, or is held by anybody anywhere."""
+    if known(name) is not None:
+        return True
+    direct, group = DirectPermission.__table__.c, Group.__table__.c  # type: ignore[attr-defined]
+    key = ApiKey.__table__.c  # type: ignore[attr-defined]
+    for column in (direct.permissions, group.permissions, key.permissions):
+        rows = connection.execute(select(column).where(_mentions(column, name)))
+        if any(name in row.permissions for row in rows):
+            return True
+    return False
+
+
+def find_principal(connection: Connection, wanted: str) -> list[tuple[str, Kind]]:
+    """The users, groups and keys that are called so: e-mail (in any case), gid, or hash of a key."""
+    found: list[tuple[str, Kind]] = [(email, "user") for email in _emails(connection, wanted)]
+    group, key = Group.__table__.c, ApiKey.__table__.c  # type: ignore[attr-defined]
+    if connection.execute(select(key.oid).where(key.key_hash == wanted).limit(1)).first() is not None:
+        found.append((wanted, "key"))
+    if connection.execute(select(group.gid).where(group.gid == wanted)).first() is not None:
+        found.append((wanted, "group"))
+    return found
+
+
+def _emails(connection: Connection, wanted: str) -> list[str]:
+    user, member = User.__table__.c, GroupMember.__table__.c  # type: ignore[attr-defined]
+    direct = DirectPermission.__table__.c  # type: ignore[attr-defined]
+    columns = (user.email, member.email, direct.email)
+    for exact in (True, False):
+        # The exact one is found by an index, so the others are looked for only without it.
+        found = {
+            email
+            for column in columns
+            for email in connection.execute(
+                select(column)
+                .where(column == wanted if exact else func.lower(column) == wanted.lower())
+                .distinct()
+            ).scalars()
+        }
+        if found:
+            return sorted(found)
+    return []
+
+
+def _people(connection: Connection, principal: str) -> frozenset[str]:
+    user = User.__table__.c  # type: ignore[attr-defined]
+    return frozenset(connection.execute(select(user.email).where(user.email == principal)).scalars())
+
+
+def _mentions(column: Any, text: str) -> Any:
+    """Rows whose JSON may hold this text as a string: to be looked at, the database only sorts out most."""
+    return cast(column, Text).contains(json.dumps(text), autoescape=True)
+
+
+def _group_facts(
+    connection: Connection, oid: str, permission: str, principal: str
+) -> tuple[dict[str, GroupFacts], set[str]]:
+    """The groups, and who has the permission through those that might be cut."""
+    group, member = Group.__table__.c, GroupMember.__table__.c  # type: ignore[attr-defined]
+    holds = GroupOrganization.__table__.c  # type: ignore[attr-defined]
+    rows = connection.execute(select(group.gid, group.name, group.permissions, group.complete)).all()
+    members: dict[str, set[str]] = {row.gid: set() for row in rows}
+    owners: dict[str, set[str]] = {row.gid: set() for row in rows}
+    for row in connection.execute(select(member.gid, member.email, member.owner)):
+        (owners if row.owner else members).setdefault(row.gid, set()).add(row.email)
+    here = set(connection.execute(select(holds.gid).where(holds.oid == oid)).scalars())
+    gives = {row.gid for row in rows if permission in row.permissions}
+    wanted = {row.gid for row in rows if row.gid == principal or principal in members[row.gid]}
+    cut = wanted & here & gives
+    at_risk = set[str]().union(*(members[gid] for gid in cut))
+    whole = wanted | {gid for gid in gives if not at_risk.isdisjoint(members[gid])} if principal else set()
+    organizations: dict[str, set[str]] = {}
+    for row in connection.execute(select(holds.gid, holds.oid).where(holds.gid.in_(whole))):
+        organizations.setdefault(row.gid, set()).add(row.oid)
+    told = (here | whole | gives) - whole
+    held = {
+        row.gid: row.number
+        for row in connection.execute(
+            select(holds.gid, func.count().label("number")).where(holds.gid.in_(told)).group_by(holds.gid)
+        )
+    }
+    return {
+        row.gid: GroupFacts(
+            gid=row.gid,
+            name=Untrusted(row.name),
+            owners=frozenset(owners[row.gid]),
+            members=frozenset(members[row.gid]),
+            organizations=frozenset(organizations.get(row.gid, {oid} if row.gid in here else ())),
+            permissions=frozenset(row.permissions),
+            held=held.get(row.gid, 0),
+            complete=bool(row.complete),
+        )
+        for row in rows
+    }, at_risk - {principal}
+
+
+def _direct_facts(
+    connection: Connection, oid: str, permission: str, principal: str, at_risk: Iterable[str]
+) -> dict[str, dict[str, frozenset[str]]]:
+    """Direct grants on the organization, of the principal, and of the permission to those at risk."""
+    direct = DirectPermission.__table__.c  # type: ignore[attr-defined]
+    wanted = or_(
+        direct.oid == oid,
+        *([direct.email == principal] if principal else []),
+        *(
+            [direct.email.in_(others) & _mentions(direct.permissions, permission)]
+            if (others := sorted(at_risk))
+            else []
+        ),
+    )
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for row in connection.execute(select(direct.email, direct.oid, direct.permissions).where(wanted)):
+        found.setdefault(row.email, {})[row.oid] = frozenset(row.permissions)
+    return found
+
+
+def _key_facts(connection: Connection, oid: str, principal: str) -> dict[tuple[str, str], KeyFacts]:
+    key = ApiKey.__table__.c  # type: ignore[attr-defined]
+    found = connection.execute(
+        select(key.oid, key.key_hash, key.name, key.permissions, key.created_by, key.first_seen).where(
+            (key.oid == oid) | (key.key_hash == principal)
+        )
+    )
+    return {
+        (row.oid, row.key_hash): KeyFacts(
+            row.oid, row.key_hash, Untrusted(row.name), frozenset(row.permissions),
+            Untrusted(row.created_by), row.first_seen,
+        )
+        for row in found
+    }  # fmt: skip
+
+
+def _audit_about(connection: Connection, oid: str, principal: str) -> tuple[Noted, ...]:
+    """The entries of the organization's audit log that name a principal."""
+    if not principal:
+        return ()
+    audit = AuditEntry.__table__.c  # type: ignore[attr-defined]
+    found = connection.execute(
+        select(audit.time, audit.actor, audit.details)
+        .where(audit.oid == oid, _mentions(audit.details, principal))
+        .order_by(audit.time)
+    )
+    return tuple(Noted(row.time, Untrusted(row.actor), row.details) for row in found)
