@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from textual.content import Content
@@ -41,6 +41,20 @@ class Line(Widget):
     def text(self) -> str:
         """What it says, without styles."""
         return self._content.plain
+
+
+class WrittenLine(Line):
+    """A line inside a view, which the view writes anew when it has another width: before the first layout it
+    has none."""
+
+    def __init__(self, write: Callable[[], None], *, id: str) -> None:  # noqa: A002
+        """`write` says the line."""
+        super().__init__(id=id)
+        self._write = write
+
+    def on_resize(self) -> None:
+        """Another width, another line."""
+        self._write()
 
 
 def two_sided(left: Iterable[Part], right: Iterable[Part], width: int) -> Content:

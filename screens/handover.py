@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import Connection
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
-from screens.frame import Line, Part, two_sided
+from screens.frame import Line, Part, WrittenLine, two_sided
 from screens.queue import clock_style, clock_words
 from screens.requests import (
     AcceptItem,
@@ -102,7 +102,7 @@ class Handover(View[Found]):
     def compose_body(self) -> ComposeResult:
         """The names of the sections, the lists, the item."""
         cursor = self.context.glyphs.cursor
-        yield Line(id="sections")
+        yield WrittenLine(self._say_all, id="sections")
         with Container(id="split"):
             with ContentSwitcher(initial="offered", id="lists"):
                 yield RowTable(self._columns(own=False), cursor=cursor, id="offered", classes="-current")
@@ -176,8 +176,7 @@ class Handover(View[Found]):
             self.query_one(f"#{name}", RowTable).put(Listed(kept, key=lambda row: row.item.id))
         if not self._chosen and not found.offered and found.own and not self._section:
             self._turn(1)
-        # The line has no width before the body is laid out.
-        self.call_after_refresh(self._say_all)
+        self._say_all()
         self._item()
 
     def show_empty(self, found: Found) -> None:
@@ -245,10 +244,6 @@ class Handover(View[Found]):
     def on_mount(self) -> None:
         """Clocks go on without the store's doing."""
         self.set_interval(AGES_EVERY, self._tick)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Another width, other lines."""
-        self.call_after_refresh(self._say_all)
 
     def _tick(self) -> None:
         if self.is_current and self._found is not None and self.look == "full":

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import ContentSwitcher
 
 from screens.context import HEALTH_STYLES, Context
 from screens.dialogs.row_json import RowJson
-from screens.frame import Line, Part, two_sided
+from screens.frame import Line, Part, WrittenLine, two_sided
 from screens.requests import EndSearch, NewSearch, ShowOrganization, ShowSensor
 from screens.view import View
 from screens.widgets.row_table import Anchor, Column, Listed, RowTable, Window, read_window
@@ -132,7 +131,7 @@ class Search(View[Found]):
         """What was asked, the names of the sections, the two lists."""
         cursor = self.context.glyphs.cursor
         yield Line(id="asked")
-        yield Line(id="sections")
+        yield WrittenLine(self._say_all, id="sections")
         with ContentSwitcher(initial="rows", id="lists"):
             yield RowTable(self._row_columns(()), cursor=cursor, id="rows", classes="-current")
             yield RowTable(self._answer_columns(), cursor=cursor, id="answers")
@@ -233,8 +232,7 @@ class Search(View[Found]):
         top, self._to_top = self._to_top, False
         self.rows.put(found.source, found.window, top=top)
         self.query_one("#answers", RowTable).put(Listed(found.answers, key=lambda row: row.oid))
-        # The lines have no width before the body is laid out.
-        self.call_after_refresh(self._say_all)
+        self._say_all()
 
     def show_empty(self, found: Found) -> None:
         """Keep nothing of before."""
@@ -316,10 +314,6 @@ class Search(View[Found]):
     def on_mount(self) -> None:
         """Ages go on, and a search whose console died is seen to be dead, without the store's doing."""
         self.set_interval(10, self._tick)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """Another width, other lines."""
-        self.call_after_refresh(self._say_all)
 
     def _tick(self) -> None:
         if self.is_current and self._found is not None and self._found.asked is not None:
