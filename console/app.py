@@ -134,7 +134,9 @@ class Console(App[int], inherit_bindings=False):
             copies: the file that keeps what was copied last; none when None.
             view: the mode to begin with.
         """
-        super().__init__()
+        # Said now, for NO_COLOR is looked at before there is a theme: without the terminal's own colours
+        # Textual would paint shades of grey, of which its black on black is one.
+        super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.animation_level = "none"
         self.guard = Guard()

@@ -166,7 +166,7 @@ class Host(App[None], inherit_bindings=False):
         glyphs: Glyphs = ASCII,
         reader: Any = None,
     ) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.animation_level = "none"
         self.guard = Guard()
@@ -217,7 +217,7 @@ class Asking(App[None]):
     """The answer before there is one: None is an answer too."""
 
     def __init__(self, dialog: Screen[Any]) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.animation_level = "none"
         self.guard = Guard()
