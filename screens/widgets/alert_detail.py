@@ -342,7 +342,7 @@ def _rule_words(origin: RuleOrigin, context: Context) -> str:
     if origin.state == "missing":
         return f"GONE here{f' since{when}' if when else ''}  {name}"
     if origin.state == "unknown":
-        return f"{name}  (not in the configuration that was read)"
+        return f"{name}  ({'configuration not read yet' if origin.namespace else 'in no hive that was read'})"
     return f"{'DISABLED now  ' if origin.state == 'disabled' else ''}{name}{' ' * bool(changed)}{changed}"
 
 

@@ -167,10 +167,14 @@ def test_a_rule_that_is_gone_disabled_or_never_read_is_said(rich_store, context)
     for state, said in (
         ("missing", "rule     GONE here since 2026-11-20  general.encoded"),
         ("disabled", "rule     DISABLED now  general.encoded"),
-        ("unknown", "encoded-powershell-download  (not in the configuration that"),
+        ("unknown", "general.encoded-powershell-download  (configuration not read yet)"),
     ):
         origin = replace(found.around.origin, state=state)
         assert said in text_at(changed(found, origin=origin), context)
+    bare = replace(found.around.origin, state="unknown", namespace="")
+    assert "rule     encoded-powershell-download  (in no hive that was read)" in text_at(
+        changed(found, origin=bare), context
+    )
 
 
 def test_where_else_a_value_was_seen_is_said_in_few_words():
