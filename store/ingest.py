@@ -91,6 +91,8 @@ class NewDetection:
     """What that makes of it where no fold key was set."""
     tokens: str | None = field(default=None, compare=False, repr=False)
     """What it is found by (`store.textindex.tokens_of`); read from the body when None."""
+    packed: bytes | None = field(default=None, compare=False, repr=False)
+    """The body as it is stored (`store.bodies.pack`), packed before anybody has to wait for it."""
 
 
 class _Routing(msgspec.Struct):
@@ -223,6 +225,7 @@ def _new(
         values=values,
         identity=folds.identity_of(values, labels["rule"], labels["cat"], folds.DEFAULT),
         tokens=textindex.tokens_of(raw, record, **labels),
+        packed=pack(raw),
         **labels,
     )
 
@@ -266,7 +269,10 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
         folds.recount(c, {row["fold_id"] for row in rows}, moved=True)
     if not stored:
         return 0
-    _put_bodies(c, [(number, pack(wanted[detect_id].body)) for number, detect_id in stored])
+    _put_bodies(
+        c,
+        [(number, wanted[detect_id].packed or pack(wanted[detect_id].body)) for number, detect_id in stored],
+    )
     textindex.put(c, oid, [(number, *_indexed(wanted[detect_id])) for number, detect_id in stored])
     counts: dict[int, int] = {}
     for _, detect_id in stored:

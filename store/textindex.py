@@ -10,6 +10,8 @@ changes what it gives writes a migration that rebuilds the index (`rebuild`).
 import hashlib
 import json
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -353,16 +355,20 @@ def _count_common(
 ) -> None:
     """Count the values in that are counted as they come, and see whether one more has become common.
 
-    One value is looked at each time, and of those that several of the new alerts share where there are any:
-    a value that one alert in fifty speaks of is found long before it takes a second to count.
+    One value is looked at every few times, and of those that several of the new alerts share where there are
+    any: a value that one alert in fifty speaks of is found long before it takes a second to count.
     """
+    known = set(c.execute(_COMMON_TOKENS).scalars())
     times: dict[str, list[int]] = {}
+    values: list[list[str]] = []
     for _, moment, tokens, _ in rows:
         first = tokens.find("_")  # the words come before, and none of them has one
-        for token in tokens[first:].split(" ") if first >= 0 else ():
-            times.setdefault(token, []).append(moment)
-    known = times.keys() & set(c.execute(_COMMON_TOKENS).scalars())
-    if known:
+        mine = tokens[first:].split(" ") if first >= 0 else []
+        values.append(mine)
+        for token in mine:
+            if token in known:
+                times.setdefault(token, []).append(moment)
+    if times:
         upsert = _upsert(c, _SIGHTING)
         new = upsert.excluded
         least, most = (func.min, func.max) if c.dialect.name == "sqlite" else (func.least, func.greatest)
@@ -378,17 +384,18 @@ def _count_common(
             [
                 {"token": token, "oid": oid, "first": min(each), "last": max(each), "count": len(each)}
                 for token, each in sorted(times.items())
-                if token in known
             ],
         )
-    turn = rows[-1][0]
-    if len(rows) < 20 and turn % 16:
+    turn = zlib.crc32(rows[-1][0].to_bytes(8, "big"))  # as by chance, and the same each time
+    if turn % (4 if len(rows) >= 20 else 16):
         return
     shared = sorted(
-        token for token, each in times.items() if token not in known and len(each) * 50 >= len(rows)
+        token
+        for token, many in Counter(token for mine in values for token in mine).items()
+        if token not in known and many * 50 >= len(rows)
     )
     if shared:
-        watch(c, shared[turn % len(shared)])
+        watch(c, shared[(turn >> 4) % len(shared)])
 
 
 def watch(c: Connection, token: str, *, common: int | None = None) -> bool:
