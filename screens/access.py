@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import Connection, literal, select
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
@@ -21,6 +22,18 @@ from screens.requests import ShowAlerts, ShowOrganization
 from screens.view import View
 from screens.widgets import matrix as grid
 from screens.widgets.text import line
+from store.access import (
+    Cuts,
+    Explanation,
+    Kind,
+    UnknownPrincipal,
+    counted,
+    cut_words,
+    cuts,
+    missing_words,
+    path_words,
+)
+from store.access import explain as explained
 from store.models import SyncState
 from store.permissions import catalogue, categories, known
 from store.queries import access
@@ -37,6 +50,12 @@ KINDS = {"user": "u", "group": "g", "key": "k"}
 """The sign before a principal."""
 
 LEGEND = "D direct  G group  B both  K key  . not  ! privileged      u user  g group  k key"
+
+WIDE = 55
+"""Cells of the pane where it stands beside the matrix (its border is one more, `access.tcss`)."""
+
+SHOWN = 4
+"""Missing links, and smallest cuts, that the pane names; the rest is counted."""
 
 _SUBJECTS = {"access": "users and what they were granted", "groups": "groups", "keys": "API keys"}
 
@@ -76,6 +95,15 @@ class Wanted:
     holding: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A cell explained: by which paths it is held or what is missing, and what would take it away."""
+
+    asked: access.Asked
+    answer: Explanation
+    cuts: Cuts
+
+
 class Access(View[Found]):
     """The permission matrix of one organization, with the cell under the cursor explained."""
 
@@ -86,10 +114,14 @@ class Access(View[Found]):
     READS = frozenset(
         {
             "organization", "node", "direct_permission", "organization_group", "group_member",
-            "group_organization", "api_key", "user_account", "sync_state",
+            "group_organization", "api_key", "user_account", "sync_state", "audit_entry",
         }
     )  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "enter", "why", "explain", id="access.why",
+            tooltip="Why this cell is so: every path, since when, what is missing, the smallest cuts",
+        ),
         Binding("O", "choose", "organization", id="access.choose", tooltip="Choose another organization"),
         Binding("n", "next(1)", "next", id="access.next", show=False, tooltip="The next organization"),
         Binding("p", "next(-1)", "previous", id="access.previous", show=False, tooltip="The one before"),
@@ -99,6 +131,13 @@ class Access(View[Found]):
         ),
         Binding("t", "tree", "tree", id="access.tree", tooltip="This organization in the tree"),
         Binding("a", "alerts", "alerts", id="access.alerts", tooltip="The alerts of this organization"),
+        Binding(
+            "J", "scroll_why(1)", "down", id="access.why_down", show=False,
+            tooltip="Scroll the explanation down",
+        ),
+        Binding(
+            "K", "scroll_why(-1)", "up", id="access.why_up", show=False, tooltip="Scroll the explanation up",
+        ),
     ]  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -109,13 +148,19 @@ class Access(View[Found]):
         self._used = False
         self._wanted = Wanted()
         self._resting: Timer | None = None
+        self._open = False
+        self._explained = ("", "", "")
 
     def compose_body(self) -> ComposeResult:
-        """What is not known, the matrix, what the signs mean, and the explanation of a cell."""
-        yield Static("", id="gaps", markup=False)
-        yield grid.Matrix(sign=self.context.glyphs.cursor)
-        yield Static(LEGEND, id="legend", markup=False)
-        yield Static("", id="explanation", markup=False)
+        """What is not known, the matrix, what the signs mean, and the cell in short and at length."""
+        with Container(id="split"):
+            with Vertical(id="table"):
+                yield Static("", id="gaps", markup=False)
+                yield grid.Matrix(sign=self.context.glyphs.cursor)
+                yield Static(LEGEND, id="legend", markup=False)
+                yield Static("", id="explanation", markup=False)
+            with VerticalScroll(id="why", can_focus=False):
+                yield Static("", id="why-text", markup=False)
 
     def on_mount(self) -> None:
         """A scope of one organization chooses it."""
@@ -207,7 +252,10 @@ class Access(View[Found]):
         self._lay_out()
 
     def close_inner(self) -> bool:
-        """Forget the filter."""
+        """Close the pane, then forget the filter."""
+        if self._open:
+            self._show_pane(False)
+            return True
         if self.filter_line:
             self.filter_by("")
             return True
@@ -236,6 +284,83 @@ class Access(View[Found]):
             else:
                 lines = [Content(" Nothing matches the filter; esc forgets it.")]
         self.query_one("#explanation", Static).update(Content("\n").join(lines))
+        if self._open:
+            self._explain_why(lines)
+
+    # -- why, at length ---------------------------------------------------------------------------------
+
+    def action_why(self) -> None:
+        """Open the pane that explains the cell at length, or close it."""
+        self._show_pane(not self._open)
+        self._explain()
+
+    def action_scroll_why(self, lines: int) -> None:
+        """Scroll the pane."""
+        self.query_one("#why").scroll_relative(y=lines, animate=False)
+
+    def _show_pane(self, wanted: bool) -> None:
+        self._open = wanted
+        self.query_one("#split").set_class(wanted, "-why")
+        self.keys_changed()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The pane is wrapped to its width."""
+        super().on_resize(event)
+        if self._open:
+            self._explain()
+
+    def _explain_why(self, short: Sequence[Content]) -> None:
+        """Read what the matrix does not hold of the cell; a folded column has no more than it shows."""
+        row, columns = self.table.row, self.table.columns
+        if row is None or len(columns) != 1:
+            folded = [Content(" z unfolds the category: each permission is explained by itself.")]
+            self._put([*short, *(folded if len(columns) > 1 else ())])
+            return
+        kind, _, principal = row.key.partition(":")
+        self._read_why(principal, kind, columns[0].key, tuple(short))
+
+    @work(exclusive=True, group="why", exit_on_error=False)
+    async def _read_why(
+        self, principal: str, kind: Kind, permission: str, short: tuple[Content, ...]
+    ) -> None:
+        oid = self._oid
+        try:
+            found = await asyncio.to_thread(self._why, oid, principal, kind, permission)
+        except Exception as error:
+            self._put([line(("The explanation could not be read: ", "bold"), str(error))])
+            return
+        row, columns = self.table.row, self.table.columns
+        here = row is not None and (row.key, [each.key for each in columns]) == (
+            f"{kind}:{principal}", [permission],
+        )  # fmt: skip
+        # What the cursor left meanwhile is not shown as what it stands on.
+        if here and oid == self._oid and self._open:
+            self._put(short if found is None else [*why_lines(found), *short[1:]])
+
+    def _why(self, oid: str, principal: str, kind: Kind, permission: str) -> Why | None:
+        """None when the principal or the organization is gone since the matrix was read."""
+        with self.context.reader.reading() as connection:
+            asked = access.facts(connection, oid, permission, principal)
+        if asked is None:
+            return None
+        try:
+            answer = explained(asked.facts, principal, permission, oid, kind=kind)
+        except UnknownPrincipal:
+            return None
+        return Why(asked, answer, cuts(asked.facts, principal, permission, oid, kind=kind))
+
+    def _put(self, lines: Sequence[Content]) -> None:
+        pane = self.query_one("#why", VerticalScroll)
+        width = WIDE if self.size.width >= 120 else self.size.width
+        pane.query_one(Static).update(
+            Content("\n").join(part for each in lines for part in _hanging(each, width))
+        )
+        row, columns = self.table.row, self.table.columns
+        cell = (self._oid, row.key if row else "", columns[0].key if columns else "")
+        if cell != self._explained:
+            # The same cell read again, as a sync goes on, stays where it was scrolled to.
+            pane.scroll_home(animate=False)
+        self._explained = cell
 
     # -- keys -------------------------------------------------------------------------------------------
 
@@ -243,6 +368,10 @@ class Access(View[Found]):
         """What goes elsewhere from an organization needs one."""
         if action in ("tree", "alerts") and not self._oid:
             return "No organization is chosen: O chooses one."
+        if action == "why" and (self._found is None or not self.table.columns or self.table.row is None):
+            return "There is no cell to explain."
+        if action == "scroll_why" and not self._open:
+            return "The explanation is closed: enter opens it."
         return ""
 
     def action_used(self) -> None:
@@ -500,3 +629,43 @@ def _about(principal: Principal) -> Content:
     if privileged:
         parts.append(f"! {', '.join(privileged)}")
     return line("; ".join(parts))
+
+
+def _hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
+    """A line wrapped so that what follows its first part stands indented below it."""
+    first, *rest = content.wrap(max(width - indent, 20)) or [content]
+    return [first, *(Content(" " * indent) + each for each in rest)]
+
+
+def why_lines(found: Why) -> list[Content]:
+    """A cell at length: every path or what is missing, then the smallest cuts with what they touch."""
+    answer, organization = found.answer, found.asked.organization
+    who = {"user": "", "group": "Group ", "key": "Key "}[answer.kind] + (answer.name or answer.principal)
+    has = "has " if answer.granted else "has not "
+    if not answer.granted and not found.asked.known(answer.kind):
+        has = "is not known to have "
+    by = f", by {counted(len(answer.paths), 'path')}" if answer.granted else ""
+    lines = [line((f" {who}", "bold"), f" {has}", (answer.permission, "bold"), f" on {organization}{by}")]
+    lines += [
+        line(f"   {number} {path_words(path, answer.kind)}") for number, path in enumerate(answer.paths, 1)
+    ]
+    lines += [
+        line("   nearest: " if number == 0 else "        or: ", missing_words(each, answer))
+        for number, each in enumerate(answer.missing[:SHOWN])
+    ]
+    if len(answer.missing) > SHOWN:
+        lines.append(line(f"   and {len(answer.missing) - SHOWN:,} more missing links"))
+    if answer.granted:
+        lines += [
+            line(("   ! ", HEALTH_STYLES["partly"]), f"{name} is held too, and holds for every record")
+            for name in answer.covered
+        ]
+    smallest = found.cuts.cuts
+    lines += [
+        line((" smallest cut: " if number == 0 else "           or: ", "bold"), cut_words(cut, answer))
+        for number, cut in enumerate(smallest[:SHOWN])
+    ]
+    if len(smallest) > SHOWN:
+        more = f"{len(smallest) - SHOWN:,}{' or more' if found.cuts.more else ''}"
+        lines.append(line(f"           and {more} as small: `limegrove access explain` lists them"))
+    return lines

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from store.permissions import family, roles
 from store.text import Untrusted
+from store.times import rfc3339
 
 Kind = Literal["user", "group", "key"]
 
@@ -656,3 +657,80 @@ def _least(risk: _Risk, ways: Sequence[_Sign], size: int) -> tuple[list[tuple[_S
 
     search(0, 0)
     return found[:MOST_CUTS], best or 0, len(found) > MOST_CUTS or steps > BUDGET
+
+
+# In words: for a table and a screen, which make a stranger's text safe
+
+
+def path_words(path: Path, kind: Kind) -> str:
+    """A path in one clause: `direct grant, since 2026-03-02 by root@provider.example (audit log)`."""
+    if path.via == "group":
+        reach = counted(path.organizations, "organization", at_least=not path.complete)
+        members = counted(path.members, "member")
+        if kind == "group":
+            return f"the group gives it to its {members} on {reach}"
+        owned = f", owned by {_some(path.owners)}" if path.owners else ", no known owner"
+        return f"group {path.name or path.gid}: {reach}, {members}{owned}; since when: not known"
+    what = "of the key itself" if kind == "key" else "direct grant"
+    if path.since is not None:
+        return f"{what}, since {_day(path.since)} by {path.by or 'somebody unnamed'} (audit log)"
+    by = f", made by {path.by}" if path.told == "listing" else ""
+    return f"{what}{by}; since when: not known"
+
+
+def missing_words(missing: Missing, answer: Explanation) -> str:
+    """A missing link in one clause."""
+    group = f"group {missing.name or missing.gid}"
+    wide = counted(missing.organizations, "organization")
+    permission = answer.permission
+    if answer.kind == "group":
+        words = {
+            "group_lacks_permission": f"the group does not give {permission}",
+            "group_lacks_organization": f"the group does not hold this organization; it holds {wide}",
+        }
+        if missing.link in words:
+            return words[missing.link]
+    return {
+        "covered": f"not by this name, but {_some(missing.permissions)} is held, for every record",
+        "records_only": f"held for single records only: {_some(missing.permissions)}",
+        "owner_only": f"owns {group}, which gives it here, but owners do not receive it",
+        "group_lacks_permission": f"a member of {group}, which holds this organization, not {permission}",
+        "group_lacks_organization": (f"a member of {group}, which gives {permission} on {wide}, not here"),
+        "not_member": f"no member of {group}, which gives it here to {counted(missing.members, 'member')}",
+        "no_direct_grant": "no direct grant here",
+        "key_lacks_permission": "the key was made without it, and a key cannot be changed",
+        "other_organization": "the key is of another organization",
+    }[missing.link]
+
+
+def cut_words(cut: Cut, answer: Explanation) -> str:
+    """A cut in one clause, with how many organizations it touches."""
+    names = {path.gid: path.name or path.gid for path in answer.paths}
+    done = "; ".join(_change_words(each, answer, names) for each in cut.changes)
+    changes, touched = counted(len(cut.changes), "change"), counted(cut.organizations, "organization")
+    return f"{done}   ({changes}, {touched}, {counted(cut.lost, 'other grant')} lost)"
+
+
+def _change_words(change: Change, answer: Explanation, names: Mapping[str, str]) -> str:
+    group = names.get(change.gid, change.gid)
+    if change.change == "revoke":
+        return "delete the key" if answer.kind == "key" else "revoke the direct grant"
+    return {
+        "remove_member": f"leave {group}",
+        "remove_org": f"take the organization out of {group}",
+        "remove_group_permission": f"take {change.permission} from {group}",
+    }[change.change]
+
+
+def counted(number: int, what: str, *, at_least: bool = False) -> str:
+    """`1 organization`, `at least 1,402 organizations`."""
+    return f"{'at least ' if at_least else ''}{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _some(names: Sequence[str], most: int = 2) -> str:
+    named = ", ".join(names[:most])
+    return named if len(names) <= most else f"{named} and {len(names) - most:,} more"
+
+
+def _day(milliseconds: int) -> str:
+    return (rfc3339(milliseconds) or "an odd time")[:10]

@@ -3,10 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands.session import Problem, Session
+from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
-    from store.queries.access import Matrix, Principal
+    from store.access import Change, Cut, Explanation, Kind, Missing, Path
+    from store.queries.access import Asked, Matrix, Principal
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -14,10 +15,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     matrix = verbs.add_parser("matrix", help="principals by permissions of one organization")
     matrix.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
+    explain = verbs.add_parser(
+        "explain", help="by which paths somebody has a permission or why not, and what would take it away"
+    )
+    explain.add_argument(
+        "--principal", metavar="P", required=True, help="a user's e-mail, a key's hash, or a group's gid"
+    )
+    who = verbs.add_parser("who", help="everybody who has a permission, and by which paths")
+    for verb in (explain, who):
+        verb.add_argument("--permission", metavar="Y", required=True, help="such as sensor.task")
+        verb.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
 
 
 def run(session: Session) -> int:
-    """Show the matrix of one organization."""
+    """Show the matrix of one organization, or answer for one permission on it."""
+    verbs = {"matrix": _matrix, "explain": _explain, "who": _who}
+    return verbs[session.arguments.verb](session)
+
+
+def _matrix(session: Session) -> int:
     from store.queries.access import matrix
 
     oid = session.organization(session.arguments.org)
@@ -92,3 +108,195 @@ def _footer(matrix: "Matrix") -> str:
     read = rfc3339(matrix.checked_at) or "never"
     failed = f"; the last attempt failed: {matrix.reason}" if matrix.failure else ""
     return f"{len(matrix.principals)} principals on {matrix.organization}, read {read}{failed}"
+
+
+def _permission(session: Session) -> str:
+    """The permission that is asked for.
+
+    Raises:
+        Problem: nobody knows it; exit code 2.
+    """
+    from store.queries.access import is_permission
+
+    wanted: str = session.arguments.permission
+    with session.reader.reading() as connection:
+        if not is_permission(connection, wanted):
+            raise Problem(
+                f"There is no permission {shown(wanted)}: the catalogue has none of this name, and nobody in "
+                "the store holds it; nothing was looked up.",
+                code=2,
+            )
+    return wanted
+
+
+def _explain(session: Session) -> int:
+    from store.access import cuts, explain
+    from store.queries.access import facts, find_principal
+
+    oid = session.organization(session.arguments.org)
+    permission = _permission(session)
+    wanted: str = session.arguments.principal
+    with session.reader.reading() as connection:
+        found = find_principal(connection, wanted)
+        if len(found) != 1:
+            raise Problem(_no_principal(wanted, found), code=2)
+        principal, kind = found[0]
+        asked = facts(connection, oid, permission, principal)
+    if asked is None:
+        raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
+    answer = explain(asked.facts, principal, permission, oid, kind=kind)
+    smallest = cuts(asked.facts, principal, permission, oid, kind=kind)
+    if not answer.granted and not asked.known(kind):
+        session.say(_never_read(asked))
+    session.show_object(
+        shown_explanation(asked, answer)
+        | {
+            "cuts": [[shown_change(each) for each in cut.changes] for cut in smallest.cuts],
+            "cut_effects": [
+                {"organizations": cut.organizations, "other_grants_lost": cut.lost} for cut in smallest.cuts
+            ],
+            "more_cuts": smallest.more,
+        },
+        rows=_explained(answer, smallest.cuts),
+        columns=("what", "how"),
+    )
+    return 0
+
+
+def _who(session: Session) -> int:
+    from store.access import path_words, who
+    from store.queries.access import facts
+    from store.times import rfc3339
+
+    oid = session.organization(session.arguments.org)
+    permission = _permission(session)
+    with session.reader.reading() as connection:
+        asked = facts(connection, oid, permission)
+    if asked is None:
+        raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
+    holders = who(asked.facts, permission, oid)
+    if asked.checked_at is None:
+        session.say(_never_read(asked))
+    elif not asked.known("key"):
+        session.say(f"The API keys of {asked.organization} were never read; users and groups were.")
+    if session.output in ("table", "csv"):
+        rows: list[dict[str, Any]] = [
+            {
+                "principal": each.name if session.output == "table" else each.principal,
+                "kind": each.kind,
+                "paths": "; ".join(path_words(path, each.kind) for path in each.paths),
+            }
+            for each in holders
+        ]
+    else:
+        rows = [
+            {
+                "principal": each.principal,
+                "name": each.name,
+                "kind": each.kind,
+                "paths": [shown_path(path) for path in each.paths],
+            }
+            for each in holders
+        ]
+    read = rfc3339(asked.checked_at) or "never"
+    session.show_rows(
+        rows,
+        columns=("principal", "kind", "paths"),
+        footer=f"{len(holders)} have {permission} on {asked.organization}, read {read}",
+    )
+    return 0
+
+
+def _no_principal(wanted: str, found: "list[tuple[str, Kind]]") -> str:
+    if found:
+        named = ", ".join(f"{safe(name)} ({kind})" for name, kind in found[:5])
+        return f"{shown(wanted)} may be any of {len(found)} principals: {named}. Give it exactly."
+    return (
+        f"There is no principal {shown(wanted)} in the store: a user goes by e-mail, a key by its hash, "
+        "a group by its gid; `limegrove access matrix` names those of an organization."
+    )
+
+
+def _never_read(asked: "Asked") -> str:
+    why = f": {asked.reason}" if asked.reason else "; run `limegrove sync`"
+    return f"Who may do what on {asked.organization} was never read, so what is not there may be{why}"
+
+
+def shown_explanation(asked: "Asked", answer: "Explanation") -> dict[str, Any]:
+    """An explanation as `access explain` prints it, but for the cuts.
+
+    Returns:
+        `{granted, paths, missing, ...}`. `granted` is null when it is not known: no path was found, and the
+        organization's users and groups (of a key, its keys) were never read.
+    """
+    from store.times import rfc3339
+
+    return {
+        "principal": answer.principal,
+        "name": answer.name,
+        "kind": answer.kind,
+        "permission": answer.permission,
+        "oid": answer.oid,
+        "organization": asked.organization,
+        "granted": True if answer.granted else False if asked.known(answer.kind) else None,
+        "paths": [shown_path(path) for path in answer.paths],
+        "covered_by": list(answer.covered),
+        "missing": [_shown_missing(each) for each in answer.missing],
+        "checked_at": rfc3339(asked.keys_checked_at if answer.kind == "key" else asked.checked_at),
+        "failure": asked.failure,
+        "reason": asked.reason,
+    }
+
+
+def shown_path(path: "Path") -> dict[str, Any]:
+    """A path as JSON: `{via, gid?, ...}`; `since` and `by` are null where nothing tells."""
+    from store.times import rfc3339
+
+    told = {"since": rfc3339(path.since), "by": path.by or None, "told_by": path.told or None}
+    if path.via == "direct":
+        return {"via": "direct", **told}
+    return {
+        "via": "group",
+        "gid": path.gid,
+        "name": path.name,
+        "owners": list(path.owners),
+        "members": path.members,
+        "organizations": path.organizations,
+        "complete": path.complete,
+        **told,
+    }
+
+
+def shown_change(change: "Change") -> dict[str, str]:
+    """`{change, gid?, principal?, permission?}`."""
+    named = {"gid": change.gid, "principal": change.principal, "permission": change.permission}
+    return {"change": change.change, **{name: value for name, value in named.items() if value}}
+
+
+def _shown_missing(missing: "Missing") -> dict[str, Any]:
+    shown: dict[str, Any] = {"link": missing.link}
+    if missing.gid:
+        shown |= {
+            "gid": missing.gid,
+            "name": missing.name,
+            "members": missing.members,
+            "organizations": missing.organizations,
+        }
+    if missing.permissions:
+        shown["permissions"] = list(missing.permissions)
+    return shown
+
+
+def _explained(answer: "Explanation", smallest: "tuple[Cut, ...]") -> list[dict[str, str]]:
+    """The answer as lines of a table."""
+    from store.access import cut_words, missing_words, path_words
+
+    rows = [{"what": "path", "how": path_words(path, answer.kind)} for path in answer.paths]
+    rows += [{"what": "missing", "how": missing_words(each, answer)} for each in answer.missing]
+    rows += [
+        {"what": "covered by", "how": f"{name}, which is held too and holds for every record"}
+        for name in answer.covered
+        if answer.granted
+    ]
+    rows += [{"what": "smallest cut", "how": cut_words(cut, answer)} for cut in smallest]
+    return rows

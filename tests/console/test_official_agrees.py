@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.operations.sync import Sync
+from store.access import cuts, explain, who
 from store.bodies import unpack
 from store.configuration import SECRET_MARK
 from store.database import Store
@@ -32,6 +34,7 @@ from store.models import (
     GroupOrganization,
     Organization,
     Sensor,
+    SyncState,
 )
 from store.queries import access
 from store.secret import Secret
@@ -196,6 +199,75 @@ def test_api_keys_are_the_same_in_every_field(both: Both) -> None:
         (key_hash, row["name"], tuple(sorted(row["priv"])), row["by"], row.get("allowed_ip_range") or "")
         for key_hash, row in said.items()
     } == {(key_hash, name, tuple(priv), by, cidr) for key_hash, name, priv, by, cidr in ours}
+
+
+def test_who_may_do_what_and_why_is_what_the_official_client_tells(both: Both) -> None:
+    """A thousand questions; they are answered here by what that client printed, and by nothing else."""
+    groups = {
+        row["gid"]: both.official.json("group", "get", "--id", row["gid"])["group"]
+        for row in both.official.json("group", "list")
+    }
+    access_failed = {row.oid for row in both.rows(SyncState.oid, where=SyncState.failure != "")}
+    oids = [both.oid, *(oid for oid in both.stage["oids"] if oid not in {*access_failed, both.oid})][:3]
+    paths: dict[tuple[str, str, str], set[str]] = {}
+    for oid in oids:
+        official = Official(both.stage, oid)
+        for email, permissions in official.json("user", "permissions", "list").items():
+            for name in permissions:
+                paths.setdefault((email, name, oid), set()).add("direct")
+        for key_hash, key in official.json("api-key", "list").items():
+            for name in key["priv"]:
+                paths.setdefault((key_hash, name, oid), set()).add("direct")
+        for gid, group in groups.items():
+            if oid in {each["org_id"] for each in group["orgs"]}:
+                for email in group["members"]:
+                    for name in group["perms"]:
+                        paths.setdefault((email, name, oid), set()).add(gid)
+    principals = sorted({principal for principal, _, _ in paths})
+    owners = sorted({owner for group in groups.values() for owner in group["owners"]})
+    permissions = sorted({name for _, name, _ in paths})
+    chance, granted, several = random.Random(11), 0, 0
+    with both.store.reader.reading() as connection:
+        for number in range(1000):
+            principal = chance.choice(owners if number % 10 == 0 else principals)
+            permission, oid = chance.choice(permissions), chance.choice(oids)
+            expected = paths.get((principal, permission, oid), set())
+            asked = access.facts(connection, oid, permission, principal)
+            assert asked is not None
+            found = explain(asked.facts, principal, permission, oid)
+            assert {path.gid or "direct" for path in found.paths} == expected
+            for path in found.paths:
+                if path.via == "group":
+                    assert list(path.owners) == sorted(groups[path.gid]["owners"])
+                    assert path.organizations == len(groups[path.gid]["orgs"])
+            smallest = cuts(asked.facts, principal, permission, oid).cuts
+            assert {len(cut.changes) for cut in smallest} == ({len(expected)} if expected else set())
+            granted += bool(expected)
+            several += len(expected) > 1
+        assert 100 < granted < 900
+        assert several > 10
+        for oid in oids:
+            matrix = access.matrix(connection, oid)
+            assert matrix is not None
+            told = {
+                (each.principal, name): {path.removeprefix("group:") for path in via}
+                for each in matrix.principals
+                if each.kind != "group"
+                for name, via in each.via.items()
+            }
+            expected_here = {
+                (principal, name): via for (principal, name, at), via in paths.items() if at == oid
+            }
+            assert told == expected_here
+            for permission in chance.sample(permissions, 20):
+                asked = access.facts(connection, oid, permission)
+                assert asked is not None
+                assert {
+                    each.principal: {path.gid or "direct" for path in each.paths}
+                    for each in who(asked.facts, permission, oid)
+                } == {
+                    principal: via for (principal, name), via in expected_here.items() if name == permission
+                }
 
 
 def test_rules_are_the_same_to_the_byte_with_their_metadata_and_etags(both: Both) -> None:

@@ -1,5 +1,7 @@
 """The permission matrix of one organization, on a real store."""
 
+import re
+
 import pytest
 
 from screens.access import Access, Wanted, columns_of, parse, sign
@@ -273,6 +275,167 @@ async def test_a_strangers_name_cannot_steer_the_terminal(filled_store):
         assert host.is_running
 
 
+def told(store: Store) -> None:
+    """The audit log tells of kim's grant, and the group holds organizations of other customers."""
+    with store.writing() as connection:
+        ingest.put_audit(
+            connection,
+            ACME,
+            [
+                {
+                    "time": NOW - 86_400_000 * 9,
+                    "etype": "config_change",
+                    "ident": "root@provider.example",
+                    "entity": {"type": "user", "name": "kim@acme.example"},
+                    "mtd": {"permission": "sensor.task", "action": "add"},
+                }
+            ],
+        )
+        ingest.put_groups(
+            connection,
+            [
+                {
+                    "group_id": "g-1",
+                    "name": "active-responders",
+                    "owners": ["root@provider.example"],
+                    "members": ["dana@provider.example", "lee@provider.example", "kim@acme.example"],
+                    "orgs": [{"org_id": oid_of(number)} for number in range(4)],
+                    "perms": ["dr.list", "sensor.get", "sensor.task"],
+                }
+            ],
+            now=NOW,
+        )
+
+
+async def explaining(pilot, row: str, permission: str, words: str) -> str:
+    """Open the pane on a cell; what it says, on one line."""
+    host = pilot.app
+    await ready(pilot, ACME)
+    await pilot.press("u")
+    host.view.table.go(row, permission)
+    await pilot.press("enter")
+    return await why(pilot, words)
+
+
+async def why(pilot, words: str) -> str:
+    def said() -> str:
+        lines = str(pilot.app.view.query_one("#why-text").render()).split("\n")
+        return re.sub(r"\s*\n     (?! )", " ", "\n".join(line.rstrip() for line in lines))
+
+    await until(pilot, lambda: words in said())
+    return said()
+
+
+async def test_enter_explains_a_cell_by_its_paths_and_smallest_cuts(granted_store):
+    told(granted_store)
+    host = Host(granted_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        said = await explaining(pilot, "user:kim@acme.example", "sensor.task", "smallest cut")
+        lines = said.split("\n")
+        assert lines[0] == " kim@acme.example has sensor.task on Acme Dental, by 2 paths"
+        assert lines[1] == "   1 direct grant, since 2026-11-15 by root@provider.example (audit log)"
+        assert lines[2] == (
+            "   2 group active-responders: 4 organizations, 3 members, owned by root@provider.example; "
+            "since when: not known"
+        )
+        # Out of the group, dana loses three here, kim two and lee two, who has dr.list directly as well. If kim
+        # left, it would be eleven, and as many if the group gave sensor.task no more.
+        assert lines[3].startswith(" smallest cut: revoke the direct grant; take the organization out of")
+        assert lines[3].endswith("(2 changes, 1 organization, 7 other grants lost)")
+        assert "also held by 2 users, 1 group" in said
+        await pilot.press("enter")
+        assert not host.view.query_one("#why").display
+        assert host.view.query_one("#explanation").display
+        assert host.guard.hits == 0
+
+
+async def test_the_explanation_follows_the_cursor_and_says_why_not(granted_store):
+    told(granted_store)
+    host = Host(granted_store, Access)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await explaining(pilot, "user:kim@acme.example", "sensor.task", "smallest cut")
+        host.view.table.go("user:dana@provider.example", "dr.set")
+        said = await why(pilot, "dana@provider.example has not dr.set")
+        assert (
+            "nearest: a member of group active-responders, which holds this organization, not dr.set" in said
+        )
+        assert "no direct grant here" in said
+        host.view.table.go("key:hash-1", "dr.set")
+        said = await why(pilot, "Key ci-deploy[bulk] has dr.set")
+        assert "smallest cut: delete the key   (1 change, 1 organization, 1 other grant lost)" in said
+        host.view.table.go("group:g-1", "dr.list")
+        said = await why(pilot, "Group active-responders has dr.list")
+        assert "the group gives it to its 3 members on 4 organizations" in said
+        await pilot.press("z")
+        said = await why(pilot, "z unfolds the category")
+        assert "has 1 of the 2 permissions of detection" in said
+        await pilot.press("escape")
+        assert not host.view.query_one("#why").display
+        assert host.asked == []
+
+
+async def test_the_explanation_is_read_again_when_access_changes(granted_store):
+    host = Host(granted_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await explaining(pilot, "user:kim@acme.example", "sensor.task", "by 1 path")
+        told(granted_store)
+        await why(pilot, "by 2 paths")
+
+
+async def test_what_was_never_read_is_not_said_to_be_missing(granted_store):
+    from store.models import SyncState
+
+    with granted_store.writing() as connection:
+        connection.execute(SyncState.__table__.delete().where(SyncState.__table__.c.subject == "keys"))
+    host = Host(granted_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await explaining(pilot, "key:hash-1", "dr.list", "is not known to have dr.list")
+
+
+async def test_the_pane_needs_a_cell_and_scrolls_only_while_open(granted_store):
+    host = Host(granted_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        assert host.view.why_not("why") == "There is no cell to explain."
+        await ready(pilot, ACME)
+        await until(pilot, lambda: host.view.why_not("why") == "")
+        assert host.view.why_not("scroll_why") == "The explanation is closed: enter opens it."
+        await pilot.press("enter", "question_mark")
+        await settled(pilot, host, "Why this cell is so")
+
+
+async def test_an_explanation_that_could_not_be_read_says_so(granted_store):
+    host = Host(granted_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, ACME)
+        host.context.reader = BrokenReader()
+        await pilot.press("enter")
+        await why(pilot, "The explanation could not be read: the disk is gone")
+
+
+async def test_strangers_names_in_an_explanation_cannot_steer_the_terminal(filled_store):
+    grant(filled_store, extra=HOSTILE)
+    with filled_store.writing() as connection:
+        ingest.put_groups(
+            connection,
+            [
+                {
+                    "group_id": HOSTILE, "name": HOSTILE, "owners": [HOSTILE], "members": [HOSTILE],
+                    "orgs": [{"org_id": ACME}], "perms": ["org.get", HOSTILE],
+                }
+            ],
+            now=NOW,
+        )  # fmt: skip
+    host = Host(filled_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        for permission in (HOSTILE, "org.get"):
+            await explaining(pilot, f"user:{HOSTILE}", permission, "smallest cut")
+            assert "\\x1b]0;x\\x07" in text_of(host)
+            await pilot.press("enter")
+        assert host.guard.hits == 0
+        assert host.is_running
+
+
 def test_the_sign_of_a_cell_says_how_it_is_held():
     assert sign("user", ("direct",)) == "D"
     assert sign("user", ("group:a", "group:b")) == "G"
@@ -331,3 +494,25 @@ def test_picture_failed(granted_store, snap_compare):
     """The store could not be read: one sentence."""
     host = Host(granted_store, Access, reader=BrokenReader())
     assert snap_compare(host, terminal_size=(80, 24), run_before=ready)
+
+
+def test_picture_why(granted_store, snap_compare):
+    """Kim's sensor.task at length: two paths, the smallest cut with what it touches; the matrix above."""
+    told(granted_store)
+
+    async def before(pilot) -> None:
+        await explaining(pilot, "user:kim@acme.example", "sensor.task", "smallest cut")
+        await still(pilot)
+
+    assert snap_compare(Host(granted_store, Access), terminal_size=(80, 24), run_before=before)
+
+
+def test_picture_why_not_wide(granted_store, snap_compare):
+    """Why dana has not dr.set, beside the matrix."""
+    told(granted_store)
+
+    async def before(pilot) -> None:
+        await explaining(pilot, "user:dana@provider.example", "dr.set", "nearest")
+        await still(pilot)
+
+    assert snap_compare(Host(granted_store, Access), terminal_size=(120, 40), run_before=before)
