@@ -1,6 +1,7 @@
 """The pane of an alert: which lines it has, which of them it keeps where there is little room, and how it looks."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -337,6 +338,35 @@ async def test_control_e_and_y_turn_the_pages_of_the_pane(rich_store):
         await until(pilot, lambda: "more lines: ^E" in text_of(host))
         await pilot.press("ctrl+e", "j")
         await until(pilot, lambda: "more lines: ^E" in text_of(host))
+
+
+async def test_an_answer_that_comes_late_does_not_overwrite_a_newer_one(rich_store, monkeypatch):
+    first, released = id_of(rich_store, 999), threading.Event()
+    asked, answered = [], []
+    read = alert_context.whole
+
+    def slowly(connection, number):
+        asked.append(number)
+        if number == first:
+            released.wait(20)
+        found = read(connection, number)
+        answered.append(number)
+        return found
+
+    monkeypatch.setattr(alert_context, "whole", slowly)
+    host = Host(rich_store, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await still(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: asked == [first])
+        await pilot.press("j")
+        await until(pilot, lambda: "host-00 (windows)" in text_of(host))
+        released.set()
+        await until(pilot, lambda: first in answered)
+        await still(pilot)
+        assert "host-00 (windows)" in text_of(host)
+        assert "acme-fs01 (windows)" not in text_of(host)
 
 
 def test_picture_at_80_by_24(snap_compare, rich_store):
