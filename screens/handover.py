@@ -186,7 +186,7 @@ class Handover(View[Found]):
 
     def _say_all(self) -> None:
         found = self._found
-        if found is None or not self.is_mounted:
+        if found is None or self.look != "full":
             return
         left = sum(1 for row in found.offered if row.item.state == handover.WAITING)
         counts = (f"{left:,} of {len(found.offered):,}", f"{len(found.own):,}")
