@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, insert, select, update
 
 from store import ingest, models
+from store.alerts import CLASSIFICATIONS
 from store.bodies import storable
 from store.cases import (
     CONFLICT,
@@ -36,6 +37,11 @@ _EVENT: Table = models.CaseEvent.__table__  # type: ignore[attr-defined]
 _ITEM: Table = models.CaseItem.__table__  # type: ignore[attr-defined]
 _READING: Table = models.CaseReading.__table__  # type: ignore[attr-defined]
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+
+ALERTS = "alerts"
+"""Who wants an edit that follows from decisions on alerts."""
+ASKED = "!"
+"""Behind `CaseReading.agreed`: the case is what its alerts asked for, and not compared since."""
 
 _CHANGED = {
     "severity": "case_severity_changed", "assignees": "case_assigned", "classification": "case_classified",
@@ -131,6 +137,22 @@ def settle(
         if value is not None:
             values[name] = dict(value)
     c.execute(update(_EDIT).where(_EDIT.c.id == edit_id).values(**values))
+    if state == DONE:
+        _agree(c, edit_id)
+
+
+def _agree(c: Connection, edit_id: int) -> None:
+    """What a case became for its alerts is no move of its own: they may be something else by now."""
+    edit = c.execute(select(_EDIT).where(_EDIT.c.id == edit_id)).one()
+    status = edit.wanted.get("status")
+    if edit.by != ALERTS or edit.what != "update" or status is None:
+        return
+    classification = edit.wanted.get("classification", CLASSIFICATIONS[0])
+    c.execute(
+        update(_READING)
+        .where(_READING.c.oid == edit.oid, _READING.c.case_number == edit.case_number)
+        .values(agreed=f"{status}/{classification}{ASKED}")
+    )
 
 
 def renumber(c: Connection, oid: str, local: int, number: int, *, now: int) -> None:

@@ -4,7 +4,8 @@ A case follows once all the alerts that it holds, as far as the store knows them
 both were the same in last is kept (`CaseReading.agreed`), which tells who moved: the alerts, and the case is
 asked to follow (`CaseEdit` by `alerts`); the case, and its alerts are moved (a decision by `cases`); or both
 to different things, which is a conflict for a person. The class of an open one is not compared: alerts have
-none before they are closed.
+none before they are closed. Nothing in Cases becomes new again, so alerts that do open their case, and are
+in progress with it.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from console.operations.casequeue import AT_ONCE, CaseQueue, Drained
 from store import casework, ingest, journal, models, preferences
 from store.alerts import BENIGN, CLASSIFICATIONS, OPEN, STATUSES
 from store.cases import CONFLICT, MAKING, PENDING, REFUSED, SENDING, reference, steps
+from store.casework import ALERTS, ASKED
 from store.database import Store
 from store.errors import StoreError
 from store.times import now_ms
@@ -32,8 +34,6 @@ from store.triage import CLOSED, IN_PROGRESS, NEW, RESOLVED, Selection
 
 log = logging.getLogger(__name__)
 
-ALERTS = "alerts"
-"""Who wants an edit that follows from decisions on alerts."""
 CASES = "cases"
 """Who decides over alerts when a case was changed elsewhere."""
 LINKS = 40
@@ -101,7 +101,9 @@ async def keep(store: Store, cloud: Cloud, *, every: float = 20.0) -> None:
     try:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), every)
+                # Not `wait_for`, which on Python 3.11 can swallow that it was cancelled.
+                async with asyncio.timeout(every):
+                    await changed.wait()
                 await asyncio.sleep(SETTLE)
             changed.clear()
             try:
@@ -183,7 +185,15 @@ def align(store: Store, *, clock: Callable[[], int] = now_ms) -> tuple[int, int]
                 moves.append(each)
             agreed[each.key] = _said(there)
         elif len(same) == 1 and same != {each.base}:
-            wanted.append((each, same.pop()))
+            state = same.pop()
+            if state[0] == NEW and there[0] == IN_PROGRESS:
+                moves.append(each)
+                agreed[each.key] = _said(there)
+            else:
+                wanted.append((each, state))
+                agreed[each.key] = _said(each.base)
+        elif each.base == there:
+            agreed[each.key] = _said(there)
     moved = sum(_move(store, each, now) for each in moves)
     edits = 0
     with store.writing() as connection:
@@ -312,7 +322,7 @@ def _said(state: State) -> str:
 
 
 def _parsed(words: str) -> State:
-    status, _, classification = words.partition("/")
+    status, _, classification = words.removesuffix(ASKED).partition("/")
     return STATUSES.index(status), CLASSIFICATIONS.index(classification)
 
 
@@ -384,7 +394,7 @@ def _follow(c: Connection, compared: _Compared, state: State, now: int) -> int:
     oid, number = compared.key
     # What was agreed is what the decision on the alerts was made over; a case that is something else by now
     # meets it as a conflict.
-    before, wanted = compared.base, state
+    before, wanted = compared.base, (IN_PROGRESS, 0) if state[0] == NEW else state
     seen: dict[str, Any] = {"status": STATUSES[before[0]]}
     fields: dict[str, Any] = {"status": STATUSES[wanted[0]]}
     if wanted[0] >= RESOLVED:
@@ -394,13 +404,6 @@ def _follow(c: Connection, compared: _Compared, state: State, now: int) -> int:
     elif before[0] >= RESOLVED:
         seen["classification"] = CLASSIFICATIONS[before[1]]
     way = steps(seen["status"], fields["status"])
-    if way is None:
-        casework.add_edit(
-            c, oid=oid, number=number, what="update", wanted=fields, seen=seen, by=ALERTS, now=now,
-            state=REFUSED,
-            reason=f"Its alerts are {fields['status']} again, and a case that is {seen['status']} cannot be.",
-        )  # fmt: skip
-        return 1
     made = 0
     for step in way or (fields["status"],):
         last = step == fields["status"]

@@ -485,7 +485,7 @@ class CaseDesk:
                 casework.send_after_all(c, edit_id, seen)
             else:
                 casework.drop(c, edit_id, DROPPED, reason="What the case has was kept.", now=now)
-                if str(edit.by) == caselinks.ALERTS:
+                if str(edit.by) == casework.ALERTS:
                     caselinks.keep_theirs(c, edit.oid, edit.number)
                 if edit.what == "create":
                     casework.keep_here(c, edit.oid, edit.number, now=now)

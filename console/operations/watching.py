@@ -168,6 +168,8 @@ async def _pause(seconds: float, wake: asyncio.Event | None) -> None:
         await asyncio.sleep(seconds)
         return
     try:
-        await asyncio.wait_for(wake.wait(), seconds)
+        # Not `wait_for`, which on Python 3.11 can swallow that it was cancelled.
+        async with asyncio.timeout(seconds):
+            await wake.wait()
     except TimeoutError:
         return

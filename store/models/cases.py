@@ -88,7 +88,8 @@ class CaseReading(SQLModel, table=True):
     links: int = -1
     """How many alerts it held when they were read; -1 when they never were."""
     agreed: str = ""
-    """`status/classification` in which the case and its alerts were the same last; "" when never compared."""
+    """`status/classification` in which the case and its alerts were the same last; "" when never compared.
+    See `store.casework.ASKED`."""
 
 
 class CaseDetection(SQLModel, table=True):

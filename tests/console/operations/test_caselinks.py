@@ -104,23 +104,27 @@ async def test_a_case_takes_the_steps_in_between(one_store: Store) -> None:
         assert world.there(case).status == "in_progress"
 
 
-async def test_what_cannot_be_undone_in_a_case_is_shown_and_not_tried(one_store: Store) -> None:
+@pytest.mark.parametrize("sent", [True, False], ids=["after the case was told", "before the case was told"])
+async def test_what_is_undone_opens_its_case_again(one_store: Store, sent: bool) -> None:
     async with provider(one_store, detections=1200) as world:
         case = several(world, "new", 1)
         (alert,) = await known(world, case)
         closed = triage.close(one_store, "mk", Selection((alert,)), 2)
-        await caselinks.turn(one_store, world.cloud)
-        triage.undo(one_store, "mk", closed.action_id)
-        for _ in range(2):
+        if sent:
             await caselinks.turn(one_store, world.cloud)
-        (edit,) = world.edits(REFUSED)
-        assert "a case that is closed cannot be" in edit.reason
-        assert world.there(case).status == "closed"
-        # Left to the case, its alert follows it.
-        await world.desk.decide(edit.id, mine=False)
-        await caselinks.turn(one_store, world.cloud)
-        assert states(world, case) == {(3, 2)}
+            assert world.there(case).status == "closed"
+        else:
+            caselinks.align(one_store)
+        triage.undo(one_store, "mk", closed.action_id)
+        for _ in range(4):
+            await caselinks.turn(one_store, world.cloud)
+        # Nothing in Cases becomes new again.
+        assert world.there(case).status == "in_progress"
+        assert states(world, case) == {(1, 0)}
         assert not world.edits(REFUSED, PENDING, CONFLICT)
+        asked = world.served.log.total
+        assert (await caselinks.turn(one_store, world.cloud)).wanted == 0
+        assert world.served.log.total == asked
 
 
 async def test_a_case_that_was_closed_elsewhere_takes_its_alerts_along(store: Store) -> None:
