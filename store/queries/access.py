@@ -23,6 +23,9 @@ from store.permissions import known
 from store.queries.organizations import path_of
 from store.text import Untrusted
 
+LONGEST = 1000
+"""Characters of a permission that is looked for: patterns of SQLite have a limit that no real one reaches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
@@ -220,6 +223,8 @@ def facts(connection: Connection, oid: str, permission: str, principal: str = ""
 
 def is_permission(connection: Connection, name: str) -> bool:
     """Whether a permission is in the catalogue, or is held by anybody anywhere."""
+    if len(name) > LONGEST:
+        return False
     if known(name) is not None:
         return True
     direct, group = DirectPermission.__table__.c, Group.__table__.c  # type: ignore[attr-defined]
@@ -233,6 +238,10 @@ def is_permission(connection: Connection, name: str) -> bool:
 
 def find_principal(connection: Connection, wanted: str) -> list[tuple[str, Kind]]:
     """The users, groups and keys that are called so: e-mail (in any case), gid, or hash of a key."""
+    try:
+        wanted.encode()
+    except UnicodeEncodeError:
+        return []  # half of a surrogate pair, as a terminal's stray byte becomes: no database holds it
     found: list[tuple[str, Kind]] = [(email, "user") for email in _emails(connection, wanted)]
     group, key = Group.__table__.c, ApiKey.__table__.c  # type: ignore[attr-defined]
     if connection.execute(select(key.oid).where(key.key_hash == wanted).limit(1)).first() is not None:

@@ -207,6 +207,8 @@ def test_a_permission_is_known_by_the_catalogue_or_because_somebody_holds_it(sto
         assert access.is_permission(c, 'we"ird%_é')
         assert not access.is_permission(c, "weird")
         assert not access.is_permission(c, "no.such")
+        assert not access.is_permission(c, "secret.get." + "x" * 100_000)
+        assert not access.is_permission(c, "\udcff")
 
 
 def test_a_principal_is_found_by_address_in_any_case_by_hash_and_by_gid(store: Store) -> None:
@@ -217,3 +219,4 @@ def test_a_principal_is_found_by_address_in_any_case_by_hash_and_by_gid(store: S
         assert access.find_principal(c, "h1") == [("h1", "key")]
         assert access.find_principal(c, "g1") == [("g1", "group")]
         assert access.find_principal(c, "nobody@acme.example") == []
+        assert access.find_principal(c, "\udcff@acme.example") == []
