@@ -10,6 +10,7 @@ was edited. Every function that takes a connection wants one of `Store.writing()
 import hashlib
 import json
 import re
+from collections import namedtuple
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -87,6 +88,10 @@ _CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
 _ENCODER: Final = msgspec.json.Encoder()
 _JSON: Final = ("salient", "assignees", "hours")
 _EMPTY: Final = {"salient": "[]", "assignees": "{}", "hours": "{}"}
+_SHAPES: Final[dict[str, Any]] = {
+    table.name: namedtuple(table.name, [column.name for column in table.columns]) for table in (_FOLD, _STORM)
+}
+"""Rows as `_held` answers them."""
 
 _CHUNK: Final = 500
 _HALVES: Final = (text("detection.status < 2"), text("detection.status >= 2"))
@@ -393,16 +398,15 @@ class _Sums:
 
 def _sums(row: Any) -> _Sums:
     """Of a row of `fold` or `storm`."""
-    fold = row._mapping
     verdict = None
     if row.last_verdict:
         verdict = (row.last_verdict_at, row.last_verdict_alert, row.last_verdict)
     return _Sums(
         total=row.total, open=row.open, first_seen=row.first_seen, last_seen=row.last_seen, rank=row.rank,
         last_open=row.last_open, due_at=row.due_at, assignees=dict(row.assignees), hours=dict(row.hours),
-        true_positives=fold.get("true_positives", 0), false_positives=fold.get("false_positives", 0),
-        last_true_at=fold.get("last_true_at"), verdict=verdict, verdict_by=row.last_verdict_by,
-        spent=fold.get("spent", 0),
+        true_positives=getattr(row, "true_positives", 0), false_positives=getattr(row, "false_positives", 0),
+        last_true_at=getattr(row, "last_true_at", None), verdict=verdict, verdict_by=row.last_verdict_by,
+        spent=getattr(row, "spent", 0),
     )  # fmt: skip
 
 
@@ -459,9 +463,8 @@ def _count_in(
             group = groups[identity.key] = (identity, _Sums())
         group[1].take(row)
     folds: dict[int, Any] = {}
-    for part in _chunks(_there(c, list(groups), "SELECT storm FROM fold WHERE oid = ? AND storm", oid)):
-        found = c.execute(select(_FOLD).where(_FOLD.c.oid == oid, _FOLD.c.storm.in_(part)))
-        folds.update((row.storm, row) for row in found)
+    for part in _chunks(list(groups)):
+        folds.update((row.storm, row) for row in _held(c, _FOLD, "storm", part, oid))
     numbers = iter(_numbers(c, len(groups) - len(folds)))
     ids: dict[int, int] = {}
     fold_rows, storm_rows = [], []
@@ -511,8 +514,8 @@ def _storms(c: Connection, identities: Sequence[Identity]) -> tuple[dict[int, An
         missing = {identity.key for identity in settled} - asked
         if not missing:
             return known, settled
-        for part in _chunks(_there(c, sorted(missing))):
-            for row in c.execute(select(_STORM).where(_STORM.c.key.in_(part))):
+        for part in _chunks(sorted(missing)):
+            for row in _held(c, _STORM, "key", part):
                 known[row.key] = row
                 taken[row.key] = (row.rule or row.cat, row.salient)
         asked |= missing
@@ -524,14 +527,28 @@ def _storms(c: Connection, identities: Sequence[Identity]) -> tuple[dict[int, An
                 settled[at] = identity._replace(key=key)
 
 
-def _there(
-    c: Connection, keys_: Sequence[int], what: str = "SELECT key FROM storm WHERE key", *bound: str
-) -> Sequence[int]:
-    """Those of these storms that there are, as far as that is told quickly: much of what comes is new."""
+def _held(c: Connection, table: Table, column: str, keys_: Sequence[int], oid: str = "") -> Iterable[Any]:
+    """The rows of `fold` or `storm` with these keys, those of one organization if it is named.
+
+    On SQLite beneath SQLAlchemy, as in `_put`: much of ingest's time would be the handling of these rows.
+    """
     if c.dialect.name != "sqlite":
-        return keys_
-    asked = f"{what} IN (SELECT value FROM json_each(?))"
-    return list(c.exec_driver_sql(asked, (*bound, _ENCODER.encode(keys_).decode())).scalars())
+        wanted = select(table).where(table.c[column].in_(keys_))
+        return c.execute(wanted if not oid else wanted.where(table.c.oid == oid)).all()
+    shape = _SHAPES[table.name]
+    condition, bound = f"{column} IN (SELECT value FROM json_each(?))", [_ENCODER.encode(keys_).decode()]
+    if oid:
+        condition, bound = f"oid = ? AND {condition}", [oid, *bound]
+    rows = c.exec_driver_sql(
+        f"SELECT {', '.join(shape._fields)} FROM {table.name} WHERE {condition}", tuple(bound)
+    )
+    return [shape._make(row)._replace(**_decoded(shape, row)) for row in rows]
+
+
+def _decoded(shape: Any, row: Sequence[Any]) -> dict[str, Any]:
+    return {
+        name: msgspec.json.decode(row[place]) for place, name in enumerate(shape._fields) if name in _JSON
+    }
 
 
 def _numbers(c: Connection, count: int) -> Iterable[int]:

@@ -18,10 +18,12 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
+    JSON,
     Connection,
     Select,
     String,
     Table,
+    bindparam,
     case,
     cast,
     delete,
@@ -30,6 +32,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    text,
     union_all,
     update,
 )
@@ -172,17 +175,23 @@ def forget(c: Connection) -> None:
         _remembered.pop(transaction, None)
 
 
-def _read(c: Connection, oids: list[str]) -> dict[str, Targets]:
-    start = select(NODE.c.oid, NODE.c.id, NODE.c.parent_id, NODE.c.parameters, NODE.c.depth)
-    up = start.where(NODE.c.oid.in_(oids)).cte("up", recursive=True)
-    above = NODE.alias("above")
-    up = up.union_all(
-        select(up.c.oid, above.c.id, above.c.parent_id, above.c.parameters, above.c.depth).join(
-            up, above.c.id == up.c.parent_id
-        )
+_ABOVE = (
+    text(
+        "WITH RECURSIVE up (oid, id, parent_id, parameters, depth) AS ("
+        " SELECT oid, id, parent_id, parameters, depth FROM node WHERE oid IN :oids UNION ALL"
+        " SELECT up.oid, node.id, node.parent_id, node.parameters, node.depth"
+        " FROM up JOIN node ON node.id = up.parent_id)"
+        " SELECT oid, id, parameters, depth FROM up"
     )
+    .bindparams(bindparam("oids", expanding=True))
+    .columns(parameters=JSON)
+)
+"""What is said on the way from organizations up to the root. Put together once: ingest asks it often."""
+
+
+def _read(c: Connection, oids: list[str]) -> dict[str, Targets]:
     chains: dict[str, list[tuple[int, str, Mapping[str, Any]]]] = {}
-    for row in c.execute(select(up.c.oid, up.c.depth, up.c.id, up.c.parameters)):
+    for row in c.execute(_ABOVE, {"oids": oids}):
         if row.parameters:
             chains.setdefault(row.oid, []).append((row.depth, row.id, row.parameters))
     configured = {
