@@ -230,9 +230,7 @@ def draft(c: Connection, operator: str, *, scope: str = "", since: int | None = 
     else:
         c.execute(update(_H).where(_H.c.id == known).values(since=since, scope=scope, made_at=now))
     wanted = _held(c, operator, scope, since)
-    there = {
-        row.key: row.id for row in c.execute(select(_I.c.key, _I.c.id).where(_I.c.handover_id == known))
-    }
+    there = {row.key: row.id for row in c.execute(select(_I.c.key, _I.c.id).where(_I.c.handover_id == known))}
     for key, values in wanted.items():
         if key in there:
             c.execute(update(_I).where(_I.c.id == there[key]).values(**values, version=_I.c.version + 1))
