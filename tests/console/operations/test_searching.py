@@ -63,7 +63,9 @@ async def test_the_price_is_known_before_anything_runs_and_whoever_cannot_be_ask
 
 async def test_a_query_that_is_none_is_a_mistake_and_no_failure_of_organizations() -> None:
     async with provider() as (_served, cloud, names):
-        found = await searching.estimate(cloud, question("* | NEW_PROCESS | event/FILE_PATH contains 'a"), names)
+        found = await searching.estimate(
+            cloud, question("* | NEW_PROCESS | event/FILE_PATH contains 'a"), names
+        )
     assert "bad query" in found.mistake
     assert found.able == ()
 
