@@ -4,7 +4,8 @@ VENV := .venv
 OFFICIAL := .venv-official
 BIN := $(VENV)/bin
 MINUTES ?= 30
-JOBS ?= 2
+# Many tests wait for a socket, a server or a terminal: twice as many as a small machine has cores.
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench snapshots pictures soak types format

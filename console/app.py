@@ -75,6 +75,8 @@ WAKE_EVERY = 15.0
 LEAVE_WITHIN = 5.0
 """Seconds that background work has to end in when the console is left."""
 
+BEHIND = 0.5
+"""Seconds that the first view has for its rows before anything else is imported."""
 REPAINT_AFTER = 0.2
 """Seconds without another size after which everything is painted."""
 
@@ -192,7 +194,7 @@ class Console(App[int], inherit_bindings=False):
     @work(exit_on_error=False, group="open")
     async def _open(self) -> None:
         try:
-            store, views = await asyncio.to_thread(self._open_all)
+            store = await asyncio.to_thread(self._open_first)
         except BaseException as error:
             if not isinstance(error, asyncio.CancelledError):
                 self._fail(error)
@@ -201,26 +203,38 @@ class Console(App[int], inherit_bindings=False):
         self.context.operator = self.operator
         self.context.reader = store.reader
         self._stop_listening = store.on_change(self._note)
-        for name, view in views.items():
-            self.add_mode(name, partial(view, self.context))
+        for name in VIEWS:
+            self.add_mode(name, partial(self._view, name))
         self.set_interval(1.0, self._look_outside)
         self.set_interval(1.0, self._look_at_budget)
         self.set_interval(30.0, self.refresh_status)
         self.set_interval(WAKE_EVERY, self._wake_alerts)
         await self._go(self._first)
         self.refresh_status()
-        if self.context.writable:
-            self._go_on(store)
+        self._go_on(store)
         if self._background is not None:
             self._run_background(store)
 
     @work(thread=True, exit_on_error=False, group="go-on")
     def _go_on(self, store: Store) -> None:
-        """Finish what an earlier console was interrupted in."""
-        from console.operations import folding, triage
+        """Behind the first view: import what the next key may need, and finish what an earlier console was
+        interrupted in."""
+        time.sleep(BEHIND)
+        for module, _ in VIEWS.values():
+            import_module(module)
+        self._known_handlers()
+        if self.context.writable:
+            from console.operations import folding, triage
 
-        triage.resume(store)
-        folding.go_on(store)
+            triage.resume(store)
+            folding.go_on(store)
+
+    def _known_handlers(self) -> dict[type[Work], Handler]:
+        if not self._handlers:
+            from console.requests import handlers
+
+            self._handlers = handlers()
+        return self._handlers
 
     @work(exclusive=True, exit_on_error=False, group="wake")
     async def _wake_alerts(self) -> None:
@@ -230,12 +244,15 @@ class Console(App[int], inherit_bindings=False):
         if self.store is not None and self.context.writable:
             await asyncio.to_thread(triage.wake_due, self.store, self.context.clock())
 
-    def _open_all(self) -> tuple[Store, dict[str, type[View[Any]]]]:
-        from console.requests import handlers
+    def _open_first(self) -> Store:
+        """The store, with no more imported than the first view needs: alerts are to be on screen at once."""
+        import_module(VIEWS[self._first][0])
+        return self._open_store()
 
-        self._handlers = handlers()
-        views = {name: getattr(import_module(module), kind) for name, (module, kind) in VIEWS.items()}
-        return self._open_store(), views
+    def _view(self, name: str) -> View[Any]:
+        module, kind = VIEWS[name]
+        view: View[Any] = getattr(import_module(module), kind)(self.context)
+        return view
 
     # -- the store speaks -------------------------------------------------------------------------------
 
@@ -395,16 +412,17 @@ class Console(App[int], inherit_bindings=False):
 
     @on(Work)
     def _carry_out(self, request: Work) -> None:
-        handler = self._handlers.get(type(request))
-        if handler is not None:
-            self._carrying(handler, request)
+        self._carrying(request)
 
     @work(exit_on_error=False, group="work")
-    async def _carrying(self, handler: Handler, request: Work) -> None:
+    async def _carrying(self, request: Work) -> None:
         from console.requests import RefusedHere
 
+        handlers = self._handlers or await asyncio.to_thread(self._known_handlers)
+        handler = handlers.get(type(request))
         try:
-            await handler(self, request)
+            if handler is not None:
+                await handler(self, request)
         except RefusedHere as error:
             self.say(str(error), "warning")
 

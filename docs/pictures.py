@@ -19,6 +19,7 @@ from console.limacharlie.endpoint import Endpoint
 from console.operations.sync import Sync
 from console.operations.tree import import_nodes
 from console.sandbox.server import Sandbox
+from console.sandbox.shifts import play
 from console.sandbox.world import World
 from store.database import Store
 from store.secret import Secret
@@ -29,8 +30,10 @@ NOW = 1_795_176_000_000
 PICTURES: dict[str, tuple[str, Sequence[str]]] = {
     "overview": ("overview", ()),
     "organizations": ("organizations", ("j", "enter")),
-    "alerts": ("alerts", ("j", "j", "enter")),
-    "access": ("alerts", ("j", "j", "m")),
+    "alerts": ("alerts", ("j", "j", "j", "enter")),
+    "storm": ("alerts", ("space", "j", "space", "x")),
+    "access": ("alerts", ("j", "j", "m", "j", "enter")),
+    "cases": ("cases", ("j", "enter")),
     "activity": ("activity", ()),
 }
 """name -> (the view to begin with, the keys to press)."""
@@ -53,6 +56,7 @@ async def _fill(store: Store) -> None:
                 since=30 * 86_400,
                 clock=lambda: NOW,
             ).run()
+        play(store, world.access.analysts, NOW)
     finally:
         await served.stop()
 

@@ -89,6 +89,10 @@ class Reader:
         self._engine.dispose()
 
 
+TOUCHED = "touched"
+"""In `Connection.info` of a transaction: the names of the tables it wrote, for statements that are text."""
+
+
 class Store:
     """The whole store. Any thread may use it; one writes at a time."""
 
@@ -149,6 +153,7 @@ class Store:
             try:
                 self._touched.clear()
                 with translated(self.url), self._engine.connect() as connection, connection.begin():
+                    connection.info[TOUCHED] = self._touched
                     yield connection
                     if self._touched and self.dialect == "postgresql":
                         connection.execute(

@@ -23,6 +23,8 @@ from store import folds, models, textindex
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
+from store.database import TOUCHED
+from store.models.columns import compact
 from store.sla import targets
 from store.times import now_ms
 
@@ -292,6 +294,19 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
     return len(stored)
 
 
+_NAMES: Final = (
+    "id", "oid", "detect_id", "severity", "rank", "time", "cat", "rule", "hostname", "sid", "event_type",
+    "priority", "damaged", "status", "classification", "assignee", "version", "fold_id", "tags", "due_at",
+)  # fmt: skip
+_INSERT: Final = f"INSERT INTO detection ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
+
+
+def _bound(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """A row as SQLite holds it, beneath SQLAlchemy: see `_put_bodies`."""
+    shown = dict(row, detect_id=compact(row["detect_id"]), sid=compact(row["sid"]))
+    return tuple(shown[name] for name in _NAMES)
+
+
 def _put_rows(c: Connection, rows: list[dict[str, Any]]) -> Sequence[tuple[int, str]]:
     """Insert rows that are not there: number and id of each that was stored."""
     if c.dialect.name == "sqlite":
@@ -300,7 +315,8 @@ def _put_rows(c: Connection, rows: list[dict[str, Any]]) -> Sequence[tuple[int, 
         last = c.execute(select(func.max(_DETECTION.c.id))).scalar_one() or 0
         for number, row in enumerate(rows, last + 1):
             row["id"] = number
-        c.execute(insert(_DETECTION), rows)
+        c.exec_driver_sql(_INSERT, [_bound(row) for row in rows])
+        c.info[TOUCHED].add(_DETECTION.name)
         return [(row["id"], row["detect_id"]) for row in rows]
     statement = (
         _insert(c, _DETECTION)

@@ -1,4 +1,4 @@
-"""How long alerts may wait, as each organization's own Cases say: read a few at a time, each once a day."""
+"""How long alerts may wait, as each organization's own Cases say: read once, and again a few at a time."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ AGAIN_AFTER = 86_400_000
 """Milliseconds after which an organization is asked again: nothing tells of a change, and there are few."""
 
 MOST = 20
-"""Organizations asked in one go, so that a thousand new ones do not hold a reading up."""
+"""Organizations asked again in one go, so that a thousand of them do not hold a reading up."""
 
 
 async def read_case_clocks(
@@ -50,10 +50,12 @@ async def read_case_clocks(
     changed = 0
     for oid in sorted(read.keys() & set(oids) - having):
         changed += await write(partial(sla.drop_case_configuration, oid=oid))
-    due = [oid for oid in oids if oid in having and now - read.get(oid, -AGAIN_AFTER) >= AGAIN_AFTER]
-    due.sort(key=lambda oid: (read.get(oid, 0), oid))
-    answers = await asyncio.gather(*(_configuration(cloud, oid) for oid in due[:MOST]))
-    for oid, answer in zip(due, answers, strict=False):
+    new = [oid for oid in oids if oid in having and oid not in read]
+    due = [oid for oid in oids if oid in having and oid in read and now - read[oid] >= AGAIN_AFTER]
+    due.sort(key=lambda oid: (read[oid], oid))
+    asked = [*new, *due[:MOST]]
+    answers = await asyncio.gather(*(_configuration(cloud, oid) for oid in asked))
+    for oid, answer in zip(asked, answers, strict=True):
         if answer is not None:
             changed += await write(
                 partial(sla.put_case_configuration, oid=oid, configuration=answer, now=now)
