@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import fixture
 from benchmarks.figure import Figure, median
 from console.operations.sync import BATCH
+from console.process import settle_memory
 from store import folds, ingest, sla, textindex
 from store.bodies import pack
 from store.database import Store
@@ -37,6 +38,7 @@ def figures(runs: int) -> Iterator[Figure]:
         shutil.copyfile(held.path, path)
         ours, other = [], []
         fresh = held.alerts
+        settle_memory()  # as the console and `sync` do once everything is imported
         with closing(Store(f"sqlite:///{path}")) as store, closing(_raw(path)) as raw:
             for run in range(runs + 1):
                 pages, fresh = _pages(fresh, held.now)

@@ -31,6 +31,7 @@ from textual.signal import Signal
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
+from console.process import settle_memory
 from screens.context import ALL, ASCII, GLYPHS, Context, Glyphs, Scope
 from screens.dialogs.confirm import Confirm
 from screens.guard import Guard
@@ -223,6 +224,7 @@ class Console(App[int], inherit_bindings=False):
         for module, _ in VIEWS.values():
             import_module(module)
         self._known_handlers()
+        settle_memory()
         if self.context.writable:
             from console.operations import folding, triage
 
@@ -669,6 +671,7 @@ def run_console(
         StoreError: the store cannot be opened.
         Exception: a defect ended the console; the terminal is restored by then.
     """
+    import gc
     from zoneinfo import ZoneInfo
 
     os.environ.pop("TEXTUAL_LOG", None)
@@ -688,7 +691,11 @@ def run_console(
         copies=copies or settings.home / "copied.txt",
         view=view,
     )
-    app.run(mouse=False)
+    gc.disable()  # until everything is imported: see `settle_memory`
+    try:
+        app.run(mouse=False)
+    finally:
+        gc.enable()
     if app.guard.hits:
         print(
             f"limegrove: the output guard cleaned {app.guard.hits} pieces of text that a screen had not made "

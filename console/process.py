@@ -309,3 +309,14 @@ def _default_home() -> Path:
 
 def _opener(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def settle_memory() -> None:
+    """Leave what was imported out of every later look for garbage, and look for it from now on.
+
+    While classes and queries are made, nothing of them is garbage, and looking costs a tenth of the start.
+    """
+    import gc
+
+    gc.freeze()
+    gc.enable()

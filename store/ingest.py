@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -294,17 +295,18 @@ def put_detections(c: Connection, oid: str, records: Sequence[NewDetection]) -> 
     return len(stored)
 
 
-_NAMES: Final = (
-    "id", "oid", "detect_id", "severity", "rank", "time", "cat", "rule", "hostname", "sid", "event_type",
-    "priority", "damaged", "status", "classification", "assignee", "version", "fold_id", "tags", "due_at",
+_PLAIN: Final = (
+    "id", "oid", "severity", "rank", "time", "cat", "rule", "hostname", "event_type", "priority", "damaged",
+    "status", "classification", "assignee", "version", "fold_id", "tags", "due_at",
 )  # fmt: skip
-_INSERT: Final = f"INSERT INTO detection ({', '.join(_NAMES)}) VALUES ({', '.join('?' * len(_NAMES))})"
+_WRITTEN: Final = (*_PLAIN, "detect_id", "sid")
+_INSERT: Final = f"INSERT INTO detection ({', '.join(_WRITTEN)}) VALUES ({', '.join('?' * len(_WRITTEN))})"
+_plain_of = itemgetter(*_PLAIN)
 
 
 def _bound(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """A row as SQLite holds it, beneath SQLAlchemy: see `_put_bodies`."""
-    shown = dict(row, detect_id=compact(row["detect_id"]), sid=compact(row["sid"]))
-    return tuple(shown[name] for name in _NAMES)
+    return (*_plain_of(row), compact(row["detect_id"]), compact(row["sid"]))
 
 
 def _put_rows(c: Connection, rows: list[dict[str, Any]]) -> Sequence[tuple[int, str]]:

@@ -387,7 +387,7 @@ def _count_common(
             ],
         )
     turn = zlib.crc32(rows[-1][0].to_bytes(8, "big"))  # as by chance, and the same each time
-    if turn % (4 if len(rows) >= 20 else 16):
+    if turn % (8 if len(rows) >= 20 else 32):
         return
     shared = sorted(
         token

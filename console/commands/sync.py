@@ -88,11 +88,13 @@ def _only(given: str | None) -> list[str]:
 async def _sync(session: Session, since: int, only: list[str]) -> int:
     from console.operations.sync import Sync
     from console.operations.watching import watch
+    from console.process import settle_memory
 
     store = session.store()
     oids = session.scope_oids()
     async with session.cloud() as cloud, _pauses_told(session, cloud.limits):
         key = session.redaction_key()
+        settle_memory()
         if session.arguments.watch:
             await watch(
                 store=store,
