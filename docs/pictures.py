@@ -31,7 +31,7 @@ PICTURES: dict[str, tuple[str, Sequence[str]]] = {
     "overview": ("overview", ()),
     "organizations": ("organizations", ("j", "enter")),
     "alerts": ("alerts", ("j", "j", "j", "enter")),
-    "storm": ("alerts", ("space", "j", "space", "x")),
+    "close": ("alerts", ("space", "j", "space", "x")),
     "access": ("alerts", ("j", "j", "m", "j", "enter")),
     "cases": ("cases", ("j", "enter")),
     "activity": ("activity", ()),
