@@ -15,6 +15,7 @@ from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.limits import Limits
 from console.operations.sync import Sync
+from console.process import settle_memory
 from store.database import Store
 from store.secret import Secret
 
@@ -27,6 +28,7 @@ async def _main(order: dict[str, Any]) -> None:
     cloud = Cloud(
         key, Endpoint.single(order["url"]), concurrency=order["concurrency"], limits=Limits.unlimited()
     )
+    settle_memory()  # as the command does
     async with cloud:
         for passing in range(order["passes"]):
             if passing and order["change"]:
