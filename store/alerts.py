@@ -1,6 +1,7 @@
 """The words of the alert queue: severities, states, and what a filter line means."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -116,6 +117,24 @@ _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
+def tokens(line: str) -> Iterator[re.Match[str]]:
+    """The words of a filter line: group 1 is the prefix before a colon, 2 and 3 a quoted value, 4 a bare one.
+
+    Raises:
+        FilterError: a quote that is not closed.
+    """
+    at = 0
+    while at < len(line):
+        if line[at].isspace():
+            at += 1
+            continue
+        token = _TOKEN.match(line, at)
+        if token is None or (token[4] and token[4][0] in "\"'"):
+            raise FilterError(f"{line[at:]}: the quote is not closed.")
+        at = token.end()
+        yield token
+
+
 def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str = "") -> AlertFilter:
     """Read what an operator typed after `/`.
 
@@ -140,16 +159,7 @@ def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str 
     """
     found: dict[str, Any] = {"scope": scope}
     words: list[str] = []
-    at = 0
-    while True:
-        while at < len(line) and line[at].isspace():
-            at += 1
-        if at >= len(line):
-            break
-        token = _TOKEN.match(line, at)
-        if token is None or (token[4] and token[4][0] in "\"'"):
-            raise FilterError(f"{line[at:]}: the quote is not closed.")
-        at = token.end()
+    for token in tokens(line):
         prefix = (token[1] or "").lower()
         value = next(group for group in token.groups()[1:] if group is not None)
         if not prefix:

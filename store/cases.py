@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from store.alerts import CLASSIFICATIONS, OPEN, SEVERITIES, STATUSES, TRANSITIONS, FilterError
+from store.alerts import CLASSIFICATIONS, OPEN, SEVERITIES, STATUSES, TRANSITIONS, FilterError, tokens
 
 VERDICTS: tuple[str, ...] = ("malicious", "suspicious", "benign", "unknown", "informational")
 ENTITY_TYPES: tuple[str, ...] = (
@@ -76,7 +76,6 @@ _PREFIXES = {
 }  # fmt: skip
 _LEVELS = {word: index for index, word in enumerate(SEVERITIES)} | {"crit": 4, "med": 2}
 _CLASSES = {word: index for index, word in enumerate(CLASSIFICATIONS)} | {"tp": 1, "fp": 2}
-_TOKEN = re.compile(r'(?:([A-Za-z_]+):)?(?:"([^"]*)"|\'([^\']*)\'|(\S+))')
 
 
 def parse_case_filter(line: str, *, scope: str = "") -> CaseFilter:
@@ -90,16 +89,7 @@ def parse_case_filter(line: str, *, scope: str = "") -> CaseFilter:
     """
     found: dict[str, Any] = {"scope": scope}
     words: list[str] = []
-    at = 0
-    while True:
-        while at < len(line) and line[at].isspace():
-            at += 1
-        if at >= len(line):
-            break
-        token = _TOKEN.match(line, at)
-        if token is None or (token[4] and token[4][0] in "\"'"):
-            raise FilterError(f"{line[at:]}: the quote is not closed.")
-        at = token.end()
+    for token in tokens(line):
         prefix = (token[1] or "").lower()
         value = next(group for group in token.groups()[1:] if group is not None)
         if not prefix:
