@@ -5,7 +5,7 @@ are in the order of time and a range of time is found by bisection. Nothing is k
 detections take the memory of none. Live ones are kept as (time, rule) after the numbers of the past.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -385,7 +385,3 @@ class Detections:
                 continue
             found.append(number)
         return found, number
-
-    def live_since(self, index: int, moment: int) -> int:
-        """How many live ones of an organization are at or after a time (ms)."""
-        return len(self._live.get(index, ())) - bisect_left(self._live.get(index, []), (moment, -1))
