@@ -6,6 +6,7 @@ in neither listing is asked for by its number.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,8 +30,10 @@ OVERLAP = 600_000
 """Milliseconds listed again before the last time: the cloud's clock may differ from ours."""
 AT_ONCE = 40
 """Organizations asked about at once where each is asked alone."""
-CALLS = 10
+CALLS = 20
 """Calls about many organizations under way at once: each is read page by page, one after the other."""
+FEWEST = 10
+"""Organizations of a call, where there are so many."""
 
 
 @dataclass
@@ -77,9 +80,14 @@ class CaseSync:
                     some = some if read == self._first else [oid for oid in some if self._worth(oid, active)]
                     await asyncio.gather(*(read([oid]) for oid in some))
                 else:
-                    some = group[place : place + CALLS * TOGETHER]
+                    size = TOGETHER
+                    if read == self._first:
+                        # Pages decide how many requests that takes, and they come one after the other: fewer
+                        # organizations a call, and more calls side by side.
+                        size = min(TOGETHER, max(FEWEST, math.ceil(len(group) / CALLS)))
+                    some = group[place : place + CALLS * size]
                     place += len(some)
-                    together = (some[at : at + TOGETHER] for at in range(0, len(some), TOGETHER))
+                    together = (some[at : at + size] for at in range(0, len(some), size))
                     await asyncio.gather(*map(read, together))
 
     def _rank(self, active: Mapping[str, int], oid: str) -> tuple[int, int, str]:
