@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context, Scope
@@ -42,9 +41,6 @@ from store.queries.organizations import organizations
 from store.queries.scopes import oids_of
 from store.text import safe_text
 from store.times import age
-
-REST = 0.15
-"""Seconds without a key after which the explanation follows the cursor."""
 
 KINDS = {"user": "u", "group": "g", "key": "k"}
 """The sign before a principal."""
@@ -147,7 +143,6 @@ class Access(View[Found]):
         self._nothing = ""
         self._used = False
         self._wanted = Wanted()
-        self._resting: Timer | None = None
         self._open = False
         self._explained = ("", "", "")
 
@@ -266,12 +261,9 @@ class Access(View[Found]):
     @on(grid.Matrix.Moved)
     def _moved(self, event: grid.Matrix.Moved) -> None:
         event.stop()
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(REST, self._explain)
+        self.at_rest(self._explain)
 
     def _explain(self) -> None:
-        self._resting = None
         lines: Sequence[Content] = ()
         found = self._found.matrix if self._found is not None else None
         row, columns = self.table.row, self.table.columns

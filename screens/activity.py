@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, Context
@@ -27,9 +26,6 @@ from store.queries.activity import Entry, Failure, Run, failures, journal, runs
 from store.queries.organizations import organizations
 from store.text import cell_width, safe_text
 from store.times import age
-
-REST = 0.15
-"""Seconds without a key after which the detail follows the cursor."""
 
 DEAD_AFTER = 120_000
 """Milliseconds without a sign of life after which a run that never ended is called dead."""
@@ -86,7 +82,6 @@ class Activity(View[Found]):
         self._section = 0
         self._found: Found | None = None
         self._shown: dict[str, list[Any]] = {}
-        self._resting: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """The names of the sections, the lists, the detail."""
@@ -297,12 +292,9 @@ class Activity(View[Found]):
     @on(RowTable.Moved)
     def _moved(self, event: RowTable.Moved) -> None:
         event.stop()
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(REST, self._rested)
+        self.at_rest(self._rested)
 
     def _rested(self) -> None:
-        self._resting = None
         self.query_one("#activity-detail").scroll_home(animate=False)
         self.keys_changed()
         self._detail()

@@ -50,9 +50,6 @@ from store.queries.folds import FoldRow
 from store.text import safe_text
 from store.times import age
 
-REST = 0.15
-"""Seconds the cursor has to rest before the detail is read: nothing of it is painted while a key repeats."""
-
 AGES_EVERY = 30
 """Seconds between two looks at the ages on the screen."""
 
@@ -186,7 +183,6 @@ class Alerts(View[Found]):
         self._by_due = False
         self._opened: FoldRow | None = None
         self._trail: list[Place] = []
-        self._rest: Timer | None = None
         self._back: dict[int, str] = {}
         """Alert -> what brought it back from a snooze: a stranger's text."""
         self._shown_as: bool | None = None
@@ -733,9 +729,7 @@ class Alerts(View[Found]):
             self._detail_soon()
 
     def _detail_soon(self) -> None:
-        if self._rest is not None:
-            self._rest.stop()
-        self._rest = self.set_timer(REST, self._read_detail)
+        self.at_rest(self._read_detail)
 
     @work(exclusive=True, group="detail", exit_on_error=False)
     async def _read_detail(self) -> None:

@@ -11,7 +11,6 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.timer import Timer
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.requests import (
@@ -35,8 +34,6 @@ from store.queries import cases
 from store.queries.cases import CaseDetail, CaseRow, Figures
 from store.times import age
 
-REST = 0.15
-"""Seconds the cursor has to rest before the detail is read."""
 AGES_EVERY = 30
 """Seconds between two looks at the ages on the screen."""
 FRESH = 60_000
@@ -152,7 +149,6 @@ class Cases(View[Found]):
         self._anchor: Anchor[CaseRow] | None = None
         self._page = 64
         self._to_top = True
-        self._rest: Timer | None = None
         self._acting = False
         self._found: Found | None = None
 
@@ -307,9 +303,7 @@ class Cases(View[Found]):
             self._detail_soon()
 
     def _detail_soon(self) -> None:
-        if self._rest is not None:
-            self._rest.stop()
-        self._rest = self.set_timer(REST, self._read_detail)
+        self.at_rest(self._read_detail)
 
     @work(exclusive=True, group="detail", exit_on_error=False)
     async def _read_detail(self) -> None:

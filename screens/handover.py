@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
@@ -37,8 +36,6 @@ from store.handover import Item
 from store.times import age
 
 SECTIONS: tuple[tuple[str, str], ...] = (("offered", "To accept"), ("own", "Yours"))
-REST = 0.15
-"""Seconds without a key after which the item follows the cursor."""
 AGES_EVERY = 30
 STATE_HEALTH = {"open": "partly", "accepted": "well", "bounced": "failed"}
 SIGNS = {"open": "~ open", "accepted": "o taken", "bounced": "x bounced"}
@@ -95,7 +92,6 @@ class Handover(View[Found]):
         self._chosen = False
         """Whether the operator chose the section; before that the one with something in it is shown."""
         self._found: Found | None = None
-        self._resting: Timer | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
 
@@ -254,12 +250,9 @@ class Handover(View[Found]):
     @on(RowTable.Moved)
     def _moved(self, event: RowTable.Moved) -> None:
         event.stop()
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(REST, self._rested)
+        self.at_rest(self._rested)
 
     def _rested(self) -> None:
-        self._resting = None
         self.query_one("#item").scroll_home(animate=False)
         self.keys_changed()
         self._item()

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
@@ -25,9 +24,6 @@ from store.freshness import SUBJECTS, state_of
 from store.queries.organizations import HEALTH, OrganizationDetail, TreeRow, organization, tree
 from store.sensors import platform_name
 from store.times import age
-
-REST = 0.15
-"""Seconds without a key after which the detail follows the cursor."""
 
 _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
 
@@ -150,7 +146,6 @@ class Organizations(View[Found]):
         self._worst_first = False
         self._open = False
         self._wanted = ""
-        self._resting: Timer | None = None
         self._shaped = False
 
     def compose_body(self) -> ComposeResult:
@@ -280,11 +275,7 @@ class Organizations(View[Found]):
         """The detail follows when the cursor rests: nothing of it is painted while a key repeats."""
         event.stop()
         self.keys_changed()
-        if self._resting is not None:
-            self._resting.stop()
-            self._resting = None
-        if self._open:
-            self._resting = self.set_timer(REST, self._show_detail)
+        self.at_rest(self._show_detail if self._open else None)
 
     def _show_detail(self) -> None:
         row = self.table.node

@@ -49,6 +49,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from textual import events, on, work
@@ -91,6 +92,9 @@ if TYPE_CHECKING:
     from store.database import Change
 
 Found = TypeVar("Found")
+
+REST = 0.15
+"""Seconds without a key after which a detail follows the cursor: while one repeats nothing is painted."""
 
 RELOAD_EVERY = 0.25
 """Seconds between two readings that changes of the store cause."""
@@ -188,6 +192,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self._reading = False
         self._read_at = 0.0
         self._pending: Timer | None = None
+        self._resting: Timer | None = None
         self._digits = ""
         self._digit_timer: Timer | None = None
         self._candidates: dict[str, list[str]] | None = None
@@ -262,6 +267,12 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             self._stale = True
             return
         self._load()
+
+    def at_rest(self, then: Callable[[], object] | None) -> None:
+        """Do this once the cursor has rested, in place of what was to be done before; None is nothing."""
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = None if then is None else self.set_timer(REST, then)
 
     def keys_changed(self) -> None:
         """Ask `why_not` again for every key in the last line."""

@@ -8,11 +8,13 @@ line.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
     from textual.screen import ModalScreen
 
     from console.limacharlie.client import Cloud
@@ -78,6 +80,16 @@ class RefusedHere(Exception):
 
 
 Handler = Callable[[Host, Any], Awaitable[None]]
+
+
+async def read(host: Host, question: Callable[[Connection], Answer]) -> Answer:
+    """Ask the store, in a thread."""
+
+    def ask() -> Answer:
+        with host.context.reader.reading() as connection:
+            return question(connection)
+
+    return await asyncio.to_thread(ask)
 
 
 def handlers() -> dict[type[Work], Handler]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from console.operations import campaigns as campaign_operations
 from console.operations import handover as operations
 from console.operations import queues as queue_operations
-from console.requests import Handler, Host, RefusedHere
+from console.requests import Handler, Host, RefusedHere, read
 from console.requests.triage import _wanted
 from screens.dialogs.campaigns import Campaign, Campaigns
 from screens.dialogs.confirm import Confirm
@@ -79,11 +79,7 @@ async def write_item(host: Host, request: WriteItem) -> None:
     """The texts of an item."""
     store = host.writing_store()
 
-    def read() -> Any:
-        with store.reader.reading() as connection:
-            return handover.item(connection, request.item)
-
-    found = await asyncio.to_thread(read)
+    found = await read(host, lambda c: handover.item(c, request.item))
     if found is None:
         raise RefusedHere("This item is no longer in the draft.")
     texts = await host.ask(ItemDialog(found))
@@ -101,11 +97,7 @@ async def publish(host: Host, request: PublishHandover) -> None:
     """Offer the draft, after asking; its texts then stand."""
     store = host.writing_store()
 
-    def read() -> Any:
-        with store.reader.reading() as connection:
-            return handover.handover(connection, request.handover)
-
-    found = await asyncio.to_thread(read)
+    found = await read(host, lambda c: handover.handover(c, request.handover))
     if found is None:
         raise RefusedHere("This hand-over is no longer there.")
     bare = sum(1 for item in found.items if not item.hypothesis)
@@ -174,11 +166,7 @@ async def bounce(host: Host, request: BounceItem) -> None:
     """Give an item back, with a reason."""
     store = host.writing_store()
 
-    def read() -> Any:
-        with store.reader.reading() as connection:
-            return handover.item(connection, request.item)
-
-    found = await asyncio.to_thread(read)
+    found = await read(host, lambda c: handover.item(c, request.item))
     if found is None:
         raise RefusedHere("This item is no longer there.")
     heading = Content("\n").join(
@@ -291,12 +279,10 @@ def _why_no_name(text: str) -> str:
 async def show_campaigns(host: Host, _request: ShowCampaigns) -> None:
     """The list, then one of them again and again until it is left."""
 
-    def read() -> Any:
-        with host.context.reader.reading() as connection:
-            return campaigns.campaigns(connection, closed=True)
-
     while True:
-        number = await host.ask(Campaigns(await asyncio.to_thread(read), host.context))
+        number = await host.ask(
+            Campaigns(await read(host, lambda c: campaigns.campaigns(c, closed=True)), host.context)
+        )
         if number is None:
             return
         if await _campaign(host, number):
@@ -306,12 +292,8 @@ async def show_campaigns(host: Host, _request: ShowCampaigns) -> None:
 async def _campaign(host: Host, number: int, said: str = "") -> bool:
     """One campaign; whether the operator went elsewhere."""
 
-    def read() -> Any:
-        with host.context.reader.reading() as connection:
-            return campaigns.campaign(connection, number)
-
     while True:
-        found = await asyncio.to_thread(read)
+        found = await read(host, lambda c: campaigns.campaign(c, number))
         if found is None:
             raise RefusedHere("This campaign is no longer there.")
         answer = await host.ask(Campaign(found, host.context, said=said))
