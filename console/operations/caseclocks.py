@@ -22,6 +22,9 @@ AGAIN_AFTER = 86_400_000
 MOST = 20
 """Organizations asked again in one go, so that a thousand of them do not hold a reading up."""
 
+TOGETHER = 50
+"""Organizations whose answers are held, and written, at once."""
+
 
 async def read_case_clocks(
     store: Store,
@@ -54,13 +57,18 @@ async def read_case_clocks(
     due = [oid for oid in oids if oid in having and oid in read and now - read[oid] >= AGAIN_AFTER]
     due.sort(key=lambda oid: (read[oid], oid))
     asked = [*new, *due[:MOST]]
-    answers = await asyncio.gather(*(_configuration(cloud, oid) for oid in asked))
-    for oid, answer in zip(asked, answers, strict=True):
-        if answer is not None:
-            changed += await write(
-                partial(sla.put_case_configuration, oid=oid, configuration=answer, now=now)
-            )
+    for at in range(0, len(asked), TOGETHER):
+        some = asked[at : at + TOGETHER]
+        answers = await asyncio.gather(*(_configuration(cloud, oid) for oid in some))
+        told = {oid: answer for oid, answer in zip(some, answers, strict=True) if answer is not None}
+        changed += await write(partial(_put, told=told, now=now))
     return changed
+
+
+def _put(c: Connection, *, told: dict[str, dict[str, Any]], now: int) -> int:
+    return sum(
+        sla.put_case_configuration(c, oid, configuration, now=now) for oid, configuration in told.items()
+    )
 
 
 async def _configuration(cloud: Cloud, oid: str) -> dict[str, Any] | None:
