@@ -1,10 +1,11 @@
 """One change to who may do what, as it is staged, planned, applied and undone.
 
-A change is a fact of the cloud that is to hold or to hold no more: a grant, a membership, an organization in a
-group, a permission of a group, a group, a key. So it can be looked up before and after, and made twice without
-harm; only a new group has no name of its own until it was made (`NEW`).
+A change is a fact of the cloud that is to hold or to hold no more: a grant, a membership, an organization in
+a group, a permission of a group, a group, a key. So it can be looked up before and after, and made twice
+without harm; only a new group has no name of its own until it was made (`NEW`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -31,8 +32,8 @@ INVERSE: dict[ChangeKind, ChangeKind] = {
     "add_member": "remove_member",
     "remove_member": "add_member",
 }
-"""What takes a change back. `remove_user` and `delete_group` are taken back by several changes, made from what
-was there before; a deleted key cannot come back."""
+"""What takes a change back. `remove_user` and `delete_group` are taken back by several changes, made from
+what was there before; a deleted key cannot come back."""
 
 NEW = "new:"
 """Before the name of a group that the same plan makes: it stands for the gid that is not known yet."""
@@ -42,10 +43,10 @@ NEW = "new:"
 class AccessChange:
     """What is to change. Fields that its kind does not name are "".
 
-    grant, revoke: principal, permission, oid: what is granted directly. remove_user: principal, oid: everything
-    that is granted directly. add_member, remove_member, add_owner, remove_owner: principal, gid. add_org,
-    remove_org: gid, oid. add_group_permission, remove_group_permission: gid, permission. create_group: gid is
-    `NEW` and the name. delete_group: gid. delete_key: principal is the key's hash, oid.
+    grant, revoke: principal, permission, oid: what is granted directly. remove_user: principal, oid:
+    everything that is granted directly. add_member, remove_member, add_owner, remove_owner: principal, gid.
+    add_org, remove_org: gid, oid. add_group_permission, remove_group_permission: gid, permission.
+    create_group: gid is `NEW` and the name. delete_group: gid. delete_key: principal is the key's hash, oid.
     """
 
     kind: ChangeKind
@@ -66,6 +67,6 @@ class AccessChange:
         return None if kind is None else replace(self, kind=kind)
 
 
-def ordered(changes: "list[AccessChange] | tuple[AccessChange, ...]") -> list[AccessChange]:
+def ordered(changes: Iterable[AccessChange]) -> list[AccessChange]:
     """The changes once each, in the order in which a plan makes them."""
     return sorted(set(changes), key=lambda each: (KINDS.index(each.kind), each))
