@@ -35,7 +35,7 @@ from console.process import settle_memory
 from screens.context import ALL, ASCII, GLYPHS, Context, Glyphs, Scope
 from screens.dialogs.confirm import Confirm
 from screens.guard import Guard
-from screens.keys import MODES
+from screens.keys import ASIDE, MODES
 from screens.opening import Opening
 from screens.requests import (
     Back,
@@ -81,8 +81,10 @@ BEHIND = 0.5
 REPAINT_AFTER = 0.2
 """Seconds without another size after which everything is painted."""
 
-VIEWS = {name: (f"screens.{name}", name.capitalize()) for name, _ in MODES}
-"""Mode -> module and class of its view. Imported after the first paint."""
+VIEWS = {name: (f"screens.{name}", name.capitalize()) for name, _ in MODES} | {
+    each.name: (f"screens.{each.name}", each.kind) for each in ASIDE
+}
+"""Name for `ShowView` -> module and class of its view. Imported after the first paint."""
 
 
 class NotOpen:
@@ -433,8 +435,10 @@ class Console(App[int], inherit_bindings=False):
     @on(ShowView)
     @work(group="go", exit_on_error=False)
     async def show_view(self, request: ShowView) -> None:
-        """Go to a mode."""
+        """Go to a view, and filter it when that is asked."""
         await self._go(request.name)
+        if request.filter is not None and isinstance(self.screen, View) and self.screen.MODE == request.name:
+            self.screen.filter_by(request.filter)
 
     @on(ShowAlerts)
     @work(group="go", exit_on_error=False)

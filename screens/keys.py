@@ -1,5 +1,6 @@
 """The keys that mean the same on every screen, and how a key is written for people."""
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from textual.binding import Binding
@@ -17,6 +18,25 @@ MODES: tuple[tuple[str, str], ...] = (
     ("search", "Search"),
 )
 """(name for `ShowView`, title), in the order of the number keys and of Tab."""
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A view without a number: a command and a key of another view lead to it, `q` leads back."""
+
+    name: str
+    """For `ShowView`; its module is `screens.NAME`, its class has this as its MODE."""
+    kind: str
+    """The name of its class."""
+    command: str
+    """What is typed after `:`."""
+    aliases: tuple[str, ...]
+    says: str
+    """One clause for `?`."""
+
+
+ASIDE: tuple[Aside, ...] = ()
+"""A line here is all that a view without a number needs to be shown."""
 
 
 @runtime_checkable

@@ -315,9 +315,11 @@ class SetScope(Request):
 
 @dataclass
 class ShowView(Request):
-    """Go to a mode: overview, organizations, alerts, access, activity."""
+    """Go to a view by its name: of `screens.keys.MODES`, or of those without a number, `ASIDE`."""
 
     name: str
+    filter: str | None = None
+    """What it is to be filtered by; None leaves its filter as it is."""
 
 
 @dataclass

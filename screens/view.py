@@ -65,7 +65,7 @@ from textual.worker import Worker, WorkerState
 
 from screens.context import Context, Scope, Status
 from screens.frame import KeyLine, TitleLine, Tone, WhereLine
-from screens.keys import MODES, key_name, reason_against
+from screens.keys import ASIDE, MODES, key_name, reason_against
 from screens.requests import (
     Back,
     BeginCampaign,
@@ -607,8 +607,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 self.action_help()
             case "quit":
                 self.post_message(Quit())
-            case mode:
-                self.post_message(ShowView(mode))
+            case name:
+                self.post_message(ShowView(_ASIDE.get(name, name)))
 
     def _find(self, kind: str, text: str) -> list[tuple[str, str]]:
         from store.queries.organizations import find_node, find_organization
@@ -671,4 +671,5 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self.app.push_screen(Help(self))
 
 
+_ASIDE = {each.command: each.name for each in ASIDE}
 _MODE_KEYS = {str(number): name for number, (name, _) in enumerate(MODES, start=1)}

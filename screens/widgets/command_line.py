@@ -13,6 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from screens.keys import ASIDE
 from store.alerts import SEVERITIES, STATUSES
 from store.text import safe_text
 
@@ -46,9 +47,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("campaign", (), "", "an incident over several customers, of the marked alerts or the storm here"),
     Command("campaigns", (), "", "the incidents over several customers"),
     Command("search", ("lcql",), "", "searches over the past of every organization"),
+    *(Command(each.command, each.aliases, "", each.says) for each in ASIDE),
     Command("sync", (), "", "read the cloud again"),
     Command("back", (), "", "the view before"),
-    Command("help", ("keys", "h"), "", "the keys that work here"),
+    Command("help", ("h",), "", "the keys that work here"),
     Command("quit", ("q", "exit", "qa", "q!"), "", "leave the console, after asking"),
 )
 

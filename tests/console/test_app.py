@@ -18,6 +18,7 @@ from console.operations.ports import Progress
 from screens.context import Status
 from screens.dialogs.confirm import Confirm
 from screens.frame import KeyLine, TitleLine, WhereLine
+from screens.keys import ASIDE
 from screens.requests import Remember, SetScope, ShowAccess, ShowAlerts, ShowOrganization
 from store import ingest, preferences
 from store.database import Store
@@ -68,6 +69,18 @@ async def test_every_number_key_opens_its_view_and_the_way_back_is_kept(console)
         await pilot.press("q")
         await until(pilot, lambda: "There is no view before this one" in text_of(console))
         assert console.is_running
+
+
+async def test_a_view_without_a_number_is_shown_by_its_command_and_q_leads_back(console):
+    async with console.run_test(size=(80, 24)) as pilot:
+        await open_on(pilot)
+        for aside in ASIDE:
+            console.screen.run_command(aside.command)
+            await until(pilot, lambda name=aside.name: console.current_mode == name)
+            await until(pilot, lambda: console.screen.look in ("empty", "full"))
+            await still(pilot)
+            await pilot.press("q")
+            await until(pilot, lambda: console.current_mode == "alerts")
 
 
 async def test_minus_goes_to_the_view_before_and_back(console):
