@@ -437,7 +437,7 @@ class Console(App[int], inherit_bindings=False):
     async def show_view(self, request: ShowView) -> None:
         """Go to a view, and filter it when that is asked."""
         await self._go(request.name)
-        if request.filter is not None and isinstance(self.screen, View) and self.screen.MODE == request.name:
+        if request.filter is not None and isinstance(self.screen, View) and request.name == self.screen.MODE:
             self.screen.filter_by(request.filter)
 
     @on(ShowAlerts)
