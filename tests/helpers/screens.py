@@ -253,10 +253,14 @@ async def still(pilot: Pilot[Any]) -> None:
     for line in app.screen.query(Input):
         line.cursor_blink = False
     groups = {"reload", "detail", "page", "candidates", "status", "command"}
-    await until(
-        pilot,
-        lambda: not any(worker.group in groups and not worker.is_finished for worker in app.workers),
-    )
+
+    def reads() -> bool:
+        view = app.screen
+        # A reading that a change caused may still wait for its turn.
+        waits = isinstance(view, View) and (view._pending is not None or view._reading)
+        return waits or any(worker.group in groups and not worker.is_finished for worker in app.workers)
+
+    await until(pilot, lambda: not reads())
     await pilot.pause()
     await pilot.pause()
 
