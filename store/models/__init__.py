@@ -5,6 +5,7 @@ Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise
 
 from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
 from store.models.activity import Journal, Preference, SyncRun, SyncState
+from store.models.breakglass import AccessDeadline, BreakGlass
 from store.models.cases import (
     CaseConfiguration,
     CaseDetection,
@@ -44,9 +45,11 @@ from store.models.shift import (
 from store.models.tree import Node
 
 __all__ = [
+    "AccessDeadline",
     "AlertLabel",
     "ApiKey",
     "AuditEntry",
+    "BreakGlass",
     "Campaign",
     "CampaignAlert",
     "CampaignNote",

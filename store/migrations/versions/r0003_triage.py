@@ -35,6 +35,7 @@ def upgrade() -> None:
     _shift()
     _cases()
     _text()
+    _deadlines()
 
 
 def _detections() -> None:
@@ -409,6 +410,52 @@ def _shift() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_campaign_note", "campaign_note", ["campaign_id", "id"])
+
+
+def _deadlines() -> None:
+    """Access that ends by itself."""
+    op.create_table(
+        "access_deadline",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("changes", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("taken_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_access_deadline_open", "access_deadline", ["due_at", "id"], **_where("state < 2"))
+    op.create_table(
+        "break_glass",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("deadline_id", sa.BigInteger(), nullable=False),
+        sa.Column("gid", sa.String(), nullable=False),
+        sa.Column("group_name", sa.String(), nullable=False),
+        sa.Column("principal", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("ticket", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("asked_for", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("given_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=False),
+        sa.Column("end_reason", sa.String(), nullable=False),
+        sa.Column("gives", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_break_glass_deadline", "break_glass", ["deadline_id"], unique=True)
 
 
 def _text() -> None:
