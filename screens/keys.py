@@ -105,6 +105,8 @@ _NAMES = {
     "greater_than_sign": ">",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "left_parenthesis": "(",
+    "right_parenthesis": ")",
     "dollar_sign": "$",
     "circumflex_accent": "^",
     "escape": "esc",

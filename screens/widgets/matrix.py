@@ -1,7 +1,7 @@
 """A matrix with a frozen first column and a frozen header, drawn line by line."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import ClassVar
@@ -21,11 +21,15 @@ from store.text import cell_width, fit, safe_text
 NOT = "."
 """Stands in every cell that holds nothing."""
 
+STAGED = "+-~"
+"""Signs of a cell that is to change: it comes to hold something, holds it no more, or holds it otherwise."""
+
 _HEADER = 3
 
 _BOLD = Style(bold=True)
 _HERE = Style(bold=True, underline=True)
 _RISKY = Style.parse("bold red")
+_STAGED = Style.parse("bold yellow")
 _CURSOR = Style(bold=True, reverse=True)
 
 
@@ -54,6 +58,8 @@ class Row:
     """Written before the label; chosen by us."""
     cells: Mapping[str, str] = field(default_factory=dict)
     """Column key -> sign of one cell; what is absent is shown as `.`"""
+    count: Callable[[Sequence[Column]], int] | None = None
+    """How many of these columns hold something, where that is known faster than by asking for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,12 @@ class Matrix(Widget, can_focus=True):
     ALLOW_SELECT = False
     BINDING_GROUP_TITLE = "Moving"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *MOVES,
+        *(move for move in MOVES if move.action != "page_down"),
+        motion("pagedown,ctrl+f", "page_down", "A page down"),
         motion("l,right", "column_right", "One column right"),
         motion("h,left", "column_left", "One column left"),
-        motion("w", "category_right", "The first column of the next category"),
-        motion("b", "category_left", "Back to the start of a category"),
+        motion("right_parenthesis,ctrl+right", "category_right", "The first column of the next category"),
+        motion("left_parenthesis,ctrl+left", "category_left", "Back to the start of a category"),
         motion("dollar_sign", "column_last", "The last column"),
         motion("circumflex_accent", "column_first", "The first column"),
         Binding(
@@ -134,6 +141,7 @@ class Matrix(Widget, can_focus=True):
         self._column = 0
         self._top = 0
         self._left = 0
+        self._counted: dict[tuple[int, str], tuple[str, bool, str]] = {}
 
     @property
     def row(self) -> Row | None:
@@ -160,12 +168,29 @@ class Matrix(Widget, can_focus=True):
         """(row, column on the screen), both from 0."""
         return self._row, self._column
 
-    def fill(self, columns: Sequence[Column], rows: Sequence[Row]) -> None:
-        """Show these; the cursor goes where its row and column went, or as near as it can."""
+    def fill(
+        self,
+        columns: Sequence[Column],
+        rows: Sequence[Row],
+        *,
+        at: tuple[str, str] | None = None,
+        folded: Iterable[str] | None = None,
+    ) -> None:
+        """Show these; the cursor goes where its row and column went, or as near as it can.
+
+        Args:
+            at: the keys of the row and the column to put it on instead.
+            folded: the categories to fold; None folds what was folded.
+        """
         old_row = self.row.key if self.row else None
         old_column = self._shown[self._column].key if self._shown else None
+        if at is not None:
+            old_row, old_column = at
+        if folded is not None:
+            self._folded = set(folded)
         self._rows = rows
         self._columns = columns
+        self._counted = {}
         self._row = _index((row.key for row in rows), old_row, self._row)
         self._arrange(old_column)
         self._settle()
@@ -284,7 +309,7 @@ class Matrix(Widget, can_focus=True):
                 end += 1
             members = tuple(self._columns[at:end])
             if category in self._folded:
-                counted = cell_width(f"{len(members)}/{len(members)}!")
+                counted = cell_width(f"{len(members)}/{len(members)}!+")
                 width = 1 + max(counted + 1, min(cell_width(safe_text(category, 80)), 10))
                 first = members[0].key
                 shown.append(_Shown(first, category, "", f"+{len(members)}", width, members, True))
@@ -356,11 +381,63 @@ class Matrix(Widget, can_focus=True):
         if self._settle():
             self.refresh()
         else:
-            lines = {_HEADER + old_row - self._top, _HEADER + row - self._top}
-            if column != old_column:
-                lines |= set(range(_HEADER))
-            self.refresh(*(Region(0, line, self.size.width, 1) for line in lines))
+            self.refresh(*self._regions(old_row, old_column))
         self.post_message(self.Moved(self))
+
+    def _regions(self, old_row: int, old_column: int) -> list[Region]:
+        """What a move without scrolling changes: two cells, and what names their rows and columns."""
+        if not self._shown:
+            return [self.size.region]
+        regions = [
+            Region(self._at(column), _HEADER + row - self._top, self._shown[column].width, 1)
+            for row, column in ((old_row, old_column), (self._row, self._column))
+        ]
+        if old_row != self._row:
+            lines = [_HEADER + row - self._top for row in (old_row, self._row)]
+            if self._counts_rows:
+                lines.append(1)
+            regions += [Region(0, y, self._frozen, 1) for y in lines]
+        if old_column != self._column:
+            for y in range(_HEADER):
+                spans = {self._span(y, old_column), self._span(y, self._column)}
+                if len(spans) == 2:
+                    regions += [
+                        Region(self._at(first), y, 1 + self._title_width(y, first, end), 1)
+                        for first, end in spans
+                    ]
+        return [region.intersection(self.size.region) for region in regions]
+
+    def _at(self, column: int) -> int:
+        """The cell where a column begins on the screen."""
+        return self._frozen + self._starts[column] - self._starts[self._left]
+
+    def _span(self, y: int, column: int) -> tuple[int, int]:
+        """The visible columns that share a title in this line of the header: the first, and one behind."""
+        if y == 2:
+            return column, column + 1
+        mine = self._shown[column]
+
+        def same(other: _Shown) -> bool:
+            return other.category == mine.category and (y == 0 or other.group == mine.group)
+
+        first, end = column, column + 1
+        while first > self._left and same(self._shown[first - 1]):
+            first -= 1
+        last = min(self._right, len(self._shown))
+        while end < last and same(self._shown[end]):
+            end += 1
+        return first, end
+
+    def _title_width(self, y: int, first: int, end: int) -> int:
+        column = self._shown[first]
+        room = self._starts[end] - self._starts[first] - 1
+        title = column.category if y == 0 else column.group if y == 1 else column.label
+        return min(room, cell_width(safe_text(title, 200)))
+
+    @property
+    def _counts_rows(self) -> bool:
+        """Whether the corner says which row it is: where they do not all fit."""
+        return len(self._rows) > self._height
 
     def _settle(self) -> bool:
         """Scroll until the cursor is visible, half a screen at a time: a line costs far less than a page."""
@@ -439,75 +516,85 @@ class Matrix(Widget, can_focus=True):
         left, right, last = self._left, self._right, len(self._shown)
         corner = ""
         if y == 2 and self._shown and right - left < last:
-            corner = f"columns {left + 1}-{min(right, last)} of {last}"
+            corner = f"columns {left + 1:,}-{min(right, last):,} of {last:,}"
+        elif y == 1 and self._counts_rows:
+            corner = f"row {self._row + 1:,} of {len(self._rows):,}"
         segments = [Segment(" " + fit(corner, self._frozen - 1), base)]
-        shown = self._shown[left:right]
-        if y == 2:
-            for number, column in enumerate(shown, left):
-                text = " " + fit(column.label, column.width - 1)
-                segments.append(Segment(text, mark if number == self._column else head))
-            return segments
-        at = 0
-        while at < len(shown):
-            first = shown[at]
-            end = at
-            while end < len(shown) and (
-                shown[end].category == first.category and (y == 0 or shown[end].group == first.group)
-            ):
-                end += 1
-            span = sum(column.width for column in shown[at:end])
-            here = left + at <= self._column < left + end
-            title = first.category if y == 0 else first.group
-            segments.append(Segment(" " + fit(title, span - 1), mark if here else head))
+        at = left
+        while at < min(right, last):
+            first, end = self._span(y, at)
+            column = self._shown[first]
+            room = self._starts[end] - self._starts[first] - 1
+            title = column.category if y == 0 else column.group if y == 1 else column.label
+            text = fit(title, self._title_width(y, first, end))
+            here = first <= self._column < end
+            segments += [
+                Segment(" ", head),
+                Segment(text, mark if here else head),
+                Segment(" " * (room - cell_width(text)), head),
+            ]
             at = end
         return segments
 
     def _line(self, number: int, base: Style) -> list[Segment]:
         row = self._rows[number]
         here = number == self._row
-        style = base + _BOLD if here else base
         kind = f"{row.kind} " if row.kind else ""
-        label = fit(row.label, max(0, self._frozen - 3 - len(kind)))
-        segments = [Segment(f"{self._sign if here else ' '} {kind}{label} ", style)]
-        risky = style + _RISKY
+        label = fit(row.label, max(0, self._frozen - 3 - cell_width(kind)))
+        segments = [Segment(f"{self._sign if here else ' '} {kind}{label} ", base + _BOLD if here else base)]
         run: list[str] = []
         for column_number in range(self._left, min(self._right, len(self._shown))):
             column = self._shown[column_number]
-            text, alarming = _cell(row, column)
+            text, alarming, staged = self._cell(number, row, column)
             at_cursor = here and column_number == self._column
-            if at_cursor or alarming:
+            if at_cursor or alarming or staged:
                 if run:
-                    segments.append(Segment("".join(run), style))
+                    segments.append(Segment("".join(run), base))
                     run = []
                 if at_cursor:
                     marked = f"[{text}]"
-                    cursor = style
-                    if self.has_focus:
-                        cursor = style + _CURSOR
-                    segments.append(Segment(marked, cursor))
-                    segments.append(Segment(" " * (column.width - len(marked)), style))
+                    segments.append(Segment(marked, base + (_CURSOR if self.has_focus else _BOLD)))
+                    segments.append(Segment(" " * (column.width - len(marked)), base))
                 else:
-                    segments.append(Segment(f" {text}".ljust(column.width), risky))
+                    style = base + (_STAGED if staged else _RISKY)
+                    segments.append(Segment(f" {text}".ljust(column.width), style))
             else:
                 run.append(f" {text}".ljust(column.width))
         if run:
-            segments.append(Segment("".join(run), style))
+            segments.append(Segment("".join(run), base))
         return segments
 
+    def _cell(self, number: int, row: Row, column: _Shown) -> tuple[str, bool, str]:
+        """What a cell says, whether it should draw the eye, and the sign of what is staged in it."""
+        if not column.folded:
+            member = column.members[0]
+            sign = row.cells.get(member.key)
+            if sign is None:
+                return NOT, False, ""
+            staged = sign if sign in STAGED else ""
+            return sign + ("!" if member.risky else ""), member.risky, staged
+        found = self._counted.get((number, column.category))
+        if found is None:
+            if len(self._counted) > 20_000:
+                self._counted.clear()
+            found = self._counted[(number, column.category)] = _fold(row, column.members)
+        return found
 
-def _cell(row: Row, column: _Shown) -> tuple[str, bool]:
-    """What a cell says, and whether it should draw the eye."""
-    cells = row.cells
-    if column.folded:
-        held = [member for member in column.members if member.key in cells]
-        alarming = any(member.risky for member in held)
-        text = f"{len(held)}/{len(column.members)}" if held else NOT
-        return text + ("!" if alarming else ""), alarming
-    member = column.members[0]
-    sign = cells.get(member.key)
-    if sign is None:
-        return NOT, False
-    return sign + ("!" if member.risky else ""), member.risky
+
+def _fold(row: Row, members: Sequence[Column]) -> tuple[str, bool, str]:
+    """How many columns of a category hold something, as one cell."""
+    if row.count is not None:
+        held = row.count(members)
+        alarming = bool(held) and any(member.risky for member in members)
+        return f"{held}/{len(members)}" + ("!" if alarming else "") if held else NOT, alarming, ""
+    signs = {member: sign for member in members if (sign := row.cells.get(member.key)) is not None}
+    if not signs:
+        return NOT, False, ""
+    staged = {sign for sign in signs.values() if sign in STAGED}
+    alarming = any(member.risky for member in signs)
+    mark = "" if not staged else next(iter(staged)) if len(staged) == 1 else "~"
+    held = sum(1 for sign in signs.values() if sign != "-")
+    return f"{held}/{len(members)}" + ("!" if alarming else "") + mark, alarming, mark
 
 
 def _index(keys: Iterable[str], wanted: str | None, otherwise: int) -> int:

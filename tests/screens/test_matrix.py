@@ -62,9 +62,9 @@ async def test_keys_move_the_cursor_and_stop_at_the_edges():
         await pilot.press("j", "l", "l")
         assert at(app) == ("kim", ["sensor.task"])
         assert "[D]" in line(app, 4)
-        await pilot.press("w", "w", "w", "l", "l")
+        await pilot.press("right_parenthesis", "right_parenthesis", "ctrl+right", "l", "l")
         assert at(app) == ("kim", ["user.ctrl"])
-        await pilot.press("b", "b", "G", "j")
+        await pilot.press("left_parenthesis", "ctrl+left", "G", "j")
         assert at(app) == ("ci", ["sensor.list"])
         await pilot.press("$", "g")
         assert at(app) == ("dana", ["user.ctrl"])
@@ -97,7 +97,7 @@ async def test_the_cursor_stays_on_its_row_and_column_when_they_change():
         assert at(app) == ("ci", ["sensor.list"])
         app.matrix.fill([], [])
         assert (app.matrix.row, app.matrix.columns) == (None, ())
-        await pilot.press("j", "l", "w", "b", "z", "Z", "$", "G", "pagedown")
+        await pilot.press("j", "l", "right_parenthesis", "left_parenthesis", "z", "Z", "$", "G", "pagedown")
 
 
 async def test_names_and_header_stay_while_scrolling_both_ways():
@@ -169,3 +169,86 @@ def test_a_bar_is_full_only_when_all_is_done():
     assert bar(10, 10, 10) == "##########"
     assert bar(0, 0, 4) == "...."
     assert bar(1, 2, 0) == ""
+
+
+async def test_a_move_paints_every_cell_that_it_changes_and_little_more():
+    columns = [
+        Column(f"c{n // 5}.v{n}", f"category{n // 9}", f"c{n // 5}", f"v{n}", n % 7 == 0) for n in range(60)
+    ]
+    rows = [Row(str(n), f"user{n}@acme.example", "u", {f"c{n % 30}.v{n % 60}": "D"}) for n in range(90)]
+    app = Host(columns, rows)
+    painted = []
+    async with app.run_test(size=(100, 24)) as pilot:
+        matrix = app.matrix
+
+        def lines() -> list[str]:
+            shown = []
+            for y in range(24):
+                cells = [(char, segment.style) for segment in matrix.render_line(y) for char in segment.text]
+                shown.append(cells)
+            return shown
+
+        refresh = matrix.refresh
+        matrix.refresh = lambda *regions, **more: painted.append(regions) or refresh(*regions, **more)
+        for key in (
+            "j",
+            "l",
+            "l",
+            "j",
+            "5",
+            "j",
+            "k",
+            "right_parenthesis",
+            "h",
+            "left_parenthesis",
+            "z",
+            "l",
+            "h",
+            "z",
+        ):
+            before = lines()
+            painted.clear()
+            await pilot.press(key)
+            after = lines()
+            changed = {(x, y) for y in range(24) for x in range(100) if before[y][x] != after[y][x]}
+            if () in painted:
+                continue
+            regions = [region for each in painted for region in each]
+            outside = [(x, y) for x, y in changed if not any(region.contains(x, y) for region in regions)]
+            assert not outside, (key, outside)
+            assert sum(region.area for region in regions) < 220, (key, regions)
+
+
+async def test_a_staged_change_is_a_sign_of_its_own():
+    rows = [
+        Row("dana", "dana@provider.example", "u", {"sensor.list": "+", "sensor.get": "-", "user.ctrl": "+"}),
+        Row("kim", "kim@acme.example", "u", {"sensor.task": "~", "dr.set": "-"}),
+    ]
+    app = Host(COLUMNS, rows)
+    async with app.run_test(size=(80, 8)) as pilot:
+        assert line(app, 3).split()[3:] == ["[+]", "-", ".", ".", "+!"]
+        assert line(app, 4).split()[2:] == [".", ".", "~", "-", "."]
+        await pilot.press("Z")
+        assert line(app, 3).split()[3:] == ["[1/3~]", ".", "1/1!+"]
+        assert line(app, 4).split()[2:] == ["1/3~", "0/1-", "."]
+        assert all(app.matrix.render_line(y).cell_length == 80 for y in range(8))
+
+
+async def test_a_row_that_counts_for_itself_is_not_asked_cell_by_cell():
+    row = Row("all", "all", "u", {}, lambda members: len(members) - 1)
+    app = Host(COLUMNS, [row])
+    async with app.run_test(size=(80, 8)) as pilot:
+        await pilot.press("Z")
+        assert line(app, 3).split()[3:] == ["[2/3]", ".", "."]
+
+
+async def test_where_not_all_rows_fit_the_corner_says_which_one_it_is():
+    rows = [Row(str(n), f"user{n}@acme.example") for n in range(1200)]
+    app = Host(COLUMNS, rows)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("G")
+        assert line(app, 1).startswith(" row 1,200 of 1,200")
+        app.matrix.fill(COLUMNS, ROWS, at=("kim", "dr.set"), folded={"sensors"})
+        assert at(app) == ("kim", ["dr.set"])
+        assert app.matrix.folded == {"sensors"}
+        assert not line(app, 1).startswith(" row")
