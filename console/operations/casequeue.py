@@ -10,13 +10,9 @@ can tell and a person decides. Nothing is repeated on suspicion.
 import asyncio
 import contextlib
 import json
-import os
-import secrets
-import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, select
@@ -37,6 +33,7 @@ from console.limacharlie.errors import (
     Unavailable,
 )
 from console.operations.actor import actor
+from console.operations.processes import alive, holder
 from store import casework, ingest, journal, models
 from store.bodies import unpack
 from store.cases import (
@@ -78,7 +75,6 @@ _LATER = (Network, Unavailable, Throttled, Auth, Protocol)
 _AWAY = (Network, Auth)
 """Of these: nobody can be asked, so everything waits."""
 
-_ME = secrets.token_hex(4)
 _LIVE: set[int] = set()
 """Edits that this process is sending at the moment."""
 
@@ -114,36 +110,6 @@ class Drained:
     """Why it ended early; "" when it did not."""
     cases: set[tuple[str, int]] = field(default_factory=set)
     """Whose edits were settled: (oid, number)."""
-
-
-def holder() -> str:
-    """This process, as an edit names it."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}:{_ME}"
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine began, in ticks: a number used again is another process."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return stat.rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return "0"
-
-
-def _alive(who: str) -> bool | None:
-    """Whether the process that took an edit is there; None for one of another machine."""
-    host, _, rest = who.rpartition(":")[0].rpartition(":")[0].rpartition(":")
-    if not host or host != socket.gethostname():
-        return None
-    started = who.split(":")[-2]
-    try:
-        pid = int(rest)
-        os.kill(pid, 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return started == _started(pid)
 
 
 class CaseQueue:
@@ -226,8 +192,8 @@ class CaseQueue:
             if edit.holder == self.holder:
                 gone = edit.id not in _LIVE
             else:
-                alive = _alive(edit.holder)
-                gone = not alive if alive is not None else (edit.sent_at or 0) + LEASE < self.clock()
+                there = alive(edit.holder)
+                gone = not there if there is not None else (edit.sent_at or 0) + LEASE < self.clock()
             if not gone:
                 continue
             mine = await self.write(
