@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 ChangeKind = Literal[
-    "create_group", "grant", "add_org", "add_group_permission", "add_owner", "add_member",
+    "create_group", "add_user", "grant", "add_org", "add_group_permission", "add_owner", "add_member",
     "remove_member", "remove_owner", "remove_group_permission", "remove_org", "revoke", "remove_user",
     "delete_key", "delete_group",
 ]  # fmt: skip
@@ -21,6 +21,7 @@ permission is without it in between, and a group has its organizations and permi
 
 INVERSE: dict[ChangeKind, ChangeKind] = {
     "create_group": "delete_group",
+    "add_user": "remove_user",
     "grant": "revoke",
     "revoke": "grant",
     "add_org": "remove_org",
@@ -43,10 +44,12 @@ NEW = "new:"
 class AccessChange:
     """What is to change. Fields that its kind does not name are "".
 
-    grant, revoke: principal, permission, oid: what is granted directly. remove_user: principal, oid:
-    everything that is granted directly. add_member, remove_member, add_owner, remove_owner: principal, gid.
-    add_org, remove_org: gid, oid. add_group_permission, remove_group_permission: gid, permission.
-    create_group: gid is `NEW` and the name. delete_group: gid. delete_key: principal is the key's hash, oid.
+    add_user: principal, oid: into the organization, without any permission; whoever is granted one directly
+    has to be there. grant, revoke: principal, permission, oid: what is granted directly. remove_user:
+    principal, oid: everything that is granted directly. add_member, remove_member, add_owner, remove_owner:
+    principal, gid. add_org, remove_org: gid, oid. add_group_permission, remove_group_permission: gid,
+    permission. create_group: gid is `NEW` and the name. delete_group: gid. delete_key: principal is the
+    key's hash, oid.
     """
 
     kind: ChangeKind

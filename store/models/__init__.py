@@ -4,6 +4,8 @@ Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise
 """
 
 from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
+from store.models.accessevents import AccessEvent, AccessFile, GroupRole
+from store.models.accessplans import AccessPlan, AccessStep, StagedChange
 from store.models.activity import Journal, Preference, SyncRun, SyncState
 from store.models.breakglass import AccessDeadline, BreakGlass
 from store.models.cases import (
@@ -31,6 +33,7 @@ from store.models.detections import (
 )
 from store.models.operations import AuditEntry, OrganizationError, Usage
 from store.models.organizations import Organization
+from store.models.reviews import AccessReview, ReviewContent, ReviewDecision, ReviewLine
 from store.models.searches import LcqlOrganization, LcqlRow, LcqlSearch
 from store.models.sensors import Sensor
 from store.models.shift import (
@@ -46,6 +49,11 @@ from store.models.tree import Node
 
 __all__ = [
     "AccessDeadline",
+    "AccessEvent",
+    "AccessFile",
+    "AccessPlan",
+    "AccessReview",
+    "AccessStep",
     "AlertLabel",
     "ApiKey",
     "AuditEntry",
@@ -71,6 +79,7 @@ __all__ = [
     "Group",
     "GroupMember",
     "GroupOrganization",
+    "GroupRole",
     "Handover",
     "HandoverItem",
     "Journal",
@@ -82,10 +91,14 @@ __all__ = [
     "OrganizationError",
     "Preference",
     "QueueLook",
+    "ReviewContent",
+    "ReviewDecision",
+    "ReviewLine",
     "SavedQueue",
     "Sensor",
     "Sighting",
     "Snooze",
+    "StagedChange",
     "Storm",
     "SyncRun",
     "SyncState",

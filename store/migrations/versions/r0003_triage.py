@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from store.timeline import audit_event
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -34,8 +36,12 @@ def upgrade() -> None:
     _searches()
     _shift()
     _cases()
+    _access_plans()
     _text()
+    _reviews()
     _deadlines()
+    _access_events()
+    op.create_index("ix_api_key_name", "api_key", ["name", "oid", "key_hash"])
 
 
 def _detections() -> None:
@@ -456,6 +462,199 @@ def _deadlines() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_break_glass_deadline", "break_glass", ["deadline_id"], unique=True)
+
+
+def _change() -> tuple["sa.Column[Any]", ...]:
+    names = ("kind", "oid", "gid", "principal", "permission")
+    return tuple(sa.Column(name, sa.String(), nullable=False) for name in names)
+
+
+def _access_plans() -> None:
+    """What is to change about access."""
+    op.create_table(
+        "staged_change",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("operator", sa.String(), nullable=False),
+        *_change(),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(
+        "uq_staged_change",
+        "staged_change",
+        ["operator", "kind", "oid", "gid", "principal", "permission"],
+        unique=True,
+    )
+    op.create_table(
+        "access_plan",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("organizations", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=False),
+        sa.Column("approved_at", sa.BigInteger(), nullable=True),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("beat_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_access_plan_applying", "access_plan", ["id"], **_where("state = 1"))
+    op.create_table(
+        "access_step",
+        sa.Column("plan_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        *_change(),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("outcome", sa.SmallInteger(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("intent", sa.BigInteger(), nullable=True),
+        sa.Column("made", sa.String(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("plan_id", "seq"),
+    )
+
+
+def _reviews() -> None:
+    """Access reviews: campaigns, lines, decisions, and the lists that lines name."""
+    op.create_table(
+        "access_review",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("scope_name", sa.String(), nullable=False),
+        sa.Column("principal", sa.String(), nullable=False),
+        sa.Column("kinds", sa.String(), nullable=False),
+        sa.Column("permission", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("looked_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("closed_by", sa.String(), nullable=False),
+        sa.Column("readings", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "review_line",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("review_id", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("principal", sa.String(), nullable=False),
+        sa.Column("gid", sa.String(), nullable=False),
+        sa.Column("group_name", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("permissions", sa.String(), nullable=False),
+        sa.Column("places", sa.String(), nullable=False),
+        sa.Column("permission_count", sa.Integer(), nullable=False),
+        sa.Column("place_count", sa.Integer(), nullable=False),
+        sa.Column("outside", sa.Integer(), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=True),
+        sa.Column("gone_at", sa.BigInteger(), nullable=True),
+        sa.Column("verdict", sa.SmallInteger(), nullable=False),
+        sa.Column("decided_by", sa.String(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("decided_digest", sa.String(), nullable=False),
+        sa.Column("decided_permissions", sa.String(), nullable=False),
+        sa.Column("decided_places", sa.String(), nullable=False),
+        sa.Column("plan_id", sa.BigInteger(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("uq_review_line", "review_line", ["review_id", "key"], unique=True)
+    op.create_table(
+        "review_decision",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("review_id", sa.BigInteger(), nullable=False),
+        sa.Column("line_id", sa.BigInteger(), nullable=False),
+        sa.Column("verdict", sa.SmallInteger(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("permissions", sa.String(), nullable=False),
+        sa.Column("places", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_review_decision", "review_decision", ["review_id", "line_id", "id"])
+    op.create_table(
+        "review_content",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+
+
+def _access_events() -> None:
+    """The timeline of access, from what audit logs told so far, and the roles that a file gave to groups."""
+    op.create_table(
+        "access_event",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("gid", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("action", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("principal", sa.String(), nullable=False),
+        sa.Column("permission", sa.String(), nullable=False),
+        sa.Column("details", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("digest"),
+    )
+    for name, columns in (("time", []), ("oid", ["oid"]), ("gid", ["gid"]), ("principal", ["principal"])):
+        op.create_index(f"ix_access_event_{name}", "access_event", [*columns, "time", "id"])
+    op.create_table(
+        "group_role",
+        sa.Column("gid", sa.String(), nullable=False),
+        sa.Column("role", sa.String(), nullable=False),
+        sa.Column("permissions", sa.JSON(), nullable=False),
+        sa.Column("file_hash", sa.String(), nullable=False),
+        sa.Column("applied_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("gid"),
+    )
+    op.create_table(
+        "access_file",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("groups", sa.JSON(), nullable=False),
+        sa.Column("planned_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    _told_by_audit_logs()
+
+
+def _told_by_audit_logs() -> None:
+    connection = op.get_bind()
+    entry = sa.table(
+        "audit_entry",
+        sa.column("oid"),
+        sa.column("digest"),
+        sa.column("time"),
+        sa.column("details", sa.JSON()),
+    )
+    event = sa.table(
+        "access_event",
+        *map(
+            sa.column,
+            ("digest", "time", "source", "oid", "gid", "kind", "action", "actor", "principal", "permission"),
+        ),
+        sa.column("details", sa.JSON()),
+    )
+    found = connection.execute(sa.select(entry).order_by(entry.c.time, entry.c.digest))
+    for part in found.partitions(500):
+        if rows := [
+            row for each in part if (row := audit_event(each.oid, each.digest, each.time, each.details))
+        ]:
+            connection.execute(event.insert(), rows)
 
 
 def _text() -> None:
