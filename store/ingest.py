@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store import folds, models, textindex
+from store import folds, models, textindex, timeline
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
@@ -36,6 +36,9 @@ LONGEST: Final = 500
 """Characters kept in an indexed column; PostgreSQL refuses index rows over 2,704 bytes."""
 
 RUNS_KEPT: Final = 500
+
+GROUP_LOG_KEPT: Final = 5_000
+"""Entries kept of one group's log."""
 
 _MILLISECONDS: Final = 10**11
 """Times from here on are milliseconds, below it seconds (`sys_mtd` and `ts` do not say)."""
@@ -62,6 +65,7 @@ _RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defin
 _USAGE: Table = models.Usage.__table__  # type: ignore[attr-defined]
 _ERROR: Table = models.OrganizationError.__table__  # type: ignore[attr-defined]
 _AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
+_EVENT_OF_ACCESS: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _RUN: Table = models.SyncRun.__table__  # type: ignore[attr-defined]
 
@@ -874,7 +878,64 @@ def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> 
         rows.pop(known, None)
     if rows:
         c.execute(_insert(c, _AUDIT).on_conflict_do_nothing(), list(rows.values()))
+        told = sorted(rows.values(), key=itemgetter("time"))
+        _put_events(
+            c, [timeline.audit_event(oid, row["digest"], row["time"], row["details"]) for row in told]
+        )
     return [{**row["details"], "time": row["time"]} for row in rows.values()]
+
+
+def put_group_log(c: Connection, gid: str, entries: Iterable[Mapping[str, Any]]) -> int:
+    """Store the entries of `GET groups/{gid}/logs` that are not there yet, by their content.
+
+    Of a group the newest GROUP_LOG_KEPT are kept. Entries of one second stay in the order of the log,
+    whichever end of it is the newest.
+
+    Returns:
+        How many were new.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    listed = list(map(_plain, entries))
+    moments = [_moment(entry) for entry in listed]
+    if listed and moments[0] > moments[-1]:
+        listed, moments = listed[::-1], moments[::-1]
+    oldest_first = sorted(zip(moments, listed, strict=True), key=itemgetter(0))
+    for moment, entry in oldest_first[-GROUP_LOG_KEPT:]:
+        digest = hashlib.sha256(canonical(entry)).hexdigest()
+        row = timeline.row("group", _key(gid), digest, moment, timeline.of_group(entry), entry)
+        rows[row["digest"]] = row
+    event = _EVENT_OF_ACCESS.c
+    for known in _in_chunks(c, event.digest, rows):
+        rows.pop(known, None)
+    new = _put_events(c, rows.values())
+    if new:
+        mine = (event.source == "group") & (event.gid == _key(gid))
+        newest = select(event.id).where(mine).order_by(event.time.desc(), event.id.desc())
+        beyond = list(c.execute(newest.offset(GROUP_LOG_KEPT)).scalars())
+        for part in _chunks(beyond):
+            c.execute(delete(_EVENT_OF_ACCESS).where(event.id.in_(part)))
+    return new
+
+
+def group_logs_kept(c: Connection) -> set[str]:
+    """The gids of the groups of whose logs anything is stored."""
+    event = _EVENT_OF_ACCESS.c
+    return set(c.execute(select(event.gid).where(event.source == "group").distinct()).scalars())
+
+
+def _moment(entry: Mapping[str, Any]) -> int:
+    """When an entry of a group's log says it happened (ms); 0 when it does not."""
+    for name in ("ts", "time", "timestamp", "created_at"):
+        if (found := milliseconds(entry.get(name))) is not None:
+            return found
+    return 0
+
+
+def _put_events(c: Connection, rows: Iterable[Mapping[str, Any] | None]) -> int:
+    told = [row for row in rows if row is not None]
+    if told:
+        c.execute(_insert(c, _EVENT_OF_ACCESS).on_conflict_do_nothing(), told)
+    return len(told)
 
 
 # Cases

@@ -432,7 +432,8 @@ class Sync:
         try:
             names = await self._cloud.group_names()
             # The logs before the groups: what happens in between is in the next run's logs.
-            logs = dict(zip(names, await asyncio.gather(*map(self._group_log, names)), strict=True))
+            entries = dict(zip(names, await asyncio.gather(*map(self._group_log, names)), strict=True))
+            logs = {gid: "" if log is None else _fingerprint(log) for gid, log in entries.items()}
             again = self._decides and bool(known) and (state is not None and not state.stale)
             changed = [gid for gid in names if not again or not logs[gid] or known.get(gid) != logs[gid]]
             if len(changed) == len(names):
@@ -447,7 +448,13 @@ class Sync:
         same = set(names).difference(changed)
 
         def write(connection: Connection) -> int:
-            written = ingest.put_groups(connection, groups, same=same, now=now)
+            kept = ingest.group_logs_kept(connection)
+            written = sum(
+                ingest.put_group_log(connection, gid, log)
+                for gid, log in entries.items()
+                if log and (gid not in kept or known.get(gid) != logs[gid])
+            )
+            written += ingest.put_groups(connection, groups, same=same, now=now)
             ingest.put_sync_state(
                 connection,
                 "",
@@ -492,12 +499,12 @@ class Sync:
         self._failures.add(oid, subject, error)
         await self._note_failure(oid, subject, error)
 
-    async def _group_log(self, gid: str) -> str:
-        """What tells whether a group was changed: its log's fingerprint; "" where the log is closed."""
+    async def _group_log(self, gid: str) -> list[dict[str, Any]] | None:
+        """What was done to a group, which tells whether it has to be read; None where the log is closed."""
         try:
-            return _fingerprint(await self._cloud.group_logs(gid))
+            return await self._cloud.group_logs(gid)
         except (Denied, Gone, Invalid):
-            return ""
+            return None
 
     async def _work(self) -> None:
         """Take steps until nothing is left, and nobody is at work who might find more."""

@@ -1,0 +1,194 @@
+"""The timeline of access on both engines: taken in once, merged, by keyset, limited."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from store import ingest
+from store.database import Store
+from store.models import AccessEvent
+from store.queries import timeline
+from store.queries.timeline import Wanted
+from store.tree import TreeNode, replace_tree
+
+NOW = 1_795_528_800_000
+SECOND = 1_000
+ACME, BOREALIS = "f0e1d2c3-1a2b-4c3d-8e9f-001122334455", "a0e1d2c3-1a2b-4c3d-8e9f-001122334456"
+KIM = "kim@acme.example"
+EVERYTHING = Wanted()
+
+
+def _log(*entries: tuple[int, str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries of a group's log: (seconds before NOW, action, more)."""
+    return [
+        {"action": action, "actor": "root@p.example", "ts": NOW // SECOND - ago, **more}
+        for ago, action, more in entries
+    ]
+
+
+LOG = _log(
+    (900, "create_group", {}),
+    (800, "add_member", {"member_email": KIM}),
+    (700, "add_org", {"oid": ACME}),
+    (600, "set_permissions", {"perms": ["dr.set"], "added": ["dr.set"], "removed": []}),
+)
+AUDIT = {
+    "oid": ACME, "time": NOW - 750 * SECOND, "etype": "config_change", "msg": "granted", "ident": "dana@p.example",
+    "entity": {"type": "user", "name": KIM}, "mtd": {"action": "add", "permission": "sensor.task"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def told(store: Store) -> Store:
+    """Two organizations, a group over the first, its log, and an audit log."""
+    with store.writing() as c:
+        ingest.put_organizations(
+            c, [{"oid": ACME, "name": "Acme Dental"}, {"oid": BOREALIS, "name": "Borealis"}],
+            complete=True, now=NOW,
+        )  # fmt: skip
+        replace_tree(
+            c,
+            [
+                TreeNode("root", None, "Provider"),
+                TreeNode("acme", "root", "Acme", ACME),
+                TreeNode("borealis", "root", "Borealis", BOREALIS),
+            ],
+        )
+        ingest.put_groups(
+            c, [{"group_id": "g1", "name": "SOC L1", "members": [KIM], "owners": [], "orgs": [{"org_id": ACME}], "perms": []}],
+            now=NOW,
+        )  # fmt: skip
+        assert ingest.put_group_log(c, "g1", LOG) == 4
+        ingest.put_audit(c, ACME, [AUDIT, {**AUDIT, "etype": "hive_set", "entity": {"type": "hive"}}])
+    return store
+
+
+def _actions(store: Store, wanted: Wanted = EVERYTHING, **options: Any) -> list[str]:
+    with store.reader.reading() as c:
+        found = timeline.events(c, wanted, **options)
+        if not options:
+            assert timeline.counted(c, wanted) == len(found)
+        return [str(event.action) for event in found]
+
+
+def test_both_logs_are_one_stream_newest_first_with_who_whom_and_where(told: Store) -> None:
+    assert _actions(told) == ["set_permissions", "add_org", "grant", "add_member", "create_group"]
+    with told.reader.reading() as c:
+        grant, member = timeline.events(c)[2:4]
+    assert (grant.source, grant.actor, grant.principal, grant.organization) == (
+        "audit", "dana@p.example", KIM, "Acme Dental",
+    )  # fmt: skip
+    assert (grant.time, grant.permissions) == (NOW - 750 * SECOND, ("sensor.task",))
+    assert (member.source, member.actor, member.principal, member.group, member.oid) == (
+        "group", "root@p.example", KIM, "SOC L1", "",
+    )  # fmt: skip
+
+
+def test_a_log_that_is_read_again_adds_what_is_new_and_nothing_else(told: Store) -> None:
+    heard: list[Any] = []
+    told.on_change(heard.append)
+    with told.writing() as c:
+        assert ingest.put_group_log(c, "g1", LOG) == 0
+        assert ingest.put_audit(c, ACME, [AUDIT]) == []
+    assert heard == []
+    with told.writing() as c:
+        assert ingest.put_group_log(c, "g1", [*LOG, *_log((5, "remove_member", {"member_email": KIM}))]) == 1
+    assert _actions(told)[0] == "remove_member"
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_entries_of_one_second_stay_in_the_order_of_the_log(store: Store, newest_first: bool) -> None:
+    entries = _log(
+        (9, "create_group", {}), (8, "add_org", {"oid": ACME}), (8, "remove_org", {"oid": ACME}),
+        (8, "add_member", {"member_email": KIM}),
+    )  # fmt: skip
+    with store.writing() as c:
+        ingest.put_group_log(c, "g1", entries[::-1] if newest_first else entries)
+    assert _actions(store) == ["add_member", "remove_org", "add_org", "create_group"]
+
+
+def test_of_a_group_the_newest_entries_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "GROUP_LOG_KEPT", 3)
+    entries = _log(*((100 - n, "add_member", {"member_email": f"{n}@a.example"}) for n in range(5)))
+    with store.writing() as c:
+        ingest.put_group_log(c, "g1", entries)
+        ingest.put_group_log(c, "g2", entries[:2])
+        ingest.put_group_log(c, "g1", [*entries, *_log((1, "add_org", {"oid": ACME}))])
+    with store.reader.reading() as c:
+        kept = timeline.of_groups(c, ["g1", "g2"])
+    assert [event.principal or event.action for event in kept["g1"]] == [
+        "3@a.example",
+        "4@a.example",
+        "add_org",
+    ]
+    assert len(kept["g2"]) == 2
+
+
+def test_an_entry_that_tells_no_time_is_kept_as_the_oldest(told: Store) -> None:
+    with told.writing() as c:
+        assert ingest.put_group_log(c, "g1", [{"action": "odd", "ts": "soon"}, {"note": "no action"}]) == 2
+    with told.reader.reading() as c:
+        assert [(event.time, event.action, event.known) for event in timeline.events(c)[-2:]] == [
+            (0, "", False), (0, "odd", False),
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(scope="acme"), 5),
+        (Wanted(scope="borealis"), 0),
+        (Wanted(principal=KIM), 2),
+        (Wanted(actor="dana@p.example"), 1),
+        (Wanted(group="g1"), 4),
+        (Wanted(kinds=("member", "organization")), 2),
+        (Wanted(since=NOW - 750 * SECOND), 3),
+        (Wanted(words=("SOC", "dr.se")), 1),
+        (Wanted(words=("acme dental",)), 2),
+        (Wanted(words=("nothing of that",)), 0),
+        (Wanted(scope="acme", principal=KIM, kinds=("permission",), since=1, words=("dana",)), 1),
+    ],
+)
+def test_it_is_limited_by_scope_principal_actor_group_kind_time_and_words(
+    told: Store, wanted: Wanted, expected: int
+) -> None:
+    assert len(_actions(told, wanted)) == expected
+
+
+def test_an_organization_of_a_group_s_entry_shows_it_under_that_organization_alone(told: Store) -> None:
+    with told.writing() as c:
+        ingest.put_group_log(c, "g1", [*LOG, *_log((1, "remove_org", {"oid": BOREALIS}))])
+    assert _actions(told, Wanted(scope="borealis")) == ["remove_org"]
+    assert "remove_org" not in _actions(told, Wanted(scope="acme"))
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_pages_by_keyset_tell_every_event_once_down_and_up(store: Store, size: int) -> None:
+    with store.writing() as c:
+        entries = _log(*((n // 3, "add_member", {"member_email": f"{n}@a.example"}) for n in range(20)))
+        ingest.put_group_log(c, "g1", entries)
+    with store.reader.reading() as c:
+        whole = timeline.events(c, limit=100)
+        seen, page = [], timeline.events(c, limit=size)
+        while page:
+            seen += page
+            page = timeline.events(c, after=(page[-1].time, page[-1].id), limit=size)
+        assert seen == whole
+        assert len(whole) == 20
+        back, at = [], whole[-1]
+        while page := timeline.events(c, before=(at.time, at.id), limit=size):
+            back = page + back
+            at = page[0]
+        assert back == whole[:-1]
+
+
+def test_secrets_of_a_group_s_log_never_reach_the_store(store: Store) -> None:
+    with store.writing() as c:
+        ingest.put_group_log(
+            c, "g1", [{"action": "odd", "token": "canary-4711", "more": {"api_key": "canary-4711"}}]
+        )
+    with store.reader.reading() as c:
+        rows = c.execute(select(AccessEvent.__table__)).mappings().all()  # type: ignore[attr-defined]
+        assert "canary-4711" not in repr(rows)
+        assert c.execute(select(func.count()).select_from(AccessEvent)).scalar_one() == 1
