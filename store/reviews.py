@@ -1,0 +1,937 @@
+"""Access reviews: what there is to attest, who decided what about it, and whether it is still so.
+
+A line is one principal and one way by which it has access: the membership of a group, the ownership of one,
+what was granted directly, or a key. Organizations are folded: a member of a group is one line however many
+organizations it holds, direct grants of the same permissions are one line, and so are keys of the same name,
+permissions, maker and address range. What a line covers is two lists, of permissions and of organizations,
+each kept once by its SHA-256; the digest over them names exactly what was attested. When the store knows of
+other access than that, the line is to be decided again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+from sqlalchemy import Connection, Table, func, insert, select, update
+
+from store import models
+from store.accesschanges import AccessChange
+from store.bodies import pack, storable, unpack
+from store.configuration import canonical, content_hash
+from store.errors import StoreError
+from store.permissions import is_privileged
+from store.queries.scopes import NODE, ORGANIZATION, oids_of
+from store.text import Untrusted
+
+KINDS: tuple[str, ...] = ("member", "owner", "direct", "key")
+"""Ways to have access: a member of a group receives its permissions, an owner only manages it."""
+
+VERDICTS: tuple[str, ...] = ("open", "attested", "revoked")
+OPEN, ATTESTED, REVOKED = range(len(VERDICTS))
+
+LONGEST = 4_000
+"""Characters of a reason or a title."""
+
+_R: Table = models.AccessReview.__table__  # type: ignore[attr-defined]
+_L: Table = models.ReviewLine.__table__  # type: ignore[attr-defined]
+_D: Table = models.ReviewDecision.__table__  # type: ignore[attr-defined]
+_C: Table = models.ReviewContent.__table__  # type: ignore[attr-defined]
+_GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
+_MEMBER: Table = models.GroupMember.__table__  # type: ignore[attr-defined]
+_HOLDS: Table = models.GroupOrganization.__table__  # type: ignore[attr-defined]
+_DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
+_KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
+
+ACCESS_TABLES = frozenset(
+    {"organization_group", "group_member", "group_organization", "direct_permission", "api_key", "node"}
+)
+"""The tables of which a commit may mean that lines cover something else than before."""
+
+REVIEW_TABLES = frozenset({"access_review", "review_line", "review_decision"})
+
+
+class ReviewError(StoreError):
+    """What cannot be done with a review; the text says why, and nothing was changed."""
+
+
+class UnknownReview(ReviewError):
+    """There is no review, or no line, of this number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """One way of one principal as the store knows it now."""
+
+    kind: str
+    principal: str
+    gid: str
+    group: str
+    permissions: tuple[str, ...]
+    """Sorted."""
+    places: tuple[str, ...]
+    """Organizations, sorted; of keys `OID HASH`."""
+    permissions_digest: str
+    places_digest: str
+    outside: int
+    """Organizations that the same way reaches outside the scope."""
+
+    @property
+    def digest(self) -> str:
+        """Names principal, way, permissions and organizations."""
+        return line_digest(self.kind, self.principal, self.gid, self.permissions_digest, self.places_digest)
+
+    def anchors(self) -> list[str]:
+        """Every key under which a line may know it; the first is that of a new line."""
+        if self.gid:
+            return [f"{self.kind} {self.gid} {self.principal}"]
+        if self.kind == "key":
+            return [f"key {place}" for place in self.places]
+        return [f"direct {place} {self.principal}" for place in self.places]
+
+
+def line_digest(kind: str, principal: str, gid: str, permissions: str, places: str) -> str:
+    """SHA-256 of the canonical JSON of these five, of which the last two are digests of lists."""
+    return content_hash([kind, principal, gid, permissions, places])
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a review is about."""
+
+    scope: str = ""
+    """Id of a tree node; "" is everything."""
+    principals: tuple[str, ...] = ()
+    """Patterns with `*`; any of them does, in any case of letters."""
+    kinds: tuple[str, ...] = ()
+    permission: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a review has come, in lines."""
+
+    lines: int
+    attested: int
+    revoked: int
+    """Decided to be taken away, and still there."""
+    taken: int
+    """Revoked, and there no more."""
+    gone: int
+    """There no more, without having been revoked: nothing is left to decide."""
+    undecided: int
+    changed: int
+    """Decided, and other access by now: to be decided again."""
+
+    @property
+    def left(self) -> int:
+        """Lines that wait for a decision."""
+        return self.undecided + self.changed
+
+    @property
+    def done(self) -> int:
+        """Lines that wait for none."""
+        return self.lines - self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One campaign."""
+
+    id: int
+    title: Untrusted
+    wanted: Wanted
+    scope_name: Untrusted
+    by: Untrusted
+    started_at: int
+    looked_at: int
+    closed_at: int | None
+    closed_by: Untrusted
+    readings: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a campaign."""
+
+    id: int
+    review: int
+    key: str
+    kind: str
+    principal: Untrusted
+    gid: str
+    group: Untrusted
+    digest: str
+    permissions: str
+    """Digest of the list."""
+    places: str
+    """Digest of the list."""
+    permission_count: int
+    place_count: int
+    outside: int
+    added_at: int
+    changed_at: int | None
+    gone_at: int | None
+    verdict: int
+    decided_by: Untrusted
+    decided_at: int | None
+    reason: Untrusted
+    decided_digest: str
+    decided_permissions: str
+    decided_places: str
+    plan_id: int | None
+    version: int
+
+    @property
+    def standing(self) -> str:
+        """open, attested, revoked, changed (decide it again), taken (revoked, and gone), gone."""
+        if self.gone_at is not None:
+            return "taken" if self.verdict == REVOKED else "gone"
+        if self.verdict != OPEN and self.changed_at is not None:
+            return "changed"
+        return VERDICTS[self.verdict]
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is to be decided."""
+        return self.standing in ("open", "changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What somebody once decided about a line."""
+
+    line: int
+    verdict: int
+    by: Untrusted
+    actor: Untrusted
+    at: int
+    reason: Untrusted
+    digest: str
+    permissions: str
+    places: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the access of now differs from what the lines say."""
+
+    new: tuple[Covered, ...] = ()
+    changed: tuple[tuple[int, Covered], ...] = ()
+    """(line, what it covers now)"""
+    gone: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.changed or self.gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a line covers now against what was decided."""
+
+    permissions_added: tuple[str, ...] = ()
+    permissions_gone: tuple[str, ...] = ()
+    places_added: tuple[str, ...] = ()
+    places_gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A line that was not decided, and why, in a sentence."""
+
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What became of a decision over some lines."""
+
+    done: tuple[int, ...] = ()
+    unchanged: tuple[int, ...] = ()
+    """So decided already, by the same operator."""
+    refused: tuple[Refused, ...] = ()
+
+
+# The access of now
+
+
+def covered(c: Connection, wanted: Wanted) -> list[Covered]:
+    """Everything that a review of this is about, as the store knows it now; by principal."""
+    query = oids_of(c, wanted.scope)
+    within = None if query is None else frozenset(row.oid for row in c.execute(query))
+    kinds = frozenset(wanted.kinds or KINDS)
+    patterns = tuple(each.casefold() for each in wanted.principals)
+
+    def named(principal: str) -> bool:
+        return not patterns or any(fnmatchcase(principal.casefold(), each) for each in patterns)
+
+    def gives(permissions: Sequence[str]) -> bool:
+        return not wanted.permission or wanted.permission in permissions
+
+    found: list[Covered] = []
+    if kinds & {"member", "owner"}:
+        found += _of_groups(c, within, kinds, named, gives)
+    if "direct" in kinds:
+        found += _direct(c, within, named, gives)
+    if "key" in kinds:
+        found += _keys(c, within, named, gives)
+    found.sort(key=lambda each: (each.principal.casefold(), KINDS.index(each.kind), each.group, each.places))
+    return found
+
+
+_Named = Callable[[str], bool]
+_Gives = Callable[[Sequence[str]], bool]
+
+
+def _of_groups(
+    c: Connection, within: frozenset[str] | None, kinds: frozenset[str], named: _Named, gives: _Gives
+) -> list[Covered]:
+    held: dict[str, list[str]] = {}
+    for gid, oid in c.execute(select(_HOLDS.c.gid, _HOLDS.c.oid)):
+        held.setdefault(gid, []).append(oid)
+    groups: dict[str, Covered] = {}
+    for row in c.execute(select(_GROUP.c.gid, _GROUP.c.name, _GROUP.c.permissions)):
+        everywhere = held.get(row.gid, [])
+        places = tuple(sorted(everywhere if within is None else [o for o in everywhere if o in within]))
+        permissions = tuple(sorted(row.permissions))
+        if (within is None or places) and gives(permissions):
+            groups[row.gid] = Covered(
+                "member", "", row.gid, row.name, permissions, places, content_hash(list(permissions)),
+                content_hash(list(places)), len(everywhere) - len(places),
+            )  # fmt: skip
+    return [
+        replace(groups[row.gid], kind="owner" if row.owner else "member", principal=row.email)
+        for row in c.execute(select(_MEMBER.c.gid, _MEMBER.c.email, _MEMBER.c.owner))
+        if row.gid in groups and ("owner" if row.owner else "member") in kinds and named(row.email)
+    ]
+
+
+def _direct(c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives) -> list[Covered]:
+    folds: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    outside: dict[tuple[str, tuple[str, ...]], int] = {}
+    for row in c.execute(select(_DIRECT.c.oid, _DIRECT.c.email, _DIRECT.c.permissions)):
+        fold = (row.email, tuple(sorted(row.permissions)))
+        if within is not None and row.oid not in within:
+            outside[fold] = outside.get(fold, 0) + 1
+        elif fold[1] and named(row.email) and gives(fold[1]):
+            folds.setdefault(fold, []).append(row.oid)
+    return [
+        _folded("direct", email, permissions, places, outside.get((email, permissions), 0))
+        for (email, permissions), places in folds.items()
+    ]
+
+
+def _keys(c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives) -> list[Covered]:
+    folds: dict[tuple[str, tuple[str, ...], str, str], list[str]] = {}
+    outside: dict[tuple[str, tuple[str, ...], str, str], int] = {}
+    columns = (
+        _KEY.c.oid, _KEY.c.key_hash, _KEY.c.name, _KEY.c.permissions, _KEY.c.created_by,
+        _KEY.c.allowed_ip_range,
+    )  # fmt: skip
+    for row in c.execute(select(*columns)):
+        fold = (row.name, tuple(sorted(row.permissions)), row.created_by, row.allowed_ip_range)
+        if within is not None and row.oid not in within:
+            outside[fold] = outside.get(fold, 0) + 1
+        elif named(row.name) and gives(fold[1]):
+            folds.setdefault(fold, []).append(f"{row.oid} {row.key_hash}")
+    return [_folded("key", fold[0], fold[1], places, outside.get(fold, 0)) for fold, places in folds.items()]
+
+
+def _folded(
+    kind: str, principal: str, permissions: tuple[str, ...], places: list[str], outside: int
+) -> Covered:
+    there = tuple(sorted(places))
+    return Covered(
+        kind, principal, "", "", permissions, there, content_hash(list(permissions)),
+        content_hash(list(there)), outside,
+    )  # fmt: skip
+
+
+def drift(lines: Sequence[Line], now: Iterable[Covered]) -> Drift:
+    """How the access of now differs from what the lines say, gone ones included."""
+    current = list(now)
+    known = {anchor: number for number, each in enumerate(current) for anchor in each.anchors()}
+    taken: set[int] = set()
+    changed: list[tuple[int, Covered]] = []
+    gone: list[int] = []
+    for line in lines:
+        number = known.get(line.key)
+        if number is None or number in taken:
+            if line.gone_at is None:
+                gone.append(line.id)
+            continue
+        taken.add(number)
+        here = current[number]
+        same = (line.digest, line.outside, str(line.group)) == (
+            here.digest,
+            here.outside,
+            storable(here.group),
+        )
+        if not same or line.gone_at is not None:
+            changed.append((line.id, here))
+    return Drift(
+        tuple(each for number, each in enumerate(current) if number not in taken), tuple(changed), tuple(gone)
+    )
+
+
+def as_of(c: Connection, lines: Sequence[Line], moved: Drift, now: int) -> list[Line]:
+    """The lines as they are once a drift is written down, without those that are new."""
+    changed, gone = dict(moved.changed), set(moved.gone)
+    return [
+        _moved(c, line, changed[line.id], now)
+        if line.id in changed
+        else replace(line, gone_at=now)
+        if line.id in gone
+        else line
+        for line in lines
+    ]
+
+
+def _moved(c: Connection, line: Line, here: Covered, now: int) -> Line:
+    """A line that covers something else now, or is there again.
+
+    What was attested is decided again whatever changed, also when it became less. What was revoked is
+    decided again only when it may have become more: a part of it was taken away as wanted.
+    """
+    back = line.gone_at is not None
+    changed_at = line.changed_at
+    if back or here.digest != line.digest:
+        changed_at = now
+    if not back and changed_at is not None:
+        as_decided = line.verdict != OPEN and here.digest == line.decided_digest
+        if as_decided or (line.verdict == REVOKED and not _grew(c, line, here)):
+            changed_at = None
+    return replace(
+        line, digest=here.digest, permissions=here.permissions_digest, places=here.places_digest,
+        permission_count=len(here.permissions), place_count=len(here.places), outside=here.outside,
+        group=Untrusted(storable(here.group)), changed_at=changed_at, gone_at=None,
+    )  # fmt: skip
+
+
+# Beginning one, and keeping it as the access is
+
+
+def start(c: Connection, title: str, wanted: Wanted, *, by: str, now: int) -> int:
+    """Begin a review; answers its number.
+
+    Raises:
+        ReviewError: it has no title, or nothing would be in it.
+    """
+    title = title.strip()
+    if not title:
+        raise ReviewError("A review needs a title: --title says what it is for.")
+    if len(title) > LONGEST:
+        raise ReviewError(f"A title has at most {LONGEST:,} characters.")
+    unknown = [each for each in wanted.kinds if each not in KINDS]
+    if unknown:
+        raise ReviewError(f"There is no kind {unknown[0]!a}; there are {', '.join(KINDS)}.")
+    found = covered(c, wanted)
+    if not found:
+        raise ReviewError("Nobody in the store has such access there, so there is nothing to review.")
+    name = c.execute(select(NODE.c.path).where(NODE.c.id == wanted.scope)).scalar_one_or_none()
+    if wanted.scope and not name:
+        name = c.execute(
+            select(ORGANIZATION.c.name).where(ORGANIZATION.c.oid == wanted.scope)
+        ).scalar_one_or_none()
+    number: int = c.execute(
+        insert(_R)
+        .values(
+            title=storable(title), scope=wanted.scope, scope_name=name or wanted.scope,
+            principal="\n".join(map(storable, wanted.principals)), kinds=" ".join(wanted.kinds),
+            permission=storable(wanted.permission), by=storable(by), started_at=now, looked_at=now,
+            closed_by="", readings="",
+        )
+        .returning(_R.c.id)
+    ).scalar_one()  # fmt: skip
+    _add(c, number, found, now)
+    return number
+
+
+def refresh(c: Connection, review_id: int, *, now: int) -> Drift:
+    """Compare an open review with the access that the store knows, and write down what differs.
+
+    Raises:
+        UnknownReview: there is none of this number.
+    """
+    found = review(c, review_id)
+    if found.closed_at is not None:
+        return Drift()
+    before = lines(c, review_id)
+    moved = drift(before, covered(c, found.wanted))
+    if moved:
+        keep(c, review_id, before, moved, now=now)
+    return moved
+
+
+def keep(c: Connection, review_id: int, before: Sequence[Line], moved: Drift, *, now: int) -> None:
+    """Write down a drift that was found among these lines."""
+    _put_contents(c, [each for _, each in moved.changed])
+    known = {line.id: line for line in before}
+    for number, here in moved.changed:
+        line = _moved(c, known[number], here, now)
+        c.execute(
+            update(_L)
+            .where(_L.c.id == number)
+            .values(
+                digest=line.digest, permissions=line.permissions, places=line.places,
+                permission_count=line.permission_count, place_count=line.place_count, outside=line.outside,
+                group_name=str(line.group), changed_at=line.changed_at, gone_at=None,
+                version=_L.c.version + 1,
+            )
+        )  # fmt: skip
+    for at in range(0, len(moved.gone), 500):
+        c.execute(
+            update(_L)
+            .where(_L.c.id.in_(moved.gone[at : at + 500]))
+            .values(gone_at=now, version=_L.c.version + 1)
+        )
+    _add(c, review_id, moved.new, now)
+    c.execute(update(_R).where(_R.c.id == review_id).values(looked_at=now))
+
+
+def _grew(c: Connection, line: Line, here: Covered) -> bool:
+    """Whether a line may cover more than was decided."""
+    decided = contents(c, {line.decided_permissions, line.decided_places})
+    return not (
+        set(here.permissions) <= set(decided.get(line.decided_permissions, ()))
+        and set(here.places) <= set(decided.get(line.decided_places, ()))
+    )
+
+
+def _add(c: Connection, review_id: int, found: Sequence[Covered], now: int) -> None:
+    if not found:
+        return
+    _put_contents(c, found)
+    rows = [
+        {
+            "review_id": review_id, "key": storable(each.anchors()[0]), "kind": each.kind,
+            "principal": storable(each.principal), "gid": each.gid, "group_name": storable(each.group),
+            "digest": each.digest, "permissions": each.permissions_digest, "places": each.places_digest,
+            "permission_count": len(each.permissions), "place_count": len(each.places),
+            "outside": each.outside, "added_at": now, "verdict": OPEN, "decided_by": "", "reason": "",
+            "decided_digest": "", "decided_permissions": "", "decided_places": "", "version": 0,
+        }
+        for each in found
+    ]  # fmt: skip
+    c.execute(insert(_L), rows)
+
+
+def _put_contents(c: Connection, found: Sequence[Covered]) -> None:
+    wanted: dict[str, tuple[str, ...]] = {}
+    for each in found:
+        wanted[each.permissions_digest] = each.permissions
+        wanted[each.places_digest] = each.places
+    _put(c, wanted)
+
+
+def _put(c: Connection, wanted: Mapping[str, Sequence[Any]]) -> None:
+    digests = sorted(wanted)
+    there: set[str] = set()
+    for at in range(0, len(digests), 500):
+        there.update(c.execute(select(_C.c.digest).where(_C.c.digest.in_(digests[at : at + 500]))).scalars())
+    new = [
+        {"digest": digest, "body": pack(canonical(list(wanted[digest])))}
+        for digest in digests
+        if digest not in there
+    ]
+    if new:
+        c.execute(insert(_C), new)
+
+
+# Reading
+
+
+def reviews(c: Connection) -> list[Review]:
+    """Every campaign: open ones first, then the newest."""
+    found = _reviews(c, [])
+    return sorted(found, key=lambda each: (each.closed_at is not None, -each.id))
+
+
+def review(c: Connection, review_id: int) -> Review:
+    """One campaign.
+
+    Raises:
+        UnknownReview: there is none of this number.
+    """
+    found = _reviews(c, [_R.c.id == review_id])
+    if not found:
+        raise UnknownReview(
+            f"There is no review {review_id}; `limegrove access review list` names those there are."
+        )
+    return found[0]
+
+
+def _reviews(c: Connection, conditions: Sequence[Any]) -> list[Review]:
+    rows = c.execute(select(_R).where(*conditions).order_by(_R.c.id)).all()
+    numbers = [row.id for row in rows]
+    counted: dict[int, dict[str, int]] = {}
+    query = (
+        select(
+            _L.c.review_id, _L.c.verdict, _L.c.gone_at.is_not(None).label("gone"),
+            _L.c.changed_at.is_not(None).label("changed"), func.count().label("number"),
+        )
+        .where(_L.c.review_id.in_(numbers))
+        .group_by(_L.c.review_id, _L.c.verdict, _L.c.gone_at.is_not(None), _L.c.changed_at.is_not(None))
+    )  # fmt: skip
+    for row in c.execute(query):
+        if row.gone:
+            standing = "taken" if row.verdict == REVOKED else "gone"
+        elif row.verdict != OPEN and row.changed:
+            standing = "changed"
+        else:
+            standing = VERDICTS[row.verdict]
+        of = counted.setdefault(row.review_id, {})
+        of[standing] = of.get(standing, 0) + row.number
+    return [
+        Review(
+            row.id, Untrusted(row.title),
+            Wanted(
+                row.scope, tuple(row.principal.split("\n")) if row.principal else (),
+                tuple(row.kinds.split()), row.permission,
+            ),
+            Untrusted(row.scope_name), Untrusted(row.by), row.started_at, row.looked_at, row.closed_at,
+            Untrusted(row.closed_by), row.readings, _progress(counted.get(row.id, {})),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def progress_of(found: Iterable[Line]) -> Progress:
+    """How far these lines have come."""
+    counted: dict[str, int] = {}
+    for line in found:
+        counted[line.standing] = counted.get(line.standing, 0) + 1
+    return _progress(counted)
+
+
+def _progress(counted: Mapping[str, int]) -> Progress:
+    return Progress(
+        lines=sum(counted.values()), attested=counted.get("attested", 0), revoked=counted.get("revoked", 0),
+        taken=counted.get("taken", 0), gone=counted.get("gone", 0), undecided=counted.get("open", 0),
+        changed=counted.get("changed", 0),
+    )  # fmt: skip
+
+
+def lines(c: Connection, review_id: int, wanted: Sequence[int] | None = None) -> list[Line]:
+    """The lines of a review, in the order in which they were found: by principal, what came later last.
+
+    Args:
+        wanted: only these; all of them when None.
+    """
+    conditions = [_L.c.review_id == review_id]
+    if wanted is None:
+        rows = c.execute(select(_L).where(*conditions).order_by(_L.c.id)).all()
+        return [_line(row) for row in rows]
+    found: list[Line] = []
+    numbers = sorted(set(wanted))
+    for at in range(0, len(numbers), 500):
+        some = _L.c.id.in_(numbers[at : at + 500])
+        found += [_line(row) for row in c.execute(select(_L).where(*conditions, some).order_by(_L.c.id))]
+    return found
+
+
+def _line(row: Any) -> Line:
+    return Line(
+        row.id, row.review_id, row.key, row.kind, Untrusted(row.principal), row.gid,
+        Untrusted(row.group_name), row.digest, row.permissions, row.places, row.permission_count,
+        row.place_count, row.outside, row.added_at, row.changed_at, row.gone_at, row.verdict,
+        Untrusted(row.decided_by), row.decided_at, Untrusted(row.reason), row.decided_digest,
+        row.decided_permissions, row.decided_places, row.plan_id, row.version,
+    )  # fmt: skip
+
+
+def history(c: Connection, review_id: int, line_id: int | None = None) -> list[Decision]:
+    """What was decided, in the order in which it was."""
+    query = select(_D).where(_D.c.review_id == review_id)
+    if line_id is not None:
+        query = query.where(_D.c.line_id == line_id)
+    return [
+        Decision(
+            row.line_id, row.verdict, Untrusted(row.by), Untrusted(row.actor), row.at, Untrusted(row.reason),
+            row.digest, row.permissions, row.places,
+        )
+        for row in c.execute(query.order_by(_D.c.id))
+    ]  # fmt: skip
+
+
+def contents(c: Connection, digests: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The lists that these digests name: permissions, or organizations (of keys `OID HASH`)."""
+    wanted = sorted(set(digests) - {""})
+    found: dict[str, tuple[str, ...]] = {}
+    for at in range(0, len(wanted), 500):
+        for row in c.execute(select(_C).where(_C.c.digest.in_(wanted[at : at + 500]))):
+            found[row.digest] = tuple(json.loads(unpack(row.body)))
+    return found
+
+
+def difference(c: Connection, line: Line) -> Difference:
+    """What a decided line covers now that it did not when it was decided, and the other way round."""
+    if not line.decided_digest:
+        return Difference()
+    found = contents(c, {line.permissions, line.places, line.decided_permissions, line.decided_places})
+    gives, gave = set(found.get(line.permissions, ())), set(found.get(line.decided_permissions, ()))
+    here, there = set(found.get(line.places, ())), set(found.get(line.decided_places, ()))
+    return Difference(
+        tuple(sorted(gives - gave)), tuple(sorted(gave - gives)), tuple(sorted(here - there)),
+        tuple(sorted(there - here)),
+    )  # fmt: skip
+
+
+def privileged(permissions: Iterable[str]) -> tuple[str, ...]:
+    """Those that make their holder master of an organization."""
+    return tuple(each for each in permissions if is_privileged(each))
+
+
+def names_of(c: Connection, oids: Iterable[str]) -> dict[str, Untrusted]:
+    """The names of organizations; one that is unknown goes by its oid."""
+    wanted = sorted(set(oids))
+    found = {oid: Untrusted(oid) for oid in wanted}
+    for at in range(0, len(wanted), 500):
+        some = wanted[at : at + 500]
+        for row in c.execute(
+            select(ORGANIZATION.c.oid, ORGANIZATION.c.name).where(ORGANIZATION.c.oid.in_(some))
+        ):
+            found[row.oid] = Untrusted(row.name or row.oid)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How well the access of one organization is known."""
+
+    oid: str
+    organization: Untrusted
+    access_at: int | None
+    """When its users and groups were last read completely; None when never."""
+    keys_at: int | None
+    failure: str
+    reason: Untrusted
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of it was read, and the last attempt did not fail."""
+        return self.access_at is not None and self.keys_at is not None and not self.failure
+
+
+def readings(c: Connection, scope: str) -> list[Reading]:
+    """How well the access of each organization of a scope is known, and of the groups (oid "") first."""
+    query = select(ORGANIZATION.c.oid, ORGANIZATION.c.name).where(ORGANIZATION.c.gone_at.is_(None))
+    within = oids_of(c, scope)
+    if within is not None:
+        query = query.where(ORGANIZATION.c.oid.in_(within))
+    read: dict[tuple[str, str], Any] = {
+        (row.oid, row.subject): row
+        for row in c.execute(
+            select(
+                _STATE.c.oid, _STATE.c.subject, _STATE.c.checked_at, _STATE.c.failure, _STATE.c.reason
+            ).where(_STATE.c.subject.in_(("access", "keys", "groups")))
+        )
+    }
+    groups = read.get(("", "groups"))
+    at = groups.checked_at if groups else None
+    found = [
+        Reading(
+            "", Untrusted("groups"), at, at, groups.failure if groups else "",
+            Untrusted(groups.reason if groups else ""),
+        )
+    ]  # fmt: skip
+    for oid, name in c.execute(query.order_by(ORGANIZATION.c.name, ORGANIZATION.c.oid)):
+        access, keys = read.get((oid, "access")), read.get((oid, "keys"))
+        failed = next((row for row in (access, keys) if row is not None and row.failure), None)
+        found.append(
+            Reading(
+                oid, Untrusted(name), access.checked_at if access else None,
+                keys.checked_at if keys else None, failed.failure if failed else "",
+                Untrusted(failed.reason if failed else ""),
+            )
+        )  # fmt: skip
+    return found
+
+
+# Deciding
+
+
+def decide(
+    c: Connection,
+    review_id: int,
+    wanted: Sequence[tuple[int, int | None]],
+    verdict: int,
+    *,
+    by: str,
+    actor: str,
+    reason: str = "",
+    now: int,
+) -> Decided:
+    """Decide lines, each by one operator: who comes second is told who was first.
+
+    Args:
+        wanted: (line, its version as the operator saw it; None for whatever it is now).
+        verdict: ATTESTED or REVOKED, or OPEN to take a decision back.
+        reason: needed but for OPEN.
+
+    Raises:
+        ReviewError: nothing at all can be decided: no reason, a closed review, an unknown line.
+    """
+    reason = reason.strip()
+    if verdict != OPEN and not reason:
+        raise ReviewError("A decision needs a reason; nothing was decided.")
+    if len(reason) > LONGEST:
+        raise ReviewError(f"A reason has at most {LONGEST:,} characters; nothing was decided.")
+    found = review(c, review_id)
+    if found.closed_at is not None:
+        raise ReviewError(f"Review {review_id} was closed by {found.closed_by}; nothing was decided.")
+    known = {line.id: line for line in lines(c, review_id, [number for number, _ in wanted])}
+    missing = [number for number, _ in wanted if number not in known]
+    if missing:
+        raise UnknownReview(
+            f"Review {review_id} has no line {missing[0]}; `limegrove access review show {review_id}` lists "
+            "them. Nothing was decided."
+        )
+    done: list[int] = []
+    unchanged: list[int] = []
+    refused: list[Refused] = []
+    for number, version in dict(wanted).items():
+        line = known[number]
+        if line.verdict == verdict and not line.waits and str(line.decided_by) == storable(by):
+            unchanged.append(number)
+        elif why := _why_not(line, version, verdict):
+            refused.append(Refused(number, why))
+        elif _set(c, line, verdict, by, actor, reason, now):
+            done.append(number)
+        else:
+            again = lines(c, review_id, [number])[0]
+            refused.append(Refused(number, _lost(again)))
+    return Decided(tuple(done), tuple(unchanged), tuple(refused))
+
+
+def _why_not(line: Line, version: int | None, verdict: int) -> str:
+    if line.gone_at is not None:
+        return "Its access is there no more: nothing is left to decide."
+    if version is not None and version != line.version:
+        return _lost(line)
+    if verdict == OPEN:
+        return "" if line.verdict != OPEN else "Nothing was decided about it."
+    return "" if line.waits else _lost(line)
+
+
+def _lost(line: Line) -> str:
+    if line.waits:
+        return "Its access changed since it was looked at: look again, then decide."
+    from store.times import rfc3339
+
+    return (
+        f"{line.decided_by} {VERDICTS[line.verdict]} it at {rfc3339(line.decided_at)}"
+        f"{f' ({line.reason})' if line.reason else ''}; undecide it first."
+    )
+
+
+def _set(c: Connection, line: Line, verdict: int, by: str, actor: str, reason: str, now: int) -> bool:
+    is_open = verdict == OPEN
+    what = (line.digest, line.permissions, line.places)
+    changed = c.execute(
+        update(_L)
+        .where(_L.c.id == line.id, _L.c.version == line.version)
+        .values(
+            verdict=verdict, decided_by="" if is_open else storable(by), decided_at=None if is_open else now,
+            reason="" if is_open else storable(reason), decided_digest="" if is_open else what[0],
+            decided_permissions="" if is_open else what[1], decided_places="" if is_open else what[2],
+            changed_at=None, plan_id=None, version=line.version + 1,
+        )
+    )  # fmt: skip
+    if changed.rowcount != 1:
+        return False
+    c.execute(
+        insert(_D).values(
+            review_id=line.review, line_id=line.id, verdict=verdict, by=storable(by), actor=storable(actor),
+            at=now, reason=storable(reason), digest=what[0], permissions=what[1], places=what[2],
+        )
+    )  # fmt: skip
+    return True
+
+
+def close(c: Connection, review_id: int, *, by: str, now: int, incomplete: bool = False) -> Review:
+    """Close a review: nothing of it changes any more.
+
+    Args:
+        incomplete: also when lines are undecided; the evidence says so.
+
+    Raises:
+        ReviewError: it is closed, or lines are undecided.
+    """
+    found = review(c, review_id)
+    if found.closed_at is not None:
+        raise ReviewError(f"Review {review_id} was closed by {found.closed_by} already.")
+    if found.progress.left and not incomplete:
+        raise ReviewError(
+            f"{found.progress.left:,} of {found.progress.lines:,} lines of review {review_id} wait for a "
+            "decision; decide them, or close it incomplete, which the evidence will say."
+        )
+    known = [_reading_row(each) for each in readings(c, found.wanted.scope)]
+    digest = content_hash(known)
+    _put(c, {digest: known})
+    c.execute(
+        update(_R)
+        .where(_R.c.id == review_id, _R.c.closed_at.is_(None))
+        .values(closed_at=now, closed_by=storable(by), readings=digest)
+    )
+    return review(c, review_id)
+
+
+def _reading_row(each: Reading) -> list[Any]:
+    return [each.oid, str(each.organization), each.access_at, each.keys_at, each.failure, str(each.reason)]
+
+
+def readings_of(c: Connection, found: Review) -> list[Reading]:
+    """How well each organization's access is known; of a closed review, was known when it was closed."""
+    if not found.readings:
+        return readings(c, found.wanted.scope)
+    body = c.execute(select(_C.c.body).where(_C.c.digest == found.readings)).scalar_one()
+    return [
+        Reading(oid, Untrusted(name), access_at, keys_at, failure, Untrusted(reason))
+        for oid, name, access_at, keys_at, failure, reason in cast(
+            "list[list[Any]]", json.loads(unpack(body))
+        )
+    ]
+
+
+# Taking away what was revoked
+
+
+def changes_of(line: Line, places: Sequence[str]) -> list[AccessChange]:
+    """What takes a line's access away.
+
+    Args:
+        places: what `contents` has for its `decided_places`.
+    """
+    principal = str(line.principal)
+    if line.kind == "member":
+        return [AccessChange("remove_member", gid=line.gid, principal=principal)]
+    if line.kind == "owner":
+        return [AccessChange("remove_owner", gid=line.gid, principal=principal)]
+    if line.kind == "direct":
+        return [AccessChange("remove_user", oid=oid, principal=principal) for oid in places]
+    pairs = [place.partition(" ") for place in places]
+    return [AccessChange("delete_key", oid=oid, principal=key_hash) for oid, _, key_hash in pairs]
+
+
+def to_take(c: Connection, found: Sequence[Line]) -> dict[int, list[AccessChange]]:
+    """Line -> what takes it away, of those that are revoked and still there as they were decided."""
+    wanted = [line for line in found if line.standing == "revoked"]
+    lists = contents(c, {line.decided_places for line in wanted} | {line.places for line in wanted})
+    taking: dict[int, list[AccessChange]] = {}
+    for line in wanted:
+        here = set(lists.get(line.places, ()))
+        decided = [each for each in lists.get(line.decided_places, ()) if each in here or line.gid]
+        taking[line.id] = changes_of(line, decided)
+    return taking
+
+
+def planned(c: Connection, numbers: Iterable[int], plan_id: int) -> None:
+    """Note which plan takes these lines away."""
+    wanted = sorted(set(numbers))
+    for at in range(0, len(wanted), 500):
+        c.execute(update(_L).where(_L.c.id.in_(wanted[at : at + 500])).values(plan_id=plan_id))
