@@ -8,9 +8,9 @@ The provider's own recipes are a YAML file, a list of
 `{name, says, extends?, permissions, allowed_ip_range?}`.
 
 Sources, of LimaCharlie's documentation: `6-developer-guide/mcp-server.md`, "Recommended Permissions by Use
-Case", for what reading, investigating and administering need; `5-integrations/extensions/limacharlie/cases.md`
-for `investigation.get` and `.set`; `7-administration/access/api-keys.md` for flairs, address ranges, and what
-a live output needs.
+Case", for what reading, investigating and administering need; `cases.md` of the extensions for
+`investigation.get` and `.set`; `7-administration/access/api-keys.md` for flairs, address ranges, and what a
+live output needs.
 """
 
 import difflib
@@ -110,10 +110,10 @@ RECIPES: Final[tuple[Recipe, ...]] = (
         "pushes configuration as code; deletes nothing, reads no secret, subscribes to nothing",
         (
             "org.get", "org.conf.get", "org.conf.set", "dr.list", "dr.set", "dr.list.managed",
-            "dr.set.managed", "fp.ctrl", "yara.get", "yara.set", "lookup.get", "lookup.set", "query.get", "query.set",
-            "playbook.get", "playbook.set", "cloudsensor.get", "cloudsensor.set", "externaladapter.get",
-            "externaladapter.set", "output.list", "output.set", "ikey.list", "ikey.set", "ext.request",
-            "ext.conf.get", "ext.conf.set", "secret.get.mtd",
+            "dr.set.managed", "fp.ctrl", "yara.get", "yara.set", "lookup.get", "lookup.set", "query.get",
+            "query.set", "playbook.get", "playbook.set", "cloudsensor.get", "cloudsensor.set",
+            "externaladapter.get", "externaladapter.set", "output.list", "output.set", "ikey.list",
+            "ikey.set", "ext.request", "ext.conf.get", "ext.conf.set", "secret.get.mtd",
         ),
     ),
     Recipe(

@@ -6,7 +6,7 @@ every group grants that holds both the organization and the user as a member. Ow
 manage it and do not receive its permissions.
 """
 
-from sqlalchemy import JSON, BigInteger
+from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
 
@@ -70,6 +70,7 @@ class ApiKey(SQLModel, table=True):
     """An organization's API key; the key itself is never seen here."""
 
     __tablename__ = "api_key"
+    __table_args__ = (Index("ix_api_key_name", "name", "oid", "key_hash"),)
 
     oid: str = Field(primary_key=True)
     key_hash: str = Field(primary_key=True)

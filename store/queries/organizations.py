@@ -460,6 +460,11 @@ def marks_of(connection: Connection, oid: str) -> tuple[str, ...]:
     return _inherited(connection, oid)[1]
 
 
+def parameters_of(connection: Connection, oid: str) -> dict[str, object]:
+    """An organization's parameters, its own and those of the nodes above."""
+    return _inherited(connection, oid)[2]
+
+
 def _inherited(connection: Connection, oid: str) -> tuple[dict[str, str], tuple[str, ...], dict[str, object]]:
     """Labels, marks and parameters of an organization's node, with those from above."""
     here = select(_node.first, _node.last).where(_node.oid == oid).subquery()
