@@ -2,8 +2,8 @@
 
 A set of permissions is a Python integer with one bit for each (`World.names`), a set of organizations one
 with a bit for each of `World.oids`. Nothing is multiplied out: what somebody has somewhere is worked out when
-it is asked for, from what was granted and the groups. So ten thousand organizations with five hundred people take
-some megabytes, and a changed world shares with the one it was made of all but what changed.
+it is asked for, from what was granted and the groups. So ten thousand organizations with five hundred people
+take some megabytes, and a changed world shares with the one it was made of all but what changed.
 
 What decides is what `store.access` says: what is granted directly, and what every group gives that holds the
 organization and has the user as a member; its owners receive nothing. A key has what it was made with, on its
@@ -14,10 +14,10 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from store.access import Kind
 from store.accesschanges import NEW, AccessChange, ordered
@@ -93,8 +93,7 @@ class WorldGroup:
     """False when only organizations' own listings named it: it may hold more."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorldKey:
+class WorldKey(NamedTuple):
     """An API key of one organization."""
 
     oid: str
@@ -491,6 +490,12 @@ class _Loading:
             self._masks[text] = mask
         return mask
 
+    def _listed(self, column: Any) -> Any:
+        """All of a column as the text of one JSON list: a row costs more than what is in it."""
+        if self._connection.dialect.name == "postgresql":
+            return cast(func.json_agg(column), Text)
+        return func.json_group_array(column)
+
     def _organizations(self) -> None:
         table = Organization.__table__.c  # type: ignore[attr-defined]
         gone = set()
@@ -514,8 +519,10 @@ class _Loading:
             (owners if owner else members).setdefault(gid, set()).add(emails.setdefault(email, email))
         held: dict[str, set[str]] = {}
         oids = self._oids
-        for gid, oid in self._connection.execute(select(holds.gid, holds.oid)):
-            held.setdefault(gid, set()).add(oids.setdefault(oid, oid))
+        for gid, listed in self._connection.execute(
+            select(holds.gid, self._listed(holds.oid)).group_by(holds.gid)
+        ):
+            held[gid] = {oids.setdefault(oid, oid) for oid in _decoded(listed)}
         rows = self._connection.execute(
             select(group.gid, group.name, cast(group.permissions, Text), group.complete)
         )
@@ -563,6 +570,12 @@ def _decoded(text: str) -> list[str]:
 # Changing
 
 _Make = Callable[[World, AccessChange, set[str], set[str]], None]
+
+
+def _add_user(world: World, change: AccessChange, own: set[str], _keys: set[str]) -> None:
+    world._place(change.oid)
+    world._own(change.principal, own).setdefault(change.oid, 0)
+    world.people |= {change.principal}
 
 
 def _grant(world: World, change: AccessChange, own: set[str], _keys: set[str]) -> None:
@@ -629,6 +642,7 @@ def _of_group(world: World, change: AccessChange, _own: set[str], _keys: set[str
 
 _MAKE: dict[str, _Make] = {
     "create_group": _create_group,
+    "add_user": _add_user,
     "grant": _grant,
     "add_org": _of_group,
     "add_group_permission": _of_group,

@@ -1,0 +1,190 @@
+"""A store with the access of ten thousand organizations, built once by bulk load and kept between runs.
+
+Five hundred people, 150 permissions and fifty groups that hold a fifth of the organizations each and have
+forty members; fifty thousand direct grants, and two API keys of every organization.
+"""
+
+import json
+import os
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from store.schema import REVISIONS
+
+ORGANIZATIONS = 10_000
+PRINCIPALS = 500
+PERMISSIONS = 150
+GROUPS = 50
+SEED = 20_261_128
+VERSION = 1
+"""Of what is built here: one more whenever it changes."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The fixture."""
+
+    path: Path
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"sqlite:///{self.path}"
+
+
+def held() -> Held:
+    """The fixture, made if it is not there yet (some seconds)."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
+    home = base / f"access-{ORGANIZATIONS}-{REVISIONS[-1]}-{fingerprint()}"
+    path = home / "default" / "store.db"
+    os.umask(0o077)  # the console refuses a workspace that others can read
+    if not (home / "made").exists():
+        for left in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+            left.unlink(missing_ok=True)
+        build(path)
+        (home / "made").write_text("")
+    return Held(path)
+
+
+def fingerprint() -> str:
+    """Of the schema and of what is built: a store of another one is not used."""
+    import hashlib
+
+    from sqlalchemy.dialects import sqlite
+    from sqlalchemy.schema import CreateTable
+    from sqlmodel import SQLModel
+
+    parts = [str((VERSION, ORGANIZATIONS, PRINCIPALS, PERMISSIONS, GROUPS, SEED))]
+    parts += [
+        str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in SQLModel.metadata.sorted_tables
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
+
+
+def oid_of(number: int) -> str:
+    """An organization's id."""
+    return f"{number:08x}-0000-4000-8000-{number * 2_654_435_761 % 2**48:012x}"
+
+
+def email_of(number: int) -> str:
+    """A person's address."""
+    return f"person-{number:03}@{'provider' if number % 5 else f'customer-{number}'}.example"
+
+
+def gid_of(number: int) -> str:
+    """A group's id."""
+    return f"{number:08x}-1111-4000-8000-000000000000"
+
+
+def permissions() -> list[str]:
+    """The catalogue, and what it takes to be 150."""
+    from store.permissions import catalogue
+
+    names = [each.name for each in catalogue() if not each.doubtful]
+    return (names + [f"secret.get.record-{number}" for number in range(PERMISSIONS)])[:PERMISSIONS]
+
+
+def tables() -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
+    """(table, rows) of everything but the tree."""
+    chance = random.Random(SEED)
+    now = time.time_ns() // 1_000_000
+    names = permissions()
+    people = [email_of(number) for number in range(PRINCIPALS)]
+    oids = [oid_of(number) for number in range(ORGANIZATIONS)]
+
+    def some(share: float) -> str:
+        return json.dumps(sorted(name for name in names if chance.random() < share))
+
+    yield (
+        "organization",
+        [
+            {"oid": oid, "name": f"Customer {number:05}", "region": "eu", "status": "", "details": "{}", "first_seen": now}
+            for number, oid in enumerate(oids)
+        ],
+    )  # fmt: skip
+    yield (
+        "user_account",
+        [{"email": email, "uid": "", "mfa": 1, "mfa_types": "[]", "first_seen": now} for email in people],
+    )
+    yield (
+        "organization_group",
+        [
+            {
+                "gid": gid_of(number), "name": f"Group {number:02}", "permissions": some(0.3), "complete": 1,
+                "first_seen": now,
+            }
+            for number in range(GROUPS)
+        ],
+    )  # fmt: skip
+    yield (
+        "group_member",
+        [
+            {"gid": gid_of(number), "email": email, "owner": owner}
+            for number in range(GROUPS)
+            for owner, many in ((0, 40), (1, 2))
+            for email in chance.sample(people, many)
+        ],
+    )
+    yield (
+        "group_organization",
+        [
+            {"gid": gid_of(number), "oid": oid}
+            for number in range(GROUPS)
+            for oid in chance.sample(oids, int(ORGANIZATIONS * 0.2222))
+        ],
+    )
+    granted = [some(0.2) for _ in range(2_000)]
+    yield (
+        "direct_permission",
+        [
+            {"oid": oid, "email": email, "permissions": chance.choice(granted)}
+            for oid in oids
+            for email in chance.sample(people, 5)
+        ],
+    )
+    held_by_keys = [some(0.1) for _ in range(200)]
+    yield (
+        "api_key",
+        [
+            {
+                "oid": oid, "key_hash": f"{number:032x}{at:032x}", "name": f"key {at}", "created_by": people[0],
+                "permissions": chance.choice(held_by_keys), "allowed_ip_range": "", "first_seen": now,
+            }
+            for number, oid in enumerate(oids)
+            for at in range(2)
+        ],
+    )  # fmt: skip
+
+
+def build(path: Path) -> None:
+    """Make the store file."""
+    from store import tree
+    from store.database import Store
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with closing(Store(f"sqlite:///{path}")) as store, store.writing() as c:
+        for table, rows in tables():
+            columns = list(rows[0])
+            c.exec_driver_sql(
+                f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})",
+                [tuple(row.values()) for row in rows],
+            )
+        tree.replace_tree(
+            c,
+            [
+                tree.TreeNode("root", None, "Provider"),
+                *(tree.TreeNode(f"region-{number}", "root", f"Region {number}") for number in range(20)),
+                *(
+                    tree.TreeNode(
+                        f"c{number}", f"region-{number % 20}", f"Customer {number:05}", oid_of(number)
+                    )
+                    for number in range(ORGANIZATIONS)
+                ),
+            ],
+        )
+        c.exec_driver_sql("ANALYZE")
