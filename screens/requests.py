@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
+from store.accesschanges import AccessChange
+
 
 class Request(Message):
     """Something the operator asked for."""
@@ -304,6 +306,40 @@ class BeginCampaign(Work):
     """Ask for a title, and make an incident over several customers of these."""
 
     chosen: Chosen
+
+
+@dataclass
+class StageChanges(Work):
+    """Put these changes of access aside for the next plan; what they take back is no longer put aside."""
+
+    changes: tuple[AccessChange, ...]
+
+
+@dataclass
+class UnstageChanges(Work):
+    """Forget these staged changes; None is all of them."""
+
+    changes: tuple[AccessChange, ...] | None = None
+
+
+@dataclass
+class PlanStaged(Work):
+    """Make a plan of what is staged, show it, and apply it when that is approved."""
+
+
+@dataclass
+class PlanChanges(Work):
+    """Make a plan of these changes of access, show it, and apply it when that is approved."""
+
+    changes: tuple[AccessChange, ...]
+    title: str
+    source: str = ""
+    """Where they come from, in a word: `finding`, `review`."""
+
+
+@dataclass
+class ShowPlans(Work):
+    """The latest plans about access with what became of them; one is taken back by another plan."""
 
 
 @dataclass
