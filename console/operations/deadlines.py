@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, select, update
 
@@ -22,6 +22,7 @@ from console.operations.actor import actor
 from console.operations.processes import alive, holder
 from store import deadlines, ingest, models
 from store.accesschanges import AccessChange
+from store.accessplans import APPLYING, DRAFT, DROPPED, PlanError, phrase, protected, touched
 from store.database import Store
 from store.deadlines import TAKEN, Deadline
 from store.deadlines import put as put
@@ -36,12 +37,14 @@ LEASE = 300_000
 """Milliseconds after which a deadline that another machine was making is looked at: far beyond any call's."""
 
 HOOKS: dict[str, str] = {"break-glass": "store.breakglass"}
-"""By the kind of a deadline the module that wants to know. Its `deadline_made(connection, deadline, outcome,
-*, by, now)` runs in the transaction that closes the deadline; its `sources(connection, deadline)` names the
-plans (`AccessPlan.source`) that give what the deadline takes away, so that none gives it afterwards. Either
-may be missing."""
+"""By the kind of a deadline the module that wants to know. Any of these may be missing:
+`deadline_made(connection, deadline, outcome, *, by, now)` runs in the transaction that closes the deadline;
+`sources(connection, deadline)` names the plans (`AccessPlan.source`) that give what the deadline takes away,
+so that none gives it afterwards; `void(connection, deadline)` says whether that was never given."""
 
 _GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
+_PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
+
 _LIVE: set[int] = set()
 """Deadlines that this process is making at the moment."""
 _LATEST: dict[str, int] = {}
@@ -194,12 +197,18 @@ async def _make(store: Store, cloud: Cloud, deadline: Deadline, operator: str) -
     """
     from console.operations import accessplans
 
-    sources = await asyncio.to_thread(_sources, store, deadline)
     own = f"deadline:{deadline.id}"
-    if sources:
-        await _write(store, lambda c: _close_plans(c, sources, "what it takes away is being given just now"))
-    # A plan of an earlier try, whose process is gone: what it had sent is read below.
-    tried = await _write(store, lambda c: _close_plans(c, [own], "it is being made just now"))
+
+    def prepare(connection: Connection) -> tuple[bool, bool]:
+        sources = _hook(deadline.kind, "sources", connection, deadline) or []
+        _close_plans(connection, sources, "what it takes away is being given just now")
+        # A plan of an earlier try, whose process is gone: what it had sent is read below.
+        tried = _close_plans(connection, [own], "it is being made just now")
+        return bool(_hook(deadline.kind, "void", connection, deadline)), bool(tried)
+
+    void, tried = await _write(store, prepare)
+    if void:
+        return "already"
     left = await _left(store, cloud, deadline.changes)
     if not left:
         return "done" if tried else "already"
@@ -210,10 +219,10 @@ async def _make(store: Store, cloud: Cloud, deadline: Deadline, operator: str) -
             store=store,
             cloud=cloud,
             operator=operator,
-            confirm=accessplans.CONFIRMED,
+            confirm=await _read(store, lambda c: phrase(protected(c, touched(c, left)))),
             source=own,
         )
-    except accessplans.PlanError as error:
+    except (accessplans.Refused, PlanError) as error:
         raise _Failed(str(error)) from error
     if await _left(store, cloud, deadline.changes):
         raise _Failed(outcome.sentence)
@@ -235,7 +244,7 @@ async def _left(store: Store, cloud: Cloud, changes: Sequence[AccessChange]) -> 
                 if any(_email(each) == change.principal for each in members):
                     left.append(change)
             case "delete_key":
-                keys = await cloud.organization(change.oid).access.keys()
+                keys = await cloud.organization(change.oid).keys()
                 await _write(store, lambda c, oid=change.oid, k=keys: ingest.put_keys(c, oid, k))  # type: ignore[misc]
                 if change.principal in keys:
                     left.append(change)
@@ -249,10 +258,17 @@ def _email(member: object) -> str:
 
 
 async def _group(store: Store, cloud: Cloud, gid: str) -> dict[str, object] | None:
-    """A group as it is now; None when it is gone."""
+    """A group as it is now; None when it is gone, which two answers have to say.
+
+    Raises:
+        LimaCharlieError: the cloud cannot be asked, or the group is another owner's.
+        _Failed: the two answers disagree.
+    """
     try:
         group = await cloud.group(gid)
     except Gone:
+        if gid in await cloud.group_names():
+            raise _Failed("The cloud lists the group, and says that there is none.") from None
         return None
 
     def write(connection: Connection) -> int:
@@ -263,42 +279,41 @@ async def _group(store: Store, cloud: Cloud, gid: str) -> dict[str, object] | No
     return group
 
 
-def _sources(store: Store, deadline: Deadline) -> list[str]:
-    with store.reader.reading() as connection:
-        found: list[str] | None = _hook(deadline.kind, "sources", connection, deadline)
-    return found or []
-
-
 def _close_plans(connection: Connection, sources: Sequence[str], busy: str) -> int:
     """Let no plan of these go on; answers how many there were.
 
     Raises:
         _Failed: a process that is there applies one at the moment.
     """
-    plan: Table = models.AccessPlan.__table__
     rows = connection.execute(
-        select(plan.c.id, plan.c.holder, plan.c.beat_at, plan.c.state).where(plan.c.source.in_(sources))
+        select(_PLAN.c.id, _PLAN.c.holder, _PLAN.c.beat_at, _PLAN.c.state).where(_PLAN.c.source.in_(sources))
     ).all()
     for row in rows:
-        if row.state == 1 and row.holder:
+        if row.state == APPLYING and row.holder:
             # A task of this very process that was cancelled leaves its plan without a sign of life.
             there = None if row.holder == holder() else alive(row.holder)
             if there or (there is None and (row.beat_at or 0) + LEASE > now_ms()):
                 raise _Failed(f"{busy[0].upper()}{busy[1:]}, by another console.")
-    going = [row.id for row in rows if row.state < 2]
+    going = [row.id for row in rows if row.state in (DRAFT, APPLYING)]
     if going:
         connection.execute(
-            update(plan).where(plan.c.id.in_(going)).values(state=5, holder="", finished_at=now_ms())
+            update(_PLAN).where(_PLAN.c.id.in_(going)).values(state=DROPPED, holder="", finished_at=now_ms())
         )
     return len(rows)
 
 
-def _hook(kind: str, name: str, *values: object, **named: object) -> "list[str] | None":
+def _hook(kind: str, name: str, *values: object, **named: object) -> Any:
     module = HOOKS.get(kind)
-    call: Callable[..., list[str] | None] | None = (
-        getattr(import_module(module), name, None) if module else None
-    )
-    return call(*values, **named) if call is not None else None
+    call = getattr(import_module(module), name, None) if module else None
+    return None if call is None else call(*values, **named)
+
+
+async def _read(store: Store, read: Callable[[Connection], Result]) -> Result:
+    def go() -> Result:
+        with store.reader.reading() as connection:
+            return read(connection)
+
+    return await asyncio.to_thread(go)
 
 
 async def _write(store: Store, write: Callable[[Connection], Result]) -> Result:
