@@ -27,6 +27,7 @@ from store.models import (
     Group,
     GroupMember,
     GroupOrganization,
+    Node,
     Organization,
     User,
 )
@@ -117,7 +118,7 @@ class World:
 
     __slots__ = (
         "_bits", "_by_group", "_holdings", "_organizations_of", "_spelled", "direct", "gone", "groups",
-        "keys", "names", "oids", "organizations", "people", "position",
+        "keys", "names", "oids", "organizations", "paths", "people", "position",
     )  # fmt: skip
 
     names: tuple[str, ...]
@@ -127,7 +128,9 @@ class World:
     position: dict[str, int]
     """The bit of each organization."""
     organizations: dict[str, Untrusted]
-    """Name of each organization that is there."""
+    """Name of each organization that is there, in the order of `paths`."""
+    paths: dict[str, Untrusted]
+    """Where each of them stands in the tree, or its name; sorted."""
     gone: frozenset[str]
     """Organizations that the listing has stopped naming."""
     people: frozenset[str]
@@ -146,6 +149,7 @@ class World:
         self.oids = ()
         self.position = {}
         self.organizations = {}
+        self.paths = {}
         self.gone = frozenset()
         self.people = frozenset()
         self.groups = {}
@@ -161,10 +165,16 @@ class World:
         self._holdings: dict[str, dict[str, int]] | None = None
 
     @classmethod
-    def load(cls, connection: Connection) -> "World":
-        """Everything that the store knows; about a third of a second for ten thousand organizations."""
+    def load(cls, connection: Connection, *, oid: str = "", principal: str = "") -> "World":
+        """Everything that the store knows; about a third of a second for ten thousand organizations.
+
+        Args:
+            oid: only what decides about this organization.
+            principal: only what decides about this user (e-mail), group (gid) or key (hash). The members of
+                the groups are then not all known.
+        """
         world = cls()
-        _Loading(world, connection).read()
+        _Loading(world, connection, oid, principal).read()
         return world
 
     # Sets as numbers
@@ -370,7 +380,7 @@ class World:
             UnknownGroup: one names a group that is neither there nor made by these changes.
         """
         world = World.__new__(World)
-        for name in ("names", "oids", "position", "organizations", "gone", "people", "_bits"):
+        for name in ("names", "oids", "position", "organizations", "paths", "gone", "people", "_bits"):
             setattr(world, name, getattr(self, name))
         world.groups, world.direct, world.keys = dict(self.groups), dict(self.direct), dict(self.keys)
         world._forget()
@@ -455,9 +465,10 @@ def _by_name(groups: Mapping[str, WorldGroup]) -> dict[str, WorldGroup]:
 class _Loading:
     """Fills a world from the store; equal lists of permissions are decoded once."""
 
-    def __init__(self, world: World, connection: Connection) -> None:
+    def __init__(self, world: World, connection: Connection, oid: str = "", principal: str = "") -> None:
         self._world = world
         self._connection = connection
+        self._oid, self._principal = oid, principal
         self._numbers = dict(world._bits)
         self._masks: dict[str, int] = {}
         self._oids: dict[str, str] = {}
@@ -475,8 +486,7 @@ class _Loading:
         world._bits = self._numbers
         world.oids = tuple(self._oids)
         world.position = {oid: at for at, oid in enumerate(world.oids)}
-        user = User.__table__.c  # type: ignore[attr-defined]
-        people = {email for (email,) in self._connection.execute(select(user.email))} | world.direct.keys()
+        people = set(self._people()) | world.direct.keys()
         for group in groups.values():
             people |= group.members | group.owners
         world.people = frozenset(people)
@@ -497,14 +507,23 @@ class _Loading:
         return func.json_group_array(column)
 
     def _organizations(self) -> None:
-        table = Organization.__table__.c  # type: ignore[attr-defined]
+        table, node = Organization.__table__.c, Node.__table__.c  # type: ignore[attr-defined]
+        wanted = select(table.oid, table.name, table.gone_at, node.path).join_from(
+            Organization, Node, table.oid == node.oid, isouter=True
+        )
+        if self._oid:
+            wanted = wanted.where(table.oid == self._oid)
+        rows = [
+            (path or name, oid, name, gone_at)
+            for oid, name, gone_at, path in self._connection.execute(wanted)
+        ]
+        rows.sort(key=lambda row: (row[0].casefold(), row[1]))
         gone = set()
-        for oid, name, gone_at in self._connection.execute(
-            select(table.oid, table.name, table.gone_at).order_by(table.name, table.oid)
-        ):
+        for path, oid, name, gone_at in rows:
             self._oids[oid] = oid
             if gone_at is None:
                 self._world.organizations[oid] = Untrusted(name)
+                self._world.paths[oid] = Untrusted(path)
             else:
                 gone.add(oid)
         self._world.gone = frozenset(gone)
@@ -512,20 +531,29 @@ class _Loading:
     def _groups(self) -> dict[str, WorldGroup]:
         group, member = Group.__table__.c, GroupMember.__table__.c  # type: ignore[attr-defined]
         holds = GroupOrganization.__table__.c  # type: ignore[attr-defined]
+        groups = select(group.gid, group.name, cast(group.permissions, Text), group.complete)
+        memberships = select(member.gid, member.email, member.owner)
+        holdings = select(holds.gid, self._listed(holds.oid)).group_by(holds.gid)
+        if self._oid:
+            here = select(holds.gid).where(holds.oid == self._oid)
+            groups = groups.where(group.gid.in_(here))
+            memberships = memberships.where(member.gid.in_(here))
+            holdings = holdings.where(holds.oid == self._oid)
+        if self._principal:
+            mine = select(member.gid).where(member.email == self._principal)
+            own = self._principal
+            groups = groups.where(group.gid.in_(mine) | (group.gid == own))
+            memberships = memberships.where((member.email == own) | (member.gid == own))
+            holdings = holdings.where(holds.gid.in_(mine) | (holds.gid == own))
         members: dict[str, set[str]] = {}
         owners: dict[str, set[str]] = {}
         emails: dict[str, str] = {}
-        for gid, email, owner in self._connection.execute(select(member.gid, member.email, member.owner)):
+        for gid, email, owner in self._connection.execute(memberships):
             (owners if owner else members).setdefault(gid, set()).add(emails.setdefault(email, email))
         held: dict[str, set[str]] = {}
         oids = self._oids
-        for gid, listed in self._connection.execute(
-            select(holds.gid, self._listed(holds.oid)).group_by(holds.gid)
-        ):
+        for gid, listed in self._connection.execute(holdings):
             held[gid] = {oids.setdefault(oid, oid) for oid in _decoded(listed)}
-        rows = self._connection.execute(
-            select(group.gid, group.name, cast(group.permissions, Text), group.complete)
-        )
         return {
             gid: WorldGroup(
                 gid,
@@ -536,15 +564,16 @@ class _Loading:
                 self._mask(permissions),
                 bool(complete),
             )
-            for gid, name, permissions, complete in rows
+            for gid, name, permissions, complete in self._connection.execute(groups)
         }
 
     def _direct(self) -> None:
         table = DirectPermission.__table__.c  # type: ignore[attr-defined]
         direct, oids, mask = self._world.direct, self._oids, self._mask
-        for email, oid, permissions in self._connection.execute(
-            select(table.email, table.oid, cast(table.permissions, Text))
-        ):
+        wanted = self._limited(
+            select(table.email, table.oid, cast(table.permissions, Text)), table.oid, table.email
+        )
+        for email, oid, permissions in self._connection.execute(wanted):
             held = direct.get(email)
             if held is None:
                 held = direct[email] = {}
@@ -552,12 +581,30 @@ class _Loading:
 
     def _keys(self) -> None:
         table = ApiKey.__table__.c  # type: ignore[attr-defined]
-        for oid, key_hash, name, permissions in self._connection.execute(
-            select(table.oid, table.key_hash, table.name, cast(table.permissions, Text))
-        ):
+        keys = self._world.keys
+        wanted = self._limited(
+            select(table.oid, table.key_hash, table.name, cast(table.permissions, Text)),
+            table.oid,
+            table.key_hash,
+        )
+        for oid, key_hash, name, permissions in self._connection.execute(wanted):
             oid = self._oids.setdefault(oid, oid)
-            key = WorldKey(oid, key_hash, Untrusted(name), self._mask(permissions))
-            self._world.keys.setdefault(oid, {})[key_hash] = key
+            keys.setdefault(oid, {})[key_hash] = WorldKey(
+                oid, key_hash, Untrusted(name), self._mask(permissions)
+            )
+
+    def _people(self) -> Iterable[str]:
+        user = User.__table__.c  # type: ignore[attr-defined]
+        wanted = select(user.email)
+        if self._principal:
+            wanted = wanted.where(user.email == self._principal)
+        # Who is in the store, but has nothing to do with an organization, is nobody there.
+        return () if self._oid else self._connection.execute(wanted).scalars()
+
+    def _limited(self, wanted: Any, oid: Any, principal: Any) -> Any:
+        if self._oid:
+            wanted = wanted.where(oid == self._oid)
+        return wanted.where(principal == self._principal) if self._principal else wanted
 
 
 def _decoded(text: str) -> list[str]:
