@@ -1,23 +1,18 @@
 """How a command prints: a table for people; JSON, JSON lines, YAML and CSV for programs."""
 
-import csv
-import io
 import json
-import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from console.csvfile import csv_rows, guarded
 from store.text import cell_width, fit, safe_text
 
 _GAP = 2
 _NARROWEST = 6
 """Cells that a column keeps, however narrow the terminal."""
-
-_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
-"""What a spreadsheet may take for a formula, or strip and then take for one."""
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None, output: str) -> None:
@@ -91,11 +86,7 @@ def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
     A text that a spreadsheet could take for a formula is preceded by `'`. Lists and mappings are JSON.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow([_csv_cell(name) for name in columns])
-    writer.writerows([_csv_cell(row.get(name)) for name in columns] for row in rows)
-    return out.getvalue()
+    return csv_rows(rows, columns, _csv_cell)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, width: int | None) -> str:
@@ -192,7 +183,7 @@ def _csv_cell(value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = value if isinstance(value, str) else json_text(value)
-    text = f"'{text}" if _FORMULA.match(text) else text
+    text = guarded(text)
     if sys.stdout.isatty():
         return safe_text(text, 65536)
     # A lone surrogate has no UTF-8.

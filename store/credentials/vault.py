@@ -191,6 +191,37 @@ class Vault:
         """
         return self.load(environment).key_for_redaction(environment)
 
+    def keep(self, name: str, text: str) -> str:
+        """Keep a secret that is no environment's credential; answers the backend that has it.
+
+        Args:
+            name: one that no environment can have: with a dot in it.
+
+        Raises:
+            As `save`.
+        """
+        backend, _ = self._choose()
+        account = self._account(name, backend)
+        self._prove(backend)
+        backend.set(account, text)
+        if backend.get(account) != text:
+            backend.delete(account)
+            raise KeyringUnavailable(
+                f"The backend {backend.name} did not give back what was stored; nothing is kept."
+            )
+        return backend.name
+
+    def kept(self, name: str, backend: str) -> str | None:
+        """What `keep` put into this backend under a name; None when it is not there.
+
+        Raises:
+            KeyringLocked, KeyringUnavailable, UntrustedBackend, WrongPassphrase, FileDamaged
+        """
+        if backend not in BACKENDS:
+            raise CredentialError(f"There is no backend {backend[:64]!a}; known are {', '.join(BACKENDS)}.")
+        place = self._backend(backend)
+        return place.get(self._account(name, place))
+
     def _choose(self) -> tuple[Backend, str]:
         if self._wanted != "auto":
             return self._backend(self._wanted), "it is set so"

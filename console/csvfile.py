@@ -1,0 +1,42 @@
+"""Rows as CSV that a spreadsheet shows and never runs."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
+"""What a spreadsheet may take for a formula, or strip and then take for one."""
+
+
+def guarded(text: str) -> str:
+    """The text, preceded by `'` where a spreadsheet could take it for a formula."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def csv_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], cell: Callable[[Any], str]) -> str:
+    """Rows below a header line, quoted as RFC 4180 has it.
+
+    Args:
+        cell: a value as text; it guards.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow([cell(name) for name in columns])
+    writer.writerows([cell(row.get(name)) for name in columns] for row in rows)
+    return out.getvalue()
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """Rows of texts and numbers for a file: UTF-8, each text guarded, None empty."""
+
+    def cell(value: Any) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, int):
+            return str(value)
+        # A lone surrogate has no UTF-8.
+        return guarded(str(value)).encode("utf-8", "backslashreplace").decode()
+
+    return csv_rows(rows, columns, cell).encode()
