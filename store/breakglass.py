@@ -140,6 +140,35 @@ class Effect:
             left.append(phrase(self.protected))
         return tuple(left)
 
+    def words(self, lasts: int) -> tuple[str, ...]:
+        """What it gives, in sentences with safe text.
+
+        Args:
+            lasts: ms.
+        """
+        count = len(self.organizations)
+        named = ", ".join(safe_text(name, 40) for _, name in self.organizations[:3])
+        more = f" and {count - 3:,} more" if count > 3 else ""
+        trio = ", ".join(self.privileged) or "none of apikey.ctrl, user.ctrl, billing.ctrl"
+        found = [
+            f"{safe_text(self.principal, 80)} in {safe_text(self.group, 60)} for {lasts_words(lasts)}.",
+            f"{count:,} organization{'' if count == 1 else 's'}: {named}{more}."
+            if count
+            else "No organization.",
+            f"{len(self.permissions):,} permissions; privileged: {trio}.",
+        ]
+        if not self.declared:
+            found.append("The group is not meant for break-glass: its name is typed.")
+        return tuple(found)
+
+
+def lasts_words(lasts: int) -> str:
+    """`2 h`, `1 h 30 min`, `45 min` of milliseconds."""
+    minutes = lasts // 60_000
+    hours, rest = divmod(minutes, 60)
+    parts = [f"{hours} h" if hours else "", f"{rest} min" if rest or not hours else ""]
+    return " ".join(each for each in parts if each)
+
 
 def title_of(principal: str, group: str) -> str:
     """What a membership is called."""

@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from console.commands import access_break_glass
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
@@ -25,11 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb in (explain, who):
         verb.add_argument("--permission", metavar="Y", required=True, help="such as sensor.task")
         verb.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
+    access_break_glass.configure(
+        verbs.add_parser("break-glass", help="a membership for a while, with a reason, that ends by itself")
+    )
 
 
 def run(session: Session) -> int:
     """Show the matrix of one organization, or answer for one permission on it."""
-    verbs = {"matrix": _matrix, "explain": _explain, "who": _who}
+    verbs = {"matrix": _matrix, "explain": _explain, "who": _who, "break-glass": access_break_glass.run}
     return verbs[session.arguments.verb](session)
 
 

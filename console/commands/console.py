@@ -40,7 +40,7 @@ def run(session: Session) -> int:
         from console.limacharlie.limits import in_background
         from console.operations.watching import watch
 
-        async with session.cloud() as cloud:
+        async with session.cloud(deadlines=False) as cloud:
             key = await asyncio.to_thread(session.redaction_key)
             limits = cloud.limits
             try:

@@ -44,6 +44,7 @@ def run(session: Session) -> int:
         _credential(session.settings),
         _store(session),
         *_clocks(session),
+        *_deadlines(session),
     ]
     if session.settings.offline:
         findings.append(Finding("endpoint", "ok", "not asked, since the session is offline"))
@@ -203,6 +204,47 @@ def _clocks(session: Session) -> list[Finding]:
             return [Finding("clocks", "warn", sentence) for sentence in problems(connection)]
     except (StoreError, SettingsError, SQLAlchemyError, ImportError):
         return []  # said of the store already
+
+
+def _deadlines(session: Session) -> list[Finding]:
+    """Access whose end has passed and that is still there, with how to end it; nothing when there is none."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from console.settings import SettingsError
+    from store.breakglass import KIND, listed
+    from store.database import sqlite_path
+    from store.deadlines import overdue
+    from store.errors import StoreError
+    from store.text import safe_text
+    from store.times import age, now_ms
+
+    now = now_ms()
+    try:
+        path = sqlite_path(session.settings.store_url)
+        if path is not None and not path.exists():
+            return []
+        with session.reader.reading() as connection:
+            late = overdue(connection, now)
+            numbers = {each.deadline_id: each.id for each in listed(connection, only_open=True)}
+    except (StoreError, SettingsError, SQLAlchemyError, ImportError):
+        return []  # said of the store already
+    found = []
+    for each in late:
+        why = f": {safe_text(each.reason, 200)}" if each.reason else ""
+        tried = f", tried {each.tries} times{why}" if each.tries else ""
+        remedy = (
+            f"`limegrove access break-glass end {numbers[each.id]}` takes it back"
+            if each.kind == KIND and each.id in numbers
+            else "`limegrove sync` makes it"
+        )
+        found.append(
+            Finding(
+                each.kind,
+                "bad",
+                f"OVERDUE for {age(each.due_at, now)}: {safe_text(each.title, 120)}{tried}; {remedy}",
+            )
+        )
+    return found
 
 
 async def _endpoint(settings: "Settings") -> list[Finding]:

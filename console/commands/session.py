@@ -80,8 +80,11 @@ class Session:
             )
 
     @asynccontextmanager
-    async def cloud(self) -> "AsyncIterator[Cloud]":
+    async def cloud(self, *, deadlines: bool = True) -> "AsyncIterator[Cloud]":
         """LimaCharlie, as the environment's credentials see it.
+
+        Args:
+            deadlines: make what has a time that has come, first; the console does that itself.
 
         Raises:
             CredentialError: there are none, or they cannot be read.
@@ -93,7 +96,33 @@ class Session:
         from console.operations.connecting import connect
 
         async with connect(self.settings) as cloud:
+            if deadlines:
+                await self._deadlines(cloud)
             yield cloud
+
+    async def _deadlines(self, cloud: "Cloud") -> None:
+        """Make what has a time that has come, such as the end of a break-glass membership.
+
+        What it says of that is for the operator; it stops no command.
+        """
+        if self.settings.read_only:
+            return
+        import asyncio
+
+        from store.database import sqlite_path
+        from store.errors import StoreError
+
+        try:
+            path = sqlite_path(self.settings.store_url)
+            if path is not None and not path.exists():
+                return
+            store = await asyncio.to_thread(self.store)
+            from console.operations.deadlines import due
+
+            for made in await due(store, cloud, operator=self.settings.operator):
+                self.say(made.sentence)
+        except StoreError as error:
+            self.say(f"What has a time could not be looked at: {error}")
 
     def redaction_key(self) -> bytes:
         """Under what secrets are fingerprinted before they reach the store: 32 bytes, kept in the keyring.

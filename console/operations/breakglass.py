@@ -47,6 +47,10 @@ class NotAllowed(Refused):
     """The credential may not do this."""
 
 
+class Unknown(GlassError):
+    """There is no such break-glass."""
+
+
 @dataclass(frozen=True)
 class Started:
     """What became of a start."""
@@ -167,6 +171,8 @@ async def start(
         GlassError: the same person has it already.
         LimaCharlieError: the cloud cannot be asked; nothing was changed.
     """
+    if cloud.read_only:
+        raise NotAllowed("This console is read-only; nothing was changed.")
     effect = await look(gid, principal, store=store, cloud=cloud)
     if effect.member:
         there = await _read(store, lambda c: breakglass.current(c, gid, principal))
@@ -270,21 +276,37 @@ async def end(
     """
     glass = await _glass(store, glass_id)
     await _write(store, lambda c: breakglass.ask_end(c, glass, by=operator, now=clock()))
-    made = []
     if cloud is not None:
-        made = await deadlines.due(store, cloud, clock(), operator=operator, ids=[glass.deadline_id])
+        return await finish(glass_id, store=store, cloud=cloud, operator=operator, clock=clock)
+    return Ended(
+        await _glass(store, glass_id),
+        "failed",
+        f"{safe_text(glass.title, 160)} is OVERDUE: {why} Whatever connects to the cloud takes it back.",
+    )
+
+
+async def finish(
+    glass_id: int,
+    *,
+    store: Store,
+    cloud: "Cloud",
+    operator: str,
+    clock: Callable[[], int] = now_ms,
+) -> Ended:
+    """Take back what is due, at once.
+
+    Raises:
+        GlassError: there is no such break-glass.
+    """
+    glass = await _glass(store, glass_id)
+    made = await deadlines.due(store, cloud, clock(), operator=operator, ids=[glass.deadline_id])
     now = await _glass(store, glass_id)
     name = safe_text(glass.title, 160)
     if not now.open:
-        outcome = made[0].outcome if made else "done"
         said = "was gone already" if now.end_reason in ("already", "never given") else "is taken back"
-        return Ended(now, outcome, f"{name}: the membership {said}.")
+        return Ended(now, made[0].outcome if made else "done", f"{name}: the membership {said}.")
     if made:
         return Ended(now, "failed", made[0].sentence)
-    if cloud is None:
-        return Ended(
-            now, "failed", f"{name} is OVERDUE: {why} It is tried again by whatever connects to the cloud."
-        )
     return Ended(now, "busy", f"{name}: another console or command ends it at this moment.")
 
 
@@ -327,9 +349,7 @@ async def extend(
 async def _glass(store: Store, glass_id: int) -> Glass:
     found = await _read(store, lambda c: breakglass.get(c, glass_id))
     if found is None:
-        raise GlassError(
-            f"There is no break-glass {glass_id}; `limegrove access break-glass list` names them."
-        )
+        raise Unknown(f"There is no break-glass {glass_id}; `limegrove access break-glass list` names them.")
     return found
 
 

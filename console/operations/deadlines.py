@@ -88,7 +88,8 @@ async def due(
 ) -> list[Made]:
     """Make what is due, each once; a look at the store when nothing is.
 
-    Nothing that the cloud says is raised: a deadline that cannot be made is `failed`, and tried again.
+    Nothing that the cloud says is raised: a deadline that cannot be made is `failed`, and tried again. Of a
+    console that may not change anything nothing is made.
 
     Args:
         now: ms, UTC; the clock when None.
@@ -98,6 +99,8 @@ async def due(
     Raises:
         StoreError: the store cannot be read or written.
     """
+    if cloud.read_only:
+        return []
     now = now_ms() if now is None else now
     found = await asyncio.to_thread(look, store, now)
     if ids is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import LimaCharlieError
-from console.operations import caselinks
+from console.operations import caselinks, deadlines
 from console.operations.ports import Progress, Report
 from console.operations.schedule import Schedule
 from console.operations.sync import DAY, Outcome, Sync
@@ -44,7 +44,8 @@ async def watch(
     minutes; the store keeps what it has, with its age. Beside it cases and their alerts are kept in line, and
     what waits for cases is sent (`console.operations.caselinks`).
 
-    Each turn also brings back the snoozed alerts whose time has come.
+    Each turn also brings back the snoozed alerts whose time has come, and makes the changes of access that
+    have a time (`console.operations.deadlines`).
 
     Args:
         only: groups of subjects; with these every turn reads them, of every organization.
@@ -126,6 +127,7 @@ async def _watch(
                 failed &= set(names)
                 report(Progress(len(names) - len(failed), len(names), "idle"))
         await asyncio.to_thread(wake_due, store)
+        await deadlines.due(store, cloud)
         await _pause(_until(schedule, interval, failures), wake)
         if wake is not None and wake.is_set():
             wake.clear()
