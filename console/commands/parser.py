@@ -22,7 +22,7 @@ NOUNS: dict[str, str] = {
     "case": "the cases of all organizations, and what is wanted of them",
     "sensor": "one machine: its card, cut it off, let it back, tag it",
     "search": "LCQL over the organizations of a scope, its price first",
-    "template": "rules as files: whether they decide what they should",
+    "template": "infrastructure documents and rules as files: what is wrong with them",
     "access": "who may do what, and through what",
     "auth": "credentials, kept in the keyring",
     "store": "the store: state, upgrade, check, backup, restore",

@@ -1,4 +1,4 @@
-"""`limegrove template`: rules as files, and whether they decide what they should."""
+"""`limegrove template`: infrastructure documents and rules as files, and whether they are right."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.commands import template_lint
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -34,11 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help='JSON lines {"id", "kind": "dr"|"fp", "rule": {"detect": ...}, "event"} to answer one by one '
         'with {"id", "result": true|false|"not_evaluated", "why"}; - for standard input',
     )
+    template_lint.configure(verbs)
 
 
 def run(session: Session) -> int:
-    """Test rules."""
+    """Test rules, or look at documents."""
     given = session.arguments
+    if given.verb != "test":
+        return {"lint": template_lint.lint, "show": template_lint.show}[given.verb](session)
     if (given.vectors is None) == (not given.files):
         raise Problem(
             "`template test` needs rule files, or --vectors FILE, and not both; see `limegrove template test "
