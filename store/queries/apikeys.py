@@ -209,6 +209,7 @@ def unheld(connection: Connection) -> dict[tuple[str, str], int]:
         elif step == "result":
             results[intent] = row.detail
     found: dict[tuple[str, str], int] = {}
+    others = {detail["key_hash"] for detail in results.values() if detail.get("key_hash")}
     for seq, row in intents.items():
         if seq in over:
             continue
@@ -218,7 +219,7 @@ def unheld(connection: Connection) -> dict[tuple[str, str], int]:
         for key_hash in connection.execute(
             select(_KEY.c.key_hash).where(_KEY.c.oid == row.oid, condition)
         ).scalars():
-            if key_hash not in known:
+            if key_hash not in known and (made or key_hash not in others):
                 found[row.oid, key_hash] = seq
     return found
 
