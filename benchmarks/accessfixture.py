@@ -21,7 +21,7 @@ PRINCIPALS = 500
 PERMISSIONS = 150
 GROUPS = 50
 SEED = 20_261_128
-VERSION = 1
+VERSION = 2
 """Of what is built here: one more whenever it changes."""
 
 
@@ -147,6 +147,17 @@ def tables() -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
             for email in chance.sample(people, 5)
         ],
     )
+    yield (
+        "sync_state",
+        [
+            {
+                "oid": oid, "subject": subject, "checked_at": now, "attempted_at": now, "cursor": "", "fingerprint": "", "failure": "",
+                "reason": "",
+            }
+            for oid in oids
+            for subject in ("access", "keys")
+        ],
+    )  # fmt: skip
     held_by_keys = [some(0.1) for _ in range(200)]
     yield (
         "api_key",
