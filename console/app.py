@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from console.operations.ports import Link, Progress, Report
     from console.requests import Handler
     from console.settings import Settings
+    from store.breakglass import Running
     from store.database import Change, Reader, Store
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,11 @@ TOLD_EVERY = 0.1
 """Seconds between two notices of change to the views, however often is committed."""
 STATUS_EVERY = 1.0
 """Seconds between two readings of how fresh the scope is."""
-STATUS_TABLES = frozenset({"sync_state", "organization", "node", "detection"})
+STATUS_TABLES = frozenset(
+    {"sync_state", "organization", "node", "detection", "access_deadline", "break_glass"}
+)
+DEADLINES_EVERY = 5.0
+"""Seconds between two looks for changes of access whose time has come."""
 WAKE_EVERY = 15.0
 """Seconds between two looks for snoozed alerts whose time has come."""
 LEAVE_WITHIN = 5.0
@@ -162,6 +167,7 @@ class Console(App[int], inherit_bindings=False):
         self._note_lock = threading.Lock()
         self._stop_listening: Callable[[], None] = lambda: None
         self._looking = False
+        self._making = False
         self._status_due = False
         self._reported = 0.0
         self._repaint: Timer | None = None
@@ -212,6 +218,7 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(1.0, self._look_at_budget)
         self.set_interval(30.0, self.refresh_status)
         self.set_interval(WAKE_EVERY, self._wake_alerts)
+        self.set_interval(DEADLINES_EVERY, self._make_deadlines)
         await self._go(self._first)
         self.refresh_status()
         self._go_on(store)
@@ -247,6 +254,21 @@ class Console(App[int], inherit_bindings=False):
 
         if self.store is not None and self.context.writable:
             await asyncio.to_thread(triage.wake_due, self.store, self.context.clock())
+
+    @work(exit_on_error=False, group="deadlines")
+    async def _make_deadlines(self) -> None:
+        """Make the changes of access whose time has come, as long as the cloud is there."""
+        cloud = self._link.cloud if self._link is not None else None
+        if self.store is None or cloud is None or not self.context.writable or self._making:
+            return
+        from console.operations import deadlines
+
+        self._making = True
+        try:
+            for made in await deadlines.due(self.store, cloud, self.context.clock(), operator=self.operator):
+                self.say(made.sentence, "error" if made.outcome == "failed" else "plain")
+        finally:
+            self._making = False
 
     def _open_first(self) -> Store:
         """The store, with no more imported than the first view needs: alerts are to be on screen at once."""
@@ -296,7 +318,7 @@ class Console(App[int], inherit_bindings=False):
         """Read how much of the scope is fresh, for line 1."""
         self._status_due = False
         scope = self.context.scope.node_id
-        known, need = await asyncio.to_thread(self._read_status, scope)
+        known, need, glass = await asyncio.to_thread(self._read_status, scope)
         if scope == self.context.scope.node_id:
             self._set_status(
                 organizations=known.organizations,
@@ -305,16 +327,21 @@ class Console(App[int], inherit_bindings=False):
                 failed=sum(1 for _, _, state, _ in known.missing if state == "failed"),
                 need=need,
                 known=True,
+                glasses=glass.open,
+                glass_due=glass.due_at,
+                glass=glass.title,
+                glass_trouble=glass.trouble,
             )
 
-    def _read_status(self, scope: str) -> tuple[Any, int]:
+    def _read_status(self, scope: str) -> tuple[Any, int, Running]:
+        from store.breakglass import running
         from store.queries.organizations import completeness
         from store.queries.queue import needing
 
         now = self.context.clock()
         with self.context.reader.reading() as connection:
             need = needing(connection, self.context.operator, scope=scope, now=now)
-            return completeness(connection, scope=scope, now=now), need
+            return completeness(connection, scope=scope, now=now), need, running(connection)
 
     def _look_at_budget(self) -> None:
         budget = self._budget()

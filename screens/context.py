@@ -106,6 +106,14 @@ class Status:
     """Alerts of the scope that need this operator: theirs, and nobody's whose clock has run out."""
     known: bool = False
     """Whether the figures were read at all."""
+    glasses: int = 0
+    """Break-glass memberships that go on."""
+    glass_due: int = 0
+    """When the next of them ends, or should have ended (ms)."""
+    glass: str = ""
+    """Which one that is, `kim@acme.example in Responders`: strangers' text."""
+    glass_trouble: str = ""
+    """Why it could not be ended; "" when that was not tried."""
 
 
 @dataclass

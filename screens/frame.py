@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from textual.content import Content
+from textual.geometry import Region
+from textual.timer import Timer
 from textual.visual import VisualType
 from textual.widget import Widget
 
@@ -29,9 +31,11 @@ class Line(Widget):
 
     def say(self, content: Content) -> None:
         """Show this line; it must be safe text already."""
-        if content != self._content or content.spans != self._content.spans:
+        before = self._content
+        if content != before or content.spans != before.spans:
             self._content = content
-            self.refresh()
+            changed = _changed_cells(before, content)
+            self.refresh(*([Region(changed[0], 0, changed[1], 1)] if changed else []))
 
     def render(self) -> VisualType:
         """The line."""
@@ -41,6 +45,22 @@ class Line(Widget):
     def text(self) -> str:
         """What it says, without styles."""
         return self._content.plain
+
+
+def _changed_cells(before: Content, after: Content) -> tuple[int, int] | None:
+    """Where a line of the same size and styles says something else: (first cell, cells); None for all of it.
+
+    A countdown changes two cells a minute, and each cell that is painted goes over the operator's wire.
+    """
+    old, new = before.plain, after.plain
+    if len(old) != len(new) or before.spans != after.spans or "\n" in new:
+        return None
+    differing = [at for at, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
+    if not differing:
+        return None
+    first, last = differing[0], differing[-1] + 1
+    cells = cell_width(new[first:last])
+    return (cell_width(new[:first]), cells) if cell_width(old[first:last]) == cells else None
 
 
 class WrittenLine(Line):
@@ -99,6 +119,7 @@ class WhereLine(Line):
     def __init__(self, context: Context) -> None:
         super().__init__(id="where")
         self._shared = context
+        self._tick: Timer | None = None
 
     def on_mount(self) -> None:
         """Follow the app's word on scope and status, and the clock."""
@@ -137,6 +158,7 @@ class WhereLine(Line):
                 left.append((f", {status.failed:,} failed", "bold ansi_red"))
             if status.oldest is not None:
                 left.append((f", {_rounded_age(status.oldest, context.clock())}", ""))
+        glass = glass_words(status, context.clock())
         right: list[Part] = []
         if status.trouble:
             right.append(("sync failed: see 5   ", "bold ansi_red"))
@@ -149,6 +171,9 @@ class WhereLine(Line):
         right.append(
             ("WRITE " if context.writable else "LOCKED ", "bold" if context.writable else "bold reverse")
         )
+        if glass:
+            self._with_glass(glass, left, right, width)
+        self._tick_again()
         taken = sum(cell_width(text) for text, _ in (*left, *right))
         style = "bold ansi_yellow" if status.paused else ""
         for running in paused_words(status.paused) or _shorter(status.running):
@@ -156,6 +181,62 @@ class WhereLine(Line):
                 right.insert(0, (running + "   ", style))
                 break
         self.say(two_sided(left, right, width))
+
+    def _with_glass(self, words: list[str], left: list[Part], right: list[Part], width: int) -> None:
+        """Put the countdown first at the right: what only informs gives way to it, and last the left."""
+        late = self._shared.status.glass_due <= self._shared.clock()
+        style = "bold reverse" if late else "bold ansi_yellow"
+        whole, chosen = list(right), words[-2]
+        # As much as there is room for; the shortest word only where nothing else gives way to a longer one.
+        for keeps, candidates in ((len(whole), words[:-1]), (2, words[-2:])):
+            right[:] = whole[-keeps:] if keeps < len(whole) else whole
+            room = width - 1 - sum(cell_width(text) for text, _ in (*left, *right))
+            fitting = [each for each in candidates if cell_width(each) + 2 <= room]
+            if fitting:
+                chosen = fitting[0]
+                break
+        else:
+            offline = [part for part in whole if part[0].startswith("OFFLINE")]
+            right[:] = [*offline, *whole[-2:]]
+        right.insert(0, (chosen, style))
+        right.insert(1, ("  ", ""))
+
+    def _tick_again(self) -> None:
+        """Write it again when the countdown says something else."""
+        if self._tick is not None:
+            self._tick.stop()
+            self._tick = None
+        status = self._shared.status
+        if status.glasses and (left := status.glass_due - self._shared.clock()) > 0:
+            step = 1_000 if left <= MINUTE else MINUTE
+            self._tick = self.set_timer(((left - 1) % step + 1) / 1_000, self.write)
+
+
+MINUTE = 60_000
+
+
+def glass_words(status: Status, now: int) -> list[str]:
+    """The countdown of break-glass, in ever fewer words; nothing when none goes on.
+
+    Minutes are counted up to the next whole one, so that `1 min` is the last one; after that seconds are.
+    """
+    if not status.glasses:
+        return []
+    left = status.glass_due - now
+    count = f"{status.glasses:,} " if status.glasses > 1 else ""
+    name = safe_text(status.glass, 60)
+    if left <= 0:
+        late = age(status.glass_due, now)
+        why = f": {safe_text(status.glass_trouble, 60)}" if status.glass_trouble else ""
+        return [
+            f"{count}BREAK-GLASS OVERDUE {late} {name}{why}",
+            f"{count}BREAK-GLASS OVERDUE {late} {name}",
+            f"{count}BREAK-GLASS OVERDUE {late}",
+            f"GLASS OVERDUE {late}",
+        ]
+    minutes = -(-left // MINUTE)
+    clock = f"{-(-left // 1_000)} s" if left <= MINUTE else f"{minutes // 60}:{minutes % 60:02d} h"
+    return [f"{count}BREAK-GLASS {clock} {name}", f"{count}BREAK-GLASS {clock}", f"GLASS {clock}"]
 
 
 def paused_words(seconds: int) -> list[str]:
