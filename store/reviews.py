@@ -10,14 +10,15 @@ other access than that, the line is to be decided again.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
 from sqlalchemy import Connection, Table, func, insert, select, update
 
-from store import models
-from store.accesschanges import AccessChange
+from store import accessplans, models
+from store.accesschanges import AccessChange, ordered
 from store.bodies import pack, storable, unpack
 from store.configuration import canonical, content_hash
 from store.errors import StoreError
@@ -50,7 +51,8 @@ ACCESS_TABLES = frozenset(
 )
 """The tables of which a commit may mean that lines cover something else than before."""
 
-REVIEW_TABLES = frozenset({"access_review", "review_line", "review_decision"})
+REVIEW_TABLES = frozenset({"access_review", "review_line", "access_plan", "access_step"})
+"""The tables of which a commit may mean that a review has come further."""
 
 
 class ReviewError(StoreError):
@@ -935,3 +937,93 @@ def planned(c: Connection, numbers: Iterable[int], plan_id: int) -> None:
     wanted = sorted(set(numbers))
     for at in range(0, len(wanted), 500):
         c.execute(update(_L).where(_L.c.id.in_(wanted[at : at + 500])).values(plan_id=plan_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """What came of taking a line's access away."""
+
+    plan: int
+    state: str
+    """Of `store.accessplans.STATES`, or `expired` for a draft that is too old to be applied."""
+    good: int
+    """Changes that are as they were wanted."""
+    of: int
+    why: Untrusted
+    """Why the first of the others is not; "" when nothing is in the way."""
+
+    @property
+    def words(self) -> str:
+        """In one clause; it may hold a stranger's text."""
+        if self.state in ("draft", "expired", "dropped"):
+            return f"plan {self.plan} is {'not applied yet' if self.state == 'draft' else self.state}"
+        said = f"plan {self.plan}: {self.good:,} of {self.of:,} changes made"
+        return f"{said}; {self.why}" if self.why else said
+
+
+def came_of(c: Connection, found: Iterable[Line], *, now: int) -> dict[int, Came]:
+    """Line -> what came of it, of those that a plan takes away."""
+    wanted = [line for line in found if line.plan_id is not None and line.verdict == REVOKED]
+    lists = contents(c, {line.decided_places for line in wanted})
+    plans: dict[int, accessplans.Plan] = {}
+    for number in sorted({line.plan_id for line in wanted if line.plan_id is not None}):
+        with suppress(accessplans.PlanError):
+            plans[number] = accessplans.load(c, number)
+    steps = {number: {step.change: step for step in plan.steps} for number, plan in plans.items()}
+    came: dict[int, Came] = {}
+    for line in wanted:
+        plan = plans.get(line.plan_id or 0)
+        if plan is None:
+            continue
+        mine = [
+            step
+            for change in changes_of(line, lists.get(line.decided_places, ()))
+            if (step := steps[plan.id].get(change)) is not None
+        ]
+        bad = [step for step in mine if step.outcome not in ("done", "already", "waiting", "sending")]
+        state = "expired" if plan.state == "draft" and plan.expires_at <= now else plan.state
+        why = f"{bad[0].outcome}: {bad[0].error}".rstrip(": ") if bad else ""
+        good = sum(1 for step in mine if step.outcome in ("done", "already"))
+        came[line.id] = Came(plan.id, state, good, len(mine), Untrusted(why))
+    return came
+
+
+def plan(c: Connection, review_id: int, *, by: str, now: int) -> tuple[int, tuple[int, ...]]:
+    """Draft one plan of everything that was revoked and is still there; answers its number and the lines.
+
+    A draft of before that nobody applied is put away for it; what a plan is at just now stays with that.
+
+    Raises:
+        ReviewError: nothing is left to plan, or it cannot be planned.
+    """
+    found = review(c, review_id)
+    known = lines(c, review_id)
+    came = came_of(c, known, now=now)
+    taking = {
+        number: changes
+        for number, changes in to_take(c, known).items()
+        if number not in came or came[number].state != "applying"
+    }
+    if not taking:
+        raise ReviewError(f"Nothing that was revoked in review {review_id} is left to be taken away.")
+    for number in sorted({came[each].plan for each in taking if each in came}):
+        accessplans.drop(c, number, now=now)
+    try:
+        made = accessplans.draft(
+            c,
+            ordered(change for changes in taking.values() for change in changes),
+            title=f"Revoked in review {review_id}: {found.title}",
+            by=by,
+            now=now,
+            source=f"review:{review_id}",
+        )
+    except accessplans.PlanError as error:
+        raise ReviewError(str(error)) from error
+    planned(c, taking, made)
+    return made, tuple(taking)
+
+
+def incomplete_groups(c: Connection) -> dict[str, Untrusted]:
+    """The groups that only an organization's own listing named: who else is in them is not known."""
+    rows = c.execute(select(_GROUP.c.gid, _GROUP.c.name).where(_GROUP.c.complete.is_(False)))
+    return {row.gid: Untrusted(row.name) for row in rows}

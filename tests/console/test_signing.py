@@ -64,7 +64,7 @@ def test_the_vector_of_a_signed_document_is_the_same_for_ever() -> None:
         b'"value":"f3NyyLf1LfmtpGQCVmpVqvf6hCd8uIfzqwUjSNnPYZAx'
         b'lXJneAIGgJn5Zmn/lBpN/el8IFyP+3Z9+rVnxzuIAQ=="}}\n'
     )  # fmt: skip
-    assert SIGNED == wanted
+    assert wanted == SIGNED
     assert signing.opened(SIGNED, "evidence", expected=OURS.fingerprint) == (PAYLOAD, OURS)
 
 
