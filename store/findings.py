@@ -53,7 +53,7 @@ KINDS: Final[dict[Kind, str]] = {
     "no_mfa": "somebody without a second factor",
     "duplicate": "granted directly, and by a group as well",
     "unused": "a permission that nobody used",
-    "everything": "access to every organization",
+    "everything": "more people than needed have access to every organization",
     "empty_group": "a group without members, or without organizations",
 }
 """Each in one clause, the worst first."""
@@ -62,6 +62,9 @@ OWNER: Final = ("user.ctrl", "apikey.ctrl", "billing.ctrl", "org.del")
 """What an owner holds together; see the module's own words."""
 
 _ANYWHERE = ("", "0.0.0.0/0", "::/0")
+
+MANY: Final = 5
+"""Organizations from which on access to all of them is told."""
 
 NAMED: Final = 30
 """Organizations, people and permissions that evidence spells out; the rest is counted."""
@@ -88,9 +91,8 @@ class Thresholds:
     the audit log that is stored."""
     owners: int = 3
     """`findings_owners`: how many owners an organization may have."""
-    everywhere: int = 5
-    """`findings_everywhere`: of how many organizations on it is told of somebody who has access to
-    all."""
+    everywhere: int = 2
+    """`findings_everywhere`: how many people may have access to every organization."""
 
 
 _DURATIONS = {STALE: "stale", UNUSED: "unused"}
@@ -1010,58 +1012,59 @@ def _unused(seen: _Seen) -> Iterator[Finding]:
 
 
 def _everything(seen: _Seen) -> Iterator[Finding]:
-    """Whoever has a permission on every organization, when there are `findings_everywhere` or more.
+    """More people than `findings_everywhere` with a permission on every organization, of MANY or more.
 
-    Said of a group that alone gives it, and of each user who has it otherwise.
+    All of them in one finding: each owner account of the provider's is one of them by its nature, so some are
+    expected.
     """
+    world, most = seen.world, seen.facts.thresholds.everywhere
     every = frozenset(seen.facts.places)
-    if len(every) < seen.facts.thresholds.everywhere:
+    if len(every) < MANY:
         return
-    oids = seen.inside(every)
-    covered = set[str]()
-    for group in seen.world.groups.values():
-        if not (group.members and group.permissions and every <= seen.held(group)):
+    wanted = world.oid_mask(every)
+    by_group = {
+        group.gid: world.organizations_of(group.gid) if group.permissions else 0
+        for group in world.groups.values()
+    }
+    people: dict[str, str] = {}
+    members = frozenset[str]().union(*(group.members for group in world.groups.values()))
+    for email in sorted(world.direct.keys() | members):
+        groups = world.groups_of(email)
+        whole = [group for group in groups if by_group[group.gid] & wanted == wanted]
+        if whole:
+            people[email] = _and([f"the group {group.name}" for group in whole])
             continue
-        covered |= group.members
-        yield Finding(
-            "everything", 1, group.name, f"group\0{group.gid}", tuple(oids), tuple(sorted(group.members)),
-            f"gives its {counted(len(group.members), 'member')} access to every organization",
-            (
-                f"members: {some(sorted(group.members))}",
-                f"gives {counted(group.permissions.bit_count(), 'permission')}: "
-                f"{some(seen.names(group.permissions))}",
-            ),
-            (),
-            "Which organizations the work does not need is yours to choose, such as your own, or "
-            "those of "
-            "another region: complete a line for each.",
-            (f"drop ORG {shlex.quote(group.name)}", f"leave EMAIL {shlex.quote(group.name)}"),
-        )  # fmt: skip
-    for email in sorted(seen.world.direct.keys() | seen.facts.mfa.keys()):
-        if email in covered:
-            continue
-        held = seen.world.everywhere(email)
-        if len(held) < len(every) or not all(held.get(oid) for oid in every):
-            continue
-        directly = sum(1 for oid in every if seen.world.direct.get(email, {}).get(oid))
-        groups = seen.world.groups_of(email)
-        yield Finding(
-            "everything", 1, Untrusted(email), f"user\0{email}", tuple(oids), (email,),
-            "has access to every organization",
-            (
-                f"directly on {directly:,} of {counted(len(every), 'organization')}",
-                *(
-                    f"by the group {group.name} on {counted(len(seen.held(group)), 'organization')}"
-                    for group in groups
-                ),
-            ),
-            (),
-            "Which organizations are not needed is yours to choose: complete a line for each.",
-            (
-                f"remove-user {email} ORG",
-                *(f"leave {email} {shlex.quote(group.name)}" for group in groups),
-            ),
-        )  # fmt: skip
+        held = world.direct.get(email, {})
+        reached = _union(by_group[group.gid] for group in groups)
+        reached |= world.oid_mask(oid for oid, mask in held.items() if mask)
+        if reached & wanted == wanted:
+            directly = sum(1 for oid in every if held.get(oid))
+            ways = [f"direct grants on {counted(directly, 'organization')}"] if directly else []
+            people[email] = _and([*ways, *(f"the group {group.name}" for group in groups)])
+    if len(people) <= most:
+        return
+    alike: dict[str, list[str]] = {}
+    for email, way in people.items():
+        alike.setdefault(way, []).append(email)
+    groups_named = [group for group in world.groups.values() if by_group[group.gid] & wanted == wanted]
+    yield Finding(
+        "everything", 1, Untrusted(counted(len(people), "user")), "", tuple(seen.inside(every)),
+        tuple(people),
+        f"have access to every organization; {most} are plenty",
+        tuple(f"by {way}: {some(emails)}" for way, emails in sorted(alike.items(), key=_widest)),
+        (),
+        "Which organizations their work does not need is yours to choose, such as your own, or those of "
+        "another region: complete a line for each.",
+        tuple(
+            line
+            for group in groups_named
+            for line in (f"drop ORG {shlex.quote(group.name)}", f"leave EMAIL {shlex.quote(group.name)}")
+        ),
+    )  # fmt: skip
+
+
+def _widest(way: tuple[str, list[str]]) -> tuple[int, str]:
+    return -len(way[1]), way[0]
 
 
 def _empty_group(seen: _Seen) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands import access_break_glass
+from console.commands import access_break_glass, access_findings
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb in (explain, who):
         verb.add_argument("--permission", metavar="Y", required=True, help="such as sensor.task")
         verb.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
+    access_findings.configure(
+        verbs.add_parser("findings", help="what is wrong with who may do what, and what takes it away")
+    )
     access_break_glass.configure(
         verbs.add_parser("break-glass", help="a membership for a while, with a reason, that ends by itself")
     )
@@ -33,7 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """Show the matrix of one organization, or answer for one permission on it."""
-    verbs = {"matrix": _matrix, "explain": _explain, "who": _who, "break-glass": access_break_glass.run}
+    verbs = {
+        "matrix": _matrix,
+        "explain": _explain,
+        "who": _who,
+        "findings": access_findings.run,
+        "break-glass": access_break_glass.run,
+    }
     return verbs[session.arguments.verb](session)
 
 

@@ -188,20 +188,25 @@ def _store(session: Session) -> Finding:
 
 
 def _clocks(session: Session) -> list[Finding]:
-    """What of the tree's deadlines is not understood; nothing when all of it is, or there is no store."""
+    """What of the tree's deadlines and of its words on access is not understood; nothing when all is, or when
+    there is no store."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from console.settings import SettingsError
+    from store import sla
     from store.database import sqlite_path
     from store.errors import StoreError
-    from store.sla import problems
+    from store.queries import findings
 
     try:
         path = sqlite_path(session.settings.store_url)
         if path is not None and not path.exists():
             return []
         with session.reader.reading() as connection:
-            return [Finding("clocks", "warn", sentence) for sentence in problems(connection)]
+            return [
+                *(Finding("clocks", "warn", sentence) for sentence in sla.problems(connection)),
+                *(Finding("access", "warn", sentence) for sentence in findings.problems(connection)),
+            ]
     except (StoreError, SettingsError, SQLAlchemyError, ImportError):
         return []  # said of the store already
 

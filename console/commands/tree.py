@@ -246,10 +246,11 @@ def _import(session: Session) -> int:
             "changed": done.changed,
         }
     )
-    from store.sla import problems
+    from store import sla
+    from store.queries import findings
 
     with session.reader.reading() as connection:
-        passed_over = problems(connection)
+        passed_over = [*sla.problems(connection), *findings.problems(connection)]
     for sentence in passed_over:
         session.say(sentence)
     if done.organizations and not done.oids_checked:
