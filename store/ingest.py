@@ -652,6 +652,19 @@ def put_groups(
     return changed + _put_users(c, people, now)
 
 
+def put_group(c: Connection, group: Mapping[str, Any], *, now: int | None = None) -> int:
+    """Store one group as `GET groups/{gid}` answers it; the others stay as they are."""
+    whole = c.execute(select(_GROUP.c.gid).where(_GROUP.c.complete)).scalars().all()
+    return put_groups(c, [group], same=whole, now=now)
+
+
+def drop_group(c: Connection, gid: str) -> int:
+    """Forget a group that was deleted."""
+    for table in (_MEMBER, _HELD):
+        c.execute(delete(table).where(table.c.gid == gid))
+    return c.execute(delete(_GROUP).where(_GROUP.c.gid == gid)).rowcount
+
+
 def _put_members(c: Connection, gid: str, members: set[str], owners: set[str]) -> int:
     rows = {
         (email, owner): {"gid": gid, "email": email, "owner": owner}

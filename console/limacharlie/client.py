@@ -68,6 +68,7 @@ class Cloud(CloudOrganizations, CloudGroups, CloudCases):
         deadlines: Deadlines | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        read_only: bool = False,
     ) -> None:
         """Prepare; nothing is sent.
 
@@ -81,6 +82,7 @@ class Cloud(CloudOrganizations, CloudGroups, CloudCases):
             limits: the credential's rate budget, such as one that is shared by all processes
                 (`Limits.shared`); this client's own when None. Whoever made it closes it.
             clock: by which pauses, deadlines and the life of tokens go; the machine's when None.
+            read_only: whoever would change something with it is to refuse.
 
         Raises:
             Invalid: the proxy, the file, or the oid of an organization's key is unusable, or a
@@ -89,6 +91,7 @@ class Cloud(CloudOrganizations, CloudGroups, CloudCases):
         if isinstance(credentials, OrganizationKey):
             organization_id(credentials.oid)
         self.credentials = credentials
+        self.read_only = read_only
         self._scope = IDENTITY
         self._transport = Transport(
             credentials,

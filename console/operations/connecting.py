@@ -53,7 +53,14 @@ async def connect_with(credential: Credential, settings: Settings) -> "AsyncIter
     ca_file = str(settings.ca_file) if settings.ca_file else None
     limits = shared_limits(settings, key, endpoint)
     try:
-        async with Cloud(key, endpoint, proxy=settings.proxy, ca_file=ca_file, limits=limits) as cloud:
+        async with Cloud(
+            key,
+            endpoint,
+            proxy=settings.proxy,
+            ca_file=ca_file,
+            limits=limits,
+            read_only=settings.read_only,
+        ) as cloud:
             yield cloud
     finally:
         limits.close()

@@ -433,7 +433,7 @@ class Sync:
             names = await self._cloud.group_names()
             # The logs before the groups: what happens in between is in the next run's logs.
             entries = dict(zip(names, await asyncio.gather(*map(self._group_log, names)), strict=True))
-            logs = {gid: "" if log is None else _fingerprint(log) for gid, log in entries.items()}
+            logs = {gid: "" if log is None else fingerprint(log) for gid, log in entries.items()}
             again = self._decides and bool(known) and (state is not None and not state.stale)
             changed = [gid for gid in names if not again or not logs[gid] or known.get(gid) != logs[gid]]
             if len(changed) == len(names):
@@ -910,17 +910,17 @@ class Sync:
             began: when it was asked for (ms).
             state: of the subject before it was asked for.
         """
-        fingerprint = await asyncio.to_thread(_fingerprint, answer)
+        seal = await asyncio.to_thread(fingerprint, answer)
 
         def put(connection: Connection) -> int:
             now = ingest.sync_state(connection, oid, subject)
-            same = now is not None and now.fingerprint == fingerprint
+            same = now is not None and now.fingerprint == seal
             changed = 0 if same else write(connection)
             ingest.put_sync_state(
                 connection,
                 oid,
                 subject,
-                fingerprint=fingerprint,
+                fingerprint=seal,
                 checked_at=began,
                 attempted_at=began,
                 stale=_still_stale(now, state),
@@ -1063,7 +1063,7 @@ def _newest_first(start: int, end: int) -> list[Range]:
     return [Range(recent, end)] + ([Range(start, recent)] if start < recent else [])
 
 
-def _fingerprint(answer: object) -> str:
+def fingerprint(answer: object) -> str:
     """SHA-256 of an answer, whatever the order of its keys."""
     try:
         text = orjson.dumps(

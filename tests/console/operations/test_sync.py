@@ -13,7 +13,7 @@ from console.limacharlie.credentials import OrganizationKey, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import Auth
 from console.operations.ports import Progress
-from console.operations.sync import OVERLAP, Outcome, Progressing, Range, Sync, _fingerprint, _plan
+from console.operations.sync import OVERLAP, Outcome, Progressing, Range, Sync, _plan, fingerprint
 from console.operations.watching import watch
 from store.database import Change, Store
 from store.models import ConfigurationBody, ConfigurationRecord, Detection, SyncRun, SyncState
@@ -279,5 +279,5 @@ def test_another_process_hears_of_a_sync(a_store: Any) -> None:
 
 def test_an_answer_that_only_the_standard_library_can_write_has_a_fingerprint_too() -> None:
     surrogate = {"hostname": "a\ud800b", "large": 2**70}
-    assert _fingerprint(surrogate) == _fingerprint({"large": 2**70, "hostname": "a\ud800b"})
-    assert _fingerprint(surrogate) != _fingerprint({"hostname": "a\ud801b", "large": 2**70})
+    assert fingerprint(surrogate) == fingerprint({"large": 2**70, "hostname": "a\ud800b"})
+    assert fingerprint(surrogate) != fingerprint({"hostname": "a\ud801b", "large": 2**70})
