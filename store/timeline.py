@@ -7,7 +7,7 @@ nothing is guessed, and an action without words is shown as it was received.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -102,6 +102,64 @@ class Event:
     def known(self) -> bool:
         """Whether there are words for it."""
         return self.action in ACTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How something of a group last became so."""
+
+    present: bool
+    """Whether it has been there since."""
+    event: Event
+
+
+def standing(events: Iterable[Event]) -> dict[tuple[str, str], Standing]:
+    """What the log of one group tells of how it is now.
+
+    An entry that makes what is so already begins nothing. Where a log tells a set of permissions without what
+    changed, that is worked out from the set before, if it is known; else nothing is told of them.
+
+    Args:
+        events: oldest first.
+
+    Returns:
+        {(member | owner | organization | permission, e-mail or oid or permission): since when, and by whom}.
+    """
+    found: dict[tuple[str, str], Standing] = {}
+    held: frozenset[str] | None = None
+
+    def put(section: str, value: str, present: bool, event: Event) -> None:
+        before = found.get((section, value))
+        if value and (before is None or before.present != present):
+            found[section, value] = Standing(present, event)
+
+    for event in events:
+        action = str(event.action)
+        if action == "create_group":
+            held = frozenset()
+        elif action == "set_permissions":
+            entry = _mapping(event.details.get("mtd")) if event.source == "audit" else event.details
+            told, whole = changed_permissions(entry), set_permissions(entry)
+            if told is None and whole is not None and held is not None:
+                told = whole - held, held - whole
+            for present, names in zip((True, False), told or (), strict=False):
+                for name in sorted(names):
+                    put("permission", name, present, event)
+            held = whole
+        elif action in _ENDS:
+            section, present = _ENDS[action]
+            put(section, event.oid if section == "organization" else str(event.principal), present, event)
+    return found
+
+
+_ENDS: Final = {
+    "add_member": ("member", True),
+    "remove_member": ("member", False),
+    "add_owner": ("owner", True),
+    "remove_owner": ("owner", False),
+    "add_org": ("organization", True),
+    "remove_org": ("organization", False),
+}
 
 
 def of_group(entry: Mapping[str, Any]) -> Said:

@@ -77,6 +77,18 @@ class Document:
                     return int(pair[0].start_mark.line) + 1
         return self.line(*path)
 
+    def key_line(self, *path: str | int) -> int:
+        """The line on which the key of a part stands; where it has none or is not there, as `line`."""
+        if path and isinstance(path[-1], str):
+            node = self._root
+            for step in path[:-1]:
+                node = None if node is None else _below(node, step)
+            content = getattr(node, "value", None)
+            for pair in content if isinstance(content, list) else ():
+                if isinstance(pair, tuple) and pair[0].value == path[-1]:
+                    return int(pair[0].start_mark.line) + 1
+        return self.line(*path)
+
 
 def load(text: str | bytes) -> Document:
     """Read one YAML document; an empty one is None.
