@@ -184,7 +184,7 @@ class WhereLine(Line):
 
     def _with_glass(self, words: list[str], left: list[Part], right: list[Part], width: int) -> None:
         """Put the countdown first at the right: what only informs gives way to it, and last the left."""
-        late = self._shared.status.glass_due <= self._shared.clock()
+        late = "OVERDUE" in words[-1]
         style = "bold reverse" if late else "bold ansi_yellow"
         whole, chosen = list(right), words[-2]
         # As much as there is room for; the shortest word only where nothing else gives way to a longer one.
@@ -213,18 +213,22 @@ class WhereLine(Line):
 
 
 MINUTE = 60_000
+ENDS_WITHIN = 15_000
+"""Milliseconds in which a console that is connected ends what is due; after that it is overdue."""
 
 
 def glass_words(status: Status, now: int) -> list[str]:
     """The countdown of break-glass, in ever fewer words; nothing when none goes on.
 
-    Minutes are counted up to the next whole one, so that `1 min` is the last one; after that seconds are.
+    Minutes are counted up to the next whole one; in the last one seconds are.
     """
     if not status.glasses:
         return []
     left = status.glass_due - now
     count = f"{status.glasses:,} " if status.glasses > 1 else ""
     name = safe_text(status.glass, 60)
+    if -ENDS_WITHIN < left <= 0 and not status.glass_trouble:
+        return [f"{count}BREAK-GLASS ends now {name}", f"{count}BREAK-GLASS ends now", "GLASS ends now"]
     if left <= 0:
         late = age(status.glass_due, now)
         why = f": {safe_text(status.glass_trouble, 60)}" if status.glass_trouble else ""
@@ -234,9 +238,17 @@ def glass_words(status: Status, now: int) -> list[str]:
             f"{count}BREAK-GLASS OVERDUE {late}",
             f"GLASS OVERDUE {late}",
         ]
-    minutes = -(-left // MINUTE)
-    clock = f"{-(-left // 1_000)} s" if left <= MINUTE else f"{minutes // 60}:{minutes % 60:02d} h"
+    clock = left_words(status.glass_due, now)
     return [f"{count}BREAK-GLASS {clock} {name}", f"{count}BREAK-GLASS {clock}", f"GLASS {clock}"]
+
+
+def left_words(due_at: int, now: int) -> str:
+    """How long until a time: `1:59 h`, in the last minute `42 s`, `OVERDUE` after it."""
+    left = due_at - now
+    if left <= 0:
+        return "OVERDUE"
+    minutes = -(-left // MINUTE)
+    return f"{-(-left // 1_000)} s" if left <= MINUTE else f"{minutes // 60}:{minutes % 60:02d} h"
 
 
 def paused_words(seconds: int) -> list[str]:

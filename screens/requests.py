@@ -343,6 +343,16 @@ class ShowPlans(Work):
 
 
 @dataclass
+class ShowBreakGlass(Work):
+    """The break-glass memberships that go on; a new one is started, or one is ended or extended."""
+
+    principal: str = ""
+    """For whom a new one is proposed; "" for nobody."""
+    gid: str = ""
+    """Into which group; "" for none."""
+
+
+@dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from console.operations.actor import actor
 from console.operations.ports import Report
 from console.operations.processes import alive, holder
-from store import accesslines, accessplans, journal, planwork
+from store import accesslines, accessplans, breakglass, journal, planwork
 from store.accesschanges import AccessChange
 from store.accessplans import APPLIED, FAILED, GOOD, OUTCOMES, PARTLY, Plan, PlanError, Step
 from store.planwork import Held, Lost
@@ -223,6 +223,8 @@ def _begin(
             _check(c, plan, confirm, now)
         elif plan.state != "applying":
             raise Refused(f"Plan {plan_id} cannot be applied: it is {plan.state}. Nothing was sent.")
+        if plan_id in breakglass.expired_plans(c, now):
+            raise Refused(f"Plan {plan_id} would give what should have ended by now; nothing was sent.")
         busy = planwork.take(c, plan_id, holder(), operator=operator, now=now, is_live=_is_live(store, now))
         if busy is None:
             detail = {"plan": plan_id, "hash": plan.hash, "steps": len(plan.steps), "by": operator}

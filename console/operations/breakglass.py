@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection, Table, select
 
-from console.limacharlie.errors import Denied, Gone, LimaCharlieError
+from console.limacharlie.errors import Denied, Gone
 from console.operations import accessplans, deadlines
 from store import breakglass, ingest, models
 from store.accesschanges import AccessChange
@@ -208,17 +208,14 @@ async def start(
     except (accessplans.Refused, PlanError) as error:
         await _over(store, glass, str(error), operator, clock())
         raise Refused(f"It was not given: {error}") from error
-    except LimaCharlieError as error:
-        if not await _read(store, lambda c: breakglass.sent(c, glass_id)):
-            await _over(store, glass, str(error), operator, clock())
-            raise
-        return await _asked(store, glass, str(error))
-    step = outcome.steps[0].outcome if outcome.steps else "failed"
-    why = outcome.steps[0].error or outcome.sentence if outcome.steps else outcome.sentence
+    step = outcome.steps[0].outcome
+    why = outcome.steps[0].error or outcome.trouble or outcome.sentence
     if step == "done":
         return await _given(store, cloud, glass, operator, clock)
+    if step == "waiting" and await _dropped(store, glass, why, operator, clock()):
+        raise Refused(f"It was not given: {why}")
     if step in ("waiting", "sending", "unknown"):
-        return await _asked(store, glass, outcome.trouble or why)
+        return await _asked(store, glass, why)
     await _over(store, glass, why, operator, clock())
     if step == "already":
         raise Refused(
@@ -254,6 +251,21 @@ async def _asked(store: Store, glass: Glass, why: str) -> Started:
 
 async def _over(store: Store, glass: Glass, why: str, operator: str, now: int) -> None:
     await _write(store, lambda c: breakglass.not_given(c, glass, why, by=operator, now=now))
+
+
+async def _dropped(store: Store, glass: Glass, why: str, operator: str, now: int) -> bool:
+    """Take back what was not sent; False when another process carries on with it."""
+
+    def drop(connection: Connection) -> bool:
+        try:
+            deadlines.close_plans(connection, [breakglass.source_of(glass.id)], "it is being given just now")
+        except deadlines.NotNow:
+            return False
+        if breakglass.sent(connection, glass.id):
+            return False
+        return breakglass.not_given(connection, glass, why, by=operator, now=now)
+
+    return await _write(store, drop)
 
 
 async def end(

@@ -22,7 +22,7 @@ from console.operations.actor import actor
 from console.operations.processes import alive, holder
 from store import deadlines, ingest, models
 from store.accesschanges import AccessChange
-from store.accessplans import APPLYING, DRAFT, DROPPED, PlanError, phrase, protected, touched
+from store.accessplans import APPLYING, DRAFT, DROPPED, PlanError
 from store.database import Store
 from store.deadlines import TAKEN, Deadline
 from store.deadlines import put as put
@@ -74,7 +74,7 @@ class Made:
                 return f"{title} is OVERDUE: {safe_text(self.reason, 300)} It is tried again."
 
 
-class _Failed(Exception):
+class NotNow(Exception):
     """This try came to nothing; the text is the reason."""
 
 
@@ -163,7 +163,7 @@ async def _one(store: Store, cloud: Cloud, deadline: Deadline, now: int, operato
             return None
         try:
             outcome = await _make(store, cloud, deadline, operator)
-        except (LimaCharlieError, _Failed) as error:
+        except (LimaCharlieError, NotNow) as error:
             reason = str(error) or type(error).__name__
             await _write(store, lambda c: deadlines.failed(c, deadline.id, me, reason, now=now))
             return Made(deadline, "failed", reason)
@@ -196,7 +196,7 @@ async def _make(store: Store, cloud: Cloud, deadline: Deadline, operator: str) -
 
     Raises:
         LimaCharlieError: the cloud cannot be asked.
-        _Failed: it cannot be made now.
+        NotNow: it cannot be made now.
     """
     from console.operations import accessplans
 
@@ -204,9 +204,9 @@ async def _make(store: Store, cloud: Cloud, deadline: Deadline, operator: str) -
 
     def prepare(connection: Connection) -> tuple[bool, bool]:
         sources = _hook(deadline.kind, "sources", connection, deadline) or []
-        _close_plans(connection, sources, "what it takes away is being given just now")
+        close_plans(connection, sources, "what it takes away is being given just now")
         # A plan of an earlier try, whose process is gone: what it had sent is read below.
-        tried = _close_plans(connection, [own], "it is being made just now")
+        tried = close_plans(connection, [own], "it is being made just now")
         return bool(_hook(deadline.kind, "void", connection, deadline)), bool(tried)
 
     void, tried = await _write(store, prepare)
@@ -222,13 +222,13 @@ async def _make(store: Store, cloud: Cloud, deadline: Deadline, operator: str) -
             store=store,
             cloud=cloud,
             operator=operator,
-            confirm=await _read(store, lambda c: phrase(protected(c, touched(c, left)))),
+            confirm=accessplans.CONFIRMED,
             source=own,
         )
     except (accessplans.Refused, PlanError) as error:
-        raise _Failed(str(error)) from error
+        raise NotNow(str(error)) from error
     if await _left(store, cloud, deadline.changes):
-        raise _Failed(outcome.sentence)
+        raise NotNow(outcome.sentence)
     return "done"
 
 
@@ -265,13 +265,13 @@ async def _group(store: Store, cloud: Cloud, gid: str) -> dict[str, object] | No
 
     Raises:
         LimaCharlieError: the cloud cannot be asked, or the group is another owner's.
-        _Failed: the two answers disagree.
+        NotNow: the two answers disagree.
     """
     try:
         group = await cloud.group(gid)
     except Gone:
         if gid in await cloud.group_names():
-            raise _Failed("The cloud lists the group, and says that there is none.") from None
+            raise NotNow("The cloud lists the group, and says that there is none.") from None
         return None
 
     def write(connection: Connection) -> int:
@@ -282,21 +282,24 @@ async def _group(store: Store, cloud: Cloud, gid: str) -> dict[str, object] | No
     return group
 
 
-def _close_plans(connection: Connection, sources: Sequence[str], busy: str) -> int:
-    """Let no plan of these go on; answers how many there were.
+def close_plans(connection: Connection, sources: Sequence[str], busy: str) -> int:
+    """Let no plan from these sources go on; answers how many there were.
+
+    Args:
+        busy: what is said where one is being applied.
 
     Raises:
-        _Failed: a process that is there applies one at the moment.
+        NotNow: a process that is there applies one at the moment.
     """
     rows = connection.execute(
         select(_PLAN.c.id, _PLAN.c.holder, _PLAN.c.beat_at, _PLAN.c.state).where(_PLAN.c.source.in_(sources))
     ).all()
     for row in rows:
         if row.state == APPLYING and row.holder:
-            # A task of this very process that was cancelled leaves its plan without a sign of life.
+            # In this very process a task that ends gives its plan back.
             there = None if row.holder == holder() else alive(row.holder)
             if there or (there is None and (row.beat_at or 0) + LEASE > now_ms()):
-                raise _Failed(f"{busy[0].upper()}{busy[1:]}, by another console.")
+                raise NotNow(f"{busy[0].upper()}{busy[1:]}, by another console.")
     going = [row.id for row in rows if row.state in (DRAFT, APPLYING)]
     if going:
         connection.execute(
@@ -309,14 +312,6 @@ def _hook(kind: str, name: str, *values: object, **named: object) -> Any:
     module = HOOKS.get(kind)
     call = getattr(import_module(module), name, None) if module else None
     return None if call is None else call(*values, **named)
-
-
-async def _read(store: Store, read: Callable[[Connection], Result]) -> Result:
-    def go() -> Result:
-        with store.reader.reading() as connection:
-            return read(connection)
-
-    return await asyncio.to_thread(go)
 
 
 async def _write(store: Store, write: Callable[[Connection], Result]) -> Result:

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-MODULES: tuple[str, ...] = ("access", "cases", "falsepositives", "pivot", "respond", "shift", "triage")
+MODULES: tuple[str, ...] = (
+    "access",
+    "breakglass",
+    "cases",
+    "falsepositives",
+    "pivot",
+    "respond",
+    "shift",
+    "triage",
+)
 """Of this package, each with HANDLERS."""
 
 
