@@ -742,9 +742,19 @@ def drift(
     return found
 
 
-def changes(drifts: Iterable[GroupDrift]) -> list[AccessChange]:
-    """What makes the cloud as the file says, in the order of a plan; what is not known is left alone."""
-    return ordered(each.change for group in drifts for each in group.differences)
+def changes(drifts: Iterable[GroupDrift], known_: Known) -> list[AccessChange]:
+    """What makes the cloud as the file says, in the order of a plan.
+
+    What is not known is left alone: a group of which only a part is seen, and an organization in a group that
+    no listing ever named.
+    """
+    listed = {*known_.organizations, *known_.gone}
+    return ordered(
+        each.change
+        for group in drifts
+        for each in group.differences
+        if each.section != "organization" or each.value in listed
+    )
 
 
 def _differences(wished: Wished, present: Present | None) -> Iterable[Difference]:

@@ -204,12 +204,12 @@ def _export(session: Session) -> int:
         else:
             session.show_rows(nodes)
         return 0
-    _replace(Path(file), yaml_text(nodes))
+    write_whole(Path(file), yaml_text(nodes))
     session.say(f"{len(nodes)} nodes written to {file}.")
     return 0
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all; one that is there is overwritten in one step."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

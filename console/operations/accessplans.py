@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from console.operations.actor import actor
 from console.operations.ports import Report
 from console.operations.processes import alive, holder
-from store import accesslines, accessplans, breakglass, journal, planwork
+from store import accesslines, accessplans, accessroles, breakglass, journal, planwork
 from store.accesschanges import AccessChange
 from store.accessplans import APPLIED, FAILED, GOOD, OUTCOMES, PARTLY, Plan, PlanError, Step
 from store.planwork import Held, Lost
@@ -333,6 +333,7 @@ def _finish(store: "Store", plan_id: int, me: str, operator: str, now: int) -> N
         good = sum(step.outcome in _good for step in plan.steps)
         state = APPLIED if good == len(plan.steps) else PARTLY if good else FAILED
         planwork.finish(c, plan_id, me, state, now=now)
+        accessroles.applied(c, plan.source, now=now)
         detail = {"plan": plan_id, "hash": plan.hash, "counts": plan.counts, "by": operator}
         journal.append(c, actor(), "access.plan.finish", target=plan.title, detail=detail, now=now)
 

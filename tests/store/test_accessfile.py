@@ -85,7 +85,7 @@ def test_a_file_that_says_what_is_there_has_no_difference_and_a_new_group_is_mad
     held = frozenset(roles()["Viewer"]) - {"org.get"} | {"sensor.task"}
     assert file.roles["Responder"] == held
     gid = "new:Responders"
-    assert changes([first, second]) == [
+    assert changes([first, second], KNOWN) == [
         AccessChange("create_group", gid=gid),
         *(AccessChange("add_org", oid=oid, gid=gid) for oid in sorted((ACME, BOREALIS, CEDAR, LOOSE))),
         *(AccessChange("add_group_permission", gid=gid, permission=name) for name in sorted(held)),
@@ -190,6 +190,13 @@ def test_an_organization_that_is_gone_is_neither_missing_nor_extra_below_a_node(
     assert _differences("    nodes: [Europe/Gold]\n", known) == [("extra", "organization", LEFT)]
 
 
+def test_an_organization_that_no_listing_ever_named_is_told_and_left_alone() -> None:
+    known = replace(KNOWN, groups={"g1": replace(KNOWN.groups["g1"], organizations=frozenset({"elsewhere"}))})
+    found = drift(read("groups:\n  - name: SOC L1\n    nodes: []\n", known), known)
+    assert [(each.what, each.value) for each in found[0].differences] == [("extra", "elsewhere")]
+    assert changes(found, known) == []
+
+
 def test_permissions_that_are_another_role_s_are_told_by_its_name() -> None:
     text = "groups:\n  - name: SOC L1\n    role: Owner\n"
     found = drift(read(text, KNOWN), KNOWN)[0]
@@ -201,7 +208,7 @@ def test_of_a_group_that_this_credential_does_not_own_nothing_is_told_and_nothin
     found = drift(read("groups:\n  - name: Of others\n    role: Owner\n    members: []\n", KNOWN), KNOWN)
     assert found[0].differences == ()
     assert "does not own the group" in found[0].unknown
-    assert changes(found) == []
+    assert changes(found, KNOWN) == []
 
 
 def test_a_difference_is_attributed_to_the_entry_that_made_it_and_to_no_other() -> None:
@@ -311,7 +318,7 @@ def test_what_is_written_and_read_back_has_no_difference(known: Known) -> None:
     text = yaml.safe_dump(export(known), sort_keys=False, allow_unicode=True)
     found = drift(read(text, known), known)
     assert len(found) == len(known.groups)
-    assert changes(found) == []
+    assert changes(found, known) == []
 
 
 @settings(max_examples=200)
@@ -331,8 +338,8 @@ def test_the_changes_made_leave_no_difference(known: Known, wanted: Known) -> No
         return
     text = yaml.safe_dump(export(both), sort_keys=False, allow_unicode=True)
     file = read(text, known)
-    after = replace(known, groups={gid: _made(each, changes(drift(file, known))) for gid, each in known.groups.items()})  # fmt: skip
-    assert changes(drift(read(text, after), after)) == []
+    after = replace(known, groups={gid: _made(each, changes(drift(file, known), known)) for gid, each in known.groups.items()})  # fmt: skip
+    assert changes(drift(read(text, after), after), after) == []
 
 
 def _made(group: Present, made: list[AccessChange]) -> Present:
