@@ -45,6 +45,12 @@ from store.models.shift import (
     QueueLook,
     SavedQueue,
 )
+from store.models.templates import (
+    TemplateAssignment,
+    TemplateContent,
+    TemplateFile,
+    TemplateVersion,
+)
 from store.models.tree import Node
 
 __all__ = [
@@ -102,6 +108,10 @@ __all__ = [
     "Storm",
     "SyncRun",
     "SyncState",
+    "TemplateAssignment",
+    "TemplateContent",
+    "TemplateFile",
+    "TemplateVersion",
     "TriageAction",
     "TriageChange",
     "Usage",

@@ -37,6 +37,7 @@ def upgrade() -> None:
     _shift()
     _cases()
     _access_plans()
+    _templates()
     _text()
     _reviews()
     _deadlines()
@@ -655,6 +656,45 @@ def _told_by_audit_logs() -> None:
             row for each in part if (row := audit_event(each.oid, each.digest, each.time, each.details))
         ]:
             connection.execute(event.insert(), rows)
+
+
+def _templates() -> None:
+    """Templates as imported, and the layers that they are."""
+    op.create_table(
+        "template_version",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("main", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("imported_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version"),
+    )
+    op.create_table(
+        "template_file",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "version", "path"),
+    )
+    op.create_table(
+        "template_content",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_table(
+        "template_assignment",
+        sa.Column("node_id", sa.String(), nullable=False),
+        sa.Column("template", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("assigned_at", sa.BigInteger(), nullable=False),
+        sa.Column("assigned_by", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("node_id", "template"),
+    )
+    op.create_index("ix_template_assignment_template", "template_assignment", ["template"])
 
 
 def _text() -> None:
