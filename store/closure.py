@@ -718,6 +718,13 @@ class Shift(NamedTuple):
     gained: int
     """Set of organizations (`World.oids_of` of the world after)."""
     lost: int
+    before: int
+    """On how many organizations it was held before."""
+
+    @property
+    def after(self) -> int:
+        """On how many it is held afterwards."""
+        return self.before + self.gained.bit_count() - self.lost.bit_count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -824,7 +831,7 @@ class _Differing:
     def __init__(self, before: World, after: World) -> None:
         self._before, self._after = before, after
         self._unions: dict[tuple[bool, tuple[str, ...]], int] = {}
-        self._pairs: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, int]] = {}
+        self._pairs: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, int, int]] = {}
 
     def shifts(self) -> list[Shift]:
         found: list[Shift] = []
@@ -870,15 +877,15 @@ class _Differing:
             if first or then:
                 first |= self._union(False, before)
                 then |= self._union(True, after)
-                gained, lost = then & ~first, first & ~then
+                gained, lost, count = then & ~first, first & ~then, first.bit_count()
             else:
                 pair = self._pairs.get((before, after))
                 if pair is None:
                     first, then = self._union(False, before), self._union(True, after)
-                    pair = self._pairs[before, after] = (then & ~first, first & ~then)
-                gained, lost = pair
+                    pair = self._pairs[before, after] = (then & ~first, first & ~then, first.bit_count())
+                gained, lost, count = pair
             if gained or lost:
-                yield Shift(email, "user", self._after.names[bit], gained, lost)
+                yield Shift(email, "user", self._after.names[bit], gained, lost, count)
 
     def _union(self, after: bool, gids: tuple[str, ...]) -> int:
         found = self._unions.get((after, gids))
@@ -915,5 +922,5 @@ class _Differing:
                 first, then = had.get(key_hash), has.get(key_hash)
                 was, now = (first.permissions if first else 0), (then.permissions if then else 0)
                 for at in bits(was ^ now):
-                    gives = bool(now >> at & 1)
-                    yield Shift(key_hash, "key", after.names[at], bit if gives else 0, 0 if gives else bit)
+                    gained, lost = (bit, 0) if now >> at & 1 else (0, bit)
+                    yield Shift(key_hash, "key", after.names[at], gained, lost, int(bool(lost)))

@@ -3,19 +3,27 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands import access_break_glass, access_findings
-from console.commands.session import Problem, Session, safe, shown
+from console.commands import (
+    access_break_glass,
+    access_findings,
+    access_matrix,
+    access_review,
+    access_roles,
+    access_what_if,
+)
+from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
-    from store.access import Change, Cut, Explanation, Kind, Missing, Path
-    from store.queries.access import Asked, Matrix, Principal
+    from store.access import Change, Cut, Explanation, Missing, Path
+    from store.queries.access import Asked
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verbs of `access`."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    matrix = verbs.add_parser("matrix", help="principals by permissions of one organization")
-    matrix.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
+    access_matrix.configure(
+        verbs.add_parser("matrix", help="who may do what, of an organization, a principal or a permission")
+    )
     explain = verbs.add_parser(
         "explain", help="by which paths somebody has a permission or why not, and what would take it away"
     )
@@ -26,9 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb in (explain, who):
         verb.add_argument("--permission", metavar="Y", required=True, help="such as sensor.task")
         verb.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
+    access_what_if.configure(
+        verbs.add_parser("what-if", help="what changes would come to: who gains or loses what, and where")
+    )
     access_findings.configure(
         verbs.add_parser("findings", help="what is wrong with who may do what, and what takes it away")
     )
+    access_review.configure(
+        verbs.add_parser("review", help="attest or revoke access line by line, and the evidence of that")
+    )
+    access_roles.configure(verbs)
     access_break_glass.configure(
         verbs.add_parser("break-glass", help="a membership for a while, with a reason, that ends by itself")
     )
@@ -37,90 +52,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> int:
     """Show the matrix of one organization, or answer for one permission on it."""
     verbs = {
-        "matrix": _matrix,
+        "matrix": access_matrix.run,
         "explain": _explain,
         "who": _who,
+        "what-if": access_what_if.run,
         "findings": access_findings.run,
+        "review": access_review.run,
+        "lint": access_roles.lint,
+        "drift": access_roles.drift,
+        "export": access_roles.export,
         "break-glass": access_break_glass.run,
     }
     return verbs[session.arguments.verb](session)
-
-
-def _matrix(session: Session) -> int:
-    from store.queries.access import matrix
-
-    oid = session.organization(session.arguments.org)
-    with session.reader.reading() as connection:
-        found = matrix(connection, oid)
-    if found is None:
-        raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
-    if found.checked_at is None and not found.principals:
-        why = f": {found.reason}" if found.reason else "; run `limegrove sync`"
-        session.say(f"Who may do what on {found.organization} was never read{why}")
-    session.show_object(
-        shown_matrix(found),
-        rows=[_line(each, found) for each in found.principals],
-        columns=("principal", "kind", "permissions", "via"),
-    )
-    if session.output == "table":
-        session.say(_footer(found))
-    return 0
-
-
-def shown_matrix(matrix: "Matrix") -> dict[str, Any]:
-    """A matrix as `access matrix` prints it.
-
-    Returns:
-        `{oid, organization, path, checked_at, state of the reading, groups, principals}`; a group's
-        principal is its gid, a key's is its hash. `via` has a list for each permission.
-    """
-    from store.times import rfc3339
-
-    return {
-        "oid": matrix.oid,
-        "organization": matrix.organization,
-        "path": matrix.path,
-        "checked_at": rfc3339(matrix.checked_at),
-        "failure": matrix.failure,
-        "reason": matrix.reason,
-        "groups": matrix.groups,
-        "principals": [
-            {
-                "principal": each.principal,
-                "name": each.name,
-                "kind": each.kind,
-                "permissions": list(each.permissions),
-                "via": {permission: list(each.via[permission]) for permission in each.permissions},
-            }
-            for each in matrix.principals
-        ],
-    }
-
-
-def _line(principal: "Principal", matrix: "Matrix") -> dict[str, Any]:
-    """A principal in one line: a key and a group by name, and through what it has anything at all."""
-    sources = sorted({source for via in principal.via.values() for source in via})
-    named = [
-        f"group {matrix.groups.get(source.removeprefix('group:'), source)}"
-        if source.startswith("group:")
-        else source
-        for source in sources
-    ]
-    return {
-        "principal": principal.name or principal.principal,
-        "kind": principal.kind,
-        "permissions": len(principal.permissions),
-        "via": ", ".join(named),
-        "named": " ".join(principal.permissions),
-    }
-
-
-def _footer(matrix: "Matrix") -> str:
-    from store.times import rfc3339
-
-    read = rfc3339(matrix.checked_at) or "never"
-    failed = f"; the last attempt failed: {matrix.reason}" if matrix.failure else ""
-    return f"{len(matrix.principals)} principals on {matrix.organization}, read {read}{failed}"
 
 
 def _permission(session: Session) -> str:
@@ -134,11 +77,7 @@ def _permission(session: Session) -> str:
     wanted: str = session.arguments.permission
     with session.reader.reading() as connection:
         if not is_permission(connection, wanted):
-            raise Problem(
-                f"There is no permission {shown(wanted)}: the catalogue has none of this name, and nobody in "
-                "the store holds it; nothing was looked up.",
-                code=2,
-            )
+            raise Problem(access_matrix.no_permission(wanted), code=2)
     return wanted
 
 
@@ -152,7 +91,7 @@ def _explain(session: Session) -> int:
     with session.reader.reading() as connection:
         found = find_principal(connection, wanted)
         if len(found) != 1:
-            raise Problem(_no_principal(wanted, found), code=2)
+            raise Problem(access_matrix.no_principal(wanted, found), code=2)
         principal, kind = found[0]
         asked = facts(connection, oid, permission, principal)
     if asked is None:
@@ -218,16 +157,6 @@ def _who(session: Session) -> int:
         footer=f"{len(holders)} have {permission} on {asked.organization}, read {read}",
     )
     return 0
-
-
-def _no_principal(wanted: str, found: "list[tuple[str, Kind]]") -> str:
-    if found:
-        named = ", ".join(f"{safe(name)} ({kind})" for name, kind in found[:5])
-        return f"{shown(wanted)} may be any of {len(found)} principals: {named}. Give it exactly."
-    return (
-        f"There is no principal {shown(wanted)} in the store: a user goes by e-mail, a key by its hash, "
-        "a group by its gid; `limegrove access matrix` names those of an organization."
-    )
 
 
 def _never_read(asked: "Asked") -> str:

@@ -25,6 +25,8 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
                 "org.get": ["direct", f"group:{GID}"],
                 "sensor.get": [f"group:{GID}"],
             },
+            "resources": [{"of": "rules", "namespace": "general", "verbs": ["set"]}],
+            "flairs": [],
         },
         {
             "principal": "bob@example.com",
@@ -32,6 +34,8 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             "kind": "user",
             "permissions": ["org.get", "sensor.get"],
             "via": {"org.get": [f"group:{GID}"], "sensor.get": [f"group:{GID}"]},
+            "resources": [],
+            "flairs": [],
         },
         {
             "principal": GID,
@@ -39,6 +43,8 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             "kind": "group",
             "permissions": ["org.get", "sensor.get"],
             "via": {"org.get": ["direct"], "sensor.get": ["direct"]},
+            "resources": [],
+            "flairs": [],
         },
         {
             "principal": "c0ffee",
@@ -46,6 +52,8 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             "kind": "key",
             "permissions": ["org.get"],
             "via": {"org.get": ["direct"]},
+            "resources": [],
+            "flairs": [],
         },
     ]
 
@@ -196,3 +204,155 @@ def test_an_unknown_principal_permission_or_organization_is_one_sentence_and_exi
         assert answer.err.startswith(begins)
         assert len(answer.err.splitlines()) == 1
     assert limegrove("access", "explain", "--org", OIDS[0]).code == 2
+
+
+# The matrix of a principal, of a permission
+
+
+def test_a_principal_has_a_line_for_each_organization_it_is_anything_on(filled, limegrove):
+    answer = limegrove("access", "matrix", "--principal", "Ann@example.com")
+
+    assert answer.code == 0
+    found = answer.json
+    assert (found["pivot"], found["principal"], found["kind"]) == ("principal", "ann@example.com", "user")
+    assert found["groups"] == {GID: {"name": "Tier 1", "permissions": ["org.get", "sensor.get"]}}
+    assert found["organizations"] == [
+        {
+            "oid": OIDS[0],
+            "organization": "Acme Corp",
+            "path": "Acme Corp",
+            "permissions": ["dr.set", "org.get", "sensor.get"],
+            "direct": ["dr.set", "org.get"],
+            "groups": [GID],
+            "resources": [{"of": "rules", "namespace": "general", "verbs": ["set"]}],
+        }
+    ]
+    # Of two organizations nobody ever read who may do what: their absence means nothing.
+    assert {each["oid"] for each in found["lacking"]} == set(OIDS[1:])
+    assert "1 of 3 organizations are in this" in answer.err
+
+
+def test_a_key_and_a_group_are_principals_too(filled, limegrove):
+    key = limegrove("access", "matrix", "--pivot", "principal", "--principal", "c0ffee").json
+    assert (key["kind"], key["name"]) == ("key", "=backup")
+    assert [(each["oid"], each["direct"]) for each in key["organizations"]] == [(OIDS[0], ["org.get"])]
+    group = limegrove("access", "matrix", "--principal", GID).json
+    assert (group["kind"], group["name"]) == ("group", "Tier 1")
+    assert [(each["oid"], each["permissions"], each["groups"]) for each in group["organizations"]] == [
+        (OIDS[0], ["org.get", "sensor.get"], [GID])
+    ]
+
+
+def test_a_permission_has_a_line_for_each_principal_that_has_it_anywhere(filled, limegrove):
+    answer = limegrove("access", "matrix", "--permission", "org.get")
+
+    assert answer.code == 0
+    found = answer.json
+    assert (found["pivot"], found["permission"], found["privileged"]) == ("permission", "org.get", False)
+    assert found["groups"] == {GID: {"name": "Tier 1", "organizations": [OIDS[0]]}}
+    assert set(found["organizations"]) == set(OIDS)
+    assert [
+        (each["principal"], each["kind"], each["organizations"], each["direct"], each["groups"])
+        for each in found["principals"]
+    ] == [
+        ("ann@example.com", "user", 1, [OIDS[0]], [GID]),
+        ("bob@example.com", "user", 1, [], [GID]),
+        (GID, "group", 1, [], [GID]),
+        ("c0ffee", "key", 1, [OIDS[0]], []),
+    ]
+    table = limegrove("access", "matrix", "--permission", "org.get", "--output", "table")
+    assert table.out.splitlines()[0].split() == ["PRINCIPAL", "KIND", "ORGANIZATIONS", "VIA"]
+    assert table.err.splitlines()[-1].startswith(
+        "4 principals have org.get on any of 3 organizations, read 2"
+    )
+
+
+def test_a_filter_keeps_what_it_names(filled, limegrove):
+    def principals(line):
+        found = limegrove("access", "matrix", "--org", OIDS[0], "--filter", line).json["principals"]
+        return [each["principal"] for each in found]
+
+    assert principals("kind:user") == ["ann@example.com", "bob@example.com"]
+    assert principals("has:dr.") == ["ann@example.com"]
+    assert principals("group:tier kind:user") == ["ann@example.com", "bob@example.com"]
+    assert principals("domain:example.com bob") == ["bob@example.com"]
+    assert principals("domain:ample.com") == []
+    some = limegrove("access", "matrix", "--org", OIDS[0], "--filter", "perm:sensor ann").json["principals"]
+    assert [each["permissions"] for each in some] == [["sensor.get"]]
+
+
+def test_a_matrix_of_nothing_of_two_things_or_with_an_odd_filter_is_refused(filled, limegrove):
+    for more in (
+        [],
+        ["--org", OIDS[0], "--permission", "dr.set"],
+        ["--pivot", "principal", "--org", OIDS[0]],
+        ["--org", OIDS[0], "--filter", "colour:red"],
+        ["--org", OIDS[0], "--filter", "role:king"],
+        ["--principal", "nobody@example.com"],
+        ["--permission", "no.such"],
+    ):
+        answer = limegrove("access", "matrix", *more)
+        assert (answer.code, answer.out) == (2, ""), more
+        assert len(answer.err.splitlines()) == 1, more
+
+
+# What if
+
+
+def what_if(limegrove, *lines):
+    return limegrove("access", "what-if", *(part for line in lines for part in ("--change", line)))
+
+
+def test_what_if_says_who_gains_what_where_and_calls_out_the_privileged(filled, limegrove):
+    answer = what_if(limegrove, "give user.ctrl 'Tier 1'", "hold 'Böhm & Söhne' 'Tier 1'")
+
+    assert answer.code == 4
+    found = answer.json
+    assert [each["change"] for each in found["changes"]] == ["add_org", "add_group_permission"]
+    assert found["changes"][1]["words"] == "group Tier 1 gives user.ctrl"
+    assert found["gained"]["count"] == 2 * (2 + 2)
+    assert found["lost"] == {"count": 0, "rows": [], "more": False}
+    assert found["organizations"] == {"count": 2, "oids": OIDS[:2]}
+    assert found["people"]["principals"] == ["ann@example.com", "bob@example.com"]
+    assert [
+        (each["principal"], each["permission"], each["organizations"]) for each in found["privileged_gains"]
+    ] == [("ann@example.com", "user.ctrl", 2), ("bob@example.com", "user.ctrl", 2)]
+    assert {
+        "principal": "ann@example.com", "kind": "user", "permission": "org.get", "before": 1, "after": 2,
+        "gained": 1, "lost": 0,
+    } in found["before_after"]  # fmt: skip
+    assert "known from its organizations only" in answer.err
+
+
+def test_what_if_is_a_table_with_the_privileged_gains_first(filled, limegrove):
+    answer = limegrove(
+        "access", "what-if", "--change", "give user.ctrl 'Tier 1'", "--change", "leave bob@example.com 'Tier 1'",
+        "--output", "table",
+    )  # fmt: skip
+    header, first, *_ = answer.out.splitlines()
+    assert header.split()[:6] == ["PRINCIPAL", "PERMISSION", "BEFORE", "AFTER", "GAINED", "LOST"]
+    assert first.split()[:6] == ["ann@example.com", "user.ctrl", "0", "1", "1", "0"]
+    assert "! ann@example.com gains user.ctrl on Acme Corp" in answer.err.splitlines()
+    assert answer.err.splitlines()[-1] == (
+        "1 grant gained, 2 lost: 2 principals on 1 organization; it touches 1 organization, 0 of them protected."
+    )
+
+
+def test_what_changes_nothing_for_anybody_is_exit_code_0(filled, limegrove):
+    answer = what_if(limegrove, "revoke ann@example.com org.get 'Acme Corp'")
+
+    assert answer.code == 0
+    assert answer.json["before_after"] == []
+    assert answer.json["touched"] == {"count": 1, "oids": [OIDS[0]]}
+
+
+def test_what_if_of_nothing_or_of_a_line_that_is_none_is_exit_code_2(filled, limegrove):
+    for answer in (
+        limegrove("access", "what-if"),
+        limegrove("access", "what-if", "--staged"),
+        what_if(limegrove, "join kim@acme.example Nowhere"),
+        what_if(limegrove, "join kim@acme.example new:Nowhere"),
+        what_if(limegrove, "dance"),
+    ):
+        assert (answer.code, answer.out) == (2, "")
+        assert len(answer.err.splitlines()) == 1
