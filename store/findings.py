@@ -355,6 +355,30 @@ class _Seen:
         return bool(covering(domain_of(email), self.place(oid).domains))
 
     @cached_property
+    def leaks(self) -> dict[tuple[str, str], frozenset[str] | None]:
+        """(gid, e-mail) of each member who is not staff and reaches another customer by the group -> the
+        group's organizations of the user's own; None where nobody declared whose that address is.
+
+        Whose it is, the tree's `domains` say. Where they do not know it, a group is taken to reach others as
+        soon as it holds organizations of two customers. Nothing where it is not known who is staff."""
+        staff, found = self.facts.staff, dict[tuple[str, str], frozenset[str] | None]()
+        for group in self.world.groups.values() if staff.source else ():
+            held = self.held(group)
+            if not group.permissions or not held:
+                continue
+            several = len({self.place(oid).customer for oid in held}) > 1
+            for email in sorted(group.members):
+                if email in staff:
+                    continue
+                if covering(domain_of(email), self.facts.declared):
+                    own = frozenset(oid for oid in held if self.own(email, oid))
+                    if own != held:
+                        found[group.gid, email] = own
+                elif several:
+                    found[group.gid, email] = None
+        return found
+
+    @cached_property
     def owners(self) -> dict[str, set[str]]:
         """oid -> its owners; of every organization whose users were read."""
         found: dict[str, set[str]] = {oid: set() for oid, place in self.facts.places.items() if place.read}
@@ -437,64 +461,51 @@ def _plan(changes: Iterable[AccessChange]) -> tuple[AccessChange, ...]:
 
 def _leak(seen: _Seen) -> Iterator[Finding]:
     """A member of a group who is not staff, where the group gives anything on an organization of another
-    customer.
-
-    Whose somebody's address is, the tree's `domains` say. Where they do not know the address, a group is
-    taken to reach others as soon as it holds organizations of two customers.
-    """
-    staff = seen.facts.staff
-    if not staff.source:
-        return
-    for group in seen.world.groups.values():
-        if not group.permissions:
+    customer; see `_Seen.leaks`."""
+    for (gid, email), own in seen.leaks.items():
+        group = seen.world.groups[gid]
+        home = own is not None
+        own = own or frozenset()
+        foreign = seen.held(group) - own
+        oids = seen.inside(foreign)
+        if not oids:
             continue
         customers = {seen.place(oid).customer for oid in seen.held(group)}
-        for email in sorted(group.members):
-            if email in staff:
-                continue
-            home = bool(covering(domain_of(email), seen.facts.declared))
-            own = {oid for oid in seen.held(group) if home and seen.own(email, oid)}
-            foreign = seen.held(group) - own
-            oids = seen.inside(foreign)
-            if not oids or (not home and len(customers) < 2):
-                continue
-            others = len({seen.place(oid).customer for oid in foreign})
-            evidence = [
-                f"a member of the group {group.name}, which gives "
-                f"{counted(group.permissions.bit_count(), 'permission')} on "
-                f"{counted(len(seen.held(group)), 'organization')} of "
-                f"{counted(len(customers), 'customer')}",
-                f"no address of staff; {staff.words}",
-                f"what it gives: {some(seen.names(group.permissions))}",
-            ]
-            if home:
-                evidence.append(
-                    f"of them {counted(len(own), 'organization')} that is the user's own"
-                    if own
-                    else "none of them is that is the user's own"
-                )
-            direct = seen.world.direct.get(email, {})
-            lost = sorted(
-                (oid for oid in own if group.permissions & ~_without(seen, email, oid, group.gid)),
-                key=lambda oid: seen.place(oid).name,
+        others = len({seen.place(oid).customer for oid in foreign})
+        evidence = [
+            f"a member of the group {group.name}, which gives "
+            f"{counted(group.permissions.bit_count(), 'permission')} on "
+            f"{counted(len(seen.held(group)), 'organization')} of "
+            f"{counted(len(customers), 'customer')}",
+            f"no address of staff; {seen.facts.staff.words}",
+            f"what it gives: {some(seen.names(group.permissions))}",
+        ]
+        if home:
+            evidence.append(
+                f"of them {counted(len(own), 'organization')} of the user's own"
+                if own
+                else "none of them is the user's own"
             )
-            stays = [seen.place(oid).name for oid, mask in sorted(direct.items()) if mask]
-            advice = "Takes the user out of the group."
-            if lost:
-                advice += (
-                    f" On {seen.on(lost)} the user then lacks what only this group gave: grant it there."
-                )
-            elif stays:
-                advice += f" What is granted directly on {some(stays, 3)} stays."
-            yield Finding(
-                "leak", 4, Untrusted(email), f"{group.gid}\0{email}", tuple(oids), (email,),
-                f"may act on {counted(len(foreign), 'organization')}"
-                f" of {counted(others, 'other customer' if home else 'customer')}"
-                f" by the group {group.name}",
-                tuple(evidence),
-                (AccessChange("remove_member", gid=group.gid, principal=email),),
-                advice,
-            )  # fmt: skip
+        direct = seen.world.direct.get(email, {})
+        lost = sorted(
+            (oid for oid in own if group.permissions & ~_without(seen, email, oid, group.gid)),
+            key=lambda oid: seen.place(oid).name,
+        )
+        stays = [seen.place(oid).name for oid, mask in sorted(direct.items()) if mask]
+        advice = "Takes the user out of the group."
+        if lost:
+            advice += f" On {seen.on(lost)} the user then lacks what only this group gave: grant it there."
+        elif stays:
+            advice += f" What is granted directly on {some(stays, 3)} stays."
+        yield Finding(
+            "leak", 4, Untrusted(email), f"{group.gid}\0{email}", tuple(oids), (email,),
+            f"may act on {counted(len(foreign), 'organization')}"
+            f" of {counted(others, 'other customer' if home else 'customer')}"
+            f" by the group {group.name}",
+            tuple(evidence),
+            (AccessChange("remove_member", gid=group.gid, principal=email),),
+            advice,
+        )  # fmt: skip
 
 
 def _without(seen: _Seen, email: str, oid: str, gid: str) -> int:
@@ -845,16 +856,19 @@ def _duplicate(seen: _Seen) -> Iterator[Finding]:
     """A permission that somebody has directly and by a group, on the same organization.
 
     Not an owner's, who is meant to have everything directly, and not staff's: of those it is said already
-    that they are granted directly.
+    that they are granted directly. Nor by a group that leaks, for that is the one to leave.
     """
     for email, held in sorted(seen.world.direct.items()):
-        if not seen.world.groups_of(email):
+        groups = [group for group in seen.world.groups_of(email) if (group.gid, email) not in seen.leaks]
+        if not groups:
             continue
         said = seen.staff_direct.get(email, {})
         twice = {
             oid: both
             for oid, mask in held.items()
-            if oid not in said and not seen.owns(mask) and (both := mask & seen.through(email, oid))
+            if oid not in said
+            and not seen.owns(mask)
+            and (both := mask & _union(each.permissions for each in groups if oid in each.organizations))
         }
         oids = seen.inside(twice)
         if not oids:
@@ -868,9 +882,7 @@ def _duplicate(seen: _Seen) -> Iterator[Finding]:
                     AccessChange("revoke", oid=oid, principal=email, permission=name)
                     for name in seen.names(twice[oid])
                 )
-        groups = [
-            group for group in seen.world.groups_of(email) if any(oid in group.organizations for oid in oids)
-        ]
+        groups = [group for group in groups if any(oid in group.organizations for oid in oids)]
         yield Finding(
             "duplicate", 1, Untrusted(email), email, tuple(oids), (email,),
             f"has {counted(_union(twice[oid] for oid in oids).bit_count(), 'permission')} twice on "
