@@ -1027,3 +1027,65 @@ def incomplete_groups(c: Connection) -> dict[str, Untrusted]:
     """The groups that only an organization's own listing named: who else is in them is not known."""
     rows = c.execute(select(_GROUP.c.gid, _GROUP.c.name).where(_GROUP.c.complete.is_(False)))
     return {row.gid: Untrusted(row.name) for row in rows}
+
+
+# Choosing lines
+
+STANDINGS: tuple[str, ...] = ("open", "changed", "attested", "revoked", "taken", "gone")
+"""What `is:` takes, beside `left` (open or changed) and `new` (found after the review began)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a filter line asks for; every word must hold."""
+
+    words: tuple[str, ...] = ()
+    """Each a part of the principal's or the group's name."""
+    standings: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    permissions: tuple[str, ...] = ()
+
+    def holds(self, line: Line, began: int, held: Mapping[str, Sequence[str]]) -> bool:
+        """Whether a line is asked for.
+
+        Args:
+            began: when its review did.
+            held: the lists of permissions, by digest.
+        """
+        if self.words:
+            hay = f"{line.principal}\n{line.group}\n{line.gid}".casefold()
+            if not all(word in hay for word in self.words):
+                return False
+        for wanted in self.standings:
+            there = {line.standing, "left" if line.waits else "", "new" if line.added_at > began else ""}
+            if wanted not in there:
+                return False
+        if any(kind != line.kind for kind in self.kinds):
+            return False
+        if any(word not in str(line.decided_by).casefold() for word in self.by):
+            return False
+        permissions = held.get(line.permissions, ())
+        return all(any(word in each for each in permissions) for word in self.permissions)
+
+
+def choose(line: str) -> Chosen:
+    """Understand `dana is:changed kind:direct by:kim perm:user.ctrl`.
+
+    Raises:
+        ValueError: a word means nothing; the text says which, and what there is.
+    """
+    found: dict[str, list[str]] = {"": [], "is": [], "kind": [], "by": [], "perm": []}
+    for word in line.casefold().split():
+        head, mark, rest = word.partition(":")
+        if not mark or head not in found or not head:
+            found[""].append(word)
+        elif not rest:
+            raise ValueError(f"{head}: needs something after it.")
+        elif head == "is" and rest not in (*STANDINGS, "left", "new"):
+            raise ValueError(f"is: takes {', '.join((*STANDINGS, 'left', 'new'))}.")
+        elif head == "kind" and rest not in KINDS:
+            raise ValueError(f"kind: takes {', '.join(KINDS)}.")
+        else:
+            found[head].append(rest)
+    return Chosen(*(tuple(found[name]) for name in ("", "is", "kind", "by", "perm")))

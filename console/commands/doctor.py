@@ -44,6 +44,7 @@ def run(session: Session) -> int:
         _credential(session.settings),
         _store(session),
         *_clocks(session),
+        _signing(session.settings),
         *_deadlines(session),
     ]
     if session.settings.offline:
@@ -250,6 +251,18 @@ def _deadlines(session: Session) -> list[Finding]:
             )
         )
     return found
+
+
+def _signing(settings: "Settings") -> Finding:
+    """The key that evidence is signed with; it is not opened, so nobody is asked for a passphrase."""
+    from console.signing import SigningError, known, words
+    from store.credentials import CredentialError
+
+    try:
+        found = known(settings.home)
+    except (SigningError, CredentialError) as error:
+        return Finding("signing", "bad", str(error))
+    return Finding("signing", "ok", words(found) if found else "no key yet; it is made when it is needed")
 
 
 async def _endpoint(settings: "Settings") -> list[Finding]:
