@@ -19,7 +19,9 @@ OUTPUTS: Final = ("table", "json", "jsonl", "yaml", "csv")
 
 ENVIRONMENT_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 
-_TEXT: Final = {"home", "environment", "store", "endpoint", "proxy", "ca_file", "time_zone", "operator"}
+_TEXT: Final = {
+    "home", "environment", "store", "endpoint", "proxy", "ca_file", "time_zone", "operator", "key_range",
+}  # fmt: skip
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "output": OUTPUTS,
     "glyphs": ("ascii", "rich"),
@@ -27,7 +29,7 @@ _CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 _SWITCHES: Final = {"read_only", "offline", "debug"}
 _ALL: Final = _TEXT | _CHOICES.keys() | _SWITCHES
-_OF_ONE_ENVIRONMENT: Final = {"store", "endpoint", "proxy", "ca_file", "read_only"}
+_OF_ONE_ENVIRONMENT: Final = {"store", "endpoint", "proxy", "ca_file", "read_only", "key_range"}
 
 VARIABLES: Final = {f"LIMEGROVE_{name.upper()}": name for name in sorted(_ALL - {"environment"})} | {
     "LIMEGROVE_ENV": "environment"
@@ -61,6 +63,8 @@ class Settings:
     operator: str = ""
     """The name that alerts and cases are assigned to, an e-mail address as LimaCharlie knows it; "" is the
     name of the system's user."""
+    key_range: str = ""
+    """From which addresses new API keys are used where the tree says nothing (CIDR); "" has to be asked."""
     read_only: bool = False
     offline: bool = False
     output: str | None = None
@@ -74,6 +78,11 @@ class Settings:
     """The settings file that was read; None when there is none."""
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Name of a setting -> `default`, `file`, `environment` or `option`."""
+
+    @property
+    def recipes(self) -> Path:
+        """The provider's own recipes for API keys; the file need not exist."""
+        return self.home / "key-recipes.yaml"
 
     @property
     def directory(self) -> Path:
@@ -298,8 +307,18 @@ def _time_zone(value: str, where: str) -> None:
         ) from None
 
 
+def _key_range(value: str, where: str) -> None:
+    from store.keyrecipes import KeyProblem, check_range
+
+    try:
+        check_range(value)
+    except KeyProblem as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
 _CHECKS: Final = {
     "environment": _environment_name,
+    "key_range": _key_range,
     "endpoint": _endpoint,
     "proxy": _proxy,
     "time_zone": _time_zone,

@@ -24,6 +24,7 @@ NOUNS: dict[str, str] = {
     "search": "LCQL over the organizations of a scope, its price first",
     "template": "infrastructure documents and rules as files: what is wrong with them",
     "access": "who may do what, and through what",
+    "key": "API keys: made from recipes, handed over once, rotated, revoked",
     "auth": "credentials, kept in the keyring",
     "store": "the store: state, upgrade, check, backup, restore",
     "doctor": "the posture of this installation, machine-readable",

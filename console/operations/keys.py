@@ -13,6 +13,7 @@ journal until the secret was handed over, so a key whose maker died in between i
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.limacharlie.errors import Ambiguous, Conflict, Denied, Gone, LimaCharlieError
@@ -25,15 +26,27 @@ from store import ingest
 from store.accesschanges import AccessChange
 from store.errors import StoreError
 from store.journal import append
-from store.keyrecipes import KeyWanted, hive_name_problem, same_range
+from store.keyrecipes import (
+    PARAMETER,
+    KeyProblem,
+    KeyWanted,
+    Recipe,
+    check_range,
+    hive_name_problem,
+    read_recipes,
+    same_range,
+)
 from store.permissions import is_privileged
-from store.queries.apikeys import KeyRow, ending, named, unheld
+from store.queries.apikeys import KeyRow, ending, named, range_for, unheld
 from store.queries.queue import names_of
 from store.secret import Secret
 from store.text import safe_text
 from store.times import now_ms
+from store.yaml import Problem
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from console.limacharlie.client import Cloud, OrganizationHandle
     from store.database import Store
 
@@ -112,6 +125,36 @@ class Rotated:
     ends_at: int | None = None
     """When the old one is deleted (ms); None while the new one was not handed over."""
     sentence: str = ""
+
+
+def own_recipes(file: Path) -> tuple[list[Recipe], list[Problem]]:
+    """The provider's own recipes, and what is wrong with their file; without a file neither.
+
+    Raises:
+        Refused: the file is there and cannot be read.
+    """
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        raise Refused(f"The recipes in {file} cannot be read: {error.strerror}.") from None
+    return read_recipes(text)
+
+
+def range_of(connection: "Connection", oid: str, otherwise: str) -> str:
+    """From where a new key of an organization is used: as the tree says, else as the settings do.
+
+    Raises:
+        KeyProblem: the tree's parameter is no range.
+    """
+    said = range_for(connection, oid)
+    if not said:
+        return otherwise
+    try:
+        return check_range(said)
+    except KeyProblem as error:
+        raise KeyProblem(f"The tree's parameter {PARAMETER}: {error}") from None
 
 
 async def create(
