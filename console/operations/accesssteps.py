@@ -23,6 +23,7 @@ from console.limacharlie.errors import (
     Invalid,
     LimaCharlieError,
     Network,
+    Throttled,
 )
 from console.operations.actor import actor
 from console.operations.ports import Progress, Report
@@ -43,6 +44,8 @@ AT_ONCE = 8
 """Organizations and groups worked on at once; the credential's rate budget is kept below this."""
 MOST = 50
 """Changes that are sent between two readings of one organization or group."""
+TURNS = 4
+"""How often a change is sent that LimaCharlie turns away for the rate alone."""
 LOOKS = 3
 """How often the cloud is asked for what it said it had done."""
 PAUSE = 1.0
@@ -563,7 +566,7 @@ class Applying:
             together = whole if work in whole else [work]
             await self._still_ours()
             try:
-                await target.send(work.change, [each.change for each in together])
+                await self._sent(target, work.change, [each.change for each in together])
             except Ambiguous as error:
                 for each in together:
                     each.trouble = str(error)
@@ -580,6 +583,16 @@ class Applying:
                 sent += together
         await self._record([work for work in works if work.outcome == "held back"])
         return sent
+
+    async def _sent(self, target: _Target, change: AccessChange, together: Sequence[AccessChange]) -> None:
+        """Send one change; what was turned away for the rate alone was not made, and waits for its turn."""
+        for _ in range(TURNS):
+            try:
+                return await target.send(change, together)
+            except Throttled as error:
+                # Until the cloud's pause is over the client holds everybody back by itself.
+                throttled = error
+        raise throttled
 
     async def _refused(self, together: list[Work], error: LimaCharlieError) -> None:
         """The cloud said no, or was not reached: nothing was done.
