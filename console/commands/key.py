@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from store.keyrecipes import KeyWanted, Recipe
     from store.queries.apikeys import KeyRow
 
+_COLUMNS = ("name", "organization", "may", "from", "last_used", "first_seen", "created_by", "remark")
 _NAMED = 3
 """Organizations that a question names before it counts the rest."""
 
@@ -115,20 +116,8 @@ def _list(session: Session) -> int:
         rows = every(connection, wanted, scope=scope)
         counted = counts(connection, wanted, scope=scope)
     read = f"keys read of {counted.read:,} of {counted.of:,} organizations"
-    session.show_rows(
-        [listed(row) for row in rows],
-        columns=(
-            "name",
-            "organization",
-            "granted",
-            "from",
-            "last_used",
-            "first_seen",
-            "created_by",
-            "remark",
-        ),
-        footer=f"{counted.keys:,} of {counted.all:,} keys, {counted.organizations:,} organizations; {read}",
-    )
+    found = f"{counted.keys:,} of {counted.all:,} keys, {counted.organizations:,} organizations"
+    _show(session, rows, f"{found}; {read}")
     return 0
 
 
@@ -157,11 +146,6 @@ def listed(row: "KeyRow") -> dict[str, Any]:
     """A key as `key list` prints it."""
     from store.times import rfc3339
 
-    remarks = []
-    if not row.held:
-        remarks.append("nobody has its secret")
-    if row.ends_at is not None:
-        remarks.append(f"ends {rfc3339(row.ends_at)}")
     return {
         "oid": row.oid,
         "organization": row.organization,
@@ -169,16 +153,34 @@ def listed(row: "KeyRow") -> dict[str, Any]:
         "name": row.name,
         "permissions": list(row.permissions),
         "privileged": list(row.privileged),
-        "granted": f"{len(row.permissions)}{'!' if row.privileged else ''}",
         "allowed_ip_range": row.allowed_ip_range or None,
-        "from": row.allowed_ip_range or "EVERYWHERE",
         "created_by": row.created_by,
         "last_used": rfc3339(row.last_used or None),
         "first_seen": rfc3339(row.first_seen),
         "held": row.held,
         "ends_at": rfc3339(row.ends_at),
-        "remark": "; ".join(remarks),
     }
+
+
+def _show(session: Session, rows: "Sequence[KeyRow]", footer: str = "") -> None:
+    """Print keys: exactly as JSON, in few words as a table."""
+    from store.times import rfc3339
+
+    if session.output != "table":
+        session.show_rows([listed(row) for row in rows])
+        return
+    lines = []
+    for row in rows:
+        remarks = [] if row.held else ["nobody has its secret"]
+        if row.ends_at is not None:
+            remarks.append(f"ends {rfc3339(row.ends_at)}")
+        more = {
+            "may": f"{len(row.permissions)}{'!' if row.privileged else ''}",
+            "from": row.allowed_ip_range or "EVERYWHERE",
+            "remark": "; ".join(remarks),
+        }
+        lines.append(listed(row) | more)
+    session.show_rows(lines, columns=_COLUMNS, footer=footer)
 
 
 def _recipes(session: Session) -> int:
@@ -541,9 +543,7 @@ def _revoke(session: Session) -> int:
     rows = _chosen(session, given.keys, "revoke")
     oids = sorted({row.oid for row in rows})
     if given.dry_run:
-        session.show_rows(
-            [listed(row) for row in rows], columns=("name", "organization", "granted", "last_used")
-        )
+        _show(session, rows)
         session.say(f"{_these(rows)} would be revoked; nothing was sent.")
         return 4
     for row in rows[:_NAMED]:
