@@ -716,7 +716,7 @@ class Shift(NamedTuple):
     kind: Kind
     permission: str
     gained: int
-    """Set of organizations (`World.oids_of` of the world after)."""
+    """Set of organizations (`World.oids_of` of the changed world)."""
     lost: int
     before: int
     """On how many organizations it was held before."""
@@ -773,12 +773,21 @@ class Effect:
 
 
 def effect(before: World, after: World, changes: Iterable[AccessChange] = ()) -> Effect:
-    """What differs for anybody between a world and one that was made of it by `changed`.
+    """What differs for anybody between a world and one made of it by `changed`, or the other way round.
 
     Args:
         changes: those it was made by; they say what is touched besides.
+
+    Raises:
+        ValueError: neither was made of the other, so that their bits stand for different things.
     """
-    shifts = _Differing(before, after).shifts()
+    index = max(before, after, key=lambda world: (len(world.oids), len(world.names)))
+    if any(
+        index.oids[: len(world.oids)] != world.oids or index.names[: len(world.names)] != world.names
+        for world in (before, after)
+    ):
+        raise ValueError("neither of these worlds was made of the other")
+    shifts = _Differing(before, after, index).shifts()
     organizations = gained = lost = 0
     privileged = []
     for shift in shifts:
@@ -786,21 +795,21 @@ def effect(before: World, after: World, changes: Iterable[AccessChange] = ()) ->
         gained += shift.gained.bit_count()
         lost += shift.lost.bit_count()
         if shift.gained and is_privileged(shift.permission):
-            named = tuple(islice(after.oids_of(shift.gained), MOST_OIDS))
+            named = tuple(islice(index.oids_of(shift.gained), MOST_OIDS))
             privileged.append(Privileged(shift.principal, shift.permission, shift.gained.bit_count(), named))
 
     def rows(side: Literal["gained", "lost"]) -> tuple[tuple[str, str, str], ...]:
         every = (
             (shift.principal, shift.permission, oid)
             for shift in shifts
-            for oid in after.oids_of(getattr(shift, side))
+            for oid in index.oids_of(getattr(shift, side))
         )
         return tuple(islice(every, MOST_ROWS))
 
     return Effect(
         gained=Side(gained, rows("gained")),
         lost=Side(lost, rows("lost")),
-        organizations=frozenset(after.oids_of(organizations)),
+        organizations=frozenset(index.oids_of(organizations)),
         people=frozenset(shift.principal for shift in shifts),
         privileged=tuple(privileged),
         touched=_touched(before, after, changes),
@@ -828,8 +837,9 @@ class _Differing:
     where it is granted directly: two such sets are compared at once, and not ten thousand organizations.
     """
 
-    def __init__(self, before: World, after: World) -> None:
-        self._before, self._after = before, after
+    def __init__(self, before: World, after: World, index: World) -> None:
+        """`index` is the one of both that numbers more."""
+        self._before, self._after, self._index = before, after, index
         self._unions: dict[tuple[bool, tuple[str, ...]], int] = {}
         self._pairs: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[int, int, int]] = {}
 
@@ -885,7 +895,7 @@ class _Differing:
                     pair = self._pairs[before, after] = (then & ~first, first & ~then, first.bit_count())
                 gained, lost, count = pair
             if gained or lost:
-                yield Shift(email, "user", self._after.names[bit], gained, lost, count)
+                yield Shift(email, "user", self._index.names[bit], gained, lost, count)
 
     def _union(self, after: bool, gids: tuple[str, ...]) -> int:
         found = self._unions.get((after, gids))
@@ -900,13 +910,13 @@ class _Differing:
     def _directly(self, world: World, email: str, mask: int) -> dict[int, int]:
         """Permission -> organizations on which it is granted directly, of those in question."""
         alike: dict[int, list[int]] = {}
-        position = self._after.position
+        position = self._index.position
         for oid, held in world.direct.get(email, {}).items():
             if wanted := held & mask:
                 alike.setdefault(wanted, []).append(position[oid])
         found: dict[int, int] = {}
         for held, positions in alike.items():
-            packed = _packed(positions, len(self._after.oids))
+            packed = _packed(positions, len(self._index.oids))
             for bit in bits(held):
                 found[bit] = found.get(bit, 0) | packed
         return found
@@ -917,10 +927,10 @@ class _Differing:
             had, has = before.keys.get(oid, {}), after.keys.get(oid, {})
             if had is has:
                 continue
-            bit = 1 << after.position[oid]
+            bit = 1 << self._index.position[oid]
             for key_hash in sorted(had.keys() | has.keys()):
                 first, then = had.get(key_hash), has.get(key_hash)
                 was, now = (first.permissions if first else 0), (then.permissions if then else 0)
                 for at in bits(was ^ now):
                     gained, lost = (bit, 0) if now >> at & 1 else (0, bit)
-                    yield Shift(key_hash, "key", after.names[at], gained, lost, int(bool(lost)))
+                    yield Shift(key_hash, "key", self._index.names[at], gained, lost, int(bool(lost)))

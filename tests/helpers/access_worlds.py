@@ -5,6 +5,7 @@ a change takes something out of the sets.
 """
 
 import random
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -12,6 +13,7 @@ from typing import Any
 
 from store import ingest
 from store.access import Facts, GroupFacts, KeyFacts
+from store.accesschanges import AccessChange, ordered
 from store.database import Store
 from store.text import Untrusted
 
@@ -86,6 +88,40 @@ class World:
             else:
                 world.groups[gid].permissions.discard(permission)
         return world
+
+    def made(self, changes: Iterable[AccessChange]) -> "World":
+        """A copy in which these changes were made, in the order of a plan."""
+        world = deepcopy(self)
+        for change in ordered(changes):
+            world._make(change)
+        return world
+
+    def _make(self, change: AccessChange) -> None:
+        here, group = (change.oid, change.principal), self.groups.get(change.gid)
+        match change.kind:
+            case "create_group":
+                self.groups.setdefault(change.gid, GroupOf(change.gid, set(), set(), set(), set()))
+            case "delete_group":
+                self.groups.pop(change.gid, None)
+            case "add_user":
+                self.direct.setdefault(here, set())
+            case "grant":
+                self.direct.setdefault(here, set()).add(change.permission)
+            case "revoke":
+                self.direct.get(here, set()).discard(change.permission)
+            case "remove_user":
+                self.direct.pop(here, None)
+            case "delete_key":
+                self.keys.pop(here, None)
+            case _:
+                assert group is not None
+                what, one = {
+                    "member": (group.members, change.principal),
+                    "owner": (group.owners, change.principal),
+                    "org": (group.organizations, change.oid),
+                    "permission": (group.permissions, change.permission),
+                }[change.kind.rpartition("_")[2]]
+                (what.add if change.kind.startswith("add") else what.discard)(one)
 
     def smallest(self, principal: str, permission: str, oid: str) -> tuple[int, set[frozenset[Step]]]:
         """Of all sets of changes after which a grant is gone, the smallest, by trying every one.
