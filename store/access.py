@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from store.permissions import family, roles
 from store.text import Untrusted
+from store.timeline import Standing
 from store.times import rfc3339
 
 Kind = Literal["user", "group", "key"]
@@ -89,6 +90,8 @@ class Facts:
     people: frozenset[str] = frozenset()
     """Users who are known, whether they have anything or not."""
     audit: Sequence[Noted] = ()
+    logs: Mapping[str, Mapping[tuple[str, str], Standing]] = field(default_factory=dict)
+    """By gid, what the group's log tells of how it became so (`store.timeline.standing`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,12 @@ class Path:
     """Milliseconds, UTC; None when nothing tells."""
     by: Untrusted = NOBODY
     """Who granted it; "" when nothing tells."""
-    told: Literal["audit", "listing", ""] = ""
-    """What tells it: the audit log, or the listing of keys, which names the maker and no time."""
+    told: Literal["audit", "listing", "group", ""] = ""
+    """What tells it: the audit log, the listing of keys, which names the maker and no time, or the group's
+    log."""
+    began: Literal["joined", "held", "given", ""] = ""
+    """Of a group, with what the path began: the last that its log tells of who is a member, which
+    organizations it holds, and what it gives. What the log does not tell may have come later."""
 
 
 Link = Literal[
@@ -303,7 +310,7 @@ def _paths(facts: Facts, principal: str, kind: Kind, permission: str, oid: str) 
         *(
             Path(
                 "group", group.gid, group.name, tuple(sorted(group.owners)), len(group.members), group.reach,
-                group.complete,
+                group.complete, *_began(facts.logs.get(group.gid, {}), principal, kind, permission, oid),
             )
             for group in _giving(facts, principal, kind, permission, oid)
         ),
@@ -354,6 +361,27 @@ def _granted(audit: Iterable[Noted], email: str, permission: str) -> tuple[int |
         if named is None:
             break  # a role replaces everything: what was before it was another grant
     return since, by
+
+
+def _began(
+    log: Mapping[tuple[str, str], Standing], principal: str, kind: Kind, permission: str, oid: str
+) -> tuple[int | None, Untrusted, Literal["group", ""], Literal["joined", "held", "given", ""]]:
+    """Since when a path through a group is there, by whom, what tells it, and with what it began."""
+    parts: list[tuple[Literal["joined", "held", "given"], tuple[str, str]]] = [
+        ("held", ("organization", oid)),
+        ("given", ("permission", permission)),
+    ]
+    if kind == "user":
+        parts.append(("joined", ("member", principal.lower())))
+    told = [
+        (found.event.time, found.event.id, began, found.event.actor)
+        for began, key in parts
+        if (found := log.get(key)) is not None and found.present and found.event.time
+    ]
+    if not told:
+        return None, NOBODY, "", ""
+    time, _, began, actor = max(told)
+    return time, actor, "group", began
 
 
 def _path_of_key(facts: Facts, key: KeyFacts) -> Path:
@@ -668,14 +696,27 @@ def path_words(path: Path, kind: Kind) -> str:
         reach = counted(path.organizations, "organization", at_least=not path.complete)
         members = counted(path.members, "member")
         if kind == "group":
-            return f"the group gives it to its {members} on {reach}"
+            since = f"; {_since_words(path)}" if path.since is not None else ""
+            return f"the group gives it to its {members} on {reach}{since}"
         owned = f", owned by {_some(path.owners)}" if path.owners else ", no known owner"
-        return f"group {path.name or path.gid}: {reach}, {members}{owned}; since when: not known"
+        return f"group {path.name or path.gid}: {reach}, {members}{owned}; {_since_words(path)}"
     what = "of the key itself" if kind == "key" else "direct grant"
     if path.since is not None:
         return f"{what}, since {_day(path.since)} by {path.by or 'somebody unnamed'} (audit log)"
     by = f", made by {path.by}" if path.told == "listing" else ""
     return f"{what}{by}; since when: not known"
+
+
+def _since_words(path: Path) -> str:
+    """With what a path through a group began, when and by whom, as far as its log tells."""
+    if path.since is None:
+        return "since when: not known"
+    began = {
+        "joined": "a member",
+        "held": "over this organization",
+        "given": "giving it",
+    }.get(path.began, "so")
+    return f"{began} since {_day(path.since)} by {path.by or 'somebody unnamed'} (group log)"
 
 
 def missing_words(missing: Missing, answer: Explanation) -> str:

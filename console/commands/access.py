@@ -9,6 +9,7 @@ from console.commands import (
     access_matrix,
     access_review,
     access_roles,
+    access_timeline,
     access_what_if,
 )
 from console.commands.session import Problem, Session
@@ -44,6 +45,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         verbs.add_parser("review", help="attest or revoke access line by line, and the evidence of that")
     )
     access_roles.configure(verbs)
+    access_timeline.configure(
+        verbs.add_parser(
+            "timeline", help="what was done to who may do what: audit and group logs in one stream"
+        )
+    )
     access_break_glass.configure(
         verbs.add_parser("break-glass", help="a membership for a while, with a reason, that ends by itself")
     )
@@ -61,6 +67,7 @@ def run(session: Session) -> int:
         "lint": access_roles.lint,
         "drift": access_roles.drift,
         "export": access_roles.export,
+        "timeline": access_timeline.run,
         "break-glass": access_break_glass.run,
     }
     return verbs[session.arguments.verb](session)
@@ -205,6 +212,7 @@ def shown_path(path: "Path") -> dict[str, Any]:
         "members": path.members,
         "organizations": path.organizations,
         "complete": path.complete,
+        "began": path.began or None,
         **told,
     }
 

@@ -21,7 +21,9 @@ from store.models import (
 )
 from store.permissions import known
 from store.queries.organizations import path_of
+from store.queries.timeline import of_groups
 from store.text import Untrusted
+from store.timeline import Standing, standing
 
 LONGEST = 1000
 """Characters of a permission that is looked for: patterns of SQLite have a limit that no real one reaches."""
@@ -213,6 +215,7 @@ def facts(connection: Connection, oid: str, permission: str, principal: str = ""
             keys=_key_facts(connection, oid, principal),
             people=_people(connection, principal),
             audit=_audit_about(connection, oid, principal),
+            logs=_logs_about(connection, oid, permission, principal, groups.values()),
         ),
         checked_at=access.checked_at if access else None,
         keys_checked_at=keys.checked_at if keys else None,
@@ -370,3 +373,19 @@ def _audit_about(connection: Connection, oid: str, principal: str) -> tuple[Note
         .order_by(audit.time)
     )
     return tuple(Noted(row.time, Untrusted(row.actor), row.details) for row in found)
+
+
+def _logs_about(
+    connection: Connection, oid: str, permission: str, principal: str, groups: Iterable[GroupFacts]
+) -> dict[str, dict[tuple[str, str], Standing]]:
+    """What the logs of the groups by which a principal has the permission tell of how that came to be."""
+    if not principal:
+        return {}
+    gids = [
+        group.gid
+        for group in groups
+        if oid in group.organizations
+        and permission in group.permissions
+        and (principal in group.members or principal == group.gid)
+    ]
+    return {gid: standing(events) for gid, events in of_groups(connection, gids, principal, oid).items()}

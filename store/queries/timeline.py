@@ -78,15 +78,28 @@ def counted(connection: Connection, wanted: Wanted = Wanted()) -> int:
     return int(connection.execute(select(func.count()).select_from(limited)).scalar_one())
 
 
-def of_groups(connection: Connection, gids: Iterable[str]) -> dict[str, list[Event]]:
-    """What was done to these groups, each oldest first, by gid."""
+def of_groups(
+    connection: Connection, gids: Iterable[str], principal: str = "", oid: str = ""
+) -> dict[str, list[Event]]:
+    """What was done to these groups, each oldest first, by gid.
+
+    Args:
+        principal: with it, of memberships only this one's.
+        oid: with it, of organizations only this one.
+    """
     found: dict[str, list[Event]] = {gid: [] for gid in gids}
     wanted = sorted(found)
+    limits: list[ColumnElement[bool]] = []
+    if principal:
+        others = (_EVENT.c.kind == "member") & (_EVENT.c.principal != principal.lower())
+        limits += [~others, _EVENT.c.kind != "owner"]
+    if oid:
+        limits.append(~((_EVENT.c.kind == "organization") & (_EVENT.c.oid != oid)))
     for at in range(0, len(wanted), 500):
         query = (
             select(*_COLUMNS)
             .select_from(_sources())
-            .where(_EVENT.c.gid.in_(wanted[at : at + 500]))
+            .where(_EVENT.c.gid.in_(wanted[at : at + 500]), *limits)
             .order_by(*_KEYS)
         )
         for event in map(_event, connection.execute(query)):

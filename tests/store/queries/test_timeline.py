@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import func, select
 
 from store import ingest
+from store.access import Path, explain, path_words
 from store.database import Store
 from store.models import AccessEvent
-from store.queries import timeline
+from store.queries import access, timeline
 from store.queries.timeline import Wanted
 from store.tree import TreeNode, replace_tree
 
@@ -192,3 +193,69 @@ def test_secrets_of_a_group_s_log_never_reach_the_store(store: Store) -> None:
         rows = c.execute(select(AccessEvent.__table__)).mappings().all()  # type: ignore[attr-defined]
         assert "canary-4711" not in repr(rows)
         assert c.execute(select(func.count()).select_from(AccessEvent)).scalar_one() == 1
+
+
+def _path(store: Store, permission: str = "dr.set", principal: str = KIM) -> Path:
+    with store.reader.reading() as c:
+        asked = access.facts(c, ACME, permission, principal)
+    assert asked is not None
+    (path,) = explain(asked.facts, principal, permission, ACME).paths
+    return path
+
+
+def _group(**changed: Any) -> dict[str, Any]:
+    return {
+        "group_id": "g1", "name": "SOC L1", "members": [KIM], "owners": [], "orgs": [{"org_id": ACME}],
+        "perms": ["dr.set"], **changed,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "ago", "by", "began"),
+    [
+        ((), 600, "root@p.example", "given"),
+        (((500, "remove_org", {"oid": ACME}), (400, "add_org", {"oid": ACME, "actor": "eve@p.example"})), 400, "eve@p.example", "held"),
+        (((500, "remove_member", {"member_email": KIM}), (300, "add_member", {"member_email": KIM})), 300, "root@p.example", "joined"),
+        # Made again what it is already, or of somebody else: that begins nothing.
+        (((300, "add_member", {"member_email": KIM}), (200, "add_org", {"oid": BOREALIS}), (100, "add_member", {"member_email": "lee@p.example"})), 600, "root@p.example", "given"),
+        # The permission came and went and came with another, told by sets alone.
+        (((400, "set_permissions", {"perms": ["org.get"]}), (300, "set_permissions", {"perms": ["dr.set", "org.get"]})), 300, "root@p.example", "given"),
+    ],
+)  # fmt: skip
+def test_a_path_through_a_group_began_with_the_last_that_its_log_tells(
+    told: Store, more: tuple[Any, ...], ago: int, by: str, began: str
+) -> None:
+    with told.writing() as c:
+        ingest.put_groups(c, [_group()], now=NOW)
+        ingest.put_group_log(c, "g1", [*LOG, *_log(*more)])
+    path = _path(told)
+    assert (path.since, path.by, path.told, path.began) == (NOW - ago * SECOND, by, "group", began)
+
+
+def test_what_the_log_says_was_ended_and_is_there_all_the_same_is_not_told(told: Store) -> None:
+    with told.writing() as c:
+        ingest.put_groups(c, [_group()], now=NOW)
+        ingest.put_group_log(
+            c, "g1", [*LOG, *_log((1, "set_permissions", {"perms": [], "removed": ["dr.set"]}))]
+        )
+    path = _path(told)
+    assert (path.since, path.began) == (NOW - 700 * SECOND, "held")
+    assert path_words(path, "user").endswith(
+        "over this organization since 2026-11-24 by root@p.example (group log)"
+    )
+
+
+def test_a_path_of_which_no_log_tells_anything_says_so(store: Store) -> None:
+    with store.writing() as c:
+        ingest.put_organizations(c, [{"oid": ACME, "name": "Acme Dental"}], complete=True, now=NOW)
+        ingest.put_groups(c, [_group()], now=NOW)
+    path = _path(store)
+    assert (path.since, path.told, path.began) == (None, "", "")
+    assert path_words(path, "user").endswith("since when: not known")
+
+
+def test_a_group_as_a_principal_is_told_of_too(told: Store) -> None:
+    with told.writing() as c:
+        ingest.put_groups(c, [_group()], now=NOW)
+    path = _path(told, principal="g1")
+    assert (path.since, path.began) == (NOW - 600 * SECOND, "given")

@@ -1,0 +1,142 @@
+"""`limegrove access timeline`: what was done to who may do what, by whom, on whom and where."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session, shown
+
+if TYPE_CHECKING:
+    from store.queries.timeline import Key, Wanted
+    from store.timeline import Event
+
+KINDS = ("member", "owner", "permission", "organization", "group", "user", "key", "other")
+"""Those of `store.timeline`, which is too heavy to be imported for a `--help`."""
+
+PAGE = 500
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `access timeline`."""
+    parser.add_argument("words", metavar="WORD", nargs="*", help="only what has each of these somewhere")
+    parser.add_argument("--principal", metavar="P", help="on whom: an e-mail, or an API key's name")
+    parser.add_argument("--by", metavar="WHO", help="by whom, exactly as the log has it")
+    parser.add_argument("--group", metavar="GID|NAME", help="only what was done to this group")
+    parser.add_argument(
+        "--kind", metavar="K", action="append", default=[], choices=KINDS,
+        help=f"only these, the option may be repeated: {', '.join(KINDS)}",
+    )  # fmt: skip
+    parser.add_argument("--since", metavar="DURATION", help="not older than this, such as 12h or 90d")
+    parser.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)"
+    )
+    parser.add_argument(
+        "--after",
+        metavar="CURSOR",
+        help="go on behind this event: the `cursor` of the last one that was printed",
+    )
+
+
+def run(session: Session) -> int:
+    """List the events, newest first."""
+    from store.queries.timeline import COUNTED, counted, events
+
+    wanted, after, limit = _wanted(session), _cursor(session.arguments.after), session.arguments.limit
+    if limit < 0:
+        raise Problem("--limit takes a number from 0 on.", code=2)
+    found: list[Event] = []
+    with session.reader.reading() as connection:
+        while not limit or len(found) < limit:
+            size = min(PAGE, limit - len(found)) if limit else PAGE
+            more = events(connection, wanted, after=after, limit=size)
+            found += more
+            if len(more) < size:
+                break
+            after = (more[-1].time, more[-1].id)
+        number = counted(connection, wanted) if session.output == "table" else 0
+    session.show_rows(
+        [_line(each) if session.output == "table" else shown_event(each) for each in found],
+        columns=("when", "by", "what", "told by"),
+        footer=f"{len(found):,} of {min(number, COUNTED):,}{'+' if number > COUNTED else ''} events",
+    )
+    return 0
+
+
+def shown_event(event: "Event") -> dict[str, Any]:
+    """An event as `access timeline` prints it; what the entry does not tell is null."""
+    from store.timeline import words
+    from store.times import rfc3339
+
+    return {
+        "time": rfc3339(event.time or None),
+        "by": event.actor or None,
+        "kind": event.kind,
+        "action": event.action,
+        "known": event.known,
+        "what": words(event),
+        "principal": event.principal or None,
+        "permissions": list(event.permissions),
+        "oid": event.oid or None,
+        "organization": event.organization or None,
+        "gid": event.gid or None,
+        "group": event.group or None,
+        "told_by": event.source,
+        "details": dict(event.details),
+        "cursor": f"{event.time}-{event.id}",
+    }
+
+
+def _line(event: "Event") -> dict[str, str]:
+    from store.timeline import words
+    from store.times import rfc3339
+
+    return {
+        "when": rfc3339(event.time or None) or "not told",
+        "by": event.actor or "not told",
+        "what": words(event),
+        "told by": event.source,
+    }
+
+
+def _wanted(session: Session) -> "Wanted":
+    from store.queries.timeline import Wanted
+    from store.times import now_ms, parse_duration
+
+    arguments = session.arguments
+    since = None
+    if arguments.since is not None:
+        try:
+            since = now_ms() - parse_duration(arguments.since) * 1000
+        except ValueError as error:
+            raise Problem(f"--since: {error}", code=2) from None
+    principal: str = arguments.principal or ""
+    return Wanted(
+        scope=session.scope(),
+        principal=principal.lower() if "@" in principal else principal,
+        actor=arguments.by or "",
+        group=_group(session, arguments.group) if arguments.group else "",
+        kinds=tuple(arguments.kind),
+        since=since,
+        words=tuple(arguments.words),
+    )
+
+
+def _group(session: Session, wanted: str) -> str:
+    from store.queries.timeline import groups_named
+
+    with session.reader.reading() as connection:
+        found = groups_named(connection, wanted)
+    if not found:
+        raise Problem(f"There is no group {shown(wanted)} in the store, by gid or by name.", code=2)
+    if len(found) > 1:
+        gids = ", ".join(gid for gid, _ in found[:5])
+        raise Problem(f"{len(found)} groups are called {shown(wanted)}: {gids}. Give the gid.", code=2)
+    return found[0][0]
+
+
+def _cursor(text: str | None) -> "Key | None":
+    if text is None:
+        return None
+    time, _, number = text.partition("-")
+    if not (time.isdecimal() and number.isdecimal() and len(text) <= 40):
+        raise Problem(f"--after: {shown(text)} is no cursor; take the one of the last event printed.", code=2)
+    return int(time), int(number)
