@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.commands import template_lint
+from console.commands import template_library, template_lint
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -36,13 +36,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         'with {"id", "result": true|false|"not_evaluated", "why"}; - for standard input',
     )
     template_lint.configure(verbs)
+    template_library.configure(verbs)
 
 
 def run(session: Session) -> int:
     """Test rules, or look at documents."""
     given = session.arguments
-    if given.verb != "test":
+    if given.verb in ("lint", "show"):
         return {"lint": template_lint.lint, "show": template_lint.show}[given.verb](session)
+    if given.verb != "test":
+        return template_library.run(session)
     if (given.vectors is None) == (not given.files):
         raise Problem(
             "`template test` needs rule files, or --vectors FILE, and not both; see `limegrove template test "

@@ -75,7 +75,7 @@ def show(session: Session) -> int:
     path = Path(given.path)
     if not path.is_file():
         raise Problem(f"There is no file {shown(given.path)}.", code=2)
-    root = _root(path, given.root)
+    root = document_root(path, given.root)
     template = _read(root, _below(root, path))
     records = [
         {
@@ -135,12 +135,12 @@ def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]
     for given in paths:
         path = Path(given)
         if path.is_file():
-            base = _root(path, root)
+            base = document_root(path, root)
             yield base, _below(base, path)
             continue
         if not path.is_dir():
             raise Problem(f"There is no file or directory {shown(given)}.", code=2)
-        base = _root(path, root)
+        base = document_root(path, root)
         found = sorted(
             _below(base, each) for each in path.rglob("*") if each.suffix in _SUFFIXES and each.is_file()
         )
@@ -152,7 +152,12 @@ def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]
                 yield base, main
 
 
-def _root(path: Path, given: str | None) -> Path:
+def document_root(path: Path, given: str | None) -> Path:
+    """The directory outside of which nothing is read for a document.
+
+    Raises:
+        Problem: the one that was given is none; exit code 2.
+    """
     if given is not None:
         root = Path(given).resolve()
         if not root.is_dir():

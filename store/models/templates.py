@@ -50,7 +50,7 @@ class TemplateAssignment(SQLModel, table=True):
     __tablename__ = "template_assignment"
 
     node_id: str = Field(primary_key=True)
-    """No foreign key: a tree is imported as a whole, and a node that is gone for a moment keeps its layers."""
+    """No foreign key: a tree is imported as a whole, and a node keeps its layers meanwhile."""
     template: str = Field(primary_key=True, index=True)
     position: int
     """Among those of the node: the lower one is laid first."""

@@ -343,6 +343,12 @@ class _Reading:
                     yield Record(_FLAT[name], key, body, None, Place(path, read.named(name, key)))
             elif name in LEGACY:
                 yield from self._legacy(path, read, str(name), value, root=root)
+            elif _holds_rules(value):
+                self._wrong(
+                    place,
+                    f"`{str(name)[:60]}` holds rules where no client reads them.",
+                    "Put them below `hives: dr-general:`.",
+                )
             else:
                 self._odd(
                     place,
@@ -549,6 +555,13 @@ def _wrapped(document: Mapping[Any, Any]) -> str:
     if "op" in document or "detect" in document:
         return "It is a part of a rule: without `detect` and `respond` nobody can tell what it is to do."
     return "Put `version: 3` at the top."
+
+
+def _holds_rules(value: Any) -> bool:
+    """Whether a part is a rule, or a mapping of rules."""
+    if not isinstance(value, Mapping):
+        return False
+    return "detect" in value or any(isinstance(each, Mapping) and "detect" in each for each in value.values())
 
 
 def _nearest(name: str) -> str:

@@ -13,6 +13,7 @@ from store import models
 from store.bodies import pack, storable, unpack
 from store.configuration import canonical
 from store.queries.organizations import parameters_of
+from store.queries.scopes import oids_of
 from store.templates.documents import Template, resolve
 from store.templates.effective import Effective, Layer, effective
 
@@ -218,6 +219,26 @@ def layers_of(connection: Connection, oid: str) -> list[Layer]:
         .order_by(_NODE.c.first, _ASSIGNED.c.position, _ASSIGNED.c.template)
     ).all()
     return [Layer(row.id, row.path, row.template, template(connection, row.template)) for row in rows]
+
+
+def layered(connection: Connection, scope: str = "") -> dict[str, str]:
+    """The organizations of a scope that have any layer: oid -> name, in the order of the tree."""
+    above = _NODE.alias()
+    assigned = (
+        select(_ASSIGNED.c.template)
+        .join(above, above.c.id == _ASSIGNED.c.node_id)
+        .where(above.c.first <= _NODE.c.first, above.c.last >= _NODE.c.last)
+    )
+    query = (
+        select(_NODE.c.oid, _ORGANIZATION.c.name)
+        .join(_ORGANIZATION, _ORGANIZATION.c.oid == _NODE.c.oid)
+        .where(assigned.exists())
+        .order_by(_NODE.c.first)
+    )
+    below = oids_of(connection, scope)
+    if below is not None:
+        query = query.where(_NODE.c.oid.in_(below))
+    return {row.oid: row.name for row in connection.execute(query)}
 
 
 def values_of(connection: Connection, oid: str) -> dict[str, Any]:
