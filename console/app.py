@@ -478,9 +478,9 @@ class Console(App[int], inherit_bindings=False):
     @on(ShowAccess)
     @work(group="go", exit_on_error=False)
     async def show_access(self, request: ShowAccess) -> None:
-        """Go to the matrix of an organization."""
+        """Go to the matrix of an organization, or of what else it is asked to be about."""
         await self._go("access")
-        cast("Any", self.screen).show_organization(request.oid)
+        cast("Any", self.screen).show_asked(request)
 
     @on(ShowOrganization)
     @work(group="go", exit_on_error=False)

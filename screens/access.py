@@ -1,11 +1,13 @@
-"""Who may do what on one organization: principals by permissions, and through what."""
+"""Who may do what: the matrix of one organization, one principal or one permission, and what is to change."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import Connection, literal, select
 from textual import events, on, work
@@ -15,118 +17,162 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from screens.context import HEALTH_STYLES, Context, Scope
-from screens.dialogs.choose_organization import Choice, ChooseOrganization
-from screens.requests import ShowAlerts, ShowOrganization
-from screens.view import View
-from screens.widgets import matrix as grid
-from screens.widgets.text import line
-from store.access import (
-    Cuts,
-    Explanation,
-    Kind,
-    UnknownPrincipal,
-    counted,
-    cut_words,
-    cuts,
-    missing_words,
-    path_words,
+from screens import pivots
+from screens.access_words import (
+    Gap,
+    Known,
+    Why,
+    explain,
+    gap_line,
+    hanging,
+    name_of,
+    why_lines,
 )
+from screens.context import Context, Scope
+from screens.dialogs.choose_one import ChooseOne
+from screens.dialogs.choose_organization import Choice, ChooseOrganization
+from screens.dialogs.what_if import WhatIf, WhatIfAnswer
+from screens.pivots import Cell
+from screens.requests import (
+    PlanStaged,
+    ShowAccess,
+    ShowAlerts,
+    ShowOrganization,
+    ShowPlans,
+    StageChanges,
+    UnstageChanges,
+)
+from screens.staging import Offer, Offering, offers_for, others_for
+from screens.view import View
+from screens.whatif import consequence
+from screens.widgets import matrix as grid
+from screens.widgets.said import Said
+from screens.widgets.text import line
+from store import accesslines, accessplans
+from store.access import UnknownPrincipal, counted, cuts
 from store.access import explain as explained
-from store.models import SyncState
-from store.permissions import catalogue, categories, known
+from store.accesschanges import AccessChange
+from store.closure import UnknownGroup, World
+from store.models import SyncState, User
 from store.queries import access
-from store.queries.access import Principal
+from store.queries.matrix import (
+    By,
+    Lacking,
+    Pivot,
+    Wanted,
+    parse_filter,
+    pivot_organization,
+    pivot_permission,
+    pivot_principal,
+)
 from store.queries.organizations import organizations
-from store.queries.scopes import oids_of
+from store.queries.scopes import marked, oids_of
 from store.text import safe_text
 from store.times import age
 
-KINDS = {"user": "u", "group": "g", "key": "k"}
-"""The sign before a principal."""
+if TYPE_CHECKING:
+    from store.database import Change
 
 LEGEND = "D direct  G group  B both  K key  . not  ! privileged      u user  g group  k key"
 
 WIDE = 55
 """Cells of the pane where it stands beside the matrix (its border is one more, `access.tcss`)."""
 
-SHOWN = 4
-"""Missing links, and smallest cuts, that the pane names; the rest is counted."""
+LINES = 5
+"""Of the short explanation below the matrix."""
 
-_SUBJECTS = {"access": "users and what they were granted", "groups": "groups", "keys": "API keys"}
+WORLD = frozenset(
+    {
+        "organization", "node", "direct_permission", "organization_group", "group_member",
+        "group_organization", "api_key", "user_account",
+    }
+)  # fmt: skip
+"""The tables that a world is made of."""
 
+PATIENCE = 8
+"""While these tables go on changing, so many times what reading takes passes before they are read again."""
 
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A part of the matrix that could not be read."""
-
-    subject: str
-    failure: str
-    reason: str
-    """A stranger's text."""
-    checked_at: int | None
-    """When it was last read completely; what is shown of it is that old."""
+NAMES = {"organization": "organization", "principal": "principal", "permission": "permission"}
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The matrix of the chosen organization, and what it lacks."""
+    """The matrix turned as it was asked for, and what it lacks."""
 
-    oid: str
-    matrix: access.Matrix | None
-    """None when no organization is chosen, or it is unknown."""
+    by: By
+    cell: Cell
+    world: World
+    after: World
+    """After what is staged; `world` itself when nothing is."""
+    staged: tuple[AccessChange, ...]
+    names: accesslines.Names
+    """Of everything that is staged."""
+    pivot: Pivot | None
+    """None when what it should be about is not chosen, or is unknown."""
+    grid: pivots.Grid | None
     outside: bool
     """The chosen organization is not below the scope."""
+    protected: bool
+    """The chosen organization is protected."""
     gaps: tuple[Gap, ...]
+    """Of an organization: what of it could not be read."""
+    mfa: dict[str, bool | None]
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a filter line asks for; every word must hold."""
-
-    principals: tuple[str, ...] = ()
-    permissions: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
-    holding: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """A cell explained: by which paths it is held or what is missing, and what would take it away."""
-
-    asked: access.Asked
-    answer: Explanation
-    cuts: Cuts
-
-
 class Access(View[Found]):
-    """The permission matrix of one organization, with the cell under the cursor explained."""
+    """The permission matrix, turned three ways; changes are staged in it, and planned from it."""
 
     MODE = "access"
     TITLE = "Access"
     CSS_PATH = "access.tcss"
     AUTO_FOCUS = "Matrix"
-    READS = frozenset(
-        {
-            "organization", "node", "direct_permission", "organization_group", "group_member",
-            "group_organization", "api_key", "user_account", "sync_state", "audit_entry",
-        }
-    )  # fmt: skip
+    READS = WORLD | {"sync_state", "audit_entry", "staged_change"}
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "v", "turn(1)", "turn", id="access.turn",
+            tooltip="Turn the matrix: by organization, by principal, by permission; q goes back to the cell",
+        ),
+        Binding(
+            "V", "turn(-1)", "turn back", show=False, id="access.turn_back", tooltip="Turn it the other way"
+        ),
         Binding(
             "enter", "why", "explain", id="access.why",
             tooltip="Why this cell is so: every path, since when, what is missing, the smallest cuts",
         ),
-        Binding("O", "choose", "organization", id="access.choose", tooltip="Choose another organization"),
-        Binding("n", "next(1)", "next", id="access.next", show=False, tooltip="The next organization"),
+        Binding(
+            "space", "stage", "stage", id="access.stage",
+            tooltip="Stage the change of this cell: grant it directly, or take it away; again takes it back",
+        ),
+        Binding(
+            "e", "others", "change", id="access.others",
+            tooltip="Other changes: groups joined and left, organizations put into groups and taken out",
+        ),
+        Binding("w", "what_if", "what if", id="access.what_if", tooltip="What the staged changes come to"),
+        Binding("P", "plan", "plan", id="access.plan", tooltip="Plan what is staged: approve it, apply it"),
+        Binding(
+            "U", "plans", "undo", show=False, id="access.plans",
+            tooltip="The latest plans: what became of them, and how to take one back",
+        ),
+        Binding(
+            "O", "choose", "other", id="access.choose",
+            tooltip="Choose another organization, principal or permission: what the matrix is about",
+        ),
+        Binding("n", "next(1)", "next", id="access.next", show=False, tooltip="The next one to be about"),
         Binding("p", "next(-1)", "previous", id="access.previous", show=False, tooltip="The one before"),
         Binding(
-            "u", "used", "only held", id="access.used",
-            tooltip="Only the permissions that somebody holds, or all known ones",
+            "u", "used", "only held", show=False, id="access.used",
+            tooltip="Only the columns that somebody holds, or all known ones",
         ),
-        Binding("t", "tree", "tree", id="access.tree", tooltip="This organization in the tree"),
-        Binding("a", "alerts", "alerts", id="access.alerts", tooltip="The alerts of this organization"),
+        Binding(
+            "A", "everybody", "all rows", show=False, id="access.everybody",
+            tooltip="Also the rows that hold nothing: everybody there is, every organization",
+        ),
+        Binding("t", "tree", "tree", show=False, id="access.tree", tooltip="This organization in the tree"),
+        Binding(
+            "a", "alerts", "alerts", show=False, id="access.alerts",
+            tooltip="The alerts of this organization",
+        ),
         Binding(
             "J", "scroll_why(1)", "down", id="access.why_down", show=False,
             tooltip="Scroll the explanation down",
@@ -138,13 +184,27 @@ class Access(View[Found]):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._oid = context.scope.oid
-        self._found: Found | None = None
-        self._nothing = ""
-        self._used = False
+        self._by: By = "organization"
+        self._cell = Cell(oid=context.scope.oid)
+        self._turns: list[tuple[By, Cell]] = []
+        self._filters: dict[By, str] = {}
         self._wanted = Wanted()
+        self._used = False
+        self._everybody = False
+        self._found: Found | None = None
+        self._shown_as: tuple[By, str] = ("organization", "")
+        self._asked: tuple[By, Cell, Wanted, bool, bool] = ("organization", Cell(), Wanted(), False, False)
+        self._nothing = ""
         self._open = False
-        self._explained = ("", "", "")
+        self._explained: tuple[By, Cell] | None = None
+        self._look_again = False
+        self._lock = threading.Lock()
+        self._version = 0
+        self._loaded = (-1, 0.0, 0.0)
+        """The version that was read last, when, and how long that took (seconds)."""
+        self._world: World | None = None
+        self._changed: tuple[World, tuple[AccessChange, ...], World, tuple[AccessChange, ...]] | None = None
+        self._owing = 0.0
 
     def compose_body(self) -> ComposeResult:
         """What is not known, the matrix, what the signs mean, and the cell in short and at length."""
@@ -153,7 +213,7 @@ class Access(View[Found]):
                 yield Static("", id="gaps", markup=False)
                 yield grid.Matrix(sign=self.context.glyphs.cursor)
                 yield Static(LEGEND, id="legend", markup=False)
-                yield Static("", id="explanation", markup=False)
+                yield Said(LINES, id="explanation")
             with VerticalScroll(id="why", can_focus=False):
                 yield Static("", id="why-text", markup=False)
 
@@ -165,6 +225,11 @@ class Access(View[Found]):
         if scope.oid:
             self.show_organization(scope.oid)
 
+    def _store_changed(self, change: Change) -> None:
+        if change.touches(WORLD):
+            self._version += 1
+        super()._store_changed(change)
+
     @property
     def table(self) -> grid.Matrix:
         """The matrix on the screen."""
@@ -174,22 +239,103 @@ class Access(View[Found]):
 
     def show_organization(self, oid: str) -> None:
         """Show the matrix of this organization."""
-        if oid != self._oid or self._found is None:
-            self._oid = oid
-            if self.is_mounted:
-                self.reload()
+        if (oid, "organization") != (self._cell.oid, self._by) or self._found is None:
+            self.show_cell("organization", replace(self._cell, oid=oid))
+
+    def show_asked(self, request: ShowAccess) -> None:
+        """What a request names."""
+        if request.by == "organization" and not request.principal:
+            self.show_organization(request.oid)
+        else:
+            cell = Cell(request.principal, request.kind, request.permission, request.oid)
+            self.show_cell(request.by, cell)
+
+    def show_cell(self, by: By, cell: Cell) -> None:
+        """Show the matrix turned this way, the cursor on this cell."""
+        self._turns.clear()
+        self._turn(by, cell)
+
+    def _turn(self, by: By, cell: Cell) -> None:
+        self._by, self._cell = by, cell
+        self._shown_as = (by, "")  # the cursor goes to the cell
+        self.filter_line = self._filters.get(by, "")
+        self._wanted = parse_filter(self.filter_line)
+        if self.is_mounted:
+            self.reload()
+
+    def prepare(self) -> None:
+        """What is asked for, before a thread asks it."""
+        self._asked = (self._by, self._cell, self._wanted, self._used, self._everybody)
 
     def read(self, connection: Connection) -> Found:
         """The matrix, unless the organization is outside the scope."""
-        oid, now = self._oid, self.context.clock()
-        if not oid:
-            return Found("", None, False, (), now)
-        below = oids_of(connection, self.context.scope.node_id)
-        inside = below is None or (
-            connection.execute(select(literal(oid)).where(literal(oid).in_(below))).first() is not None
+        by, cell, wanted, used, everybody = self._asked
+        now, scope = self.context.clock(), self.context.scope.node_id
+        world, after, staged = self._worlds(connection)
+        outside = protected = False
+        gaps: tuple[Gap, ...] = ()
+        if by == "organization" and cell.oid:
+            below = oids_of(connection, scope)
+            outside = below is not None and (
+                connection.execute(select(literal(cell.oid)).where(literal(cell.oid).in_(below))).first()
+                is None
+            )
+            gaps = _gaps(connection, cell.oid)
+            protected = bool(marked(connection, "protected", [cell.oid]))
+        before = self._pivot(connection, world, by, cell, wanted, everybody)
+        then = None
+        if after is not world:
+            then = self._pivot(connection, after, by, cell, wanted, everybody)
+            before = before or then
+        made = None
+        if before is not None:
+            made = pivots.grid(before, then, (world, after), permissions=wanted.permissions, only_held=used)
+        user = User.__table__.c  # type: ignore[attr-defined]  # SQLModel does not type its tables
+        mfa = {email: known for email, known in connection.execute(select(user.email, user.mfa))}
+        names = accesslines.names(connection, staged)
+        return Found(by, cell, world, after, staged, names, before, made, outside, protected, gaps, mfa, now)
+
+    def _pivot(
+        self, connection: Connection, world: World, by: By, cell: Cell, wanted: Wanted, everybody: bool
+    ) -> Pivot | None:
+        scope = self.context.scope.node_id
+        if not cell.about(by):
+            return None
+        if by == "organization":
+            return pivot_organization(connection, cell.oid, world=world, wanted=wanted, everybody=everybody)
+        if by == "principal":
+            return pivot_principal(
+                connection, cell.principal, kind=cell.kind, scope=scope, world=world, wanted=wanted,
+                everywhere=everybody,
+            )  # fmt: skip
+        return pivot_permission(
+            connection, cell.permission, scope=scope, world=world, wanted=wanted, everybody=everybody
         )
-        found = access.matrix(connection, oid)
-        return Found(oid, found, not inside, _gaps(connection, oid), now)
+
+    def _worlds(self, connection: Connection) -> tuple[World, World, tuple[AccessChange, ...]]:
+        """Everybody's access now and after what is staged; read again only when it changed.
+
+        While a sync goes on it changes all the time, and of ten thousand organizations reading takes a third
+        of a second: then what is shown may be a few seconds old, which line 2 says anyway.
+        """
+        with self._lock:
+            version, (loaded, at, took) = self._version, self._loaded
+            waits = at + PATIENCE * took - time.monotonic()
+            self._owing = 0.0
+            if self._world is None or (version != loaded and waits <= 0):
+                started = time.monotonic()
+                self._world = World.load(connection)
+                ended = time.monotonic()
+                self._loaded = (version, ended, ended - started)
+            elif version != loaded:
+                self._owing = waits
+            world = self._world
+            staged = tuple(accessplans.staged(connection, self.context.operator))
+            known = self._changed
+            if known is None or known[0] is not world or known[1] != staged:
+                after, made = _after(world, staged)
+                known = self._changed = (world, staged, after, made)
+            return world, known[2], known[3]
 
     def has_nothing(self, found: Found) -> bool:
         """Whether there is no matrix to show, and why."""
@@ -201,81 +347,131 @@ class Access(View[Found]):
         return self._nothing
 
     def show(self, found: Found) -> None:
-        """The matrix; the cursor stays on its principal and permission."""
+        """The matrix; the cursor stays on its cell, however it was turned."""
         self._found = found
-        self._lay_out()
+        assert found.grid is not None  # noqa: S101  (else there is nothing)
+        made, about = found.grid, (found.by, found.cell.about(found.by))
+        if about == self._shown_as:
+            self.table.fill(made.columns, made.rows)
+        else:
+            self._shown_as = about
+            self.table.fill(made.columns, made.rows, at=found.cell.place(found.by), folded=made.folded)
+        self._say(found)
+        self._explain()
+        if self._owing:
+            self.set_timer(self._owing, self._refresh_soon)
+        if self._look_again:
+            self._look_again = False
+            if found.staged:
+                self.action_what_if()
 
     def show_empty(self, found: Found) -> None:
         """Forget what was shown, so that nobody takes it for another organization's."""
         self._found = found
+        self._shown_as = (found.by, "")
         self.table.fill((), ())
         self._explain()
-        name = found.matrix.organization if found.matrix is not None else ""
-        self.say(title=f"Access   {name}" if name else "Access", counts="")
+        self.say(title=self._title(found), counts="")
 
-    def _lay_out(self) -> None:
-        if self._found is None or self._found.matrix is None:
-            return
-        shown = self._found.matrix
-        names = set[str]().union(*(principal.via for principal in shown.principals))
-        held = len(names)
-        if not self._used:
-            names |= {each.name for each in catalogue() if not each.doubtful}
-        wanted = [name for name in names if all(_named_so(name, word) for word in self._wanted.permissions)]
-        columns = columns_of(wanted)
-        principals = [each for each in shown.principals if matches(each, self._wanted)]
-        self.table.fill(columns, [row_of(each) for each in principals])
-        gaps = self.query_one("#gaps", Static)
-        gaps.display = bool(self._found.gaps)
-        gaps.update(Content("\n").join(gap_line(gap, self._found.now) for gap in self._found.gaps))
-        filtered = len(principals) != len(shown.principals)
-        some = f"{len(principals):,} of " if filtered else ""
-        read = age(shown.checked_at, self._found.now)
+    def _say(self, found: Found) -> None:
+        assert found.pivot is not None  # noqa: S101  (else there is nothing)
+        pivot, gaps = found.pivot, self.query_one("#gaps", Static)
+        lacking = [] if found.by == "organization" else _lacking(pivot.lacking, pivot.organizations)
+        lines = [gap_line(gap, found.now) for gap in found.gaps] + lacking
+        gaps.display = bool(lines)
+        gaps.update(Content("\n").join(lines))
         self.say(
-            title=f"Access   {shown.organization}",
+            title=self._title(found),
             filter=f"/{self.filter_line}" if self.filter_line else "",
-            counts=f"{some}{len(shown.principals):,} principals, {held:,} permissions held   read {read} ago",
+            counts=self._counts(found, pivot),
         )
-        self._explain()
+        legend = line((LEGEND, "dim"))
+        if found.staged:
+            legend = line(
+                (LEGEND.partition("      ")[0], "dim"),
+                (f"   + - ~ staged: {counted(len(found.staged), 'change')}", "bold ansi_yellow"),
+            )
+        self.query_one("#legend", Static).update(legend)
+
+    def _title(self, found: Found) -> str:
+        if found.pivot is None:
+            return "Access"
+        name = str(found.pivot.name)
+        if found.by == "organization":
+            return f"Access   {name}" + ("   protected" if found.protected else "")
+        return f"Access   {found.pivot.kind or 'permission'} {name}"
+
+    def _counts(self, found: Found, pivot: Pivot) -> str:
+        assert found.grid is not None  # noqa: S101  (else there is nothing)
+        held = len({column.key for column in pivot.columns})
+        lines = f"{len(pivot.lines):,} of " if len(pivot.lines) != pivot.total else ""
+        read = f"   read {age(pivot.checked_at, found.now)} ago" if pivot.checked_at is not None else ""
+        if found.by == "organization":
+            return f"{lines}{pivot.total:,} principals, {held:,} permissions held{read}"
+        if found.by == "principal":
+            return f"{len(pivot.lines):,} of {counted(pivot.organizations, 'organization')}{read}"
+        return (
+            f"{lines}{pivot.total:,} principals on {counted(len(found.grid.columns), 'organization')}{read}"
+        )
 
     # -- filter -----------------------------------------------------------------------------------------
 
     def apply_filter(self, line: str) -> None:
-        """`user:kim perm:dr. kind:key has:dr.set`; a bare word is a part of a principal's name."""
-        self._wanted = parse(line)
+        """`user:kim perm:dr. role:owner domain:acme.example group:soc`; a bare word is in a row's name."""
+        wanted = parse_filter(line)
+        if self._by == "permission" and (wanted.holding or wanted.roles or wanted.permissions):
+            raise ValueError(
+                "Here every line has one permission: perm:, has: and role: filter the other two ways."
+            )
+        self._wanted = wanted
+        self._filters[self._by] = line
         self.filter_line = line
-        self._lay_out()
 
     def close_inner(self) -> bool:
-        """Close the pane, then forget the filter."""
+        """Close the pane, then forget the filter, then turn back to the cell that one came from."""
         if self._open:
             self._show_pane(False)
-            return True
-        if self.filter_line:
+        elif self.filter_line:
             self.filter_by("")
-            return True
-        return False
+        elif self._turns:
+            self._turn(*self._turns.pop())
+        else:
+            return False
+        return True
 
-    # -- the explanation --------------------------------------------------------------------------------
+    # -- the cell ---------------------------------------------------------------------------------------
 
     @on(grid.Matrix.Moved)
     def _moved(self, event: grid.Matrix.Moved) -> None:
         event.stop()
+        cell = self.here
+        if cell is not None and self._found is not None and self._found.by == self._by:
+            self._cell = cell
         self.at_rest(self._explain)
+
+    @property
+    def here(self) -> Cell | None:
+        """The cell under the cursor; of a folded category its first one. None in an empty matrix."""
+        row, columns, found = self.table.row, self.table.columns, self._found
+        if row is None or not columns or found is None:
+            return None
+        return found.cell.moved(found.by, row.key, columns[0].key)
 
     def _explain(self) -> None:
         lines: Sequence[Content] = ()
-        found = self._found.matrix if self._found is not None else None
-        row, columns = self.table.row, self.table.columns
-        if found is not None:
-            principal = next(
-                (each for each in found.principals if row is not None and _key(each) == row.key), None
-            )
-            if principal is not None and columns:
-                lines = explain(found, principal, [column.key for column in columns], self.table.category)
-            else:
+        found, cell = self._found, self.here
+        if found is not None and found.grid is not None:
+            if cell is None:
                 lines = [Content(" Nothing matches the filter; esc forgets it.")]
-        self.query_one("#explanation", Static).update(Content("\n").join(lines))
+            else:
+                staged = tuple(
+                    accesslines.words(each, found.names)
+                    for each in pivots.concerning(found.staged, cell, found.after)
+                )
+                known = Known(found.world, found.after, found.mfa, staged)
+                columns = [column.key for column in self.table.columns]
+                lines = explain(known, found.by, cell, columns, self.table.category)
+        self.query_one("#explanation", Said).say(lines)
         if self._open:
             self._explain_why(lines)
 
@@ -303,110 +499,258 @@ class Access(View[Found]):
 
     def _explain_why(self, short: Sequence[Content]) -> None:
         """Read what the matrix does not hold of the cell; a folded column has no more than it shows."""
-        row, columns = self.table.row, self.table.columns
-        if row is None or len(columns) != 1:
-            folded = [Content(" z unfolds the category: each permission is explained by itself.")]
-            self._put([*short, *(folded if len(columns) > 1 else ())])
+        cell = self.here
+        if cell is None or len(self.table.columns) != 1:
+            folded = [Content(" z unfolds the category: each cell is explained by itself.")]
+            self._put([*short, *(folded if len(self.table.columns) > 1 else ())])
             return
-        kind, _, principal = row.key.partition(":")
-        self._read_why(principal, kind, columns[0].key, tuple(short))
+        self._read_why(cell, tuple(short))
 
     @work(exclusive=True, group="why", exit_on_error=False)
-    async def _read_why(
-        self, principal: str, kind: Kind, permission: str, short: tuple[Content, ...]
-    ) -> None:
-        oid = self._oid
+    async def _read_why(self, cell: Cell, short: tuple[Content, ...]) -> None:
         try:
-            found = await asyncio.to_thread(self._why, oid, principal, kind, permission)
+            found = await asyncio.to_thread(self._why, cell)
         except Exception as error:
             self._put([line(("The explanation could not be read: ", "bold"), str(error))])
             return
-        row, columns = self.table.row, self.table.columns
-        here = row is not None and (row.key, [each.key for each in columns]) == (
-            f"{kind}:{principal}", [permission],
-        )  # fmt: skip
         # What the cursor left meanwhile is not shown as what it stands on.
-        if here and oid == self._oid and self._open:
-            self._put(short if found is None else [*why_lines(found), *short[1:]])
+        if cell == self.here and len(self.table.columns) == 1 and self._open and self._found is not None:
+            if found is None:
+                self._put(short)
+                return
+            held = pivots.held_by(self._found.world, cell)
+            names = self._found.world.permissions(held.mask) if held is not None else ()
+            self._put([*why_lines(found, names), *short[1:]])
 
-    def _why(self, oid: str, principal: str, kind: Kind, permission: str) -> Why | None:
+    def _why(self, cell: Cell) -> Why | None:
         """None when the principal or the organization is gone since the matrix was read."""
         with self.context.reader.reading() as connection:
-            asked = access.facts(connection, oid, permission, principal)
+            asked = access.facts(connection, cell.oid, cell.permission, cell.principal)
         if asked is None:
             return None
+        about = cell.principal, cell.permission, cell.oid
         try:
-            answer = explained(asked.facts, principal, permission, oid, kind=kind)
+            answer = explained(asked.facts, *about, kind=cell.kind)
         except UnknownPrincipal:
             return None
-        return Why(asked, answer, cuts(asked.facts, principal, permission, oid, kind=kind))
+        return Why(asked, answer, cuts(asked.facts, *about, kind=cell.kind))
 
     def _put(self, lines: Sequence[Content]) -> None:
         pane = self.query_one("#why", VerticalScroll)
         width = WIDE if self.size.width >= 120 else self.size.width
         pane.query_one(Static).update(
-            Content("\n").join(part for each in lines for part in _hanging(each, width))
+            Content("\n").join(part for each in lines for part in hanging(each, width))
         )
-        row, columns = self.table.row, self.table.columns
-        cell = (self._oid, row.key if row else "", columns[0].key if columns else "")
-        if cell != self._explained:
+        cell = self.here
+        here = (self._by, cell) if cell is not None else None
+        if here != self._explained:
             # The same cell read again, as a sync goes on, stays where it was scrolled to.
             pane.scroll_home(animate=False)
-        self._explained = cell
+        self._explained = here
+
+    # -- turning ----------------------------------------------------------------------------------------
+
+    def action_turn(self, step: int) -> None:
+        """Another side of the same cell."""
+        cell = self.here
+        if cell is None or self._found is None:
+            return
+        self._turns = [*self._turns[-50:], (self._found.by, cell)]
+        at = pivots.PIVOTS.index(self._found.by)
+        self._turn(pivots.PIVOTS[(at + step) % len(pivots.PIVOTS)], cell)
+
+    def action_used(self) -> None:
+        """Only held columns, or all known ones."""
+        self._used = not self._used
+        self.tell("Only columns that somebody holds." if self._used else "All known columns.")
+        self.reload()
+
+    def action_everybody(self) -> None:
+        """Also rows that hold nothing, to be given something."""
+        self._everybody = not self._everybody
+        self.tell("Also the rows that hold nothing." if self._everybody else "Only rows that hold something.")
+        self.reload()
+
+    # -- staging ----------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="staging", exit_on_error=False)
+    async def action_stage(self) -> None:
+        """The change of this cell: at once where there is one way, else the ways are offered."""
+        found, cell = self._found, self.here
+        if found is None or cell is None:
+            return
+        if len(self.table.columns) > 1:
+            self.tell("z unfolds the category first: one cell is changed at a time.", "warning")
+            return
+        why = await asyncio.to_thread(self._why, cell) if cell.kind == "user" else None
+        offering = offers_for(found.world, found.after, found.staged, cell, found.names, why)
+        await self._offer(offering)
+
+    @work(exclusive=True, group="staging", exit_on_error=False)
+    async def action_others(self) -> None:
+        """Changes that are not of one cell alone."""
+        found, cell = self._found, self.here
+        if found is not None and cell is not None:
+            await self._offer(others_for(found.world, found.after, cell))
+
+    async def _offer(self, offering: Offering) -> None:
+        if offering.sentence:
+            self.tell(offering.sentence, "warning")
+            return
+        offer: Offer | None = offering.offers[0]
+        if len(offering.offers) > 1 or offering.asks:
+            key = await self.app.push_screen_wait(
+                ChooseOne(offering.heading, [each.option for each in offering.offers])
+            )
+            offer = next((each for each in offering.offers if each.option.key == key), None)
+        if offer is None:
+            self.tell("Nothing was staged.")
+            return
+        changes = offer.changes
+        if offer.choices:
+            chosen = await self.app.push_screen_wait(
+                ChooseOrganization(offer.choices, title=offer.choosing, hint=offer.hint)
+            )
+            if not chosen:
+                self.tell("Nothing was staged.")
+                return
+            changes = offer.chosen(chosen)
+        if offer.unstages:
+            self.post_message(UnstageChanges(changes))
+        else:
+            self.post_message(StageChanges(changes))
+
+    def action_what_if(self) -> None:
+        """Before and after, side by side."""
+        if self._found is not None and self._found.staged:
+            self._what_if(self._found)
+
+    @work(exclusive=True, group="what-if", exit_on_error=False)
+    async def _what_if(self, found: Found) -> None:
+        made = await asyncio.to_thread(consequence, found.world, found.after, found.staged, found.names)
+        if not self.is_current:
+            return
+        answer: WhatIfAnswer | None = await self.app.push_screen_wait(
+            WhatIf(made, cursor=self.context.glyphs.cursor, writable=self.context.writable)
+        )
+        if answer is None:
+            return
+        if answer.deed == "plan":
+            self.post_message(PlanStaged())
+        elif answer.deed == "clear":
+            self.post_message(UnstageChanges(None))
+        elif answer.change is not None:
+            self._look_again = True
+            self.post_message(UnstageChanges((answer.change,)))
+
+    def action_plan(self) -> None:
+        """Plan what is staged."""
+        self.post_message(PlanStaged())
+
+    def action_plans(self) -> None:
+        """The latest plans."""
+        self.post_message(ShowPlans())
 
     # -- keys -------------------------------------------------------------------------------------------
 
     def why_not(self, action: str) -> str:
-        """What goes elsewhere from an organization needs one."""
-        if action in ("tree", "alerts") and not self._oid:
+        """What needs a cell, an organization, something staged, or a console that may write."""
+        if action in ("tree", "alerts") and not self._cell.oid:
             return "No organization is chosen: O chooses one."
-        if action == "why" and (self._found is None or not self.table.columns or self.table.row is None):
-            return "There is no cell to explain."
+        if action in ("why", "turn", "stage", "others") and self.here is None:
+            return "There is no cell under the cursor."
+        if action in ("stage", "others", "plan") and not self.context.writable:
+            return "This console is read-only."
+        if action in ("what_if", "plan") and not (self._found is not None and self._found.staged):
+            return "Nothing is staged: space stages the change of a cell."
         if action == "scroll_why" and not self._open:
             return "The explanation is closed: enter opens it."
         return ""
 
-    def action_used(self) -> None:
-        """Only held permissions, or all known ones."""
-        self._used = not self._used
-        self.tell("Only permissions that somebody holds." if self._used else "All known permissions.")
-        self._lay_out()
-
     def action_tree(self) -> None:
         """The organization in the tree."""
-        self.post_message(ShowOrganization(self._oid))
+        self.post_message(ShowOrganization(self._cell.oid))
 
     def action_alerts(self) -> None:
         """The organization's alerts."""
-        self.post_message(ShowAlerts(f"oid:{self._oid}"))
+        self.post_message(ShowAlerts(f"oid:{self._cell.oid}"))
 
     @work(exclusive=True, group="choose", exit_on_error=False)
     async def action_choose(self) -> None:
-        """Choose another organization of the scope."""
-        choices = await asyncio.to_thread(self._choices)
+        """Choose another one to be about."""
+        by = self._by
+        choices = await asyncio.to_thread(self._choices, by)
         if not choices:
-            self.tell("No organization is known in this scope.", "warning")
-        elif self.is_current:
-            self.app.push_screen(ChooseOrganization(choices, current=self._oid), self._chosen)
-
-    def _chosen(self, oid: str | None) -> None:
-        if oid:
-            self.show_organization(oid)
+            self.tell(f"No {NAMES[by]} is known in this scope.", "warning")
+            return
+        if not self.is_current:
+            return
+        hint = "part of a name, a path or an oid" if by == "organization" else "part of a name"
+        chosen = await self.app.push_screen_wait(
+            ChooseOrganization(choices, current=self._about(by), title=NAMES[by].capitalize(), hint=hint)
+        )
+        if chosen:
+            self._be_about(by, chosen)
 
     @work(exclusive=True, group="choose", exit_on_error=False)
     async def action_next(self, step: int) -> None:
-        """The next organization of the scope, in the order of the tree."""
-        oids = [choice.id for choice in await asyncio.to_thread(self._choices)]
-        if oids:
-            at = oids.index(self._oid) + step if self._oid in oids else 0
-            self.show_organization(oids[at % len(oids)])
+        """The next one to be about, in the order in which they are chosen."""
+        by = self._by
+        ids = [choice.id for choice in await asyncio.to_thread(self._choices, by)]
+        if ids:
+            about = self._about(by)
+            at = ids.index(about) + step if about in ids else 0
+            self._be_about(by, ids[at % len(ids)])
 
-    def _choices(self) -> list[Choice]:
-        with self.context.reader.reading() as connection:
-            rows = organizations(connection, scope=self.context.scope.node_id, now=self.context.clock())
-        return [
-            Choice(row.oid, row.name, row.path, "" if row.state == "fresh" else row.state) for row in rows
+    def _about(self, by: By) -> str:
+        return (
+            pivots.key_of(self._cell.kind, self._cell.principal)
+            if by == "principal"
+            else self._cell.about(by)
+        )
+
+    def _be_about(self, by: By, chosen: str) -> None:
+        cell = self._cell
+        if by == "organization":
+            self.show_organization(chosen)
+        elif by == "permission":
+            self._turn(by, replace(cell, permission=chosen))
+        else:
+            self._turn(by, cell.moved("organization", chosen, cell.permission))
+
+    def _choices(self, by: By) -> list[Choice]:
+        if by == "organization":
+            with self.context.reader.reading() as connection:
+                rows = organizations(connection, scope=self.context.scope.node_id, now=self.context.clock())
+            return [
+                Choice(row.oid, row.name, row.path, "" if row.state == "fresh" else row.state) for row in rows
+            ]
+        world = self._world
+        if world is None:
+            return []
+        if by == "permission":
+            names = sorted(world.names)
+            return [Choice(name, name, f"{name.partition('.')[0]}/{name}") for name in names]
+        people = [
+            Choice(pivots.key_of("user", email), email, f"user/{email}") for email in sorted(world.people)
         ]
+        groups = [
+            Choice(pivots.key_of("group", gid), str(group.name), f"group/{group.name}")
+            for gid, group in world.groups.items()
+        ]
+        return people + groups
+
+
+def _after(world: World, staged: tuple[AccessChange, ...]) -> tuple[World, tuple[AccessChange, ...]]:
+    """The world after what is staged; a change of a group that is gone changes nothing."""
+    if not staged:
+        return world, staged
+    try:
+        return world.changed(staged), staged
+    except UnknownGroup:
+        made = {change.gid for change in staged if change.kind == "create_group"}
+        there = tuple(each for each in staged if not each.gid or each.gid in world.groups or each.gid in made)
+        return world.changed(there), there
 
 
 def _gaps(connection: Connection, oid: str) -> tuple[Gap, ...]:
@@ -422,7 +766,7 @@ def _gaps(connection: Connection, oid: str) -> tuple[Gap, ...]:
         )
     }
     gaps = []
-    for subject in _SUBJECTS:
+    for subject in ("access", "groups", "keys"):
         row = found.get(subject)
         if row is None or (row.checked_at is None and not row.failure):
             # Without the credential's own groups, an organization's listing still names those that hold it.
@@ -433,30 +777,46 @@ def _gaps(connection: Connection, oid: str) -> tuple[Gap, ...]:
     return tuple(gaps)
 
 
-def gap_line(gap: Gap, now: int) -> Content:
-    """`not known: API keys, because ...`"""
-    what = _SUBJECTS[gap.subject]
-    because = gap.reason or ("they were never read" if gap.failure == "never" else gap.failure)
-    if gap.checked_at is None:
-        return line((f" x not known: {what}, because ", HEALTH_STYLES["failed"]), because)
-    return line((f" ~ {age(gap.checked_at, now)} old: {what}, because ", HEALTH_STYLES["partly"]), because)
+def _lacking(lacking: Sequence[Lacking], organizations: int) -> list[Content]:
+    """`not known on 3 of 216 organizations: Delta Ltd, because ...`"""
+    if not lacking:
+        return []
+    never = [each for each in lacking if each.checked_at is None]
+    first = (never or list(lacking))[0]
+    because = first.reason or first.failure or "it was never read"
+    more = f" (and {len(lacking) - 1:,} more)" if len(lacking) > 1 else ""
+    what = "not known" if never else "old"
+    return [
+        line(
+            (f" x {what} on {len(lacking):,} of {counted(organizations, 'organization')}: ", "bold ansi_red"),
+            (first.name, "bold"), f"{more}, because ", (because, ""),
+        )
+    ]  # fmt: skip
 
 
 def nothing(found: Found, context: Context) -> str:
     """Why there is no matrix to show; "" when there is one. Not known is another thing than nobody."""
-    if not found.oid:
+    about = found.cell.about(found.by)
+    if not about:
         return "No organization is chosen. O chooses one, and so does :access NAME."
-    if found.matrix is None:
+    if found.pivot is None:
+        if found.by == "principal":
+            name = safe_text(name_of(found.world, found.cell.kind, about), 80)
+            return f"Not known: what {name} may do, because no {found.cell.kind} of this name was ever read."
         return (
-            f"Not known: who may do what on {safe_text(found.oid, 40)}, "
+            f"Not known: who may do what on {safe_text(about, 40)}, "
             "because no organization with this oid was ever read."
         )
-    name = safe_text(found.matrix.organization, 80)
+    name = safe_text(found.pivot.name, 80)
+    scope = safe_text(context.scope.name, 80)
     if found.outside:
-        scope = safe_text(context.scope.name, 80)
         return f"{name} is outside the scope {scope}. :scope alone shows all; O chooses another one."
-    if found.matrix.principals:
+    if found.pivot.total or (found.grid is not None and found.grid.rows):
         return ""
+    if found.by == "principal":
+        return f"{name} has nothing on any organization of {scope}. A shows the organizations all the same."
+    if found.by == "permission":
+        return f"Nobody has {name} on any organization of {scope}. A shows everybody all the same."
     unread = [gap for gap in found.gaps if gap.checked_at is None]
     if unread:
         reasons = [safe_text(gap.reason, 300) for gap in unread if gap.reason]
@@ -464,200 +824,5 @@ def nothing(found: Found, context: Context) -> str:
         return f"Not known: who may do what on {name}, because {because}"
     return (
         f"Nobody has access to {name}: no user, group or key holds a permission there "
-        f"(read {age(found.matrix.checked_at, found.now)} ago)."
+        f"(read {age(found.pivot.checked_at, found.now)} ago)."
     )
-
-
-def columns_of(permissions: Sequence[str]) -> list[grid.Column]:
-    """Permissions as columns: by category, then by what they are about, their verb below."""
-    columns = []
-    for category, names in categories(permissions):
-        for name in names:
-            about, _, verb = name.partition(".")
-            found = known(name)
-            columns.append(
-                grid.Column(name, category, about, verb or about, found is not None and found.privileged)
-            )
-    return columns
-
-
-def _key(principal: Principal) -> str:
-    return f"{principal.kind}:{principal.principal}"
-
-
-def row_of(principal: Principal) -> grid.Row:
-    """A principal as a row of signs."""
-    return grid.Row(
-        _key(principal),
-        principal.name or principal.principal,
-        KINDS[principal.kind],
-        {permission: sign(principal.kind, paths) for permission, paths in principal.via.items()},
-    )
-
-
-def sign(kind: str, paths: Sequence[str]) -> str:
-    """How a permission is held: `D`irect, through a `G`roup, `B`oth, by a `K`ey; a group's own are `G`."""
-    if kind == "key":
-        return "K"
-    if kind == "group":
-        return "G"
-    direct = "direct" in paths
-    return "B" if direct and len(paths) > 1 else "D" if direct else "G"
-
-
-_FIELDS = ("user", "perm", "kind", "has")
-
-
-def parse(line: str) -> Wanted:
-    """Read a filter line.
-
-    Raises:
-        ValueError: an unknown prefix or kind; the text says what is allowed.
-    """
-    found: dict[str, list[str]] = {name: [] for name in _FIELDS}
-    for word in line.casefold().split():
-        prefix, colon, value = word.partition(":")
-        if not colon:
-            found["user"].append(word)
-        elif prefix not in _FIELDS:
-            raise ValueError(f"{prefix}: is no column; use user:, perm:, kind: or has:.")
-        elif prefix == "kind" and value not in KINDS:
-            raise ValueError(f"{value} is no kind; use user, group or key.")
-        elif value:
-            found[prefix].append(value)
-    return Wanted(*(tuple(found[name]) for name in _FIELDS))
-
-
-def matches(principal: Principal, wanted: Wanted) -> bool:
-    """Whether the filter keeps a principal: name, kind, and what it holds."""
-    name = principal.name.casefold()
-    return (
-        all(word in name for word in wanted.principals)
-        and (not wanted.kinds or principal.kind in wanted.kinds)
-        and all(any(_named_so(permission, word) for permission in principal.via) for word in wanted.holding)
-    )
-
-
-def _named_so(permission: str, word: str) -> bool:
-    """Whether a permission holds a word; `dr.` with its dot is where it begins, not where another ends."""
-    return permission.startswith(word) if "." in word else word in permission
-
-
-def explain(
-    found: access.Matrix, principal: Principal, permissions: Sequence[str], category: str
-) -> list[Content]:
-    """A cell in words, and who else holds it: at most four lines."""
-    name = principal.name or principal.principal
-    who = {"user": name, "group": f"Group {name}", "key": f"Key {name}"}[principal.kind]
-    about = _about(principal)
-    if len(permissions) > 1:
-        held = [permission for permission in permissions if permission in principal.via]
-        said = f" has {len(held)} of the {len(permissions)} permissions of {category} on {found.organization}"
-        return [line((f" {who}", "bold"), said), line(f"   {', '.join(held) or 'none of them'}"), about]
-    permission = permissions[0]
-    paths = principal.via.get(permission)
-    about_it = _kind_of(permission)
-    others = [each for each in found.principals if permission in each.via and each is not principal]
-    counts = [
-        f"{count} {kind}{'' if count == 1 else 's'}"
-        for kind in KINDS
-        if (count := sum(1 for each in others if each.kind == kind))
-    ]
-    whom = ", ".join(counts) or ("nobody else" if paths else "nobody")
-    also = line(f"   {'also held' if paths and counts else 'held'} by {whom}")
-    if paths is None:
-        return [
-            line((f" {who}", "bold"), f" has not {permission} on {found.organization}"),
-            about_it,
-            also,
-            about,
-        ]
-    through = "; ".join(_path(found, path, principal.kind) for path in paths)
-    return [
-        line((f" {who}", "bold"), " has ", (permission, "bold"), f" on {found.organization}: {through}"),
-        about_it,
-        also,
-        about,
-    ]
-
-
-def _path(found: access.Matrix, path: str, kind: str) -> str:
-    if kind == "key":
-        return "of the key itself"
-    if kind == "group":
-        return "the group gives it to its members"
-    if path == "direct":
-        return "direct"
-    gid = path.removeprefix("group:")
-    return f"group {found.groups.get(gid, gid)}"
-
-
-def _kind_of(permission: str) -> Content:
-    found = known(permission)
-    if found is None:
-        return line(f"   {permission}: not in the catalogue of permissions")
-    says = {
-        "read": "shows data",
-        "write": "changes stored data",
-        "control": "acts on endpoints, money, access or code",
-    }[found.kind]
-    return line(
-        f"   {permission}: {says}",
-        ("   ! privileged: its holder is master of the organization", HEALTH_STYLES["failed"])
-        if found.privileged
-        else "",
-    )
-
-
-def _about(principal: Principal) -> Content:
-    parts: list[str] = [f"   {len(principal.via):,} permissions in all"]
-    if principal.kind == "user":
-        mfa = {True: "with", False: "WITHOUT", None: "not known whether with"}[principal.mfa]
-        groups = {path for paths in principal.via.values() for path in paths if path != "direct"}
-        direct = sum(1 for paths in principal.via.values() if "direct" in paths)
-        through = f"{len(groups):,} group{'' if len(groups) == 1 else 's'}"
-        parts.append(f"{direct:,} of them direct, {through}, {mfa} a second factor")
-    privileged = [name for name in principal.via if (found := known(name)) is not None and found.privileged]
-    if privileged:
-        parts.append(f"! {', '.join(privileged)}")
-    return line("; ".join(parts))
-
-
-def _hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
-    """A line wrapped so that what follows its first part stands indented below it."""
-    first, *rest = content.wrap(max(width - indent, 20)) or [content]
-    return [first, *(Content(" " * indent) + each for each in rest)]
-
-
-def why_lines(found: Why) -> list[Content]:
-    """A cell at length: every path or what is missing, then the smallest cuts with what they touch."""
-    answer, organization = found.answer, found.asked.organization
-    who = {"user": "", "group": "Group ", "key": "Key "}[answer.kind] + (answer.name or answer.principal)
-    has = "has " if answer.granted else "has not "
-    if not answer.granted and not found.asked.known(answer.kind):
-        has = "is not known to have "
-    by = f", by {counted(len(answer.paths), 'path')}" if answer.granted else ""
-    lines = [line((f" {who}", "bold"), f" {has}", (answer.permission, "bold"), f" on {organization}{by}")]
-    lines += [
-        line(f"   {number} {path_words(path, answer.kind)}") for number, path in enumerate(answer.paths, 1)
-    ]
-    lines += [
-        line("   nearest: " if number == 0 else "        or: ", missing_words(each, answer))
-        for number, each in enumerate(answer.missing[:SHOWN])
-    ]
-    if len(answer.missing) > SHOWN:
-        lines.append(line(f"   and {len(answer.missing) - SHOWN:,} more missing links"))
-    if answer.granted:
-        lines += [
-            line(("   ! ", HEALTH_STYLES["partly"]), f"{name} is held too, and holds for every record")
-            for name in answer.covered
-        ]
-    smallest = found.cuts.cuts
-    lines += [
-        line((" smallest cut: " if number == 0 else "           or: ", "bold"), cut_words(cut, answer))
-        for number, cut in enumerate(smallest[:SHOWN])
-    ]
-    if len(smallest) > SHOWN:
-        more = f"{len(smallest) - SHOWN:,}{' or more' if found.cuts.more else ''}"
-        lines.append(line(f"           and {more} as small: `limegrove access explain` lists them"))
-    return lines

@@ -1,6 +1,7 @@
 """What the operator asks for. A screen posts one; console carries it out."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from textual.message import Message
 
@@ -353,6 +354,78 @@ class ShowBreakGlass(Work):
 
 
 @dataclass
+class StartReview(Work):
+    """Ask for a title and what it is about, and begin an access review of the scope."""
+
+
+@dataclass
+class RefreshReview(Work):
+    """Compare an access review with the access that the store knows, and write down what differs."""
+
+    review: int
+
+
+@dataclass
+class DecideLines(Work):
+    """Ask why, and attest or revoke these lines of an access review, or take what was decided back."""
+
+    review: int
+    lines: tuple[tuple[int, int], ...]
+    """(line, its version as it was seen): somebody else may be faster."""
+    verdict: int
+    """Of `store.reviews`."""
+
+
+@dataclass
+class PlanReview(Work):
+    """Make one plan of everything that was revoked, show it, and apply it when that is approved."""
+
+    review: int
+
+
+@dataclass
+class ExportReview(Work):
+    """Ask for a directory, and write the signed evidence of an access review there."""
+
+    review: int
+
+
+@dataclass
+class CloseReview(Work):
+    """Close an access review, after asking."""
+
+    review: int
+
+
+@dataclass
+class CreateKey(Work):
+    """Ask what a new API key may do and from where, make it, and show its secret once."""
+
+    oid: str = ""
+    """In this organization; "" asks which."""
+
+
+@dataclass
+class RotateKey(Work):
+    """Make this key anew, hand its secret over, and let the old one go a day later."""
+
+    oid: str
+    key_hash: str
+
+
+@dataclass
+class RevokeKeys(Work):
+    """Say what is lost, and delete these keys when that is agreed to."""
+
+    keys: tuple[tuple[str, str], ...] = ()
+    """(oid, hash) of each."""
+    line: str = ""
+    """Without keys: every one that this filter leaves."""
+    scope: str = ""
+    """The tree node under which it was seen."""
+
+
+@dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""
 
@@ -370,9 +443,15 @@ class ShowView(Request):
 
 @dataclass
 class ShowAccess(Request):
-    """Show the permission matrix of this organization."""
+    """Show the permission matrix: of this organization, or of what else is named in `by`."""
 
-    oid: str
+    oid: str = ""
+    principal: str = ""
+    """E-mail, gid, or hash of a key."""
+    kind: Literal["user", "group", "key"] = "user"
+    permission: str = ""
+    by: Literal["organization", "principal", "permission"] = "organization"
+    """What the matrix is about; the cursor goes to the rest of what is named."""
 
 
 @dataclass

@@ -49,9 +49,17 @@ class ChooseOrganization(ModalScreen[str]):
         Binding("pageup", "step(-10)", "page", show=False, id="choose.page_up", tooltip="A page up"),
     ]
 
-    def __init__(self, choices: Sequence[Choice], *, current: str = "", title: str = "Organization") -> None:
-        """Offer `choices`, the cursor on the oid `current`."""
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        *,
+        current: str = "",
+        title: str = "Organization",
+        hint: str = "part of a name, a path or an oid",
+    ) -> None:
+        """Offer `choices`, the cursor on the oid `current`; `hint` says what may be typed, in our words."""
         super().__init__()
+        self._hint = hint
         self._choices = choices
         self._current = current
         self._title = title
@@ -66,7 +74,7 @@ class ChooseOrganization(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """A line to type in, and what it leaves."""
         with Vertical():
-            yield Input(placeholder="part of a name, a path or an oid", select_on_focus=False, compact=True)
+            yield Input(placeholder=self._hint, select_on_focus=False, compact=True)
             yield self._list
             yield Static("", markup=False)
 

@@ -58,8 +58,9 @@ class Row:
     """Written before the label; chosen by us."""
     cells: Mapping[str, str] = field(default_factory=dict)
     """Column key -> sign of one cell; what is absent is shown as `.`"""
-    count: Callable[[Sequence[Column]], int] | None = None
-    """How many of these columns hold something, where that is known faster than by asking for each."""
+    count: Callable[[Sequence[Column]], tuple[int, str]] | None = None
+    """How many of these columns hold something, and the sign of what is staged there: where that is known
+    faster than by asking for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -584,9 +585,10 @@ class Matrix(Widget, can_focus=True):
 def _fold(row: Row, members: Sequence[Column]) -> tuple[str, bool, str]:
     """How many columns of a category hold something, as one cell."""
     if row.count is not None:
-        held = row.count(members)
+        held, mark = row.count(members)
         alarming = bool(held) and any(member.risky for member in members)
-        return f"{held}/{len(members)}" + ("!" if alarming else "") if held else NOT, alarming, ""
+        text = f"{held}/{len(members)}" + ("!" if alarming else "") + mark if held or mark else NOT
+        return text, alarming, mark
     signs = {member: sign for member in members if (sign := row.cells.get(member.key)) is not None}
     if not signs:
         return NOT, False, ""

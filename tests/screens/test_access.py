@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from screens.access import Access, Wanted, columns_of, parse, sign
+from screens.access import Access
+from screens.pivots import columns_of
 from screens.context import Scope
 from screens.dialogs.choose_organization import ChooseOrganization
 from screens.requests import Back, ShowAlerts, ShowOrganization
@@ -396,7 +397,7 @@ async def test_the_pane_needs_a_cell_and_scrolls_only_while_open(granted_store):
     host = Host(granted_store, Access)
     async with host.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        assert host.view.why_not("why") == "There is no cell to explain."
+        assert host.view.why_not("why") == "There is no cell under the cursor."
         await ready(pilot, ACME)
         await until(pilot, lambda: host.view.why_not("why") == "")
         assert host.view.why_not("scroll_why") == "The explanation is closed: enter opens it."
@@ -436,14 +437,6 @@ async def test_strangers_names_in_an_explanation_cannot_steer_the_terminal(fille
         assert host.is_running
 
 
-def test_the_sign_of_a_cell_says_how_it_is_held():
-    assert sign("user", ("direct",)) == "D"
-    assert sign("user", ("group:a", "group:b")) == "G"
-    assert sign("user", ("direct", "group:a")) == "B"
-    assert sign("group", ("direct",)) == "G"
-    assert sign("key", ("direct",)) == "K"
-
-
 def test_unknown_permissions_get_a_column_too():
     columns = columns_of(["dr.set", "brand.new.thing", "odd"])
     assert [(column.group, column.label) for column in columns] == [
@@ -452,12 +445,6 @@ def test_unknown_permissions_get_a_column_too():
         ("odd", "odd"),
     ]
     assert [column.risky for column in columns_of(["user.ctrl", "dr.set"])] == [True, False]
-
-
-def test_a_filter_line_is_read_or_refused():
-    assert parse("Kim perm:DR. kind:user has:x") == Wanted(("kim",), ("dr.",), ("user",), ("x",))
-    with pytest.raises(ValueError, match="use user:, perm:, kind: or has:"):
-        parse("host:x")
 
 
 def test_picture_full(granted_store, snap_compare):

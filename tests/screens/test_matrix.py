@@ -235,11 +235,11 @@ async def test_a_staged_change_is_a_sign_of_its_own():
 
 
 async def test_a_row_that_counts_for_itself_is_not_asked_cell_by_cell():
-    row = Row("all", "all", "u", {}, lambda members: len(members) - 1)
+    row = Row("all", "all", "u", {}, lambda members: (len(members) - 1, "+" if len(members) > 2 else ""))
     app = Host(COLUMNS, [row])
     async with app.run_test(size=(80, 8)) as pilot:
         await pilot.press("Z")
-        assert line(app, 3).split()[3:] == ["[2/3]", ".", "."]
+        assert line(app, 3).split()[3:] == ["[2/3+]", ".", "."]
 
 
 async def test_where_not_all_rows_fit_the_corner_says_which_one_it_is():
