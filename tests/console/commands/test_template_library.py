@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from tests.console.commands.conftest import OIDS
-from tests.console.sandbox.conformance.stage import PYTHON
+from tests.helpers.official import OFFICIAL_PYTHON as PYTHON
+from tests.helpers.official import needs_official
 
 RULE = "detect: {op: exists, event: NEW_PROCESS, path: event/A}\nrespond: [{action: report, name: a}]\n"
 FP = "version: 3\nhives:\n  fp:\n    a: {data: {op: is, path: cat, value: VALUE}, usr_mtd: {enabled: true}}\n"
@@ -98,6 +99,7 @@ print(json.dumps(Configs(None)._load_effective_config(sys.argv[1])[0]))
 """
 
 
+@needs_official
 def test_an_exported_layout_is_read_by_the_official_client_as_what_was_rendered_and_imports_again(
     limegrove, library, tmp_path
 ):

@@ -9,7 +9,8 @@ import pytest
 
 from store.templates.documents import read_template
 from store.yaml import LARGEST
-from tests.console.sandbox.conformance.stage import PYTHON
+from tests.helpers.official import OFFICIAL_PYTHON as PYTHON
+from tests.helpers.official import needs_official
 
 RULE = """\
     {name}:
@@ -278,6 +279,7 @@ def flat(document: dict) -> dict[tuple[str, str], object]:
     return found
 
 
+@needs_official
 @pytest.mark.parametrize("seed", range(6))
 def test_where_no_difference_is_said_the_official_client_comes_to_the_same(tmp_path, seed):
     chance = random.Random(seed)
@@ -299,6 +301,7 @@ def test_where_no_difference_is_said_the_official_client_comes_to_the_same(tmp_p
     assert {key: record.body for key, record in template.records.items()} == theirs
 
 
+@needs_official
 def test_where_chance_is_said_the_official_client_really_comes_to_both(tmp_path):
     written(
         tmp_path,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from store.templates.documents import resolve
 from store.templates.effective import Layer, document_key, document_of, effective, key_of
 from store.templates.parameters import parameters_of
-from tests.console.sandbox.conformance.stage import PYTHON
+from tests.helpers.official import OFFICIAL_PYTHON as PYTHON
+from tests.helpers.official import needs_official
 
 
 def layer(name: str, document: object, path: str = "") -> Layer:
@@ -230,6 +231,7 @@ print(json.dumps(Configs(None)._load_effective_config(sys.argv[1])[0]))
 """
 
 
+@needs_official
 def test_the_written_document_is_read_by_the_official_client_as_the_same(tmp_path):
     document = {
         "version": 3,

@@ -1,0 +1,1 @@
+"""From what organizations are to have to what is done about it."""
