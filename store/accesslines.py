@@ -176,7 +176,7 @@ def parse(line: str, connection: Connection) -> AccessChange:
 
 
 def _email(c: Connection, value: str, shown: str) -> str:
-    if "@" not in value.strip("@") or any(letter.isspace() for letter in value):
+    if "@" not in value.strip("@") or not value.isprintable() or " " in value:
         raise LineError(f"`{shown}`: {safe_text(value, 60)} is no e-mail address.")
     known = [name for name, kind in find_principal(c, value) if kind == "user"]
     return known[0] if len(known) == 1 else value.lower()
@@ -209,10 +209,13 @@ def _group(c: Connection, value: str, shown: str) -> str:
 
 
 def _new_group(c: Connection, value: str, shown: str) -> str:
-    del c
-    if not value.strip():
-        raise LineError(f"`{shown}`: a group needs a name.")
-    return NEW + value.removeprefix(NEW)
+    name = value.removeprefix(NEW).strip()
+    if not name or not name.isprintable():
+        raise LineError(f"`{shown}`: a group needs a name of letters that can be seen.")
+    there = c.execute(select(_GROUP.c.gid).where(_GROUP.c.name == name)).scalars().first()
+    if there is not None:
+        raise LineError(f"`{shown}`: there is a group of this name already, {safe_text(there, 60)}.")
+    return NEW + name
 
 
 def _one(found: list[tuple[str, str]], what: str, value: str, shown: str) -> str:

@@ -7,6 +7,7 @@ from console.commands import (
     access_break_glass,
     access_findings,
     access_matrix,
+    access_plan,
     access_review,
     access_roles,
     access_timeline,
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     access_findings.configure(
         verbs.add_parser("findings", help="what is wrong with who may do what, and what takes it away")
     )
+    access_plan.configure(verbs)
     access_review.configure(
         verbs.add_parser("review", help="attest or revoke access line by line, and the evidence of that")
     )
@@ -63,6 +65,9 @@ def run(session: Session) -> int:
         "who": _who,
         "what-if": access_what_if.run,
         "findings": access_findings.run,
+        "plan": access_plan.plan,
+        "stage": access_plan.stage,
+        "apply": access_plan.apply,
         "review": access_review.run,
         "lint": access_roles.lint,
         "drift": access_roles.drift,
