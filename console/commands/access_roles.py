@@ -114,6 +114,7 @@ def export(session: Session) -> int:
     from console.commands.output import yaml_text
     from console.commands.tree import write_whole
     from store import accessfile
+    from store.access import counted
     from store.permissions import roles
     from store.queries.accessfile import known
 
@@ -135,7 +136,8 @@ def export(session: Session) -> int:
     else:
         session.show_object(written)
     if target != "-" or left_out:
-        session.say(f"{len(written['groups'])} groups written{'' if target == '-' else f' to {target}'}.")
+        number = counted(len(written["groups"]), "group")
+        session.say(f"{number} written{'' if target == '-' else f' to {target}'}.")
     if left_out:
         session.say(
             f"Left out: {len(left_out)} that this credential does not own, which are known in part only, "
