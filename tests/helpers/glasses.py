@@ -49,7 +49,7 @@ async def _run(asked: dict[str, Any]) -> int:
         point()
         return answer
 
-    Transport._once = counted  # type: ignore[method-assign]
+    Transport._once = counted  # type: ignore[assignment, method-assign]
     key = UserKey(asked["uid"], Secret(asked["api_key"]))
     with closing(Store(asked["store"])) as store:
         event.listen(store._engine, "commit", point)
