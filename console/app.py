@@ -128,6 +128,7 @@ class Console(App[int], inherit_bindings=False):
         operator: str = "",
         copies: Path | None = None,
         view: str = FIRST_MODE,
+        settings: Settings | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -143,6 +144,7 @@ class Console(App[int], inherit_bindings=False):
             operator: the name that alerts and cases are assigned to; that of the system's user when empty.
             copies: the file that keeps what was copied last; none when None.
             view: the mode to begin with.
+            settings: the settings in force; None where there is no workspace.
         """
         # Said now, for NO_COLOR is looked at before there is a theme: without the terminal's own colours
         # Textual would paint shades of grey, of which its black on black is one.
@@ -160,6 +162,7 @@ class Console(App[int], inherit_bindings=False):
         self._link = link
         self._operator = operator
         self._copies = copies
+        self.settings = settings
         self._handlers: dict[type[Work], Handler] = {}
         self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
@@ -435,6 +438,14 @@ class Console(App[int], inherit_bindings=False):
         driver = self._driver
         write = driver.write if driver is not None else lambda _sequence: None
         self.say(await asyncio.to_thread(clipboard.copy, clipboard.clean(text), write, self._copies))
+
+    async def copy_secret(self, reveal: Callable[[], str]) -> str:
+        """Put a secret on the clipboard, into no file; answers what became of that."""
+        from console import clipboard
+
+        driver = self._driver
+        write = driver.write if driver is not None else lambda _sequence: None
+        return await asyncio.to_thread(lambda: clipboard.copy(reveal(), write, None))
 
     async def show_mode(self, name: str) -> Any:
         """Go to a mode; answers its view."""
@@ -721,6 +732,7 @@ def run_console(
         operator=settings.operator,
         copies=copies or settings.home / "copied.txt",
         view=view,
+        settings=settings,
     )
     gc.disable()  # until everything is imported: see `settle_memory`
     try:

@@ -44,7 +44,7 @@ def copy(
     Returns:
         The sentence for the operator.
     """
-    kept = "it could not be kept in a file"
+    kept = "it could not be kept in a file" if file is not None else "it is kept nowhere else"
     if file is not None:
         with contextlib.suppress(OSError):
             _keep(text, file)

@@ -35,7 +35,11 @@ class Aside:
     """One clause for `?`."""
 
 
-ASIDE: tuple[Aside, ...] = ()
+ASIDE: tuple[Aside, ...] = (
+    Aside("review", "Review", "review", ("reviews",), "access attested or revoked, line by line"),
+    Aside("apikeys", "ApiKeys", "keys", ("key", "apikeys"), "the API keys of every organization"),
+    Aside("findings", "Findings", "findings", ("finding",), "what is wrong with who may do what"),
+)
 """A line here is all that a view without a number needs to be shown."""
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textual.screen import ModalScreen
 
     from console.limacharlie.client import Cloud
+    from console.settings import Settings
     from screens.context import Context
     from screens.frame import Tone
     from screens.requests import Work
@@ -27,11 +28,13 @@ Answer = TypeVar("Answer")
 
 MODULES: tuple[str, ...] = (
     "access",
+    "apikeys",
     "breakglass",
     "cases",
     "falsepositives",
     "pivot",
     "respond",
+    "reviews",
     "shift",
     "triage",
 )
@@ -49,6 +52,11 @@ class Host(Protocol):
     @property
     def operator(self) -> str:
         """The name that alerts and cases are assigned to."""
+        ...
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings in force, with the workspace; None where there is none."""
         ...
 
     def writing_store(self) -> Store:
@@ -77,6 +85,10 @@ class Host(Protocol):
 
     async def copy(self, text: str) -> None:
         """Put a text on the operator's clipboard, and say what became of that."""
+        ...
+
+    async def copy_secret(self, reveal: Callable[[], str]) -> str:
+        """Put a secret on the operator's clipboard and nowhere else; answers what became of that."""
         ...
 
     def show_mode(self, name: str) -> Awaitable[Any]:

@@ -41,12 +41,15 @@ class Results(Dialog[None]):
         Binding("enter,q", "leave", "close", id="results.close", tooltip="Back to the queue"),
     ]
 
-    def __init__(self, heading: Content, items: Sequence[Item], *, can_undo: bool = True) -> None:
-        """`heading` is safe already."""
+    def __init__(
+        self, heading: Content, items: Sequence[Item], *, can_undo: bool = True, kind: str = "ALERT"
+    ) -> None:
+        """`heading` is safe already; `kind` is our own word for what a line is about."""
         super().__init__()
         self._heading = heading
         self._items = sorted(items, key=lambda item: not item.bad)[:SHOWN]
         self._can_undo = can_undo
+        self._kind = kind
 
     def heading(self) -> Content:
         """The sum of it."""
@@ -63,7 +66,7 @@ class Results(Dialog[None]):
                     style=lambda item: "bold ansi_yellow" if item.bad else "",
                 ),
                 Column("ORGANIZATION", lambda item: item.organization, 16, grow=1),
-                Column("ALERT", lambda item: item.what, 16, grow=1),
+                Column(self._kind, lambda item: item.what, 16, grow=1),
                 Column("WHY", lambda item: item.why, 18, grow=2),
             ],
             id="results",
