@@ -17,6 +17,7 @@ from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.operations.sync import Sync
+from store import closure
 from store.access import cuts, explain, who
 from store.bodies import unpack
 from store.configuration import SECRET_MARK
@@ -36,8 +37,9 @@ from store.models import (
     Sensor,
     SyncState,
 )
-from store.queries import access
+from store.queries import access, matrix
 from store.secret import Secret
+from tests.helpers.access_worlds import GroupOf, World
 from tests.helpers.sandboxes import ROOT, sandbox_process
 
 OFFICIAL = ROOT / ".venv-official" / "bin" / "limacharlie"
@@ -201,73 +203,150 @@ def test_api_keys_are_the_same_in_every_field(both: Both) -> None:
     } == {(key_hash, name, tuple(priv), by, cidr) for key_hash, name, priv, by, cidr in ours}
 
 
-def test_who_may_do_what_and_why_is_what_the_official_client_tells(both: Both) -> None:
-    """A thousand questions; they are answered here by what that client printed, and by nothing else."""
-    groups = {
-        row["gid"]: both.official.json("group", "get", "--id", row["gid"])["group"]
+@pytest.fixture(scope="module")
+def granted(both: Both) -> World:
+    """Who was given what, as the official client prints it; nothing in it was read by limegrove."""
+    groups = [
+        both.official.json("group", "get", "--id", row["gid"])["group"] | {"gid": row["gid"]}
         for row in both.official.json("group", "list")
+    ]
+    refused = {
+        row.oid
+        for row in both.rows(
+            SyncState.oid,
+            where=(SyncState.failure != "") & SyncState.subject.in_(("access", "keys")),  # type: ignore[attr-defined]
+        )
     }
-    access_failed = {row.oid for row in both.rows(SyncState.oid, where=SyncState.failure != "")}
-    oids = [both.oid, *(oid for oid in both.stage["oids"] if oid not in {*access_failed, both.oid})][:3]
-    paths: dict[tuple[str, str, str], set[str]] = {}
-    for oid in oids:
-        official = Official(both.stage, oid)
-        for email, permissions in official.json("user", "permissions", "list").items():
-            for name in permissions:
-                paths.setdefault((email, name, oid), set()).add("direct")
-        for key_hash, key in official.json("api-key", "list").items():
-            for name in key["priv"]:
-                paths.setdefault((key_hash, name, oid), set()).add("direct")
-        for gid, group in groups.items():
-            if oid in {each["org_id"] for each in group["orgs"]}:
-                for email in group["members"]:
-                    for name in group["perms"]:
-                        paths.setdefault((email, name, oid), set()).add(gid)
-    principals = sorted({principal for principal, _, _ in paths})
-    owners = sorted({owner for group in groups.values() for owner in group["owners"]})
-    permissions = sorted({name for _, name, _ in paths})
-    chance, granted, several = random.Random(11), 0, 0
+    world = World(
+        [row["oid"] for row in both.official.json("org", "list")],
+        sorted({email for group in groups for email in (*group["members"], *group["owners"])}),
+        groups={
+            group["gid"]: GroupOf(
+                group["name"],
+                set(group["owners"]),
+                set(group["members"]),
+                {each["org_id"] for each in group["orgs"]},
+                set(group["perms"]),
+            )
+            for group in groups
+        },
+    )
+    for oid in world.organizations:
+        if oid not in refused:
+            official = Official(both.stage, oid)
+            for email, names in official.json("user", "permissions", "list").items():
+                world.direct[oid, email] = set(names)
+            for key_hash, key in official.json("api-key", "list").items():
+                world.keys[oid, key_hash] = set(key["priv"])
+    world.people = sorted({*world.people, *(email for _, email in world.direct)})
+    assert len(world.organizations) - len(refused) >= 6
+    assert len(world.groups) >= 3
+    return world
+
+
+def test_who_may_do_what_and_why_is_what_the_official_client_tells(both: Both, granted: World) -> None:
+    """A thousand questions; they are answered here by what that client printed, and by nothing else."""
+    names = sorted({name for _, name, _ in granted.effective()})
+    owners = sorted({owner for group in granted.groups.values() for owner in group.owners})
+    twice = sorted(each for each in granted.effective() if len(granted.paths(*each)) > 1)
+    chance, held, several, cut = random.Random(11), 0, 0, 0
     with both.store.reader.reading() as connection:
+        world = closure.World.load(connection)
         for number in range(1000):
-            principal = chance.choice(owners if number % 10 == 0 else principals)
-            permission, oid = chance.choice(permissions), chance.choice(oids)
-            expected = paths.get((principal, permission, oid), set())
+            principal = chance.choice(owners if number % 10 == 0 else granted.principals)
+            permission, oid = chance.choice(names), chance.choice(granted.organizations)
+            if number % 20 == 1:
+                principal, permission, oid = chance.choice(twice)
+            expected = granted.paths(principal, permission, oid)
             asked = access.facts(connection, oid, permission, principal)
             assert asked is not None
             found = explain(asked.facts, principal, permission, oid)
-            assert {path.gid or "direct" for path in found.paths} == expected
+            assert {(path.via, path.gid) for path in found.paths} == expected
             for path in found.paths:
                 if path.via == "group":
-                    assert list(path.owners) == sorted(groups[path.gid]["owners"])
-                    assert path.organizations == len(groups[path.gid]["orgs"])
+                    assert list(path.owners) == sorted(granted.groups[path.gid].owners)
+                    assert path.organizations == len(granted.groups[path.gid].organizations)
+            everybody = access.facts(connection, oid, permission)
+            assert everybody is not None
+            assert {
+                each.principal: {(path.via, path.gid) for path in each.paths}
+                for each in who(everybody.facts, permission, oid)
+            } == {
+                each: paths for each in granted.principals if (paths := granted.paths(each, permission, oid))
+            }
+            kind = "user" if principal in granted.people else "key"
+            ways = matrix.paths(world, kind, principal, permission, oid)
+            assert {("direct", "") if way == "direct" else ("group", way) for way in ways} == expected
+            assert bool(world.can(principal, permission, oid)) == bool(expected)
             smallest = cuts(asked.facts, principal, permission, oid).cuts
-            assert {len(cut.changes) for cut in smallest} == ({len(expected)} if expected else set())
-            granted += bool(expected)
+            assert bool(smallest) == bool(expected)
+            alone = granted.alone(principal, permission, oid)
+            for each in smallest:
+                steps = tuple((one.change, one.gid, one.principal, one.permission) for one in each.changes)
+                assert not alone.after(steps, oid).paths(principal, permission, oid)
+                cut += 1
+            if smallest:
+                fewest = {len(each.changes) for each in smallest}
+                assert fewest == {alone.fewest(principal, permission, oid)}
+            held += bool(expected)
             several += len(expected) > 1
-        assert 100 < granted < 900
-        assert several > 10
-        for oid in oids:
-            matrix = access.matrix(connection, oid)
-            assert matrix is not None
-            told = {
+    assert 100 < held < 900
+    assert several >= 50
+    assert cut > held
+
+
+def test_all_sides_of_the_matrix_have_what_the_official_client_tells(both: Both, granted: World) -> None:
+    held: dict[tuple[str, str, str], str] = {}
+    for principal, name, oid in granted.effective():
+        paths = granted.paths(principal, name, oid)
+        direct = ("direct", "") in paths
+        sign = "D" if direct and len(paths) == 1 else "B" if direct else "G"
+        held[principal, name, oid] = "K" if (oid, principal) in granted.keys else sign
+    assert set(held.values()) == {"B", "D", "G", "K"}
+
+    def cells(pivot: matrix.Pivot | None) -> dict[tuple[str, str], str]:
+        assert pivot is not None
+        assert {key for line in pivot.lines for key in line.cells} <= {column.key for column in pivot.columns}
+        return {
+            (line.key, column): sign
+            for line in pivot.lines
+            if line.kind != "group"
+            for column, sign in line.cells.items()
+        }
+
+    with both.store.reader.reading() as connection:
+        world = closure.World.load(connection)
+        assert {
+            (principal, name, oid)
+            for principal, oid, mask in world.closure()
+            for name in world.permissions(mask)
+        } == held.keys()
+        for oid in granted.organizations:
+            assert cells(matrix.pivot_organization(connection, oid)) == {
+                (principal, name): sign for (principal, name, at), sign in held.items() if at == oid
+            }
+        for principal in granted.people:
+            found = matrix.pivot_principal(connection, principal, world=world)
+            assert cells(found) == {
+                (oid, name): sign for (each, name, oid), sign in held.items() if each == principal
+            }
+        for name in {name for _, name, _ in held}:
+            assert cells(matrix.pivot_permission(connection, name, world=world)) == {
+                (principal, oid): sign for (principal, each, oid), sign in held.items() if each == name
+            }
+        for oid in granted.organizations:
+            one = access.matrix(connection, oid)
+            assert one is not None
+            assert {
                 (each.principal, name): {path.removeprefix("group:") for path in via}
-                for each in matrix.principals
+                for each in one.principals
                 if each.kind != "group"
                 for name, via in each.via.items()
+            } == {
+                (principal, name): {gid or "direct" for _, gid in granted.paths(principal, name, oid)}
+                for principal, name, at in held
+                if at == oid
             }
-            expected_here = {
-                (principal, name): via for (principal, name, at), via in paths.items() if at == oid
-            }
-            assert told == expected_here
-            for permission in chance.sample(permissions, 20):
-                asked = access.facts(connection, oid, permission)
-                assert asked is not None
-                assert {
-                    each.principal: {path.gid or "direct" for path in each.paths}
-                    for each in who(asked.facts, permission, oid)
-                } == {
-                    principal: via for (principal, name), via in expected_here.items() if name == permission
-                }
 
 
 def test_rules_are_the_same_to_the_byte_with_their_metadata_and_etags(both: Both) -> None:

@@ -89,6 +89,45 @@ class World:
                 world.groups[gid].permissions.discard(permission)
         return world
 
+    def alone(self, principal: str, permission: str, oid: str) -> "World":
+        """What of it decides about one grant."""
+        here = (oid, principal)
+        return World(
+            [oid],
+            [principal],
+            {at: names & {permission} for at, names in self.direct.items() if at == here},
+            {
+                gid: GroupOf(
+                    group.name,
+                    set(group.owners),
+                    group.members & {principal},
+                    group.organizations & {oid},
+                    group.permissions & {permission},
+                )
+                for gid, group in self.groups.items()
+            },
+            {at: names & {permission} for at, names in self.keys.items() if at == here},
+        )
+
+    def fewest(self, principal: str, permission: str, oid: str) -> int:
+        """After how many changes a grant is gone, by trying every set of fewer first."""
+        steps = self._steps(principal, permission)
+        for size in range(len(steps) + 1):
+            for chosen in combinations(steps, size):
+                if not self.after(chosen, oid).paths(principal, permission, oid):
+                    return size
+        raise AssertionError("nothing takes it away")
+
+    def _steps(self, principal: str, permission: str) -> list[Step]:
+        steps: list[Step] = [("revoke", "", principal, permission)]
+        for gid in self.groups:
+            steps += [
+                ("remove_member", gid, principal, ""),
+                ("remove_org", gid, "", ""),
+                ("remove_group_permission", gid, "", permission),
+            ]
+        return steps
+
     def made(self, changes: Iterable[AccessChange]) -> "World":
         """A copy in which these changes were made, in the order of a plan."""
         world = deepcopy(self)
@@ -129,13 +168,7 @@ class World:
         Returns:
             (other grants lost, the sets).
         """
-        steps: list[Step] = [("revoke", "", principal, permission)]
-        for gid in self.groups:
-            steps += [
-                ("remove_member", gid, principal, ""),
-                ("remove_org", gid, "", ""),
-                ("remove_group_permission", gid, "", permission),
-            ]
+        steps = self._steps(principal, permission)
         before = self.effective()
         for size in range(1, len(steps) + 1):
             lost: dict[frozenset[Step], int] = {}
