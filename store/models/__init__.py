@@ -34,6 +34,16 @@ from store.models.detections import (
 from store.models.operations import AuditEntry, OrganizationError, Usage
 from store.models.organizations import Organization
 from store.models.reviews import AccessReview, ReviewContent, ReviewDecision, ReviewLine
+from store.models.rollouts import (
+    DriftDecision,
+    RolloutApproval,
+    RolloutBody,
+    RolloutLease,
+    RolloutPlan,
+    RolloutStep,
+    RolloutWave,
+    TemplateOwned,
+)
 from store.models.searches import LcqlOrganization, LcqlRow, LcqlSearch
 from store.models.sensors import Sensor
 from store.models.shift import (
@@ -80,6 +90,7 @@ __all__ = [
     "DetectionBody",
     "DetectionCount",
     "DirectPermission",
+    "DriftDecision",
     "Fold",
     "FoldKey",
     "Group",
@@ -100,6 +111,12 @@ __all__ = [
     "ReviewContent",
     "ReviewDecision",
     "ReviewLine",
+    "RolloutApproval",
+    "RolloutBody",
+    "RolloutLease",
+    "RolloutPlan",
+    "RolloutStep",
+    "RolloutWave",
     "SavedQueue",
     "Sensor",
     "Sighting",
@@ -111,6 +128,7 @@ __all__ = [
     "TemplateAssignment",
     "TemplateContent",
     "TemplateFile",
+    "TemplateOwned",
     "TemplateVersion",
     "TriageAction",
     "TriageChange",

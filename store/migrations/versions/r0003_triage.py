@@ -38,6 +38,7 @@ def upgrade() -> None:
     _cases()
     _access_plans()
     _templates()
+    _rollouts()
     _text()
     _reviews()
     _deadlines()
@@ -695,6 +696,128 @@ def _templates() -> None:
         sa.PrimaryKeyConstraint("node_id", "template"),
     )
     op.create_index("ix_template_assignment_template", "template_assignment", ["template"])
+
+
+def _rollouts() -> None:
+    """Plans of configuration, their waves and steps, what templates own, what was decided about drift."""
+    op.create_table(
+        "rollout_plan",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("seen", sa.JSON(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("risks", sa.JSON(), nullable=False),
+        sa.Column("blocked", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=False),
+        sa.Column("approved_at", sa.BigInteger(), nullable=True),
+        sa.Column("undo_of", sa.BigInteger(), nullable=True),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("beat_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("said", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_rollout_plan_running", "rollout_plan", ["id"], **_where("state = 1"))
+    op.create_table(
+        "rollout_wave",
+        sa.Column("plan_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("gate", sa.JSON(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("plan_id", "number"),
+    )
+    op.create_table(
+        "rollout_step",
+        sa.Column("plan_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("wave", sa.Integer(), nullable=False),
+        sa.Column("section", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("change", sa.SmallInteger(), nullable=False),
+        sa.Column("destructive", sa.Boolean(), nullable=False),
+        sa.Column("before_hash", sa.String(), nullable=False),
+        sa.Column("before_metadata", sa.JSON(), nullable=True),
+        sa.Column("etag", sa.String(), nullable=False),
+        sa.Column("after_hash", sa.String(), nullable=False),
+        sa.Column("after_metadata", sa.JSON(), nullable=True),
+        sa.Column("template", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.SmallInteger(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("intent", sa.BigInteger(), nullable=True),
+        sa.Column("previous", sa.String(), nullable=False),
+        sa.Column("written_etag", sa.String(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("plan_id", "seq"),
+    )
+    op.create_index("ix_rollout_step_wave", "rollout_step", ["plan_id", "wave", "oid"])
+    op.create_index(
+        "ix_rollout_step_change", "rollout_step", ["plan_id", "section", "name", "change", "after_hash"]
+    )
+    op.create_table(
+        "rollout_body",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_table(
+        "rollout_lease",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("plan_id", sa.BigInteger(), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid"),
+    )
+    op.create_table(
+        "rollout_approval",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("plan_id", sa.BigInteger(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("identity", sa.String(), nullable=False),
+        sa.Column("signature", sa.String(), nullable=False),
+        sa.Column("signed_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_rollout_approval_plan_id", "rollout_approval", ["plan_id"])
+    op.create_table(
+        "template_owned",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("section", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("template", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("metadata", sa.JSON(), nullable=True),
+        sa.Column("plan_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "section", "name"),
+    )
+    op.create_index("ix_template_owned_template", "template_owned", ["template"])
+    op.create_table(
+        "drift_decision",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("section", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("decision", sa.SmallInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "section", "name"),
+    )
 
 
 def _text() -> None:
