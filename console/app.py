@@ -72,7 +72,15 @@ TOLD_EVERY = 0.1
 STATUS_EVERY = 1.0
 """Seconds between two readings of how fresh the scope is."""
 STATUS_TABLES = frozenset(
-    {"sync_state", "organization", "node", "detection", "access_deadline", "break_glass"}
+    {
+        "sync_state",
+        "organization",
+        "node",
+        "detection",
+        "access_deadline",
+        "break_glass",
+        "staged_change",
+    }
 )
 DEADLINES_EVERY = 5.0
 """Seconds between two looks for changes of access whose time has come."""
@@ -321,7 +329,7 @@ class Console(App[int], inherit_bindings=False):
         """Read how much of the scope is fresh, for line 1."""
         self._status_due = False
         scope = self.context.scope.node_id
-        known, need, glass = await asyncio.to_thread(self._read_status, scope)
+        known, need, glass, staged = await asyncio.to_thread(self._read_status, scope)
         if scope == self.context.scope.node_id:
             self._set_status(
                 organizations=known.organizations,
@@ -329,6 +337,7 @@ class Console(App[int], inherit_bindings=False):
                 oldest=known.oldest,
                 failed=sum(1 for _, _, state, _ in known.missing if state == "failed"),
                 need=need,
+                staged=staged,
                 known=True,
                 glasses=glass.open,
                 glass_due=glass.due_at,
@@ -336,7 +345,8 @@ class Console(App[int], inherit_bindings=False):
                 glass_trouble=glass.trouble,
             )
 
-    def _read_status(self, scope: str) -> tuple[Any, int, Running]:
+    def _read_status(self, scope: str) -> tuple[Any, int, Running, int]:
+        from store.accessplans import staged
         from store.breakglass import running
         from store.queries.organizations import completeness
         from store.queries.queue import needing
@@ -344,7 +354,8 @@ class Console(App[int], inherit_bindings=False):
         now = self.context.clock()
         with self.context.reader.reading() as connection:
             need = needing(connection, self.context.operator, scope=scope, now=now)
-            return completeness(connection, scope=scope, now=now), need, running(connection)
+            waiting = len(staged(connection, self.context.operator))
+            return completeness(connection, scope=scope, now=now), need, running(connection), waiting
 
     def _look_at_budget(self) -> None:
         budget = self._budget()

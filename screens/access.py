@@ -37,8 +37,10 @@ from screens.requests import (
     PlanStaged,
     ShowAccess,
     ShowAlerts,
+    ShowBreakGlass,
     ShowOrganization,
     ShowPlans,
+    ShowView,
     StageChanges,
     UnstageChanges,
 )
@@ -54,6 +56,7 @@ from store.access import explain as explained
 from store.accesschanges import AccessChange
 from store.closure import UnknownGroup, World
 from store.models import SyncState, User
+from store.permissions import is_privileged
 from store.queries import access
 from store.queries.matrix import (
     By,
@@ -67,13 +70,14 @@ from store.queries.matrix import (
 )
 from store.queries.organizations import organizations
 from store.queries.scopes import marked, oids_of
-from store.text import safe_text
+from store.text import cell_width, safe_text
 from store.times import age
 
 if TYPE_CHECKING:
     from store.database import Change
 
-LEGEND = "D direct  G group  B both  K key  . not  ! privileged      u user  g group  k key"
+SIGNS = "D direct  G group  B both  K key  . not  ! privileged"
+LEGEND = f"{SIGNS}    u user g group k key"
 
 WIDE = 55
 """Cells of the pane where it stands beside the matrix (its border is one more, `access.tcss`)."""
@@ -150,6 +154,18 @@ class Access(View[Found]):
         ),
         Binding("w", "what_if", "what if", id="access.what_if", tooltip="What the staged changes come to"),
         Binding("P", "plan", "plan", id="access.plan", tooltip="Plan what is staged: approve it, apply it"),
+        Binding(
+            "F", "findings", "findings", show=False, id="access.findings",
+            tooltip="What is wrong with who may do what, and what takes it away",
+        ),
+        Binding(
+            "B", "break_glass", "break-glass", show=False, id="access.break_glass",
+            tooltip="Put somebody into a group for a while, with a reason; end or extend what goes on",
+        ),
+        Binding(
+            "R", "review", "review", show=False, id="access.review",
+            tooltip="Access reviews: attest or revoke it line by line, with evidence",
+        ),
         Binding(
             "U", "plans", "undo", show=False, id="access.plans",
             tooltip="The latest plans: what became of them, and how to take one back",
@@ -388,7 +404,7 @@ class Access(View[Found]):
         legend = line((LEGEND, "dim"))
         if found.staged:
             legend = line(
-                (LEGEND.partition("      ")[0], "dim"),
+                (" ".join(SIGNS.split()), "dim"),
                 (f"   + - ~ staged: {counted(len(found.staged), 'change')}", "bold ansi_yellow"),
             )
         self.query_one("#legend", Static).update(legend)
@@ -399,20 +415,29 @@ class Access(View[Found]):
         name = str(found.pivot.name)
         if found.by == "organization":
             return f"Access   {name}" + ("   protected" if found.protected else "")
-        return f"Access   {found.pivot.kind or 'permission'} {name}"
+        risk = "   ! privileged" if found.by == "permission" and is_privileged(name) else ""
+        return f"Access   {found.pivot.kind or 'permission'} {name}{risk}"
 
     def _counts(self, found: Found, pivot: Pivot) -> str:
+        """As much as leaves the title whole: what the matrix is about must never be in doubt."""
         assert found.grid is not None  # noqa: S101  (else there is nothing)
         held = len({column.key for column in pivot.columns})
         lines = f"{len(pivot.lines):,} of " if len(pivot.lines) != pivot.total else ""
-        read = f"   read {age(pivot.checked_at, found.now)} ago" if pivot.checked_at is not None else ""
+        ago = age(pivot.checked_at, found.now) if pivot.checked_at is not None else ""
+        read = f"   read {ago} ago" if ago else ""
+        principals = f"{lines}{counted(pivot.total, 'principal')}"
         if found.by == "organization":
-            return f"{lines}{pivot.total:,} principals, {held:,} permissions held{read}"
-        if found.by == "principal":
-            return f"{len(pivot.lines):,} of {counted(pivot.organizations, 'organization')}{read}"
-        return (
-            f"{lines}{pivot.total:,} principals on {counted(len(found.grid.columns), 'organization')}{read}"
-        )
+            words = [f"{principals}, {held:,} permissions held{read}", f"{principals}{read}", principals]
+        elif found.by == "principal":
+            words = [f"{len(pivot.lines):,} of {counted(pivot.organizations, 'organization')}{read}"]
+            words += [f"{len(pivot.lines):,} of {pivot.organizations:,}{read}", f"{len(pivot.lines):,}"]
+        else:
+            wide = len(found.grid.columns)
+            words = [f"{principals} on {counted(wide, 'organization')}{read}"]
+            words += [f"{lines}{pivot.total:,} x {wide:,}{read}", f"{pivot.total:,} x {wide:,}"]
+        title = cell_width(safe_text(self._title(found), 60)) + len(self.filter_line) + 6
+        room = self.size.width - title - 2
+        return next((each for each in words if len(each) <= room), words[-1])
 
     # -- filter -----------------------------------------------------------------------------------------
 
@@ -471,7 +496,8 @@ class Access(View[Found]):
                 known = Known(found.world, found.after, found.mfa, staged)
                 columns = [column.key for column in self.table.columns]
                 lines = explain(known, found.by, cell, columns, self.table.category)
-        self.query_one("#explanation", Said).say(lines)
+        wide = self.query_one("#explanation").size.width
+        self.query_one("#explanation", Said).say([part for each in lines for part in hanging(each, wide)])
         if self._open:
             self._explain_why(lines)
 
@@ -647,6 +673,19 @@ class Access(View[Found]):
         """Plan what is staged."""
         self.post_message(PlanStaged())
 
+    def action_review(self) -> None:
+        """Access reviews."""
+        self.post_message(ShowView("review"))
+
+    def action_findings(self) -> None:
+        """What is wrong with who may do what."""
+        self.post_message(ShowView("findings"))
+
+    def action_break_glass(self) -> None:
+        """A membership for a while: for the user under the cursor, if one is."""
+        cell = self.here
+        self.post_message(ShowBreakGlass(cell.principal if cell is not None and cell.kind == "user" else ""))
+
     def action_plans(self) -> None:
         """The latest plans."""
         self.post_message(ShowPlans())
@@ -659,7 +698,7 @@ class Access(View[Found]):
             return "No organization is chosen: O chooses one."
         if action in ("why", "turn", "stage", "others") and self.here is None:
             return "There is no cell under the cursor."
-        if action in ("stage", "others", "plan") and not self.context.writable:
+        if action in ("stage", "others", "plan", "break_glass") and not self.context.writable:
             return "This console is read-only."
         if action in ("what_if", "plan") and not (self._found is not None and self._found.staged):
             return "Nothing is staged: space stages the change of a cell."
@@ -798,7 +837,7 @@ def nothing(found: Found, context: Context) -> str:
     """Why there is no matrix to show; "" when there is one. Not known is another thing than nobody."""
     about = found.cell.about(found.by)
     if not about:
-        return "No organization is chosen. O chooses one, and so does :access NAME."
+        return "No organization is chosen. O chooses one, n shows the first, :access NAME any other."
     if found.pivot is None:
         if found.by == "principal":
             name = safe_text(name_of(found.world, found.cell.kind, about), 80)

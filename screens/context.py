@@ -104,6 +104,8 @@ class Status:
     """Seconds for which the cloud's rate limit lets nobody ask; 0 when it holds nobody back."""
     need: int = 0
     """Alerts of the scope that need this operator: theirs, and nobody's whose clock has run out."""
+    staged: int = 0
+    """Changes of access that the operator has staged and not planned yet."""
     known: bool = False
     """Whether the figures were read at all."""
     glasses: int = 0

@@ -167,6 +167,8 @@ class WhereLine(Line):
         if status.need:
             need = f"{status.need:,}" if status.need < NEED_CAP else f"{NEED_CAP:,}+"
             right.append((f"{need} need{'s' if status.need == 1 else ''} you  ", "bold ansi_yellow"))
+        if status.staged:
+            right.append((f"{status.staged:,} staged  ", "bold ansi_yellow"))
         right.append((fit(context.environment, 12).rstrip() + "  ", ""))
         right.append(
             ("WRITE " if context.writable else "LOCKED ", "bold" if context.writable else "bold reverse")

@@ -154,7 +154,12 @@ def _of_user(world: World, after: World, cell: Cell, paths: tuple[str, ...], why
         for group in groups[:MOST]:
             offers += _through(after, group, cell, (next(letters), "", ""))
     left = len(groups) - MOST
-    heading = _heading(after, cell) + Content(f"\nheld by {counted(len(paths), 'path')}: which is to go?")
+    by = (
+        f"held by {counted(len(paths), 'path')}"
+        if len(paths) > 1
+        else f"held through group {_named(groups[0])}"
+    )
+    heading = _heading(after, cell) + Content(f"\n{by}: what is to go?")
     if left > 0:
         heading += Content(f" ({left:,} more groups give it)")
     return Offering(heading, tuple(offers), asks=True)

@@ -61,8 +61,8 @@ async def stage(host: Host, request: StageChanges) -> None:
     names = await read(host, lambda c: accesslines.names(c, request.changes))
     first = safe_text(accesslines.words(request.changes[0], names), 200)
     more = f" and {len(request.changes) - 1:,} more" if len(request.changes) > 1 else ""
-    what = f"Staged: {first}{more}" if new else f"It is staged already: {first}{more}"
-    host.say(f"{what}. {counted(staged, 'staged change')}: w what if, P plan.")
+    what = f"{first}{more}" if new else f"it was so already: {first}{more}"
+    host.say(f"{counted(staged, 'change')} staged (w what if, P plan): {what}.")
 
 
 async def unstage(host: Host, request: UnstageChanges) -> None:
@@ -223,10 +223,11 @@ def _shown(connection: Connection, number: int, *, effects: bool = True) -> Show
         )
         for step in plan.steps
     )
-    first = {oid for oid, _ in plan.protected}
+    # Those that a step names come before those that a group merely holds.
+    meant = {change.oid for change in changes if change.oid}
     organizations = tuple(
         str(names.organization(oid))
-        for oid in sorted(plan.organizations, key=lambda oid: (oid not in first, names.organization(oid)))
+        for oid in sorted(plan.organizations, key=lambda oid: (oid not in meant, names.organization(oid)))
     )
     if not effects:
         return Shown(plan, steps, organizations)

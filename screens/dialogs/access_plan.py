@@ -67,7 +67,7 @@ class Shown:
     plan: Plan
     steps: tuple[StepLine, ...]
     organizations: tuple[str, ...]
-    """Names of those that it touches; the protected ones first. Strangers' text."""
+    """Names of those that it touches; those that a step names come first. Strangers' text."""
     privileged: tuple[tuple[str, str, int], ...] = ()
     """(who, permission, on how many organizations) of each gain of a privileged permission."""
     gained: int = 0
@@ -116,7 +116,7 @@ def risks(privileged: Sequence[tuple[str, str, int]]) -> list[Content]:
 
 def _steps(found: Shown, cursor: str, *, results: bool) -> RowTable[StepLine]:
     columns = [
-        Column[StepLine]("WHERE", lambda row: row.where, 20, grow=1),
+        Column[StepLine]("WHERE", lambda row: row.where, 20, grow=1, from_width=100 if results else 0),
         Column[StepLine]("STEP", lambda row: row.words, 30, grow=2, cut="middle"),
     ]
     if results:

@@ -70,8 +70,8 @@ class _Shown:
     key: str
     """Of the column; of the first one when folded."""
     category: str
-    group: str
-    label: str
+    titles: tuple[str, str, str]
+    """What is written above it, from top to bottom."""
     width: int
     members: tuple[Column, ...]
     folded: bool
@@ -311,9 +311,11 @@ class Matrix(Widget, can_focus=True):
             members = tuple(self._columns[at:end])
             if category in self._folded:
                 counted = cell_width(f"{len(members)}/{len(members)}!+")
-                width = 1 + max(counted + 1, min(cell_width(safe_text(category, 80)), 10))
-                first = members[0].key
-                shown.append(_Shown(first, category, "", f"+{len(members)}", width, members, True))
+                # A path of the tree is told by its last part, below what leads there.
+                head, slash, tail = category.rpartition("/")
+                titles = (head, tail, f"+{len(members)}") if slash else (category, "", f"+{len(members)}")
+                width = 1 + max(counted + 1, min(cell_width(safe_text(tail, 80)), 10))
+                shown.append(_Shown(members[0].key, category, titles, width, members, True))
             else:
                 shown.extend(self._open_columns(members))
             at = end
@@ -337,7 +339,14 @@ class Matrix(Widget, can_focus=True):
             if all(each.group != member.group for each in neighbours):
                 width = max(width, min(cell_width(safe_text(member.group, 80)), 10))
             shown.append(
-                _Shown(member.key, member.category, member.group, label, 1 + width, (member,), False)
+                _Shown(
+                    member.key,
+                    member.category,
+                    (member.category, member.group, label),
+                    1 + width,
+                    (member,),
+                    False,
+                )
             )
         return shown
 
@@ -416,10 +425,10 @@ class Matrix(Widget, can_focus=True):
         """The visible columns that share a title in this line of the header: the first, and one behind."""
         if y == 2:
             return column, column + 1
-        mine = self._shown[column]
+        mine = self._shown[column].titles[: y + 1]
 
         def same(other: _Shown) -> bool:
-            return other.category == mine.category and (y == 0 or other.group == mine.group)
+            return other.titles[: y + 1] == mine
 
         first, end = column, column + 1
         while first > self._left and same(self._shown[first - 1]):
@@ -430,10 +439,8 @@ class Matrix(Widget, can_focus=True):
         return first, end
 
     def _title_width(self, y: int, first: int, end: int) -> int:
-        column = self._shown[first]
         room = self._starts[end] - self._starts[first] - 1
-        title = column.category if y == 0 else column.group if y == 1 else column.label
-        return min(room, cell_width(safe_text(title, 200)))
+        return min(room, cell_width(safe_text(self._shown[first].titles[y], 200)))
 
     @property
     def _counts_rows(self) -> bool:
@@ -524,10 +531,8 @@ class Matrix(Widget, can_focus=True):
         at = left
         while at < min(right, last):
             first, end = self._span(y, at)
-            column = self._shown[first]
             room = self._starts[end] - self._starts[first] - 1
-            title = column.category if y == 0 else column.group if y == 1 else column.label
-            text = fit(title, self._title_width(y, first, end))
+            text = fit(self._shown[first].titles[y], self._title_width(y, first, end))
             here = first <= self._column < end
             segments += [
                 Segment(" ", head),
