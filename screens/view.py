@@ -75,6 +75,7 @@ from screens.requests import (
     SetScope,
     ShowAccess,
     ShowAlerts,
+    ShowBreakGlass,
     ShowCampaigns,
     ShowOrganization,
     ShowQueues,
@@ -599,6 +600,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 self.post_message(ShowCampaigns() if chosen is None else BeginCampaign(chosen))
             case "campaigns":
                 self.post_message(ShowCampaigns())
+            case "glass":
+                self.post_message(ShowBreakGlass())
             case "sync":
                 self.post_message(SyncNow())
             case "back":

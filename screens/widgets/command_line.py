@@ -46,6 +46,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("handover", ("ho", "shift"), "", "what is handed over to you, and what you hand over"),
     Command("campaign", (), "", "an incident over several customers, of the marked alerts or the storm here"),
     Command("campaigns", (), "", "the incidents over several customers"),
+    Command("glass", ("break-glass",), "", "memberships for a while: what goes on, a new one, its end"),
     Command("search", ("lcql",), "", "searches over the past of every organization"),
     *(Command(each.command, each.aliases, "", each.says) for each in ASIDE),
     Command("sync", (), "", "read the cloud again"),
