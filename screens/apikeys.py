@@ -82,10 +82,11 @@ class Found:
 
 
 def state_of(row: KeyRow) -> str:
-    """Of HEALTH: failed when nobody holds its secret, partly when it goes, or works from everywhere."""
+    """Of HEALTH: failed when nobody holds its secret; partly when it goes, is a master, or has no range."""
     if not row.held:
         return "failed"
-    return "partly" if row.ends_at is not None or not row.allowed_ip_range else "well"
+    doubtful = row.ends_at is not None or row.privileged or not row.allowed_ip_range
+    return "partly" if doubtful else "well"
 
 
 class ApiKeys(View[Found]):
@@ -327,7 +328,7 @@ def key_lines(row: KeyRow, context: Context) -> list[Content]:
         line((" from     ", "dim"), row.allowed_ip_range or "anywhere: whoever has its secret can use it"),
         line((" used     ", "dim"), used),
         line((" seen     ", "dim"), f"first at {context.when(row.first_seen, seconds=False)}",
-            ("   the cloud does not tell when it was made", "dim")),
+            ("   (ours: the cloud keeps no date)", "dim")),
         line((" made by  ", "dim"), row.created_by or "(unknown)"),
         line((" hash     ", "dim"), (row.key_hash, "dim")),
     ]  # fmt: skip

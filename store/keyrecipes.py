@@ -91,7 +91,7 @@ _READS = (
 RECIPES: Final[tuple[Recipe, ...]] = (
     Recipe(
         "reader",
-        "inventory, rules, detections and the audit log; no telemetry, no secret, changes nothing",
+        "inventory, rules, detections, audit log; no telemetry",
         (
             *_READS, "org.conf.get", "insight.det.get", "insight.stat", "audit.get", "investigation.get",
             "ext.conf.get.mtd", "secret.get.mtd", "cloudsensor.get.mtd", "externaladapter.get.mtd", "job.get",
@@ -99,7 +99,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     ),
     Recipe(
         "investigator",
-        "telemetry, detections and cases; sends no command to a sensor and changes no rule",
+        "telemetry, detections, cases; no command, no rule",
         (
             *_READS, "insight.evt.get", "insight.det.get", "insight.stat", "audit.get", "investigation.get",
             "investigation.set",
@@ -107,7 +107,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     ),
     Recipe(
         "infrastructure",
-        "pushes configuration as code; deletes nothing, reads no secret, subscribes to nothing",
+        "pushes configuration; deletes nothing, reads no secret",
         (
             "org.get", "org.conf.get", "org.conf.set", "dr.list", "dr.set", "dr.list.managed",
             "dr.set.managed", "fp.ctrl", "yara.get", "yara.set", "lookup.get", "lookup.set", "query.get",
@@ -118,7 +118,7 @@ RECIPES: Final[tuple[Recipe, ...]] = (
     ),
     Recipe(
         "output",
-        "makes and removes the output through which it receives a stream; reads nothing else",
+        "makes and removes its own output; reads nothing else",
         ("org.get", "output.list", "output.set", "output.del"),
     ),
 )  # fmt: skip

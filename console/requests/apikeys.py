@@ -18,7 +18,7 @@ from screens.dialogs.results import Item, Results
 from screens.dialogs.show_secret import ShowSecret
 from screens.dialogs.type_name import Name, TypeName
 from screens.requests import CreateKey, RevokeKeys, RotateKey
-from screens.widgets.text import line
+from screens.widgets.text import content, line
 from store import accessplans as plans
 from store.errors import StoreError
 from store.keyfilter import parse
@@ -121,7 +121,7 @@ def _about(connection: Connection, oid: str, otherwise: str) -> tuple[str, str, 
 def _asking(name: str, known: dict[str, Recipe], problems: int) -> Content:
     lines = [line(Content.styled("A new API key of  ", "bold"), (name, "bold"))]
     for recipe in list(known.values())[:SHOWN]:
-        lines.append(line((f"{recipe.name:<15}", "bold"), (recipe.says, "dim")))
+        lines.append(line((f"{recipe.name:<15}", "bold"), content(recipe.says, 58, "dim")))
     more = list(known)[SHOWN:]
     if more:
         lines.append(line(("also ", "dim"), ", ".join(more)))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from screens.dialogs.dialog import Dialog
+from screens.dialogs.dialog import TABS, Dialog
 from screens.widgets.text import block
 from store.text import safe_text
 
@@ -40,6 +42,7 @@ class FillIn(Dialog[Values | None]):
     """Answers what was filled in, once nothing is wrong with it; None when the operator went back."""
 
     AUTO_FOCUS = "#field-0"
+    BINDINGS: ClassVar[list[BindingType]] = [*TABS]
 
     def __init__(
         self,
