@@ -159,6 +159,9 @@ class Access(View[Found]):
             tooltip="What is wrong with who may do what, and what takes it away",
         ),
         Binding(
+            "i", "keys", "keys", show=False, id="access.keys", tooltip="The API keys of every organization"
+        ),
+        Binding(
             "B", "break_glass", "break-glass", show=False, id="access.break_glass",
             tooltip="Put somebody into a group for a while, with a reason; end or extend what goes on",
         ),
@@ -668,6 +671,10 @@ class Access(View[Found]):
         elif answer.change is not None:
             self._look_again = True
             self.post_message(UnstageChanges((answer.change,)))
+
+    def action_keys(self) -> None:
+        """The inventory of API keys."""
+        self.post_message(ShowView("apikeys"))
 
     def action_plan(self) -> None:
         """Plan what is staged."""
