@@ -156,8 +156,9 @@ class WhereLine(Line):
             )
             if status.failed:
                 left.append((f", {status.failed:,} failed", "bold ansi_red"))
-            if status.oldest is not None:
-                left.append((f", {_rounded_age(status.oldest, context.clock())}", ""))
+            # Where a countdown needs the room, the age is not told: it is part of `fresh`.
+            if status.oldest is not None and not (status.glasses and width < AGE_FROM):
+                left.append((f", {_rounded_age(status.oldest, context.clock())}".ljust(WIDEST_AGE), ""))
         glass = glass_words(status, context.clock())
         right: list[Part] = []
         if status.trouble:
@@ -215,6 +216,10 @@ class WhereLine(Line):
 
 
 MINUTE = 60_000
+AGE_FROM = 100
+"""Columns from which line 1 tells the age of the data beside a countdown."""
+WIDEST_AGE = 6
+"""Cells of an age in line 1, so that what stands beside it does not change with it."""
 ENDS_WITHIN = 15_000
 """Milliseconds in which a console that is connected ends what is due; after that it is overdue."""
 
@@ -245,12 +250,12 @@ def glass_words(status: Status, now: int) -> list[str]:
 
 
 def left_words(due_at: int, now: int) -> str:
-    """How long until a time: `1:59 h`, in the last minute `42 s`, `OVERDUE` after it."""
+    """How long until a time: `1:59` hours, in the last minute `42 s`, `OVERDUE` after it."""
     left = due_at - now
     if left <= 0:
         return "OVERDUE"
     minutes = -(-left // MINUTE)
-    return f"{-(-left // 1_000)} s" if left <= MINUTE else f"{minutes // 60}:{minutes % 60:02d} h"
+    return f"{-(-left // 1_000)} s" if left <= MINUTE else f"{minutes // 60}:{minutes % 60:02d}"
 
 
 def paused_words(seconds: int) -> list[str]:

@@ -104,6 +104,7 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
                 only=only,
                 interval=session.arguments.interval,
                 report=lambda progress: _say(session, progress),
+                tell=session.say,
             )
         turn = Sync(
             store=store,

@@ -237,7 +237,7 @@ async def _given(
         await deadlines.due(store, cloud, clock(), operator=operator, ids=[glass.deadline_id])
         now = await _glass(store, glass.id)
     name = safe_text(glass.title, 160)
-    return Started(now, "given", f"{name}: given as break-glass {glass.id}, and it ends by itself.")
+    return Started(now, "given", f"Given as break-glass {glass.id}, which ends by itself: {name}.")
 
 
 async def _asked(store: Store, glass: Glass, why: str) -> Started:

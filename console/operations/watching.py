@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import LimaCharlieError
@@ -35,6 +35,7 @@ async def watch(
     interval: float = 20.0,
     listing_every: float = LISTING_EVERY,
     wake: asyncio.Event | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> None:
     """Go on reading until cancelled.
 
@@ -44,14 +45,15 @@ async def watch(
     minutes; the store keeps what it has, with its age. Beside it cases and their alerts are kept in line, and
     what waits for cases is sent (`console.operations.caselinks`).
 
-    Each turn also brings back the snoozed alerts whose time has come, and makes the changes of access that
-    have a time (`console.operations.deadlines`).
+    Each turn also brings back the snoozed alerts whose time has come, and with `tell` makes the changes of
+    access that have a time (`console.operations.deadlines`).
 
     Args:
         only: groups of subjects; with these every turn reads them, of every organization.
         interval: seconds between two turns, and between two looks at the noisiest organization.
         listing_every: seconds between two listings of the organizations.
         wake: set it to look at everything at once.
+        tell: told in a sentence what became of a change that had a time; None where somebody else makes them.
     """
     keeping = asyncio.create_task(caselinks.keep(store, cloud)) if not only or "cases" in only else None
     try:
@@ -65,6 +67,7 @@ async def watch(
             interval=interval,
             listing_every=listing_every,
             wake=wake,
+            tell=tell,
         )
     finally:
         if keeping is not None:
@@ -83,6 +86,7 @@ async def _watch(
     interval: float,
     listing_every: float,
     wake: asyncio.Event | None,
+    tell: Callable[[str], object] | None,
 ) -> None:
     schedule = Schedule(shortest=interval)
     names: dict[str, str] = {}
@@ -127,7 +131,9 @@ async def _watch(
                 failed &= set(names)
                 report(Progress(len(names) - len(failed), len(names), "idle"))
         await asyncio.to_thread(wake_due, store)
-        await deadlines.due(store, cloud)
+        if tell is not None:
+            for made in await deadlines.due(store, cloud):
+                tell(made.sentence)
         await _pause(_until(schedule, interval, failures), wake)
         if wake is not None and wake.is_set():
             wake.clear()

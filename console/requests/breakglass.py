@@ -107,19 +107,24 @@ def _ends(host: Host, text: str) -> str:
     try:
         lasts = operations.duration(text)
     except GlassError as error:
-        raise ValueError(str(error).partition(";")[0]) from error
+        raise ValueError(_first(error)) from error
     moment = datetime.fromtimestamp((host.context.clock() + lasts) / 1000, host.context.zone)
     return (
         f"Taken back {moment:%Y-%m-%d %H:%M} {host.context.zone_name}, in {breakglass.lasts_words(lasts)}, "
-        "whatever happens to this console."
+        "even if this console is gone."
     )
+
+
+def _first(error: GlassError) -> str:
+    """Its sentence, without what was not changed: in a dialog nothing was."""
+    return str(error).partition(";")[0].rstrip(".") + "."
 
 
 def _wrong(effect: Effect, wanted: Wanted) -> str:
     try:
         operations.wanted(wanted.principal, wanted.reason, wanted.ticket, wanted.lasts)
     except GlassError as error:
-        return str(error).partition(";")[0] + "."
+        return _first(error)
     missing = effect.missing(wanted.typed)
     return f"Type {' and '.join(missing)} exactly as it stands above." if missing else ""
 
@@ -152,7 +157,7 @@ async def _extend(host: Host, glass: Glass) -> str:
             operations.duration(values[0])
             operations.reasons(values[1], "-")
         except GlassError as error:
-            return str(error).partition(";")[0] + "."
+            return _first(error)
         missing = effect.missing(values[2:])
         return f"Type {' and '.join(missing)} exactly." if missing else ""
 
