@@ -38,6 +38,7 @@ from store.alerts import SEVERITIES
 from store.closure import World
 from store.findings import KINDS, Finding, Report
 from store.queries.findings import findings
+from store.text import safe_text
 
 WIDE = 60
 """Cells of the pane where it stands beside the list (its border is one more, `findings.tcss`)."""
@@ -64,6 +65,8 @@ class Found:
     staged: frozenset[AccessChange]
     organizations: Mapping[str, str]
     """oid -> name, of every organization that a finding is about."""
+    read: bool
+    """Whether who may do what was read of any organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Findings(View[Found]):
     """Every finding about access, with the one under the cursor in full."""
 
     MODE = "findings"
+    EMPTY = "Nothing is wrong with who may do what."
     TITLE = "Findings"
     CSS_PATH = "findings.tcss"
     AUTO_FOCUS = "FindingTable"
@@ -134,6 +138,7 @@ class Findings(View[Found]):
 
     def compose_body(self) -> ComposeResult:
         """The list, and what is under the cursor."""
+        yield Static("", id="gaps", markup=False)
         with Container(id="split"):
             yield FindingTable(self._columns(), cursor=self.context.glyphs.cursor)
             with VerticalScroll(id="finding", can_focus=False):
@@ -188,6 +193,7 @@ class Findings(View[Found]):
             accesslines.names(connection, changes),
             frozenset(accessplans.staged(connection, self.context.operator)),
             accesslines.names(connection, about).organizations,
+            report.read,
         )
 
     def has_nothing(self, found: Found) -> bool:
@@ -198,15 +204,18 @@ class Findings(View[Found]):
         """That nothing was found is worth as much as what could be looked for."""
         if self.context.status.known and not self.context.status.organizations:
             return super().empty_text()
-        report = self._found.report if self._found is not None else None
-        if report is None:
-            return "Nothing is wrong with who may do what."
+        found = self._found
+        if found is None:
+            return self.EMPTY
+        if not found.read:
+            return "Not known: who may do what was never read. r reads the cloud."
+        words = found.report.staff.words
         said = [
             "Nothing is wrong with who may do what, as far as could be looked for.",
-            f"{report.staff.words[:1].upper()}{report.staff.words[1:]}.",
-            *report.unknown,
+            *([f"{words[:1].upper()}{words[1:]}."] if found.report.staff.source else []),
+            *found.report.unknown,
         ]
-        return line(" ".join(said)).plain
+        return "\n\n".join(safe_text(each) for each in said)
 
     def show(self, found: Found) -> None:
         """The list; the cursor stays on its finding."""
@@ -234,6 +243,10 @@ class Findings(View[Found]):
             if (number := sum(1 for each in self._shown if each.severity == level))
         )
         staged = f"   {len(found.staged):,} staged" if found.staged else ""
+        gaps, unknown = self.query_one("#gaps", Static), found.report.unknown
+        gaps.display = bool(unknown)
+        if unknown:
+            gaps.update(line((f" ~ {counted(len(unknown), 'gap')}: ", HEALTH_STYLES["partly"]), unknown[0]))
         self.say(
             counts=f"{some}{every:,}   {levels or 'none'}{staged}",
             filter=f"/{self.filter_line}" if self.filter_line else "",

@@ -290,6 +290,8 @@ class Report:
     staff: Staff
     unknown: tuple[str, ...] = ()
     """A sentence for each rule that lacks something to go by."""
+    read: bool = True
+    """Whether the users of any organization in question were ever read: else nothing is found in nothing."""
 
 
 def find(facts: Facts, kinds: Collection[Kind] | None = None) -> Report:
@@ -309,7 +311,12 @@ def find(facts: Facts, kinds: Collection[Kind] | None = None) -> Report:
             -each.severity, -len(each.oids), order.index(each.kind), each.subject.casefold(), each.key,
         )
     )  # fmt: skip
-    return Report(tuple(found), facts.staff, tuple(_unknown(seen, kinds)))
+    return Report(
+        tuple(found),
+        facts.staff,
+        tuple(_unknown(seen, kinds)),
+        any(place.read for oid, place in facts.places.items() if facts.inside is None or oid in facts.inside),
+    )
 
 
 class _Seen:

@@ -9,6 +9,7 @@ from screens.access import Access
 from screens.activity import Activity
 from screens.alerts import Alerts
 from screens.context import Scope
+from screens.findings import Findings
 from screens.guard import forbidden
 from screens.organizations import Organizations
 from screens.overview import Overview
@@ -39,6 +40,7 @@ KEYS: dict[Any, list[str]] = {
         "escape",
     ],
     Access: ["j", "l", "l", "enter", "pagedown", "G"],
+    Findings: ["j", "J", "pagedown", "G", "right_square_bracket", "g"],
     Activity: ["j", *["right_square_bracket", "j", "pagedown", "G"] * 3],
 }
 
