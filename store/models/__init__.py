@@ -43,6 +43,8 @@ from store.models.rollouts import (
     RolloutStep,
     RolloutWave,
     TemplateOwned,
+    WantedContent,
+    WantedState,
 )
 from store.models.searches import LcqlOrganization, LcqlRow, LcqlSearch
 from store.models.sensors import Sensor
@@ -134,4 +136,6 @@ __all__ = [
     "TriageChange",
     "Usage",
     "User",
+    "WantedContent",
+    "WantedState",
 ]

@@ -37,6 +37,12 @@ class ConfigurationRecord(SQLModel, table=True):
             postgresql_where=text("valid_to IS NULL"),
         ),
         Index("ix_configuration_content", "section", "name", "hash"),
+        Index(
+            "ix_configuration_ended",
+            "valid_to",
+            sqlite_where=text("valid_to IS NOT NULL"),
+            postgresql_where=text("valid_to IS NOT NULL"),
+        ),
     )
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)

@@ -180,3 +180,29 @@ class DriftDecision(SQLModel, table=True):
     reason: str = ""
     by: str = ""
     at: int = Field(sa_type=BigInteger)
+
+
+class WantedState(SQLModel, table=True):
+    """Up to where an organization was last compared whole, and found to be as wanted.
+
+    What is wanted of it then is in `wanted_content`; only what changed since on either side is compared again.
+    """
+
+    __tablename__ = "wanted_state"
+
+    oid: str = Field(primary_key=True)
+    wanted: str
+    """`WantedSet.hash`."""
+    mark: int = Field(sa_type=BigInteger)
+    """Id of the newest `configuration_record` at that time, over all organizations."""
+    at: int = Field(sa_type=BigInteger)
+    """When (ms): records that ended since are looked at again."""
+
+
+class WantedContent(SQLModel, table=True):
+    """The records of a `WantedSet` by its hash: names and hashes, packed."""
+
+    __tablename__ = "wanted_content"
+
+    hash: str = Field(primary_key=True)
+    records: bytes = Field(sa_type=LargeBinary)

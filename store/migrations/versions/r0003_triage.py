@@ -806,6 +806,23 @@ def _rollouts() -> None:
     )
     op.create_index("ix_template_owned_template", "template_owned", ["template"])
     op.create_table(
+        "wanted_state",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("wanted", sa.String(), nullable=False),
+        sa.Column("mark", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid"),
+    )
+    op.create_table(
+        "wanted_content",
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("records", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash"),
+    )
+    op.create_index(
+        "ix_configuration_ended", "configuration_record", ["valid_to"], **_where("valid_to IS NOT NULL")
+    )
+    op.create_table(
         "drift_decision",
         sa.Column("oid", sa.String(), nullable=False),
         sa.Column("section", sa.String(), nullable=False),

@@ -1,0 +1,473 @@
+"""Plans: what differs between what organizations are to have and what they have, and how it is to be changed.
+
+A plan is worked out from the store alone, and is the same whenever the same question is asked of the same
+store: so a plan is stale exactly when asking again gives another hash. What was found to be as wanted is not
+compared again until either side changed (`wanted_state`), so that one changed record in a template costs one
+look at that record in every organization, and not at all of their records.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, get_args
+
+from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from store import models
+from store.bodies import unpack
+from store.configuration import canonical, content_hash
+from store.rollouts.compare import normalised, normalised_metadata, observed_name
+from store.rollouts.wanted import Placed, Want, WantedSet, versions, wanted
+from store.templates.documents import Key
+from store.templates.effective import document_key
+
+ChangeClass = Literal["added", "changed", "enabled", "disabled", "removed"]
+CHANGES: Final[tuple[ChangeClass, ...]] = get_args(ChangeClass)
+
+State = Literal["draft", "running", "done", "partly", "halted", "paused", "rolled back", "dropped"]
+STATES: Final[tuple[State, ...]] = get_args(State)
+
+WaveState = Literal["waiting", "running", "gate", "done", "failed", "rolled back"]
+WAVE_STATES: Final[tuple[WaveState, ...]] = get_args(WaveState)
+
+OutcomeWord = Literal[
+    "waiting", "sending", "applied", "already", "denied", "gone", "conflict", "failed", "unknown", "skipped",
+    "rolled back",
+]  # fmt: skip
+OUTCOMES: Final[tuple[OutcomeWord, ...]] = get_args(OutcomeWord)
+"""waiting and sending are not final: a step that is sending is looked at before it is sent again."""
+
+LIVES: Final = 60 * 60 * 1000
+"""Milliseconds after which a plan is refused."""
+
+DESTRUCTIVE: Final = frozenset({"extension", "installation_key", "hive/secret", "org_value"})
+"""Sections whose removal cannot be taken back: an extension's data goes with it, a key or secret is lost."""
+
+RISKY: Final = frozenset({"output", "hive/acl", "hive/app"})
+"""Sections that send data elsewhere or say who may do what."""
+
+MANY: Final = 25
+"""More organizations than this need a second identity."""
+
+UNREADABLE: Final = frozenset({"hive/secret"})
+"""Sections whose content is never read back: what was written last says whether it is as wanted."""
+
+UNSEEN: Final = ("yara/sources/", "exfil/perf/")
+"""Of these not even the names are read."""
+
+_RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
+_CONTENT: Table = models.ConfigurationBody.__table__  # type: ignore[attr-defined]
+_OWNED: Table = models.TemplateOwned.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.WantedState.__table__  # type: ignore[attr-defined]
+_SET: Table = models.WantedContent.__table__  # type: ignore[attr-defined]
+_PLAN: Table = models.RolloutPlan.__table__  # type: ignore[attr-defined]
+_SYNC: Table = models.SyncState.__table__  # type: ignore[attr-defined]
+_DECISION: Table = models.DriftDecision.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A record as the store has it, in the form in which it is compared."""
+
+    hash: str
+    metadata: Mapping[str, Any]
+    """Normalised."""
+    etag: str
+    body: str
+    """Hash of the stored content: where it can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is to become of one record of one organization."""
+
+    oid: str
+    section: str
+    name: str
+    change: ChangeClass
+    before: Observed | None
+    after: Want | None
+    """None for a removal."""
+
+    @property
+    def key(self) -> Key:
+        """Section and name."""
+        return self.section, self.name
+
+    @property
+    def destructive(self) -> bool:
+        """Whether it cannot be taken back."""
+        return self.change == "removed" and self.section in DESTRUCTIVE
+
+    @property
+    def what(self) -> str:
+        """`hives/fp/scanner`."""
+        return document_key(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Organizations that get exactly the same changes."""
+
+    oids: tuple[str, ...]
+    changes: tuple[Change, ...]
+    """Those of the first of them."""
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """What a plan would be."""
+
+    organizations: Mapping[str, str]
+    """All that were looked at: oid -> name."""
+    changes: tuple[Change, ...]
+    blocked: tuple[tuple[str, str], ...]
+    """(oid, reason)."""
+    seen: Mapping[str, Any]
+    """What it rests on."""
+    hash: str
+    placed: Mapping[str, Placed] = field(repr=False)
+
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """The organizations by what is to become of them, the most first."""
+        return folded(self.changes)
+
+
+def folded(changes: Iterable[Change]) -> tuple[Fold, ...]:
+    """Organizations with the same changes together, the most first."""
+    by_oid: dict[str, list[Change]] = {}
+    for change in changes:
+        by_oid.setdefault(change.oid, []).append(change)
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for oid, each in by_oid.items():
+        same = tuple(
+            (
+                one.section, one.name, one.change, one.before.hash if one.before else "",
+                one.after.hash if one.after else "",
+                json.dumps(one.after.metadata, sort_keys=True) if one.after else "",
+            )
+            for one in each
+        )  # fmt: skip
+        found.setdefault(same, []).append(oid)
+    folds = [Fold(tuple(oids), tuple(by_oid[oids[0]])) for oids in found.values()]
+    return tuple(sorted(folds, key=lambda fold: (-len(fold.oids), fold.oids[0])))
+
+
+def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bool = False) -> Drafted:
+    """Work out what a plan for a scope would be; nothing is written.
+
+    Args:
+        scope: a node's id; "" for all.
+        key: the installation's redaction key.
+        ignore_frozen: plan for frozen organizations as well (for drift, which only looks).
+    """
+    placed = wanted(connection, scope, key)
+    blocked: list[tuple[str, str]] = []
+    ready: list[Placed] = []
+    unread = _unread(connection, [each.oid for each in placed])
+    for each in placed:
+        if each.wanted.blocked:
+            blocked.append((each.oid, each.wanted.blocked[0]))
+        elif "frozen" in each.marks and not ignore_frozen:
+            blocked.append((each.oid, "It is frozen: no rollout until the mark is taken away."))
+        elif each.oid in unread:
+            blocked.append((each.oid, unread[each.oid]))
+        else:
+            ready.append(each)
+    changes = _Comparing(connection, key).changes(ready)
+    decided = _excluded(connection)
+    changes = [each for each in changes if (each.oid, each.section, each.name) not in decided]
+    seen = {
+        "scope": scope,
+        "templates": {name: list(each) for name, each in versions(connection).items()},
+        "wanted": _digest([[each.oid, each.wanted.hash, sorted(each.marks)] for each in placed]),
+    }
+    return Drafted(
+        {each.oid: each.name for each in placed},
+        tuple(changes),
+        tuple(blocked),
+        seen,
+        _hash(seen, changes, blocked),
+        {each.oid: each for each in placed},
+    )
+
+
+def _excluded(connection: Connection) -> set[tuple[str, str, str]]:
+    """Records that were excluded from what templates say."""
+    rows = connection.execute(
+        select(_DECISION.c.oid, _DECISION.c.section, _DECISION.c.name).where(_DECISION.c.decision == 2)
+    )
+    return {(row.oid, row.section, row.name) for row in rows}
+
+
+def _unread(connection: Connection, oids: Iterable[str]) -> dict[str, str]:
+    """Those organizations whose configuration was never read whole, and why."""
+    rows = connection.execute(
+        select(_SYNC.c.oid, _SYNC.c.checked_at, _SYNC.c.reason).where(_SYNC.c.subject == "configuration")
+    )
+    known = {row.oid: row for row in rows}
+    found = {}
+    for oid in oids:
+        row = known.get(oid)
+        if row is None or row.checked_at is None:
+            why = row.reason if row is not None and row.reason else "`limegrove sync` reads it"
+            found[oid] = f"Its configuration was never read whole: {why}."
+    return found
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _hash(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterable[tuple[str, str]]) -> str:
+    lines = [
+        [
+            each.oid, each.section, each.name, each.change,
+            [each.before.hash, dict(each.before.metadata), each.before.etag] if each.before else None,
+            [each.after.hash, each.after.metadata, each.after.template, each.after.version]
+            if each.after
+            else None,
+        ]
+        for each in changes
+    ]  # fmt: skip
+    return _digest({"seen": dict(seen), "changes": lines, "blocked": [list(each) for each in blocked]})
+
+
+class _Comparing:
+    def __init__(self, connection: Connection, key: bytes) -> None:
+        self._connection = connection
+        self._key = key
+        self._forms: dict[tuple[str, str], tuple[str, str]] = {}
+        """(section, hash of the stored content) -> (hash of its form, what a document calls it)."""
+
+    def changes(self, placed: list[Placed]) -> list[Change]:
+        """What differs, organization by organization, by section and name."""
+        rows = self._connection.execute(select(_STATE.c.oid, _STATE.c.wanted, _STATE.c.mark, _STATE.c.at))
+        known = {row.oid: row for row in rows}
+        moved = self._moved(known.values())
+        whole: list[Placed] = []
+        turned: dict[tuple[str, str], list[Placed]] = {}
+        for each in placed:
+            state = known.get(each.oid)
+            if state is None or each.oid in moved or each.wanted.own:
+                whole.append(each)
+            elif state.wanted != each.wanted.hash:
+                turned.setdefault((state.wanted, each.wanted.hash), []).append(each)
+        found: dict[str, list[Change]] = {}
+        for (before, _), some in turned.items():
+            old = self._set(before)
+            if old is None:
+                whole += some
+            else:
+                self._turned(old, some, found)
+        for each in whole:
+            found[each.oid] = self._whole(each)
+        return [change for each in placed for change in found.get(each.oid, ())]
+
+    def _moved(self, states: Iterable[Any]) -> set[str]:
+        """The organizations of which anything changed since they were last compared."""
+        marks = [(row.oid, row.mark, row.at) for row in states]
+        if not marks:
+            return set()
+        least, oldest = min(mark for _, mark, _ in marks), min(at for _, _, at in marks)
+        newest: dict[str, int] = {}
+        for row in self._connection.execute(
+            select(_RECORD.c.oid, func.max(_RECORD.c.id)).where(_RECORD.c.id > least).group_by(_RECORD.c.oid)
+        ):
+            newest[row[0]] = row[1]
+        ended: dict[str, int] = {}
+        for row in self._connection.execute(
+            select(_RECORD.c.oid, func.max(_RECORD.c.valid_to))
+            .where(_RECORD.c.valid_to >= oldest)
+            .group_by(_RECORD.c.oid)
+        ):
+            ended[row[0]] = row[1]
+        return {oid for oid, mark, at in marks if newest.get(oid, 0) > mark or ended.get(oid, -1) >= at}
+
+    def _set(self, digest: str) -> dict[Key, tuple[str, Any]] | None:
+        held = self._connection.execute(
+            select(_SET.c.records).where(_SET.c.hash == digest)
+        ).scalar_one_or_none()
+        if held is None:
+            return None
+        return {
+            (section, name): (each, metadata)
+            for section, name, each, metadata in json.loads(zlib.decompress(held))
+        }
+
+    def _turned(
+        self, old: Mapping[Key, tuple[str, Any]], some: list[Placed], found: dict[str, list[Change]]
+    ) -> None:
+        """Organizations that were as the old set wanted: only where the sets differ can anything differ."""
+        new = some[0].wanted.records
+        differing = sorted(
+            key
+            for key in old.keys() | new.keys()
+            if key not in old or key not in new or old[key] != (new[key].hash, _said(new[key].metadata))
+        )
+        oids = {each.oid for each in some}
+        for key in differing:
+            held = self._held(key, oids)
+            owned = self._owning(key, oids)
+            for each in some:
+                change = self._change(each.oid, key, new.get(key), held.get(each.oid), owned.get(each.oid))
+                if change is not None:
+                    found.setdefault(each.oid, []).append(change)
+
+    def _held(self, key: Key, oids: set[str]) -> dict[str, Observed]:
+        """A record in every organization that has it."""
+        section, name = key
+        columns = (
+            _RECORD.c.oid, _RECORD.c.name, _RECORD.c.hash, _RECORD.c.metadata, _RECORD.c.etag,
+        )  # fmt: skip
+        query = select(*columns).where(_RECORD.c.section == section, _RECORD.c.valid_to.is_(None))
+        if section != "installation_key":
+            query = query.where(_RECORD.c.name == (name.partition("/")[2] if section == "yara" else name))
+        found: dict[str, Observed] = {}
+        for row in self._connection.execute(query):
+            if row.oid not in oids:
+                continue
+            form, called = self._form(section, row.name, row.hash)
+            if called == name:
+                found[row.oid] = Observed(form, normalised_metadata(row.metadata), row.etag, row.hash)
+        return found
+
+    def _owning(self, key: Key, oids: set[str]) -> dict[str, str]:
+        rows = self._connection.execute(
+            select(_OWNED.c.oid, _OWNED.c.hash).where(_OWNED.c.section == key[0], _OWNED.c.name == key[1])
+        )
+        return {row.oid: row.hash for row in rows if row.oid in oids}
+
+    def _whole(self, each: Placed) -> list[Change]:
+        """Every record of one organization."""
+        held: dict[Key, Observed] = {}
+        rows = self._connection.execute(
+            select(
+                _RECORD.c.section, _RECORD.c.name, _RECORD.c.hash, _RECORD.c.metadata, _RECORD.c.etag
+            ).where(_RECORD.c.oid == each.oid, _RECORD.c.valid_to.is_(None))
+        )
+        for row in rows:
+            form, called = self._form(row.section, row.name, row.hash)
+            held[row.section, called] = Observed(form, normalised_metadata(row.metadata), row.etag, row.hash)
+        wants = each.wanted.of(each.oid, each.name, self._key)
+        owned = {
+            (row.section, row.name): row.hash
+            for row in self._connection.execute(
+                select(_OWNED.c.section, _OWNED.c.name, _OWNED.c.hash).where(_OWNED.c.oid == each.oid)
+            )
+        }
+        changes = [
+            self._change(each.oid, key, wants.get(key), held.get(key), owned.get(key))
+            for key in sorted(wants.keys() | owned.keys())
+        ]
+        return [change for change in changes if change is not None]
+
+    def _form(self, section: str, name: str, digest: str) -> tuple[str, str]:
+        if section.startswith("hive/"):
+            return digest, name
+        known = self._forms.get((section, digest)) if section != "yara" else None
+        if known is not None and section == "installation_key":
+            return known
+        if known is not None:
+            return known[0], observed_name(section, name, None)
+        held = self._connection.execute(select(_CONTENT.c.body).where(_CONTENT.c.hash == digest)).scalar_one()
+        body = json.loads(unpack(held))
+        called = observed_name(section, name, body)
+        form = content_hash(normalised(section, called, body))
+        self._forms[section, digest] = form, called
+        return form, called
+
+    def _change(
+        self, oid: str, key: Key, want: Want | None, held: Observed | None, owned: str | None
+    ) -> Change | None:
+        section, name = key
+
+        def change(word: ChangeClass) -> Change:
+            return Change(oid, section, name, word, held, want)
+
+        if want is None:
+            return change("removed") if held is not None and owned is not None else None
+        if held is None:
+            unseen = f"{section}/{name}".startswith(UNSEEN) and owned == want.hash
+            return None if unseen else change("added")
+        if section == "extension":
+            return None
+        if section == "resource":
+            return change("changed") if self._lacks(want, held) else None
+        different = (owned != want.hash) if section in UNREADABLE else (held.hash != want.hash)
+        if different:
+            return change("changed")
+        if want.metadata is None or not section.startswith("hive/") or want.metadata == held.metadata:
+            return None
+        on, was = want.metadata["enabled"], held.metadata["enabled"]
+        if on != was:
+            return change("enabled" if on else "disabled")
+        return change("changed")
+
+    def _lacks(self, want: Want, held: Observed) -> bool:
+        """Whether a category of resources lacks a name; more than is wanted is fine."""
+        if want.hash == held.hash:
+            return False
+        body = self._connection.execute(
+            select(_CONTENT.c.body).where(_CONTENT.c.hash == held.body)
+        ).scalar_one()
+        return not set(want.names) <= set(json.loads(unpack(body)))
+
+
+def _said(metadata: Mapping[str, Any] | None) -> Any:
+    return None if metadata is None else dict(metadata)
+
+
+def remember(connection: Connection, drafted: Drafted, *, now: int, mark: int) -> None:
+    """Write down which organizations are as wanted, so that they are not compared again.
+
+    Args:
+        mark: id of the newest configuration record when they were compared (`newest_record`).
+    """
+    differing = {each.oid for each in drafted.changes} | {oid for oid, _ in drafted.blocked}
+    same = [each for oid, each in drafted.placed.items() if oid not in differing and not each.wanted.own]
+    sets: dict[str, WantedSet] = {each.wanted.hash: each.wanted for each in same}
+    known = set(connection.execute(select(_SET.c.hash).where(_SET.c.hash.in_(list(sets)))).scalars())
+    for digest, every in sets.items():
+        if digest not in known:
+            records = [
+                [section, name, want.hash, _said(want.metadata)]
+                for (section, name), want in sorted(every.records.items())
+            ]
+            packed = zlib.compress(json.dumps(records).encode())
+            connection.execute(insert(_SET).values(hash=digest, records=packed))
+    rows = [{"oid": each.oid, "wanted": each.wanted.hash, "mark": mark, "at": now} for each in same]
+    if not rows:
+        return
+    upsert: Any = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(_STATE)
+    connection.execute(
+        upsert.on_conflict_do_update(
+            index_elements=["oid"],
+            set_={name: getattr(upsert.excluded, name) for name in ("wanted", "mark", "at")},
+        ),
+        rows,
+    )
+
+
+def newest_record(connection: Connection) -> int:
+    """Id of the newest configuration record, over all organizations; 0 when there is none."""
+    return int(connection.execute(select(func.max(_RECORD.c.id))).scalar() or 0)
+
+
+def risks(drafted: Drafted) -> list[str]:
+    """Why a second identity has to approve a plan; empty when none has to."""
+    found = []
+    touched = {each.oid for each in drafted.changes}
+    if len(touched) > MANY:
+        found.append(f"It changes {len(touched):,} organizations; more than {MANY} need a second person.")
+    destructive = sum(each.destructive for each in drafted.changes)
+    if destructive:
+        found.append(f"{destructive:,} changes cannot be taken back.")
+    risky = sorted({each.section for each in drafted.changes if each.section in RISKY})
+    if risky:
+        found.append(f"It changes {', '.join(risky)}: where data goes, or who may do what.")
+    return found

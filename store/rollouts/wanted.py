@@ -1,0 +1,241 @@
+"""What every organization of a scope is to have, worked out once for all that have the same layers.
+
+Ten thousand customers of a provider have a handful of different sets of templates and parameters. Each such
+set is one `WantedSet`; only records that name the organization itself (`${oid}`) are worked out one by one.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+
+from store import models
+from store.configuration import canonical
+from store.queries.scopes import oids_of
+from store.rollouts.compare import normalised_metadata, wanted_hash
+from store.templates import library
+from store.templates.documents import Key, Record, Template
+from store.templates.effective import Effective, Layer, effective
+from store.templates.parameters import BUILT_IN, parameters_of, used
+
+_NODE: Table = models.Node.__table__  # type: ignore[attr-defined]
+_ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
+_VERSION: Table = models.TemplateVersion.__table__  # type: ignore[attr-defined]
+
+_SELF = {name: f"${{{name}}}" for name in BUILT_IN}
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One record that is wanted."""
+
+    hash: str
+    """`compare.wanted_hash`."""
+    metadata: Mapping[str, Any] | None
+    """Normalised; None when the document does not say."""
+    template: str
+    version: int
+    names: tuple[str, ...] = ()
+    """Of a category of resources: what has to be among them."""
+
+
+@dataclass(frozen=True)
+class WantedSet:
+    """What organizations with the same layers and parameters are to have."""
+
+    hash: str
+    """Over everything in it: two sets of one hash want the same."""
+    records: Mapping[Key, Want]
+    own: Mapping[Key, tuple[Record, str, int]]
+    """Records that name the organization, not filled in yet, with template and version."""
+    off: frozenset[Key]
+    blocked: tuple[str, ...]
+    """Why nothing may be planned for any of them; empty when it may."""
+    effective: Effective = field(repr=False, compare=False)
+
+    def of(self, oid: str, name: str, key: bytes) -> dict[Key, Want]:
+        """What one organization is to have, its own records filled in.
+
+        Args:
+            key: the installation's redaction key.
+        """
+        found = dict(self.records)
+        for each, (record, template, version) in self.own.items():
+            body = filled_in(record.body, oid, name)
+            metadata = None if record.metadata is None else filled_in(dict(record.metadata), oid, name)
+            found[each] = Want(
+                wanted_hash(record.section, record.name, body, key),
+                None if metadata is None else normalised_metadata(metadata),
+                template,
+                version,
+                tuple(body) if record.section == "resource" else (),
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An organization with layers."""
+
+    oid: str
+    name: str
+    path: str
+    marks: frozenset[str]
+    wanted: WantedSet
+
+
+def filled_in(value: Any, oid: str, name: str) -> Any:
+    """A value with the organization's id and name put in."""
+    if isinstance(value, str):
+        return value.replace(_SELF["oid"], oid).replace(_SELF["organization"], name)
+    if isinstance(value, Mapping):
+        return {filled_in(each, oid, name): filled_in(held, oid, name) for each, held in value.items()}
+    if isinstance(value, list):
+        return [filled_in(each, oid, name) for each in value]
+    return value
+
+
+def wanted(connection: Connection, scope: str, key: bytes) -> list[Placed]:
+    """What the organizations of a scope are to have, in the order of the tree; those without layers are not
+    among them.
+
+    Args:
+        scope: a node's id; "" for all.
+        key: the installation's redaction key, under which secrets in templates are digested.
+    """
+    working = _Working(connection, key)
+    below = oids_of(connection, scope)
+    inside = None if below is None else {str(row[0]) for row in connection.execute(below)}
+    return [each for each in working.placed() if inside is None or each.oid in inside]
+
+
+def versions(connection: Connection) -> dict[str, tuple[int, str]]:
+    """The newest version of each template, and its hash."""
+    found: dict[str, tuple[int, str]] = {}
+    for row in connection.execute(
+        select(_VERSION.c.name, _VERSION.c.version, _VERSION.c.hash).order_by(_VERSION.c.version)
+    ):
+        found[row.name] = (row.version, row.hash)
+    return found
+
+
+class _Working:
+    def __init__(self, connection: Connection, key: bytes) -> None:
+        self._connection = connection
+        self._key = key
+        self._layers: dict[str, list[str]] = {}
+        for assigned in library.assignments(connection):
+            self._layers.setdefault(assigned.node, []).append(assigned.template)
+        self._versions = versions(connection)
+        self._templates: dict[str, Template | None] = {}
+        self._uses: dict[str, frozenset[str]] = {}
+        self._sets: dict[bytes, WantedSet] = {}
+
+    def placed(self) -> Iterator[Placed]:
+        names = dict(
+            self._connection.execute(select(_ORGANIZATION.c.oid, _ORGANIZATION.c.name)).tuples().all()
+        )
+        above: list[tuple[int, tuple[tuple[str, str, str], ...], dict[str, Any], frozenset[str]]] = []
+        rows = self._connection.execute(
+            select(
+                _NODE.c.id, _NODE.c.oid, _NODE.c.last, _NODE.c.first, _NODE.c.path, _NODE.c.parameters,
+                _NODE.c.marks,
+            ).order_by(_NODE.c.first)
+        )  # fmt: skip
+        for row in rows:
+            while above and above[-1][0] < row.first:
+                above.pop()
+            layers: tuple[tuple[str, str, str], ...] = above[-1][1] if above else ()
+            parameters: dict[str, Any] = above[-1][2] if above else {}
+            marks: frozenset[str] = above[-1][3] if above else frozenset()
+            here = self._layers.get(row.id)
+            if here:
+                layers = (*layers, *((row.id, row.path, name) for name in here))
+            if row.parameters:
+                parameters = parameters | row.parameters
+            if row.marks:
+                marks = marks | set(row.marks)
+            above.append((row.last, layers, parameters, marks))
+            if row.oid in names and layers:
+                yield Placed(row.oid, names[row.oid], row.path, marks, self._set(layers, parameters))
+
+    def _set(self, layers: tuple[tuple[str, str, str], ...], parameters: Mapping[str, Any]) -> WantedSet:
+        wanted = frozenset[str]().union(*(self._used(name) for _, _, name in layers))
+        values = {name: parameters[name] for name in sorted(wanted) if name in parameters}
+        identity = canonical(
+            {
+                "layers": [[node, name, *self._versions.get(name, (0, ""))] for node, _, name in layers],
+                "values": values,
+            }
+        )
+        found = self._sets.get(identity)
+        if found is None:
+            found = self._sets[identity] = self._made(layers, values)
+        return found
+
+    def _made(self, layers: tuple[tuple[str, str, str], ...], values: Mapping[str, Any]) -> WantedSet:
+        held = [
+            Layer(node, path, name, template)
+            for node, path, name in layers
+            if (template := self._template(name)) is not None
+        ]
+        result = effective(held, {**values, **_SELF})
+        gone = tuple(
+            f"The template {name} is not in the store any more."
+            for _, _, name in layers
+            if self._template(name) is None
+        )
+        records: dict[Key, Want] = {}
+        own: dict[Key, tuple[Record, str, int]] = {}
+        for each, want in result.records.items():
+            record, name = want.record, want.origins[-1].layer
+            version = self._versions.get(name, (0, ""))[0]
+            if used(record.body).union(used(dict(record.metadata or {}))) & set(BUILT_IN):
+                own[each] = (record, name, version)
+                continue
+            records[each] = Want(
+                wanted_hash(record.section, record.name, record.body, self._key),
+                None if record.metadata is None else normalised_metadata(record.metadata),
+                name,
+                version,
+                tuple(record.body) if record.section == "resource" else (),
+            )
+        blocked = (*result.blocked, *gone)
+        digest = hashlib.sha256(
+            canonical(
+                {
+                    "records": sorted([*each, want.hash, want.metadata] for each, want in records.items()),
+                    "own": sorted(
+                        [*each, record.body, dict(record.metadata or {})]
+                        for each, (record, _, _) in own.items()
+                    ),
+                    "blocked": list(blocked),
+                }
+            )
+        ).hexdigest()
+        return WantedSet(digest, records, own, frozenset(result.off), blocked, result)
+
+    def _template(self, name: str) -> Template | None:
+        if name not in self._templates:
+            try:
+                self._templates[name] = library.template(self._connection, name)
+            except library.UnknownTemplate:
+                self._templates[name] = None
+        return self._templates[name]
+
+    def _used(self, name: str) -> frozenset[str]:
+        """The tree's parameters that a template looks at."""
+        if name not in self._uses:
+            template = self._template(name)
+            self._uses[name] = frozenset(parameters_of(template)[0] if template is not None else ())
+        return self._uses[name]
+
+
+def body_of(placed: Placed, key: Key) -> tuple[Any, Mapping[str, Any] | None]:
+    """Content and metadata of a wanted record, secrets in place: for the write, never for the store."""
+    record = placed.wanted.effective.records[key].record
+    filled = replace(record, body=filled_in(record.body, placed.oid, placed.name))
+    metadata = None if record.metadata is None else filled_in(dict(record.metadata), placed.oid, placed.name)
+    return filled.body, metadata
