@@ -5,7 +5,19 @@ import json
 import sys
 from collections.abc import Iterator
 
-from benchmarks import agreement, falsepositives, ingest, keys, pivot, queue, start, storage, sync, triage
+from benchmarks import (
+    agreement,
+    falsepositives,
+    ingest,
+    keys,
+    matrix,
+    pivot,
+    queue,
+    start,
+    storage,
+    sync,
+    triage,
+)
 from benchmarks import help as help_
 from benchmarks.figure import Figure
 
@@ -16,6 +28,7 @@ NAMES = {
     "agreement": agreement.figures,
     "queue": queue.figures,
     "pivot": pivot.figures,
+    "matrix": matrix.figures,
     "triage": triage.figures,
     "ingest": ingest.figures,
     "storage": storage.figures,
