@@ -21,6 +21,7 @@ ORGANIZATIONS = 10_000
 PRINCIPALS = 500
 PERMISSIONS = 150
 GROUPS = 50
+MEMBERS = 40
 SEED = 20_261_128
 VERSION = 3
 """Of what is built here: one more whenever it changes."""
@@ -66,7 +67,7 @@ def fingerprint() -> str:
     from sqlalchemy.schema import CreateTable
     from sqlmodel import SQLModel
 
-    parts = [str((VERSION, ORGANIZATIONS, PRINCIPALS, PERMISSIONS, GROUPS, SEED))]
+    parts = [str((VERSION, ORGANIZATIONS, PRINCIPALS, PERMISSIONS, GROUPS, MEMBERS, SEED))]
     parts += [
         str(CreateTable(table).compile(dialect=sqlite.dialect())) for table in SQLModel.metadata.sorted_tables
     ]
@@ -133,7 +134,7 @@ def tables() -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
         [
             {"gid": gid_of(number), "email": email, "owner": owner}
             for number in range(GROUPS)
-            for owner, many in ((0, 40), (1, 2))
+            for owner, many in ((0, MEMBERS), (1, 2))
             for email in chance.sample(people, many)
         ],
     )
