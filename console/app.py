@@ -272,12 +272,15 @@ class Console(App[int], inherit_bindings=False):
         cloud = self._link.cloud if self._link is not None else None
         if self.store is None or cloud is None or not self.context.writable or self._making:
             return
-        from console.operations import deadlines
+        from console.operations import accessplans, deadlines
 
         self._making = True
         try:
             for made in await deadlines.due(self.store, cloud, self.context.clock(), operator=self.operator):
                 self.say(made.sentence, "error" if made.outcome == "failed" else "plain")
+            for carried in await accessplans.resume(self.store, cloud, now=self.context.clock()):
+                if carried.state != "applying":
+                    self.say(carried.sentence, "plain" if carried.whole else "warning")
         finally:
             self._making = False
 

@@ -117,10 +117,13 @@ class Session:
             if path is not None and not path.exists():
                 return
             store = await asyncio.to_thread(self.store)
+            from console.operations.accessplans import resume
             from console.operations.deadlines import due
 
             for made in await due(store, cloud, operator=self.settings.operator):
                 self.say(made.sentence)
+            for carried in await resume(store, cloud):
+                self.say(carried.sentence)
         except StoreError as error:
             self.say(f"What has a time could not be looked at: {error}")
 

@@ -39,6 +39,8 @@ WAIT = 20.0
 """Seconds for which a plan waits until another one has been applied."""
 AGAIN = 0.2
 """Seconds between two looks whether it has."""
+LATER = 60_000
+"""Milliseconds after which a plan is carried on that was cut off because the cloud was away."""
 
 _good = frozenset(OUTCOMES[number] for number in GOOD)
 _LIVE: set[tuple[str, int]] = set()
@@ -182,7 +184,7 @@ async def resume(store: "Store", cloud: "Cloud", *, now: int | None = None) -> l
     """
     if cloud.read_only:
         return []
-    return await _carry_on(store, cloud, _clock(now))
+    return await _carry_on(store, cloud, _clock(now), rest=LATER)
 
 
 def _clock(now: int | None) -> Callable[[], int]:
@@ -267,8 +269,15 @@ def _check(c: Connection, plan: Plan, confirm: str, now: int) -> None:
 
 
 async def _carry_on(
-    store: "Store", cloud: "Cloud", clock: Callable[[], int], *, but: int = 0
+    store: "Store", cloud: "Cloud", clock: Callable[[], int], *, but: int = 0, rest: int = 0
 ) -> list[Outcome]:
+    """Carry on with what was cut off.
+
+    Args:
+        but: the plan that is left alone.
+        rest: milliseconds for which a plan is left alone that its own process gave back.
+    """
+
     def waiting() -> list[Held]:
         with store.reader.reading() as c:
             return planwork.applying(c)
@@ -276,6 +285,8 @@ async def _carry_on(
     outcomes = []
     for held in await asyncio.to_thread(waiting):
         if held.id == but or (held.holder and _is_live(store, clock())(held)):
+            continue
+        if not held.holder and held.beat_at + rest > clock():
             continue
         try:
             busy = await asyncio.to_thread(_begin, store, held.id, held.by, CONFIRMED, clock)

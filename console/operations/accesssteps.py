@@ -50,6 +50,8 @@ LOOKS = 3
 """How often the cloud is asked for what it said it had done."""
 PAUSE = 1.0
 """Seconds between two looks."""
+TOLD = 0.1
+"""Seconds between two reports of how far it has come."""
 BEAT = 30.0
 """Seconds after which a process says that it is still there."""
 LEASE = 300_000
@@ -278,6 +280,7 @@ class Applying:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._away = False
         self._beaten = time.monotonic()
+        self._told = 0.0
         self._members: dict[str, set[str]] = {}
         self._names = accesslines.Names()
         self._held: dict[str, set[str]] = {}
@@ -814,7 +817,12 @@ class Applying:
                 await self._write(lambda _: None)
 
     def _tell(self) -> None:
-        if self._report is not None:
+        if self._report is None:
+            return
+        # Not after each of thousands of changes: all of them are counted each time.
+        moment = time.monotonic()
+        if moment >= self._told + TOLD:
+            self._told = moment
             done = sum(work.outcome in FINAL for work in self.works)
             self._report(Progress(done, len(self.works), "changes"))
 

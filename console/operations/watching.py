@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import LimaCharlieError
-from console.operations import caselinks, deadlines
+from console.operations import accessplans, caselinks, deadlines
 from console.operations.ports import Progress, Report
 from console.operations.schedule import Schedule
 from console.operations.sync import DAY, Outcome, Sync
@@ -134,6 +134,9 @@ async def _watch(
         if tell is not None:
             for made in await deadlines.due(store, cloud):
                 tell(made.sentence)
+            for carried in await accessplans.resume(store, cloud):
+                if carried.state != "applying":
+                    tell(carried.sentence)
         await _pause(_until(schedule, interval, failures), wake)
         if wake is not None and wake.is_set():
             wake.clear()

@@ -123,6 +123,12 @@ def _plan(url: str, number: int) -> Plan:
         return accessplans.load(c, number)
 
 
+def _entries(url: str, action: str) -> list[Any]:
+    table = models.Journal.__table__  # type: ignore[attr-defined]
+    with closing(Store(url)) as store, store.reader.reading() as c:
+        return list(c.execute(select(table).where(table.c.action == action)))
+
+
 def _check_store(url: str, served: Any) -> None:
     """The store says of access what the cloud does."""
     direct = models.DirectPermission.__table__  # type: ignore[attr-defined]
@@ -269,6 +275,7 @@ async def test_two_processes_apply_one_plan_and_each_change_is_sent_once(tmp_pat
                 assert _plan(told["store"], stage.plan).counts == {"done": stage.steps}
                 assert set(_effects(served).values()) == {1}
                 assert _by_name(state_of(served.world)) == stage.expected
+                assert not _entries(told["store"], "access.plan.carry_on"), "taken from one that was there"
     finally:
         await stage.homes.close()
         await other.close()
