@@ -67,11 +67,11 @@ class Made:
         title = safe_text(self.deadline.title, 160)
         match self.outcome:
             case "done":
-                return f"{title}: its time has passed, and it is done."
+                return f"Its time has passed, and it is done: {title}."
             case "already":
-                return f"{title}: its time has passed, and it was so already."
+                return f"Its time has passed, and it was so already: {title}."
             case _:
-                return f"{title} is OVERDUE: {safe_text(self.reason, 300)} It is tried again."
+                return f"OVERDUE, and tried again: {title}. {safe_text(self.reason, 300)}"
 
 
 class NotNow(Exception):

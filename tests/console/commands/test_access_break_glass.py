@@ -150,7 +150,7 @@ def test_what_is_overdue_is_complained_about_and_taken_back_by_any_command(here:
     assert "OVERDUE" in offline.stderr
     other = here("sync", "--since", "1d")
     assert other.returncode in (0, 3)
-    assert "its time has passed" in other.stderr
+    assert "Its time has passed" in other.stderr
     (glass,) = here.listed()
     assert (glass["state"], glass["end"], glass["tries"]) == ("ended", "expired", 0)
     assert [method for method, _ in here.changes()] == ["POST", "DELETE"]
