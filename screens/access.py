@@ -85,6 +85,9 @@ WIDE = 55
 LINES = 5
 """Of the short explanation below the matrix."""
 
+MOST_WIDE = 110
+"""Cells of one of them: longer ones are hard to read, and follow the cursor over the operator's wire."""
+
 WORLD = frozenset(
     {
         "organization", "node", "direct_permission", "organization_group", "group_member",
@@ -499,7 +502,7 @@ class Access(View[Found]):
                 known = Known(found.world, found.after, found.mfa, staged)
                 columns = [column.key for column in self.table.columns]
                 lines = explain(known, found.by, cell, columns, self.table.category)
-        wide = self.query_one("#explanation").size.width
+        wide = min(self.query_one("#explanation").size.width, MOST_WIDE)
         self.query_one("#explanation", Said).say([part for each in lines for part in hanging(each, wide)])
         if self._open:
             self._explain_why(lines)

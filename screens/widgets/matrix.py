@@ -395,27 +395,27 @@ class Matrix(Widget, can_focus=True):
         self.post_message(self.Moved(self))
 
     def _regions(self, old_row: int, old_column: int) -> list[Region]:
-        """What a move without scrolling changes: two cells, and what names their rows and columns."""
+        """What a move without scrolling changes: two cells, and what names their rows and columns.
+
+        A line is painted from its beginning to the end of what changed, so each is named once.
+        """
+        ends: dict[int, int] = {}
+
+        def until(y: int, x: int) -> None:
+            ends[y] = max(ends.get(y, 0), x)
+
         if not self._shown:
             return [self.size.region]
-        regions = [
-            Region(self._at(column), _HEADER + row - self._top, self._shown[column].width, 1)
-            for row, column in ((old_row, old_column), (self._row, self._column))
-        ]
-        if old_row != self._row:
-            lines = [_HEADER + row - self._top for row in (old_row, self._row)]
-            if self._counts_rows:
-                lines.append(1)
-            regions += [Region(0, y, self._frozen, 1) for y in lines]
-        if old_column != self._column:
-            for y in range(_HEADER):
-                spans = {self._span(y, old_column), self._span(y, self._column)}
-                if len(spans) == 2:
-                    regions += [
-                        Region(self._at(first), y, 1 + self._title_width(y, first, end), 1)
-                        for first, end in spans
-                    ]
-        return [region.intersection(self.size.region) for region in regions]
+        for row, column in ((old_row, old_column), (self._row, self._column)):
+            end = self._at(column) + self._shown[column].width
+            until(_HEADER + row - self._top, end)
+            if old_column != self._column:
+                until(_HEADER - 1, end)
+            if old_row != self._row:
+                until(_HEADER + row - self._top, self._frozen)
+        if old_row != self._row and self._counts_rows:
+            until(1, self._frozen)
+        return [Region(0, y, x, 1).intersection(self.size.region) for y, x in ends.items()]
 
     def _at(self, column: int) -> int:
         """The cell where a column begins on the screen."""
@@ -437,10 +437,6 @@ class Matrix(Widget, can_focus=True):
         while end < last and same(self._shown[end]):
             end += 1
         return first, end
-
-    def _title_width(self, y: int, first: int, end: int) -> int:
-        room = self._starts[end] - self._starts[first] - 1
-        return min(room, cell_width(safe_text(self._shown[first].titles[y], 200)))
 
     @property
     def _counts_rows(self) -> bool:
@@ -527,48 +523,40 @@ class Matrix(Widget, can_focus=True):
             corner = f"columns {left + 1:,}-{min(right, last):,} of {last:,}"
         elif y == 1 and self._counts_rows:
             corner = f"row {self._row + 1:,} of {len(self._rows):,}"
-        segments = [Segment(" " + fit(corner, self._frozen - 1), base)]
+        runs = _Runs(base)
+        runs.add(" " + fit(corner, self._frozen - 1), base)
         at = left
         while at < min(right, last):
             first, end = self._span(y, at)
             room = self._starts[end] - self._starts[first] - 1
-            text = fit(self._shown[first].titles[y], self._title_width(y, first, end))
-            here = first <= self._column < end
-            segments += [
-                Segment(" ", head),
-                Segment(text, mark if here else head),
-                Segment(" " * (room - cell_width(text)), head),
-            ]
+            here = y == _HEADER - 1 and first == self._column
+            title = fit(self._shown[first].titles[y], room)
+            runs.add(" ", head)
+            runs.add(title.rstrip() if here else title, mark if here else head)
+            runs.add(" " * (room - cell_width(title.rstrip())) if here else "", head)
             at = end
-        return segments
+        return runs.segments()
 
     def _line(self, number: int, base: Style) -> list[Segment]:
         row = self._rows[number]
         here = number == self._row
         kind = f"{row.kind} " if row.kind else ""
         label = fit(row.label, max(0, self._frozen - 3 - cell_width(kind)))
-        segments = [Segment(f"{self._sign if here else ' '} {kind}{label} ", base + _BOLD if here else base)]
-        run: list[str] = []
+        runs = _Runs(base)
+        runs.add(f"{self._sign if here else ' '} {kind}{label} ", base + _BOLD if here else base)
         for column_number in range(self._left, min(self._right, len(self._shown))):
             column = self._shown[column_number]
             text, alarming, staged = self._cell(number, row, column)
-            at_cursor = here and column_number == self._column
-            if at_cursor or alarming or staged:
-                if run:
-                    segments.append(Segment("".join(run), base))
-                    run = []
-                if at_cursor:
-                    marked = f"[{text}]"
-                    segments.append(Segment(marked, base + (_CURSOR if self.has_focus else _BOLD)))
-                    segments.append(Segment(" " * (column.width - len(marked)), base))
-                else:
-                    style = base + (_STAGED if staged else _RISKY)
-                    segments.append(Segment(f" {text}".ljust(column.width), style))
+            if here and column_number == self._column:
+                marked = f"[{text}]"
+                runs.add(marked, base + (_CURSOR if self.has_focus else _BOLD))
+                runs.add(" " * (column.width - len(marked)), base)
+            elif alarming or staged:
+                # The space before and after is the same in any style.
+                runs.add(f" {text}".ljust(column.width), base + (_STAGED if staged else _RISKY))
             else:
-                run.append(f" {text}".ljust(column.width))
-        if run:
-            segments.append(Segment("".join(run), base))
-        return segments
+                runs.add(f" {text}".ljust(column.width), base)
+        return runs.segments()
 
     def _cell(self, number: int, row: Row, column: _Shown) -> tuple[str, bool, str]:
         """What a cell says, whether it should draw the eye, and the sign of what is staged in it."""
@@ -585,6 +573,32 @@ class Matrix(Widget, can_focus=True):
                 self._counted.clear()
             found = self._counted[(number, column.category)] = _fold(row, column.members)
         return found
+
+
+class _Runs:
+    """A line put together of pieces; neighbours of one style become one, for each style costs bytes."""
+
+    def __init__(self, base: Style) -> None:
+        self._style = base
+        self._text: list[str] = []
+        self._done: list[Segment] = []
+
+    def add(self, text: str, style: Style) -> None:
+        """The next piece."""
+        if not text:
+            return
+        if style != self._style and self._text:
+            self._done.append(Segment("".join(self._text), self._style))
+            self._text = []
+        self._style = style
+        self._text.append(text)
+
+    def segments(self) -> list[Segment]:
+        """The line."""
+        if self._text:
+            self._done.append(Segment("".join(self._text), self._style))
+            self._text = []
+        return self._done
 
 
 def _fold(row: Row, members: Sequence[Column]) -> tuple[str, bool, str]:
