@@ -38,6 +38,7 @@ class Aside:
 ASIDE: tuple[Aside, ...] = (
     Aside("review", "Review", "review", ("reviews",), "access attested or revoked, line by line"),
     Aside("apikeys", "ApiKeys", "keys", ("key", "apikeys"), "the API keys of every organization"),
+    Aside("timeline", "Timeline", "timeline", (), "what was done to who may do what"),
     Aside("findings", "Findings", "findings", ("finding",), "what is wrong with who may do what"),
 )
 """A line here is all that a view without a number needs to be shown."""
@@ -105,6 +106,7 @@ _NAMES = {
     "backslash": "\\",
     "full_stop": ".",
     "comma": ",",
+    "asterisk": "*",
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "left_square_bracket": "[",

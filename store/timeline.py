@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from store.bodies import storable
 from store.configuration import canonical, is_secret_name
+from store.permissions import roles
 from store.text import Untrusted
 
 KINDS: Final = ("member", "owner", "permission", "organization", "group", "user", "key", "other")
@@ -257,52 +258,57 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def words(event: Event) -> str:
+def words(event: Event, *, where: bool = True) -> str:
     """What was done, in one clause without who did it: `made kim@acme.example a member of SOC L1`.
 
     An action without words is told as it was received. It may hold strangers' text.
+
+    Args:
+        where: say on which organization, and which group; False where a column has it already.
     """
-    group = f"the group {event.group or event.gid}" if event.gid else "the group"
+    named = event.gid and where
+    group = f"the group {event.group or event.gid}" if named else "the group"
+    of, into, out = (f" of {group}", f"into {group}", f"out of {group}") if where else ("", "in", "out")
     whom = event.principal or "somebody"
-    where = f" on {event.organization or event.oid}" if event.oid else ""
+    on = f" on {event.organization or event.oid}" if event.oid and where else ""
     given = _some(event.permissions)
     more = _mapping(event.details.get("mtd")) if event.source == "audit" else event.details
     match event.action:
         case "add_member":
-            return f"made {whom} a member of {group}"
+            return f"made {whom} a member{of}"
         case "remove_member":
-            return f"took {whom} out of {group}"
+            return f"took {whom} {out}"
         case "add_owner":
-            return f"made {whom} an owner of {group}"
+            return f"made {whom} an owner{of}"
         case "remove_owner":
-            return f"made {whom} an owner of {group} no more"
+            return f"made {whom} an owner{of} no more"
         case "set_permissions":
-            return f"changed what {group} gives: {_changed(more, event.permissions)}"
+            return f"changed what {group if where else 'it'} gives: {_changed(more, event.permissions)}"
         case "grant":
-            return f"granted {given} to {whom}{where}"
+            return f"granted {given} to {whom}{on}"
         case "revoke":
-            return f"revoked {given} from {whom}{where}"
+            return f"revoked {given} from {whom}{on}"
         case "set_role":
-            return f"gave {whom} the role {_text(more, 'role') or 'of no name'}{where}"
+            return f"gave {whom} the role {_text(more, 'role') or 'of no name'}{on}"
         case "add_org":
-            return f"put {event.organization or event.oid or 'an organization'} into {group}"
+            return f"put {event.organization or event.oid or 'an organization'} {into}"
         case "remove_org":
-            return f"took {event.organization or event.oid or 'an organization'} out of {group}"
+            return f"took {event.organization or event.oid or 'an organization'} {out}"
         case "create_group":
             return f"made {group}"
         case "delete_group":
             return f"deleted {group}"
         case "add_user":
             role = _text(more, "role")
-            return f"added {whom}{f' as {role}' if role else ', without any permission,'}{where}"
+            return f"added {whom}{f' as {role}' if role else ' without any permission'}{on}"
         case "remove_user":
-            return f"removed {whom}{where}"
+            return f"removed {whom}{on}"
         case "create_key":
-            return f"made the API key {whom}{f' with {given}' if given else ''}{where}"
+            return f"made the API key {whom}{f' with {given}' if given else ''}{on}"
         case "delete_key":
-            return f"deleted the API key {whom}{where}"
+            return f"deleted the API key {whom}{on}"
     said = _text(event.details, "msg", "message")
-    about = f" of {group}" if event.gid else where
+    about = of if event.gid else on
     return f"{event.action or 'an entry without an action'}{about}{f': {said}' if said else ''}"
 
 
@@ -318,6 +324,20 @@ def _changed(entry: Mapping[str, Any], permissions: Sequence[str]) -> str:
 def _some(names: Sequence[str], most: int = 3) -> str:
     named = ", ".join(names[:most])
     return named if len(names) <= most else f"{named} and {len(names) - most:,} more"
+
+
+def given(event: Event) -> tuple[str, ...]:
+    """The permissions that an event gave to somebody, as far as it tells."""
+    more = _mapping(event.details.get("mtd")) if event.source == "audit" else event.details
+    match event.action:
+        case "set_permissions":
+            told = changed_permissions(more)
+            return tuple(sorted(told[0])) if told is not None else tuple(event.permissions)
+        case "grant" | "create_key":
+            return tuple(event.permissions)
+        case "set_role" | "add_user":
+            return roles().get(_text(more, "role"), ())
+    return ()
 
 
 def changed_permissions(entry: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]] | None:

@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(session: Session) -> int:
     """List the events, newest first."""
-    from store.queries.timeline import COUNTED, counted, events
+    from store.queries.timeline import COUNTED, counted, events, sources
 
     wanted, after, limit = _wanted(session), _cursor(session.arguments.after), session.arguments.limit
     if limit < 0:
@@ -53,11 +53,20 @@ def run(session: Session) -> int:
                 break
             after = (more[-1].time, more[-1].id)
         number = counted(connection, wanted) if session.output == "table" else 0
+        logs = sources(connection, wanted.scope)
     session.show_rows(
         [_line(each) if session.output == "table" else shown_event(each) for each in found],
         columns=("when", "by", "what", "told by"),
         footer=f"{len(found):,} of {min(number, COUNTED):,}{'+' if number > COUNTED else ''} events",
     )
+    if logs.audited < logs.organizations:
+        named = ", ".join(f"{name}{f' ({reason})' if reason else ''}" for _, name, reason in logs.lacking)
+        session.say(
+            f"Audit logs of {logs.audited} of {logs.organizations} organizations; it lacks that of {named}"
+            f"{', and others' if logs.organizations - logs.audited > len(logs.lacking) else ''}."
+        )
+    if logs.groups_at is None:
+        session.say("No group's log was read: `limegrove sync` with a user's key reads them.")
     return 0
 
 

@@ -8,10 +8,12 @@ from sqlalchemy import Connection, Select, Table, and_, func, literal, or_, sele
 from sqlalchemy.sql.elements import ColumnElement
 
 from store import models
+from store.alerts import FilterError, tokens
 from store.queries.matching import contains
 from store.queries.scopes import ORGANIZATION, oids_of
 from store.text import Untrusted
-from store.timeline import Event
+from store.timeline import KINDS, Event
+from store.times import parse_duration
 
 Key = tuple[int, int]
 """(time, id): the order of the stream, each descending."""
@@ -22,6 +24,7 @@ COUNTED = 10_000
 _EVENT: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
 _GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
 _HELD: Table = models.GroupOrganization.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _KEYS = (_EVENT.c.time, _EVENT.c.id)
 _COLUMNS = (*_EVENT.c, ORGANIZATION.c.name.label("organization"), _GROUP.c.name.label("group_name"))
 
@@ -42,6 +45,8 @@ class Wanted:
     """Of `store.timeline.KINDS`."""
     since: int | None = None
     """Milliseconds, UTC: not before."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """(on, by or group; a part of whom, of who or of the group's name)."""
     words: tuple[str, ...] = ()
     """Each has to stand in who, whom, what, the permissions, or a name of where."""
 
@@ -52,6 +57,7 @@ def events(
     *,
     after: Key | None = None,
     before: Key | None = None,
+    starting: Key | None = None,
     limit: int = 100,
 ) -> list[Event]:
     """A page of the stream, newest first.
@@ -59,23 +65,89 @@ def events(
     Args:
         after: only what is older than the event of this key.
         before: only what is newer; the nearest ones, still newest first.
+        starting: like `after`, this event included.
         limit: at most so many.
     """
-    query = _joined(connection, wanted)
+    bounds: list[ColumnElement[bool]] = []
     if after is not None:
-        query = query.where(tuple_(*_KEYS) < _row(after))
+        bounds.append(tuple_(*_KEYS) < _row(after))
+    if starting is not None:
+        bounds.append(tuple_(*_KEYS) <= _row(starting))
     if before is not None:
-        query = query.where(tuple_(*_KEYS) > _row(before))
-    ascending = before is not None
-    query = query.order_by(*(key if ascending else key.desc() for key in _KEYS)).limit(limit)
+        bounds.append(tuple_(*_KEYS) > _row(before))
+    return _page(connection, wanted, bounds, limit, backwards=before is not None)
+
+
+def last_page(connection: Connection, wanted: Wanted = Wanted(), *, limit: int = 100) -> list[Event]:
+    """The oldest events, newest first."""
+    return _page(connection, wanted, [], limit, backwards=True)
+
+
+def _page(
+    connection: Connection,
+    wanted: Wanted,
+    bounds: Sequence[ColumnElement[bool]],
+    limit: int,
+    *,
+    backwards: bool,
+) -> list[Event]:
+    order = [key if backwards else key.desc() for key in _KEYS]
+    query = _joined(connection, wanted).where(*bounds).order_by(*order).limit(limit)
     found = list(map(_event, connection.execute(query)))
-    return found[::-1] if ascending else found
+    return found[::-1] if backwards else found
 
 
 def counted(connection: Connection, wanted: Wanted = Wanted()) -> int:
     """How many events there are; COUNTED and one more mean that there are more."""
     limited = _joined(connection, wanted).with_only_columns(_EVENT.c.id).limit(COUNTED + 1).subquery()
     return int(connection.execute(select(func.count()).select_from(limited)).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Of how many logs the stream is made."""
+
+    organizations: int
+    audited: int
+    """Of these the audit log was read to its end, and the last attempt did not fail."""
+    lacking: tuple[tuple[str, Untrusted, Untrusted], ...]
+    """(oid, name, reason) of the first others; the reason is "" where it was never tried."""
+    groups_at: int | None
+    """When the groups' logs were read last (ms); None when never."""
+
+
+def sources(connection: Connection, scope: str = "", most: int = 3) -> Sources:
+    """Which logs of a scope are in the stream, and which it lacks.
+
+    Args:
+        most: so many of those that are lacking are named.
+    """
+    query = (
+        select(ORGANIZATION.c.oid, ORGANIZATION.c.name, _STATE.c.reason)
+        .select_from(
+            ORGANIZATION.outerjoin(
+                _STATE, (_STATE.c.oid == ORGANIZATION.c.oid) & (_STATE.c.subject == "audit")
+            )
+        )
+        .where(ORGANIZATION.c.gone_at.is_(None))
+    )
+    below = oids_of(connection, scope)
+    if below is not None:
+        query = query.where(ORGANIZATION.c.oid.in_(below))
+    whole = query.with_only_columns(func.count()).order_by(None)
+    missing = query.where(or_(_STATE.c.checked_at.is_(None), _STATE.c.failure != ""))
+    number = connection.execute(whole).scalar_one()
+    lacking = connection.execute(missing.with_only_columns(func.count())).scalar_one()
+    named = connection.execute(missing.order_by(ORGANIZATION.c.name, ORGANIZATION.c.oid).limit(most))
+    groups_at = connection.execute(
+        select(_STATE.c.checked_at).where(_STATE.c.oid == "", _STATE.c.subject == "groups")
+    ).scalar_one_or_none()
+    return Sources(
+        number,
+        number - lacking,
+        tuple((row.oid, Untrusted(row.name), Untrusted(row.reason or "")) for row in named),
+        groups_at,
+    )
 
 
 def of_groups(
@@ -148,12 +220,61 @@ def _conditions(connection: Connection, wanted: Wanted) -> Sequence[ColumnElemen
         conditions.append(_EVENT.c.kind.in_(wanted.kinds))
     if wanted.since is not None:
         conditions.append(_EVENT.c.time >= wanted.since)
+    conditions += [
+        or_(*(contains(connection, column, text) for column in _PARTS[name])) for name, text in wanted.parts
+    ]
     columns = (
         _EVENT.c.actor, _EVENT.c.principal, _EVENT.c.action, _EVENT.c.permission, ORGANIZATION.c.name,
         _GROUP.c.name,
     )  # fmt: skip
     conditions += [or_(*(contains(connection, column, word) for column in columns)) for word in wanted.words]
     return conditions
+
+
+_PARTS = {"on": (_EVENT.c.principal,), "by": (_EVENT.c.actor,), "group": (_GROUP.c.name, _EVENT.c.gid)}
+
+
+def parse_filter(line: str, *, now: int, scope: str = "") -> Wanted:
+    """Read what an operator typed after `/` on the screen of the timeline.
+
+    `on:kim by:root group:"SOC L1" kind:member,owner since:30d dr.set`: prefixed words limit whom, who, the
+    group, the kinds and the age; bare words stand anywhere.
+
+    Args:
+        now: milliseconds, UTC.
+
+    Raises:
+        FilterError: an unknown prefix or word, or a quote that is not closed.
+    """
+    kinds: tuple[str, ...] = ()
+    since: int | None = None
+    parts: list[tuple[str, str]] = []
+    words: list[str] = []
+    for token in tokens(line):
+        prefix = (token[1] or "").lower()
+        value = next(group for group in token.groups()[1:] if group is not None)
+        if not prefix and value.endswith(":") and value[:-1].lower() in (*_PARTS, "kind", "since"):
+            raise FilterError(f"{value} needs a value right behind the colon.")
+        if not prefix:
+            words.append(value)
+        elif prefix in _PARTS:
+            parts.append((prefix, value))
+        elif prefix == "kind":
+            kinds = tuple(each.strip().lower() for each in value.split(","))
+            if unknown := [each for each in kinds if each not in KINDS]:
+                raise FilterError(f"{unknown[0]} is no kind; there are {', '.join(KINDS)}.")
+        elif prefix == "since":
+            try:
+                since = now - parse_duration(value) * 1000
+            except ValueError as error:
+                raise FilterError(f"since: {error}") from None
+        else:
+            raise FilterError(
+                f"{token[1]}: is not a column; use on, by, group, kind or since, or put the word in quotes."
+            )
+    return Wanted(
+        scope=scope, kinds=kinds, since=since, parts=tuple(parts), words=tuple(word for word in words if word)
+    )
 
 
 def _row(key: Key) -> Any:

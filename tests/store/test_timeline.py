@@ -84,7 +84,7 @@ def _audit(about: str, name: str, **more: Any) -> dict[str, Any]:
         (_audit("user", "k@a.example", action="add", permission="dr.set"), "granted dr.set to k@a.example on Acme Dental"),
         (_audit("user", "k@a.example", action="remove", permission="dr.set"), "revoked dr.set from k@a.example on Acme Dental"),
         (_audit("user", "k@a.example", action="add", role="Viewer"), "added k@a.example as Viewer on Acme Dental"),
-        (_audit("user", "k@a.example", action="add", role=""), "added k@a.example, without any permission, on Acme Dental"),
+        (_audit("user", "k@a.example", action="add", role=""), "added k@a.example without any permission on Acme Dental"),
         (_audit("user", "k@a.example", action="remove"), "removed k@a.example on Acme Dental"),
         (_audit("user", "k@a.example", action="set", role="Owner"), "gave k@a.example the role Owner on Acme Dental"),
         (_audit("api_key", "ci", action="create", permissions=["a.b", "c.d"]), "made the API key ci with a.b, c.d on Acme Dental"),
@@ -109,6 +109,27 @@ def test_what_an_audit_log_tells_about_access_has_words(entry: dict[str, Any], e
 def test_what_is_not_about_access_or_tells_of_use_alone_is_no_event(entry: dict[str, Any]) -> None:
     assert of_audit(entry) is None
     assert audit_event("o1", "d", 1, entry) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"action": "add_member", "member_email": "k@a.example"}, "made k@a.example a member"),
+        ({"action": "remove_member", "member_email": "k@a.example"}, "took k@a.example out"),
+        ({"action": "add_org", "oid": "o1"}, "put o1 in"),
+        ({"action": "remove_org", "oid": "o1"}, "took o1 out"),
+        ({"action": "set_permissions", "added": ["dr.set"]}, "changed what it gives: +dr.set"),
+        ({"action": "create_group"}, "made the group"),
+        ({"action": "rename"}, "rename"),
+    ],
+)
+def test_beside_a_column_that_says_where_the_words_do_not(entry: dict[str, Any], expected: str) -> None:
+    said = of_group(entry)
+    event = Event(
+        1, 0, "group", said.oid, Untrusted(""), "g1", Untrusted("SOC L1"), said.kind, Untrusted(said.action),
+        Untrusted(said.actor), Untrusted(said.principal), tuple(map(Untrusted, said.permissions)), entry,
+    )  # fmt: skip
+    assert words(event, where=False) == expected
 
 
 def test_an_audit_entry_about_a_group_names_it() -> None:
