@@ -126,6 +126,20 @@ def passphrase_from(descriptor: int) -> None:
     remember(_passphrase)
 
 
+def ask_no_more(passphrase: Secret | None = None) -> None:
+    """From now on nobody is asked on the terminal, which belongs to the screens.
+
+    Args:
+        passphrase: of the passphrase file, where it is known without asking; a workspace that lasts only as
+            long as this process has a random one.
+    """
+    global _may_prompt, _passphrase
+    _may_prompt = False
+    if passphrase is not None:
+        _passphrase = passphrase
+        remember(passphrase)
+
+
 def ask_secret(question: str) -> Secret:
     """A secret typed on the terminal without showing it.
 

@@ -34,7 +34,7 @@ from screens.widgets.row_table import Column, Listed, MarkTable, RowTable
 from screens.widgets.text import line
 from store import preferences, reviews
 from store.access import counted
-from store.permissions import is_privileged
+from store.permissions import is_privileged, roles
 from store.reviews import (
     ACCESS_TABLES,
     ATTESTED,
@@ -74,9 +74,9 @@ SIGNS: dict[str, tuple[str, str]] = {
 }
 """Standing of a line -> the sign before its word, and how it is: a colour that only repeats it."""
 
-WAYS = {"direct": "direct", "key": "API key", "member": "member of", "owner": "owner of"}
+WAYS = {"direct": "granted directly", "key": "API key", "member": "member of", "owner": "owner of"}
 
-NAMED = 12
+NAMED = 6
 """Organizations that the detail names before it counts the rest."""
 
 DECIDES = ("attest", "revoke", "undecide")
@@ -219,7 +219,7 @@ class Review(View[Found]):
             Column("!", lambda row: "!" if self._privileged(row) else "", 1),
             Column("BY", lambda row: row.decided_by, 8, grow=1),
             Column("AGE", lambda row: age(row.decided_at, clock()) if row.decided_at else "", 4,
-                align="right"),
+                align="right", from_width=90),
             Column("WHY", lambda row: row.reason, 12, grow=3, from_width=110),
             Column("CAME OF IT", lambda row: self._came_words(row), 16, grow=2, from_width=130),
         ]  # fmt: skip
@@ -713,19 +713,16 @@ def campaign_lines(review: reviews.Review, context: Context) -> list[Content]:
 
 def detail_lines(found: Detail, row: Line, came: str, context: Context) -> list[Content]:
     """A line as a reviewer reads it: what it gives where, what changed, who decided, what came of it."""
-    privileged = [each for each in found.permissions if is_privileged(each)]
-    others = [each for each in found.permissions if not is_privileged(each)]
-    head = {"member": "is a member of ", "owner": "owns and manages "}.get(row.kind)
+    was = row.gone_at is not None
+    head = {
+        "member": "was a member of " if was else "is a member of ",
+        "owner": "owned and managed " if was else "owns and manages ",
+    }.get(row.kind)
     said: list[str | Content | tuple[str, str]] = [(row.principal, "bold"), "   "]
     said += [Content(head), (row.group, "bold")] if head else [Content(WAYS[row.kind])]
     lines = [line(*said)]
     if row.kind == "owner":
-        lines.append(_field("gives", "nothing by itself: an owner decides who gets the group's permissions"))
-    parts: list[str | Content | tuple[str, str]] = [Content.styled(f"{'gives':<10}", "dim")]
-    if privileged:
-        parts += [(f"! {' '.join(privileged)} ", "bold ansi_red")]
-    parts.append((" ".join(others) or ("" if privileged else "no permission"), ""))
-    lines.append(line(*parts))
+        lines.append(_field("owner", "receives none of it, and decides who does"))
     more = row.place_count - len(found.organizations)
     on_ = ", ".join(found.organizations) + (f" and {more:,} more" if more > 0 else "")
     lines.append(_field("on", f"{row.place_count:,}: {on_}" if row.place_count else "no organization"))
@@ -748,8 +745,9 @@ def detail_lines(found: Detail, row: Line, came: str, context: Context) -> list[
         style = HEALTH_STYLES[SIGNS[verb][1]]
         when = context.when(row.decided_at, seconds=False)
         lines.append(_field(verb, f"by {row.decided_by}, {when}: {row.reason}", style))
-    if row.verdict == REVOKED and row.gone_at is None:
+    if row.verdict == REVOKED and (came or not was):
         lines.append(_field("came of it", came or "not planned yet: P makes the plan"))
+    lines.append(_gives(found.permissions))
     earlier = found.decisions[:-1] if row.verdict != OPEN else found.decisions
     for each in reversed(earlier):
         verb = reviews.VERDICTS[each.verdict] if each.verdict != OPEN else "taken back"
@@ -757,6 +755,20 @@ def detail_lines(found: Detail, row: Line, came: str, context: Context) -> list[
         lines.append(_field("before", f"{verb} by {each.by}, {context.when(each.at, seconds=False)}{why}"))
     lines.append(_field("names", f"sha256 {row.digest}"))
     return lines
+
+
+def _gives(permissions: Sequence[str]) -> Content:
+    """The permissions, the privileged ones first; those of a role by its name before them."""
+    privileged = [each for each in permissions if is_privileged(each)]
+    others = [each for each in permissions if not is_privileged(each)]
+    role = next((name for name, held in roles().items() if set(held) == set(permissions)), "")
+    parts: list[str | Content | tuple[str, str]] = [Content.styled(f"{'gives':<11}", "dim")]
+    if role:
+        parts.append((f"as {role}: ", "bold"))
+    if privileged:
+        parts.append((f"! {' '.join(privileged)} ", "bold ansi_red"))
+    parts.append((" ".join(others) or ("" if privileged else "no permission"), ""))
+    return line(*parts)
 
 
 def _changes(found: Detail) -> str:
@@ -772,4 +784,4 @@ def _changes(found: Detail) -> str:
 
 
 def _field(label: str, text: str, style: str = "") -> Content:
-    return line((f"{label:<10}", "dim"), (text, style))
+    return line((f"{label:<11}", "dim"), (text, style))

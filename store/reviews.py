@@ -3,7 +3,7 @@
 A line is one principal and one way by which it has access: the membership of a group, the ownership of one,
 what was granted directly, or a key. Organizations are folded: a member of a group is one line however many
 organizations it holds, direct grants of the same permissions are one line, and so are keys of the same name,
-permissions, maker and address range. What a line covers is two lists, of permissions and of organizations,
+permissions and address range. What a line covers is two lists, of permissions and of organizations,
 each kept once by its SHA-256; the digest over them names exactly what was attested. When the store knows of
 other access than that, the line is to be decided again.
 """
@@ -328,14 +328,11 @@ def _direct(c: Connection, within: frozenset[str] | None, named: _Named, gives: 
 
 
 def _keys(c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives) -> list[Covered]:
-    folds: dict[tuple[str, tuple[str, ...], str, str], list[str]] = {}
-    outside: dict[tuple[str, tuple[str, ...], str, str], int] = {}
-    columns = (
-        _KEY.c.oid, _KEY.c.key_hash, _KEY.c.name, _KEY.c.permissions, _KEY.c.created_by,
-        _KEY.c.allowed_ip_range,
-    )  # fmt: skip
+    folds: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
+    outside: dict[tuple[str, tuple[str, ...], str], int] = {}
+    columns = (_KEY.c.oid, _KEY.c.key_hash, _KEY.c.name, _KEY.c.permissions, _KEY.c.allowed_ip_range)
     for row in c.execute(select(*columns)):
-        fold = (row.name, tuple(sorted(row.permissions)), row.created_by, row.allowed_ip_range)
+        fold = (row.name, tuple(sorted(row.permissions)), row.allowed_ip_range)
         if within is not None and row.oid not in within:
             outside[fold] = outside.get(fold, 0) + 1
         elif named(row.name) and gives(fold[1]):

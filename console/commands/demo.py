@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,11 +168,16 @@ async def _once(session: Session, home: Path) -> int:
 
 def _console(session: Session, home: Path) -> int:
     from console.app import run_console
+    from console.credentials import ask_no_more
     from console.operations.ports import Link
+    from store.secret import Secret
 
     key = os.urandom(32)
     wake = asyncio.Event()
     link = Link()
+    # What the demo signs is signed with a key that goes with it, and never with the operator's own.
+    ask_no_more(Secret(os.urandom(32).hex()))
+    settings = replace(session.settings, home=home, backend="passphrase-file")
 
     async def background(store: "Store", report: "Report") -> None:
         from console.limacharlie.limits import in_background
@@ -204,7 +210,7 @@ def _console(session: Session, home: Path) -> int:
     return run_console(
         open_store=open_store,
         environment="demo",
-        settings=session.settings,
+        settings=settings,
         background=background,
         sync_now=wake.set,
         link=link,

@@ -130,7 +130,7 @@ async def test_the_campaigns_are_listed_with_how_far_they_have_come(empty_store:
         assert "Fourth quarter" in text
         assert "1/10" in text
         assert "9 lines of 1 open review wait for a decision" in text
-        assert "begun     by dana" in text
+        assert "begun      by dana" in text
         await pilot.press("N")
         await still(pilot)
     assert asked(host) == [StartReview()]
@@ -251,7 +251,7 @@ async def test_access_that_changes_meanwhile_is_shown_and_asked_to_be_written_do
         await still(pilot)
         assert [str(each.principal) for each in host.view._shown] == [PEOPLE[1]]
         await until(pilot, lambda: "+user.ctrl" in text_of(host))
-        assert "attested  by dana" in text_of(host)
+        assert "attested   by dana" in text_of(host)
     assert host.asked.count(RefreshReview(review)) == 1
 
 
