@@ -9,6 +9,7 @@ from console.commands.session import Problem, Session, safe, shown
 if TYPE_CHECKING:
     from store.access import Kind
     from store.queries.access import Matrix, Principal
+    from store.queries.aclscopes import AclScope
     from store.queries.matrix import Lacking, Line, Pivot, Wanted
     from store.resources import Level
 
@@ -59,14 +60,15 @@ def run(session: Session) -> int:
 
 
 def _organization(session: Session, filtered: "Wanted") -> int:
-    from store.closure import World
     from store.queries.access import matrix
+    from store.queries.aclscopes import acl_scopes
     from store.queries.matrix import pivot_organization
 
     oid = session.organization(session.arguments.org)
     with session.reader.reading() as connection:
         found = matrix(connection, oid)
-        pivot = pivot_organization(connection, oid, world=World.load(connection, oid=oid), wanted=filtered)
+        pivot = pivot_organization(connection, oid, wanted=filtered)
+        scopes = acl_scopes(connection, oid)
     if found is None or pivot is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
     if found.checked_at is None and not found.principals:
@@ -84,6 +86,7 @@ def _organization(session: Session, filtered: "Wanted") -> int:
             "via": {name: list(each.via[name]) for name in each.permissions if name in columns},
             "resources": _resources(each.via),
             "flairs": list(lines[each.kind, each.principal].flairs),
+            "acl_scopes": [scope.name for scope in scopes if _admits(scope, each)],
         }
         for each in principals
     ]
@@ -97,6 +100,7 @@ def _organization(session: Session, filtered: "Wanted") -> int:
             "failure": found.failure,
             "reason": found.reason,
             "groups": found.groups,
+            "acl_scopes": [_shown_scope(each) for each in scopes],
             "principals": shown_principals,
         },
         rows=[_line(each, found, columns) for each in principals],
@@ -128,6 +132,23 @@ def _line(principal: "Principal", matrix: "Matrix", columns: set[str]) -> dict[s
         "via": ", ".join(named),
         "named": " ".join(held),
         "resources": _resource_words(principal.via),
+    }
+
+
+def _admits(scope: "AclScope", principal: "Principal") -> bool:
+    gids = {source.removeprefix("group:") for via in principal.via.values() for source in via} - {"direct"}
+    return scope.admits(principal.kind, principal.principal, principal.name, tuple(gids))
+
+
+def _shown_scope(scope: "AclScope") -> dict[str, Any]:
+    """`{name, defined, warn_only, members, sensors, records}`: what has the tag `acl:NAME`, and for whom."""
+    return {
+        "name": scope.name,
+        "defined": scope.defined,
+        "warn_only": scope.warn_only,
+        "members": [{"type": kind, "id": one} for kind, one in scope.members],
+        "sensors": scope.sensors,
+        "records": scope.records,
     }
 
 

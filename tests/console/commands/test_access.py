@@ -27,6 +27,7 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             },
             "resources": [{"of": "rules", "namespace": "general", "verbs": ["set"]}],
             "flairs": [],
+            "acl_scopes": [],
         },
         {
             "principal": "bob@example.com",
@@ -36,6 +37,7 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             "via": {"org.get": [f"group:{GID}"], "sensor.get": [f"group:{GID}"]},
             "resources": [],
             "flairs": [],
+            "acl_scopes": [],
         },
         {
             "principal": GID,
@@ -45,6 +47,7 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             "via": {"org.get": ["direct"], "sensor.get": ["direct"]},
             "resources": [],
             "flairs": [],
+            "acl_scopes": [],
         },
         {
             "principal": "c0ffee",
@@ -54,6 +57,7 @@ def test_the_matrix_names_for_every_permission_every_way_to_it(filled, limegrove
             "via": {"org.get": ["direct"]},
             "resources": [],
             "flairs": [],
+            "acl_scopes": [],
         },
     ]
 
