@@ -22,6 +22,7 @@ NOUNS: dict[str, str] = {
     "case": "the cases of all organizations, and what is wanted of them",
     "sensor": "one machine: its card, cut it off, let it back, tag it",
     "search": "LCQL over the organizations of a scope, its price first",
+    "rollout": "what templates want of organizations: planned, and brought to them in waves",
     "template": "infrastructure documents and rules as files: what is wrong with them",
     "access": "who may do what, and through what",
     "key": "API keys: made from recipes, handed over once, rotated, revoked",

@@ -1,0 +1,230 @@
+"""`limegrove rollout`: what is to change in the configuration of organizations, and what became of it."""
+
+import argparse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from console.commands.session import Problem, Session, safe
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from store.rollouts.keeping import Plan
+    from store.rollouts.plans import Change, Drafted, Fold
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs of `rollout`."""
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    plan = verbs.add_parser(
+        "plan",
+        help="what differs between what the templates want and what the organizations have",
+        description="Compares what the templates of the tree want with what was last read of each "
+        "organization of the scope, and keeps the differences as a plan. Nothing is written to the cloud. "
+        "Exit codes: 0 nothing to change, 3 some organizations are blocked, 4 there is something to change.",
+    )
+    plan.add_argument("--title", metavar="TEXT", default="", help="what the plan is for")
+    plan.add_argument(
+        "--wave",
+        metavar="WAVE",
+        action="append",
+        default=[],
+        help="canary, a number, a share as 10%%, node:ID, rest; again for the next (canary, 10%%, rest)",
+    )
+    plan.add_argument("--check", action="store_true", help="only say what would be planned")
+    verbs.add_parser("list", help="the plans, newest first")
+    status = verbs.add_parser("status", help="a plan: its waves, its changes, how far it has come")
+    status.add_argument("plan", metavar="PLAN", type=int)
+
+
+def run(session: Session) -> int:
+    """Do what the verb says."""
+    verb: str = session.arguments.verb
+    return {"plan": _plan, "list": _list, "status": _status}[verb](session)
+
+
+def _plan(session: Session) -> int:
+    from store.rollouts import keeping, plans
+    from store.rollouts.waves import WaveError, check
+    from store.times import now_ms
+
+    given = session.arguments
+    try:
+        check(given.wave)
+    except WaveError as error:
+        raise Problem(str(error), code=2) from error
+    key, now = session.redaction_key(), now_ms()
+    with session.reader.reading() as connection:
+        mark = plans.newest_record(connection)
+        drafted = plans.drafted(connection, scope=session.scope(), key=key)
+        folds = [_fold(connection, drafted, each, key) for each in drafted.folds]
+    plan_id = None
+    if drafted.changes and not given.check:
+        session.refuse_read_only("rollout plan")
+        with session.store().writing() as connection:
+            plans.remember(connection, drafted, now=now, mark=mark)
+            plan_id = keeping.keep(
+                connection,
+                drafted,
+                title=given.title or "Rollout",
+                by=session.settings.operator,
+                now=now,
+                words=given.wave,
+            )
+    elif not session.settings.read_only:
+        with session.store().writing() as connection:
+            plans.remember(connection, drafted, now=now, mark=mark)
+    blocked = [{"oid": oid, "reason": reason} for oid, reason in drafted.blocked]
+    session.show_object(
+        {
+            "plan": plan_id,
+            "hash": drafted.hash,
+            "organizations": len(drafted.organizations),
+            "folds": folds,
+            "blocked": blocked,
+            "risks": plans.risks(drafted),
+        },
+        rows=list(_rows(folds)),
+        columns=("organizations", "class", "record", "diff"),
+    )
+    touched = len({each.oid for each in drafted.changes})
+    session.say(
+        f"{touched:,} of {len(drafted.organizations):,} organizations would change, in {len(folds):,} ways; "
+        f"{len(blocked):,} are blocked" + (f"; plan {plan_id}" if plan_id is not None else "")
+    )
+    for each in blocked[:20]:
+        name = drafted.organizations.get(each["oid"], each["oid"])
+        session.say(f"Blocked: {safe(name)}: {each['reason']}")
+    return 4 if drafted.changes else 3 if blocked else 0
+
+
+def _fold(connection: "Connection", drafted: "Drafted", fold: "Fold", key: bytes) -> dict[str, Any]:
+    return {
+        "count": len(fold.oids),
+        "oids": list(fold.oids),
+        "changes": [
+            {
+                "section": each.section,
+                "name": each.name,
+                "class": each.change,
+                "destructive": each.destructive,
+                "template": each.after.template if each.after else None,
+                "version": each.after.version if each.after else None,
+                "diff": _diff(connection, drafted, each, key),
+            }
+            for each in fold.changes
+        ],
+    }
+
+
+def _diff(connection: "Connection", drafted: "Drafted", change: "Change", key: bytes) -> list[str]:
+    """How a record differs, in words; secrets as the end of their digests."""
+    from store.rollouts.contents import before_of, wanted_of
+    from store.rollouts.diff import differences
+
+    if change.change in ("added", "removed"):
+        return []
+    before, before_metadata = before_of(connection, change)
+    after, after_metadata = wanted_of(drafted.placed[change.oid], change, key)
+    found = differences(before, after)
+    if change.after is not None and change.after.metadata is not None:
+        found += differences(before_metadata, after_metadata)
+    return [each.words for each in found]
+
+
+def _rows(folds: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for fold in folds:
+        for change in fold["changes"]:
+            yield {
+                "organizations": fold["count"],
+                "class": f"{change['class']}!" if change["destructive"] else change["class"],
+                "record": f"{change['section']}/{change['name']}",
+                "diff": "; ".join(change["diff"]),
+            }
+
+
+def _list(session: Session) -> int:
+    from store.rollouts.keeping import listed
+
+    with session.reader.reading() as connection:
+        found = listed(connection)
+    session.show_rows(
+        [_shown(each) for each in found],
+        columns=("plan", "title", "state", "by", "created_at", "expires_at"),
+        footer=f"{len(found):,} plans",
+    )
+    return 0
+
+
+def _shown(plan: "Plan") -> dict[str, Any]:
+    from store.times import rfc3339
+
+    return {
+        "plan": plan.id,
+        "title": plan.title,
+        "state": plan.state,
+        "scope": plan.scope,
+        "hash": plan.hash,
+        "by": plan.by,
+        "created_at": rfc3339(plan.created_at),
+        "expires_at": rfc3339(plan.expires_at),
+        "approved_by": plan.approved_by or None,
+        "undo_of": plan.undo_of,
+        "risks": list(plan.risks),
+        "blocked": [{"oid": oid, "reason": reason} for oid, reason in plan.blocked],
+        "said": plan.said,
+    }
+
+
+def _status(session: Session) -> int:
+    from store.rollouts.keeping import PlanError, load, planned_waves, steps
+
+    with session.reader.reading() as connection:
+        try:
+            plan = load(connection, session.arguments.plan)
+        except PlanError as error:
+            raise Problem(str(error), code=2) from error
+        waves = planned_waves(connection, plan.id)
+        listed = [
+            {
+                "seq": each.seq,
+                "wave": each.wave,
+                "oid": each.change.oid,
+                "record": each.change.what,
+                "class": each.change.change,
+                "destructive": each.change.destructive,
+                "outcome": each.outcome,
+                "error": each.error or None,
+            }
+            for each in steps(connection, plan.id)
+        ]
+    session.show_object(
+        _shown(plan)
+        | {
+            "waves": [
+                {
+                    "number": each.number,
+                    "name": each.name,
+                    "state": each.state,
+                    "organizations": each.organizations,
+                    "outcomes": dict(each.counts),
+                    "gate": dict(each.gate),
+                }
+                for each in waves
+            ],
+            "steps": listed,
+        },
+        rows=[
+            {
+                "wave": each.name,
+                "state": each.state,
+                "organizations": each.organizations,
+                "outcomes": ", ".join(f"{number:,} {word}" for word, number in sorted(each.counts.items())),
+            }
+            for each in waves
+        ],
+        columns=("wave", "state", "organizations", "outcomes"),
+    )
+    if session.output == "table":
+        session.say(f"Plan {plan.id}: {plan.state}. {plan.said}".rstrip())
+    return 0
