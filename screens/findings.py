@@ -92,8 +92,8 @@ class Findings(View[Found]):
     READS = frozenset(
         {
             "organization", "node", "direct_permission", "organization_group", "group_member",
-            "group_organization", "api_key", "user_account", "sync_state", "audit_entry", "group_role",
-            "preference", "staged_change",
+            "group_organization", "api_key", "user_account", "sync_state", "audit_use", "access_event",
+            "group_role", "preference", "staged_change",
         }
     )  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [

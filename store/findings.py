@@ -336,7 +336,16 @@ class _Seen:
         wanted = self.facts.inside
         found = set(oids) if wanted is None else wanted.intersection(oids)
         found -= self.world.gone
-        return sorted(found, key=lambda oid: (self.place(oid).name.casefold(), oid))
+        return sorted(found, key=self.rank)
+
+    def rank(self, oid: str) -> tuple[int, str]:
+        """Where an organization stands among all of them by name."""
+        return self._ranks.get(oid, len(self._ranks)), oid
+
+    @cached_property
+    def _ranks(self) -> dict[str, int]:
+        named = sorted(self.facts.places.values(), key=lambda place: (place.name.casefold(), place.oid))
+        return {place.oid: at for at, place in enumerate(named)}
 
     def held(self, group: WorldGroup) -> frozenset[str]:
         """The organizations of a group that are there."""
@@ -427,7 +436,7 @@ class _Seen:
             if wanted is None or key.oid in wanted:
                 found.setdefault(key.name or key.key_hash, []).append(key)
         for keys in found.values():
-            keys.sort(key=lambda key: (self.place(key.oid).name.casefold(), key.oid, key.key_hash))
+            keys.sort(key=lambda key: (self.rank(key.oid), key.key_hash))
         return found
 
     def on(self, oids: Sequence[str]) -> str:
@@ -445,7 +454,8 @@ class _Seen:
             alike.setdefault(what, []).append(oid)
         lines = []
         for what, oids in list(alike.items())[:NAMED]:
-            where = some([self.place(oid).name for oid in oids], 3)
+            where = ", ".join(self.place(oid).name for oid in oids[:3])
+            where += f" and {len(oids) - 3:,} more" if len(oids) > 3 else ""
             lines.append(f"{where}: {what}" if what else where)
         if len(alike) > NAMED:
             rest = sum(len(oids) for oids in list(alike.values())[NAMED:])
@@ -918,17 +928,19 @@ def _unused(seen: _Seen) -> Iterator[Finding]:
     }
     audited = {bit: name for name in AUDITED if (bit := seen.world.bit(name)) is not None}
     can_know = sum(1 << bit for bit in audited)
-    marks: dict[int, frozenset[str]] = {bit: AUDITED[name].marks for bit, name in audited.items()}
+    tells: dict[str, int] = {}
+    for bit, name in audited.items():
+        for mark in AUDITED[name].marks:
+            tells[mark] = tells.get(mark, 0) | 1 << bit
     nothing: Mapping[str, int] = {}
 
     def idle(oid: str, actor: str, mask: int) -> int:
         """Those of these permissions that an actor did not use on an organization."""
-        did = used.get((oid, actor), nothing)
         left = mask & can_know
-        if did and left:
-            for bit, tell in marks.items():
-                if left >> bit & 1 and any(did.get(mark, 0) >= since[oid] for mark in tell):
-                    left &= ~(1 << bit)
+        if left:
+            for mark, last in used.get((oid, actor), nothing).items():
+                if last >= since[oid]:
+                    left &= ~tells.get(mark, 0)
         return left
 
     def others(mask: int) -> str:

@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store import folds, models, textindex, timeline
+from store import audituse, folds, models, textindex, timeline
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
@@ -65,6 +65,7 @@ _RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defin
 _USAGE: Table = models.Usage.__table__  # type: ignore[attr-defined]
 _ERROR: Table = models.OrganizationError.__table__  # type: ignore[attr-defined]
 _AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
+_USE: Table = models.AuditUse.__table__  # type: ignore[attr-defined]
 _EVENT_OF_ACCESS: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _RUN: Table = models.SyncRun.__table__  # type: ignore[attr-defined]
@@ -895,6 +896,8 @@ def put_audit(c: Connection, oid: str, entries: Iterable[Mapping[str, Any]]) -> 
         _put_events(
             c, [timeline.audit_event(oid, row["digest"], row["time"], row["details"]) for row in told]
         )
+        used = audituse.rows_of(oid, ((row["actor"], row["time"], row["details"]) for row in told))
+        audituse.put(c, _USE, used)
     return [{**row["details"], "time": row["time"]} for row in rows.values()]
 
 

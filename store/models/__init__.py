@@ -31,7 +31,7 @@ from store.models.detections import (
     TriageAction,
     TriageChange,
 )
-from store.models.operations import AuditEntry, OrganizationError, Usage
+from store.models.operations import AuditEntry, AuditUse, OrganizationError, Usage
 from store.models.organizations import Organization
 from store.models.reviews import AccessReview, ReviewContent, ReviewDecision, ReviewLine
 from store.models.rollouts import (
@@ -75,6 +75,7 @@ __all__ = [
     "AlertLabel",
     "ApiKey",
     "AuditEntry",
+    "AuditUse",
     "BreakGlass",
     "Campaign",
     "CampaignAlert",

@@ -46,3 +46,17 @@ class AuditEntry(SQLModel, table=True):
     message: str = Field(default="")
     details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     """The whole entry as received."""
+
+
+class AuditUse(SQLModel, table=True):
+    """Who did what on an organization, in sum: see `store.audituse`."""
+
+    __tablename__ = "audit_use"
+
+    oid: str = Field(primary_key=True)
+    actor: str = Field(primary_key=True)
+    """As `AuditEntry.actor`; "" together with an empty mark stands for the whole log."""
+    mark: str = Field(primary_key=True)
+    """`hive:NAME`, else the `etype`."""
+    first: int = Field(sa_type=BigInteger)
+    last: int = Field(sa_type=BigInteger)

@@ -4,8 +4,9 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Text, case, cast, func, literal, or_, select
+from sqlalchemy import Connection, Text, cast, func, or_, select
 
+from store.audituse import WHOLE
 from store.breakglass import declared as meant_for_break_glass
 from store.closure import World
 from store.findings import (
@@ -24,12 +25,12 @@ from store.findings import (
     thresholds_in,
     wrong_parameter,
 )
-from store.models import ApiKey, AuditEntry, GroupRole, Node, Organization, SyncState, User
+from store.models import AccessEvent, ApiKey, AuditUse, GroupRole, Node, Organization, SyncState, User
 from store.queries.scopes import oids_of
 from store.staff import DOMAINS, LEFT, STAFF, domains_in, left_in, staff_of
 from store.text import Untrusted
 
-_HIVES = frozenset(mark.removeprefix("hive:") for audited in AUDITED.values() for mark in audited.marks)
+_MARKS = sorted({mark for audited in AUDITED.values() for mark in audited.marks})
 
 
 def findings(
@@ -224,44 +225,26 @@ def _keys(connection: Connection, world: World) -> list[KeyDetail]:
 def _use(
     connection: Connection,
 ) -> tuple[dict[str, int], dict[tuple[str, str], dict[str, int]], dict[tuple[str, str], int]]:
-    """From when on the audit log is stored; who last used what; to whom something was last granted or taken.
-
-    An entry tells of a record of a hive in `entity.name` (`dr-general/my-rule`) or, in the form that the
-    documentation prints, in `entity.hive`.
-    """
-    audit = AuditEntry.__table__.c  # type: ignore[attr-defined]
-    entity = audit.details["entity"]
-    about, name, hive = (entity[part].as_string() for part in ("type", "name", "hive"))
-    tells = case(
-        (
-            or_(audit.kind.startswith("hive_", autoescape=True), audit.kind == "config_change"),
-            func.coalesce(about, "") + literal("\n") + func.coalesce(name, "") + literal("\n")
-            + func.coalesce(hive, ""),
-        ),
-        else_=literal(""),
-    )  # fmt: skip
-    rows = connection.execute(
-        select(
-            audit.oid, audit.actor, audit.kind, tells, func.min(audit.time), func.max(audit.time)
-        ).group_by(audit.oid, audit.actor, audit.kind, tells)
-    )
-    began: dict[str, int] = {}
+    """From when on the audit log is stored; who last used what; to whom something was last granted or
+    taken."""
+    use, event = AuditUse.__table__.c, AccessEvent.__table__.c  # type: ignore[attr-defined]
+    began = {
+        oid: first
+        for oid, first in connection.execute(
+            select(use.oid, use.first).where(use.actor == WHOLE, use.mark == WHOLE)
+        )
+    }
     used: dict[tuple[str, str], dict[str, int]] = {}
-    granted: dict[tuple[str, str], int] = {}
-    for oid, actor, kind, told, first, last in rows:
-        if first < began.get(oid, first + 1):
-            began[oid] = first
-        about, _, rest = told.partition("\n")
-        name, _, hive = rest.partition("\n")
-        if kind == "config_change" and about in ("user", "api_key"):
-            granted[oid, name] = max(last, granted.get((oid, name), 0))
-            continue
-        mark = kind
-        if told:
-            hive = hive or (name.partition("/")[0] if about == "hive" or kind.startswith("hive_") else "")
-            if hive not in _HIVES:
-                continue
-            mark = f"hive:{hive}"
-        did = used.setdefault((oid, actor), {})
-        did[mark] = max(last, did.get(mark, 0))
+    for oid, actor, mark, last in connection.execute(
+        select(use.oid, use.actor, use.mark, use.last).where(use.mark.in_(_MARKS))
+    ):
+        used.setdefault((oid, actor), {})[mark] = last
+    granted = {
+        (oid, principal): last
+        for oid, principal, last in connection.execute(
+            select(event.oid, event.principal, func.max(event.time))
+            .where(event.source == "audit", event.principal != "")
+            .group_by(event.oid, event.principal)
+        )
+    }
     return began, used, granted

@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from store.audituse import rows_of
 from store.timeline import audit_event
 
 revision = "0003"
@@ -43,6 +45,7 @@ def upgrade() -> None:
     _reviews()
     _deadlines()
     _access_events()
+    _audit_use()
     op.create_index("ix_api_key_name", "api_key", ["name", "oid", "key_hash"])
 
 
@@ -657,6 +660,32 @@ def _told_by_audit_logs() -> None:
             row for each in part if (row := audit_event(each.oid, each.digest, each.time, each.details))
         ]:
             connection.execute(event.insert(), rows)
+
+
+def _audit_use() -> None:
+    """Who did what, in sum, of the audit logs that are stored."""
+    op.create_table(
+        "audit_use",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("mark", sa.String(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "actor", "mark"),
+    )
+    connection = op.get_bind()
+    entry = sa.table(
+        "audit_entry",
+        sa.column("oid"),
+        sa.column("actor"),
+        sa.column("time"),
+        sa.column("details", sa.JSON()),
+    )
+    use = sa.table("audit_use", *map(sa.column, ("oid", "actor", "mark", "first", "last")))
+    found = connection.execute(sa.select(entry).order_by(entry.c.oid))
+    for oid, told in groupby(found, key=lambda each: each.oid):
+        if rows := rows_of(oid, ((each.actor, each.time, each.details) for each in told)):
+            connection.execute(use.insert(), rows)
 
 
 def _templates() -> None:
