@@ -60,6 +60,13 @@ def run(session: Session) -> int:
 
 
 def _organization(session: Session, filtered: "Wanted") -> int:
+    """Principals by permissions.
+
+    JSON: `{pivot, oid, organization, path, checked_at, scope_organizations, lacking, failure, reason, groups:
+    {gid: name}, acl_scopes, principals: [{principal, name, kind, permissions, via, resources, flairs,
+    acl_scopes}]}`. `via` is `{permission: [direct, group:GID]}`. A group's principal is its gid, a key's its
+    hash.
+    """
     from store.queries.access import matrix
     from store.queries.aclscopes import acl_scopes
     from store.queries.matrix import pivot_organization
@@ -156,6 +163,12 @@ def _shown_scope(scope: "AclScope") -> dict[str, Any]:
 
 
 def _principal(session: Session, filtered: "Wanted") -> int:
+    """Organizations by permissions.
+
+    JSON: `{pivot, principal, name, kind, checked_at, scope_organizations, lacking, groups: {gid: {name,
+    permissions}}, organizations: [{oid, organization, path, permissions, direct, groups, resources}]}`.
+    `permissions` is everything held, `direct` what is granted directly, `groups` by which the rest comes.
+    """
     from store.closure import World
     from store.queries.access import find_principal
     from store.queries.matrix import pivot_principal
@@ -245,6 +258,13 @@ def _principal(session: Session, filtered: "Wanted") -> int:
 
 
 def _permission(session: Session, filtered: "Wanted") -> int:
+    """Principals by organizations.
+
+    JSON: `{pivot, permission, privileged, checked_at, scope_organizations, lacking, organizations: {oid:
+    name}, groups: {gid: {name, organizations}}, principals: [{principal, name, kind, organizations, direct,
+    groups, flairs}]}`. Not multiplied out: somebody has it on `direct`, and on the organizations of each of
+    `groups`; `organizations` counts them.
+    """
     from store.closure import World
     from store.queries.access import is_permission
     from store.queries.matrix import pivot_permission
