@@ -173,6 +173,10 @@ class Access(View[Found]):
             tooltip="Access reviews: attest or revoke it line by line, with evidence",
         ),
         Binding(
+            "L", "timeline", "timeline", show=False, id="access.timeline",
+            tooltip="What was done to who may do what, by whom, newest first",
+        ),
+        Binding(
             "U", "plans", "undo", show=False, id="access.plans",
             tooltip="The latest plans: what became of them, and how to take one back",
         ),
@@ -682,6 +686,10 @@ class Access(View[Found]):
     def action_plan(self) -> None:
         """Plan what is staged."""
         self.post_message(PlanStaged())
+
+    def action_timeline(self) -> None:
+        """Show what was done to access."""
+        self.post_message(ShowView("timeline"))
 
     def action_review(self) -> None:
         """Access reviews."""
