@@ -46,6 +46,7 @@ def run(session: Session) -> int:
         *_clocks(session),
         _signing(session.settings),
         *_deadlines(session),
+        *_cut_off(session),
     ]
     if session.settings.offline:
         findings.append(Finding("endpoint", "ok", "not asked, since the session is offline"))
@@ -250,6 +251,44 @@ def _deadlines(session: Session) -> list[Finding]:
                 f"OVERDUE for {age(each.due_at, now)}: {safe_text(each.title, 120)}{tried}; {remedy}",
             )
         )
+    return found
+
+
+def _cut_off(session: Session) -> list[Finding]:
+    """Plans about access that nobody is carrying on with, and how to; nothing when there is none."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from console.operations.processes import alive
+    from console.settings import SettingsError
+    from store import accessplans, planwork
+    from store.database import sqlite_path
+    from store.errors import StoreError
+    from store.text import safe_text
+    from store.times import age, now_ms
+
+    now = now_ms()
+    found = []
+    try:
+        path = sqlite_path(session.settings.store_url)
+        if path is not None and not path.exists():
+            return []
+        with session.reader.reading() as connection:
+            for held in planwork.applying(connection):
+                if held.holder and alive(held.holder) is not False:
+                    continue
+                steps = accessplans.load(connection, held.id).steps
+                made = sum(step.outcome in ("done", "already") for step in steps)
+                found.append(
+                    Finding(
+                        "plan",
+                        "bad",
+                        f"plan {held.id} ({safe_text(held.title, 120)}) was cut off {age(held.beat_at, now)} "
+                        f"ago with {made:,} of {len(steps):,} changes made; "
+                        f"`limegrove access apply {held.id}` carries on with it",
+                    )
+                )
+    except (StoreError, SettingsError, SQLAlchemyError, ImportError):
+        return []  # said of the store already
     return found
 
 

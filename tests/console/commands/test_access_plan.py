@@ -103,6 +103,21 @@ def test_a_draft_is_put_away_once(filled, limegrove):
     assert limegrove("access", "plan", "--show", "1").json["state"] == "dropped"
 
 
+def test_doctor_names_a_plan_that_was_cut_off(filled, limegrove):
+    from contextlib import closing
+
+    from store import planwork
+    from store.database import Store
+
+    limegrove("access", "plan", "--change", JOIN)
+    with closing(Store(f"sqlite:///{filled / 'default' / 'store.db'}")) as store, store.writing() as c:
+        planwork.take(c, 1, "gone", operator="ada", now=1, is_live=lambda _: False)
+        planwork.release(c, 1, "gone")
+    (said,) = [each for each in limegrove("doctor", "--offline").json["items"] if each["item"] == "plan"]
+    assert said["state"] == "bad"
+    assert "with 0 of 1 changes made; `limegrove access apply 1` carries on with it" in said["sentence"]
+
+
 def test_every_line_that_is_shown_is_understood_again(filled, limegrove):
     lines = [
         "grant ann@example.com dr.list 'Acme Corp'", "revoke ann@example.com dr.set 'Acme Corp'",
