@@ -21,7 +21,7 @@ from screens.widgets.text import line
 from store.keyfilter import KeyFilter, parse
 from store.keyrecipes import name_notes
 from store.permissions import categories, is_privileged
-from store.queries.apikeys import Counts, KeyRow, counts, page
+from store.queries.apikeys import Counts, KeyRow, counts, named, page
 from store.times import age
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Found:
     source: KeyPages
     window: Window[KeyRow]
     counts: Counts
+    gone: tuple[tuple[str, str], ...] = ()
+    """(oid, hash) of what is marked and not there any more."""
 
 
 def state_of(row: KeyRow) -> str:
@@ -118,6 +120,7 @@ class ApiKeys(View[Found]):
         super().__init__(context)
         self._anchor: Anchor[KeyRow] | None = None
         self._page = 64
+        self._marks: tuple[tuple[str, str], ...] = ()
         self._wanted = KeyFilter()
         self._found: Found | None = None
         self._to_top = True
@@ -156,7 +159,8 @@ class ApiKeys(View[Found]):
     # -- reading ----------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Note where the cursor is."""
+        """Note where the cursor is, and what is marked."""
+        self._marks = tuple((row.oid, str(row.key_hash)) for row in self.table.marks.values())
         self._anchor = None if self._to_top else self.table.where()
         self._page = self.table.page_size
 
@@ -164,10 +168,12 @@ class ApiKeys(View[Found]):
         """A few pages around the cursor."""
         scope = self.context.scope.node_id
         source = KeyPages(self.context.reader, self._wanted, scope)
+        there = {(row.oid, str(row.key_hash)) for row in named(connection, self._marks)}
         return Found(
             source,
             read_window(source, self._anchor, self._page),
             counts(connection, self._wanted, scope=scope),
+            tuple(each for each in self._marks if each not in there),
         )
 
     def has_nothing(self, found: Found) -> bool:
@@ -177,12 +183,15 @@ class ApiKeys(View[Found]):
     def show_empty(self, found: Found) -> None:
         """Keep nothing of before."""
         self._found = found
+        self.table.unmark()
         self.say(counts=self._read_words(found.counts))
 
     def show(self, found: Found) -> None:
         """The list; cursor and marks stay on their keys."""
         self._found = found
         top, self._to_top = self._to_top, False
+        if found.gone:
+            self.table.unmark(found.gone)
         self.table.put(found.source, found.window, top=top)
         self._say_counts()
         self._detail()

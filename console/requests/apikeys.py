@@ -354,15 +354,16 @@ def _revoking(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]], now: int)
     what = Content.styled("Revoke the key" if one else f"Revoke {len(rows):,} keys of ", "bold")
     shown = ", ".join(safe_text(each, 40) for each in organizations_[:SHOWN])
     more = f" and {len(organizations_) - SHOWN:,} more" if len(organizations_) > SHOWN else ""
-    lines = [
+    lines: list[Content] = [
         line(what) if one else line(what, Content(f"{len(organizations_):,} organization"
             f"{'' if len(organizations_) == 1 else 's'}: "), shown, Content(more))
     ]  # fmt: skip
     for row in rows[:SHOWN]:
         used = f"used {age(row.last_used, now)} ago" if row.last_used else "never used"
         lines.append(
-            line(Content("  "), (row.name, "bold"), Content("  of  "), (row.organization, "bold"),
-                (f"   {len(row.permissions)} permissions, {used}", "dim"))
+            line(Content("  "), content(row.name, 24, cut="middle"), Content(" "),
+                content(row.organization, 24, cut="middle"),
+                (f" {len(row.permissions):>3} may, {used}", "dim"))
         )  # fmt: skip
     if len(rows) > SHOWN:
         lines.append(Content.styled(f"  and {len(rows) - SHOWN:,} more", "dim"))
