@@ -94,7 +94,7 @@ async def due(
     Args:
         now: ms, UTC; the clock when None.
         operator: under whom it is made; the system's user when empty.
-        ids: these alone, and at once, whatever pause a failed try has left.
+        ids: these alone, as far as they are due, whatever pause a failed try has left.
 
     Raises:
         StoreError: the store cannot be read or written.
@@ -104,7 +104,7 @@ async def due(
     now = now_ms() if now is None else now
     found = await asyncio.to_thread(look, store, now)
     if ids is not None:
-        found = await asyncio.to_thread(_named, store, ids)
+        found = await asyncio.to_thread(_named, store, ids, now)
     made = []
     for deadline in found:
         done = await _one(store, cloud, deadline, now, operator or actor())
@@ -146,10 +146,10 @@ def _is_free(deadline: Deadline, now: int) -> bool:
     return not there if there is not None else (deadline.taken_at or 0) + LEASE < now
 
 
-def _named(store: Store, ids: Collection[int]) -> list[Deadline]:
+def _named(store: Store, ids: Collection[int], now: int) -> list[Deadline]:
     with store.reader.reading() as connection:
         found = [deadlines.get(connection, each) for each in sorted(ids)]
-    return [each for each in found if each is not None and each.open]
+    return [each for each in found if each is not None and each.open and each.due_at <= now]
 
 
 async def _one(store: Store, cloud: Cloud, deadline: Deadline, now: int, operator: str) -> Made | None:
