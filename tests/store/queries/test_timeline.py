@@ -1,13 +1,18 @@
 """The timeline of access on both engines: taken in once, merged, by keyset, limited."""
 
+import json
+import pathlib
+from contextlib import closing
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from store import ingest
 from store.access import Path, explain, path_words
-from store.database import Store
+from store.configuration import content_hash
+from store.database import Store, open_engine
+from store.maintenance import _migrate
 from store.models import AccessEvent
 from store.queries import access, timeline
 from store.queries.timeline import Wanted
@@ -259,3 +264,75 @@ def test_a_group_as_a_principal_is_told_of_too(told: Store) -> None:
         ingest.put_groups(c, [_group()], now=NOW)
     path = _path(told, principal="g1")
     assert (path.since, path.began) == (NOW - 600 * SECOND, "given")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("on:KIM", 2),
+        ("by:dana", 1),
+        ('group:"soc l1"', 4),
+        ("group:g1 kind:member,organization", 2),
+        ("since:12m", 2),
+        ("on:kim by:root dr.set", 0),
+        ('"Acme Dental"', 2),
+        ("", 5),
+    ],
+)
+def test_what_is_typed_after_a_slash_limits_it_by_parts_in_any_case(
+    told: Store, line: str, expected: int
+) -> None:
+    assert len(_actions(told, timeline.parse_filter(line, now=NOW))) == expected
+
+
+def test_the_logs_that_it_lacks_are_counted_and_named(told: Store) -> None:
+    with told.writing() as c:
+        ingest.put_sync_state(c, ACME, "audit", checked_at=NOW, attempted_at=NOW)
+        ingest.put_sync_state(
+            c, BOREALIS, "audit", attempted_at=NOW, failure="denied", reason="No audit.get."
+        )
+    with told.reader.reading() as c:
+        whole, scoped = timeline.sources(c), timeline.sources(c, "acme")
+    assert (whole.organizations, whole.audited, whole.lacking) == (
+        2,
+        1,
+        ((BOREALIS, "Borealis", "No audit.get."),),
+    )
+    assert (scoped.organizations, scoped.audited, scoped.lacking, scoped.groups_at) == (1, 1, (), None)
+
+
+def test_the_oldest_page_is_the_end_of_the_stream_and_a_page_may_begin_with_an_event(told: Store) -> None:
+    with told.reader.reading() as c:
+        whole = timeline.events(c)
+        assert timeline.last_page(c, limit=2) == whole[-2:]
+        assert timeline.events(c, starting=(whole[1].time, whole[1].id), limit=2) == whole[1:3]
+
+
+def test_a_store_that_is_upgraded_tells_what_its_audit_logs_told(
+    store_url: str, tmp_path: pathlib.Path
+) -> None:
+    """An audit entry that was read before there was a timeline, and is read again after."""
+    if store_url.startswith("sqlite"):
+        (tmp_path / "store.db").touch()
+    engine = open_engine(store_url, read_only=False)
+    _migrate(engine, "0002")
+    details = json.dumps(AUDIT)
+    with engine.begin() as c:
+        c.execute(
+            text(
+                "INSERT INTO audit_entry (oid, digest, time, kind, actor, message, details) "
+                "VALUES (:oid, :digest, :time, 'config_change', 'dana@p.example', '', :details)"
+            ),
+            [
+                {"oid": ACME, "digest": content_hash(AUDIT), "time": AUDIT["time"], "details": details},
+                {"oid": ACME, "digest": "d2", "time": 1, "details": json.dumps({"etype": "hive_set"})},
+            ],
+        )
+    _migrate(engine)
+    engine.dispose()
+    with closing(Store(store_url)) as store:
+        with store.writing() as c:
+            ingest.put_audit(c, ACME, [AUDIT])
+        with store.reader.reading() as c:
+            (event,) = timeline.events(c)
+    assert (event.action, event.principal, event.time, event.oid) == ("grant", KIM, AUDIT["time"], ACME)
