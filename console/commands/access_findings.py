@@ -123,6 +123,8 @@ def _list(session: Session) -> int:
         ],
         columns=("severity", "who", "finding", "organizations", "people", "changes", "id"),
     )
+    if not report.read:
+        session.say("Who may do what was never read, so nothing is found in nothing; run `limegrove sync`.")
     if session.output == "table":
         session.say(_counts(report.findings))
         session.say(f"{report.staff.words[:1].upper()}{report.staff.words[1:]}.")

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands import access_roles
+from console.commands import access_findings, access_roles
 from console.commands.session import Problem, Session, safe
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="such as 'join kim@acme.example Analysts'; may be given often",
     )
     parser.add_argument("--staged", action="store_true", help="the changes that are staged in the console")
+    parser.add_argument(
+        "--finding", metavar="ID", action="append", default=[], help="what takes a finding away; likewise"
+    )
     access_roles.add_file(parser)
     parser.epilog = (
         "A LINE is one of: grant EMAIL PERMISSION ORG, revoke EMAIL PERMISSION ORG, add-user EMAIL ORG, "
@@ -98,11 +101,15 @@ def changes_of(session: Session, connection: "Connection") -> "list[AccessChange
         if not mine:
             raise Problem("Nothing is staged: `space` on a cell of the matrix stages a change.", code=2)
         changes += mine
+    for wanted in session.arguments.finding:
+        changes += access_findings.remedy_of(session, wanted)
     if session.arguments.file:
         changes += access_roles.from_file(session, session.arguments.file).changes
     elif not changes:
         raise Problem(
-            "What if what? Give --change LINE, --staged, or --file FILE; `--help` names the lines.", code=2
+            "What if what? Give --change LINE, --staged, --finding ID or --file FILE; "
+            "`--help` names the lines.",
+            code=2,
         )
     return ordered(changes)
 
