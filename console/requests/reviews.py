@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from textual.content import Content
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 _DOES = {ATTESTED: "attest", reviews.REVOKED: "revoke", OPEN: "take back"}
 _DONE = {ATTESTED: "Attested", reviews.REVOKED: "Revoked", OPEN: "Taken back"}
-_last: dict[int, str] = {}
-"""The reason that was typed last for each verdict: many lines are decided for one reason."""
+_last: WeakKeyDictionary[Host, dict[int, str]] = WeakKeyDictionary()
+"""The reason that was typed last in a console for each verdict: many lines are decided for one reason."""
 
 
 async def start(host: Host, _request: StartReview) -> None:
@@ -120,13 +121,15 @@ async def decide(host: Host, request: DecideLines) -> None:
     else:
         answer = await host.ask(
             WriteLine(
-                heading, "reason", does=_DOES[request.verdict], text=_last.get(request.verdict, ""),
+                heading, "reason", does=_DOES[request.verdict],
+                instead=_last.get(host, {}).get(request.verdict, ""),
                 check=lambda text: f"At most {LONGEST:,} characters." if len(text) > LONGEST else "",
             )
         )  # fmt: skip
         if answer is None:
             return
-        reason = _last[request.verdict] = answer
+        reason = answer
+        _last.setdefault(host, {})[request.verdict] = answer
     try:
         decided = await asyncio.to_thread(
             lambda: operations.decide(

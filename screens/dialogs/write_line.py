@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog
-from screens.widgets.text import content
+from screens.widgets.text import content, line
 
 
 class WriteLine(Dialog[str | None]):
@@ -27,6 +27,7 @@ class WriteLine(Dialog[str | None]):
         does: str = "keep it",
         text: str = "",
         check: Callable[[str], str] | None = None,
+        instead: str = "",
     ) -> None:
         """Ask for it.
 
@@ -44,6 +45,7 @@ class WriteLine(Dialog[str | None]):
         self._does = does
         self._text = text
         self._check = check
+        self._instead = instead
         self._trouble = ""
 
     def heading(self) -> Content:
@@ -64,6 +66,10 @@ class WriteLine(Dialog[str | None]):
     def keys(self) -> Content:
         """The way on, or what is wrong."""
         way = Content(f"enter {self._does}   esc leave it")
+        if self._instead:
+            way = line(
+                (f"enter {self._does}   enter alone: ", ""), (self._instead, ""), ("   esc leave it", "")
+            )
         if not self._trouble:
             return way
         return Content("\n").join([content(self._trouble, style="bold ansi_yellow"), way])
@@ -71,7 +77,7 @@ class WriteLine(Dialog[str | None]):
     @on(Input.Submitted)
     def _written(self, event: Input.Submitted) -> None:
         event.stop()
-        text = event.value.strip()
+        text = event.value.strip() or self._instead
         self._trouble = (
             "There is nothing in it yet." if not text else self._check(text) if self._check else ""
         )
