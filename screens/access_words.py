@@ -191,9 +191,7 @@ def _kind_of(permission: str) -> Content:
     }[found.kind]
     return line(
         f"   {permission}: {says}{extent(permission)}",
-        ("   ! privileged: its holder is master of the organization", HEALTH_STYLES["failed"])
-        if found.privileged
-        else "",
+        ("   ! privileged", HEALTH_STYLES["failed"]) if found.privileged else "",
     )
 
 
@@ -218,11 +216,9 @@ def _about(found: Known, cell: Cell) -> Content:
     names = world.permissions(held.mask)
     parts: list[str] = [f"   {len(names):,} permissions there"]
     if cell.kind == "user":
-        mfa = {True: "with", False: "WITHOUT", None: "not known whether with"}[found.mfa.get(cell.principal)]
-        parts.append(
-            f"{held.direct.bit_count():,} of them direct, {counted(len(held.groups), 'group')}, "
-            f"{mfa} a second factor"
-        )
+        mfa = {True: "yes", False: "NO", None: "not known"}[found.mfa.get(cell.principal)]
+        parts.append(f"{held.direct.bit_count():,} direct, {counted(len(held.groups), 'group')}")
+        parts.append(f"second factor: {mfa}")
     elif cell.kind == "key" and "segment" in flairs(name_of(world, "key", cell.principal, cell.oid)):
         parts.append("[segment]: it sees only what it made itself")
     elif cell.kind == "group" and (group := world.groups.get(cell.principal)) is not None:

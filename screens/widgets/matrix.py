@@ -356,8 +356,9 @@ class Matrix(Widget, can_focus=True):
 
     @property
     def _frozen(self) -> int:
-        """Cells of the first column: the longest label, but never more than a third."""
-        return min(max(16, self._label_width + 3), max(16, self.size.width // 3))
+        """Cells of the first column: the longest label, but no more than a third unless there is room."""
+        left = self.size.width - self._starts[-1]
+        return min(max(16, self._label_width + 3), max(16, self.size.width // 3, left))
 
     @property
     def _label_width(self) -> int:
