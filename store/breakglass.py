@@ -7,7 +7,7 @@ Functions that write take a connection of `Store.writing()`.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, and_, func, insert, or_, select, update
@@ -52,6 +52,7 @@ _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-define
 _PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
 _STEP: Table = models.AccessStep.__table__  # type: ignore[attr-defined]
 _AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
+_KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
 _EVENT: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 
@@ -494,7 +495,7 @@ def _read(connection: Connection, *wanted: Any, limit: int = 1_000) -> list[Glas
         .order_by(_GLASS.c.id.desc())
         .limit(limit)
     )  # fmt: skip
-    return [
+    found = [
         Glass(
             id=row.id, deadline_id=row.deadline_id, gid=row.gid, group=Untrusted(row.group_name),
             principal=Untrusted(row.principal), reason=Untrusted(row.reason), ticket=Untrusted(row.ticket),
@@ -505,6 +506,17 @@ def _read(connection: Connection, *wanted: Any, limit: int = 1_000) -> list[Glas
         )
         for row in rows
     ]  # fmt: skip
+    return [_as_made(connection, each) if each.state == ASKED else each for each in found]
+
+
+def _as_made(connection: Connection, glass: Glass) -> Glass:
+    """One whose start was cut off, and whose plan was carried on with by others: it was given."""
+    made = connection.execute(
+        select(_STEP.c.finished_at)
+        .join_from(_STEP, _PLAN, _PLAN.c.id == _STEP.c.plan_id)
+        .where(_PLAN.c.source == source_of(glass.id), _STEP.c.outcome == STEP_DONE)
+    ).first()
+    return glass if made is None else replace(glass, state=GIVEN, given_at=made.finished_at)
 
 
 @dataclass(frozen=True)
@@ -577,6 +589,8 @@ class Report:
     """What the group's own log says of that time."""
     told: tuple[Told, ...]
     """The organizations that the group held, by name."""
+    keys: tuple[tuple[str, Untrusted, Untrusted], ...]
+    """(oid, organization, name) of the API keys that the person made meanwhile and that are still there."""
 
     @property
     def whole(self) -> int:
@@ -592,8 +606,16 @@ class Report:
             missing = [safe_text(each.organization, 40) for each in self.told if not each.whole]
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             fresh += f" Not of {', '.join(missing[:5])}{more}: `limegrove sync --only audit` reads them."
+        stays: tuple[str, ...] = ()
+        if self.keys:
+            count = len(self.keys)
+            stays = (
+                f"{count} API key{'' if count == 1 else 's'} made meanwhile {'is' if count == 1 else 'are'} "
+                "still there, and outlive the end.",
+            )
         return (
             fresh,
+            *stays,
             "Reads are not audited: what was looked at, nobody can tell.",
             "Tokens from before the end live for up to an hour: entries of that hour are marked.",
         )
@@ -633,7 +655,7 @@ def report(connection: Connection, glass: Glass, *, now: int, most: int = 10_000
     deeds.sort(key=lambda each: (each.time, each.oid))
     return Report(
         glass, since, until, tuple(deeds[:most]), _of_group(connection, glass, since, until, most),
-        tuple(_told(connection, oids, names, until)),
+        tuple(_told(connection, oids, names, until)), tuple(_keys(connection, glass, oids, names, since)),
     )  # fmt: skip
 
 
@@ -664,6 +686,24 @@ def _of_group(connection: Connection, glass: Glass, since: int, until: int, most
         )
         for row in rows
     )  # fmt: skip
+
+
+def _keys(
+    connection: Connection, glass: Glass, oids: Sequence[str], names: dict[str, str], since: int
+) -> Iterable[tuple[str, Untrusted, Untrusted]]:
+    """The keys of the person that are seen since then: the cloud tells no time at which one was made."""
+    for part in _parts(oids):
+        rows = connection.execute(
+            select(_KEY.c.oid, _KEY.c.name)
+            .where(
+                _KEY.c.oid.in_(part),
+                _KEY.c.first_seen >= since,
+                func.lower(_KEY.c.created_by) == str(glass.principal).lower(),
+            )
+            .order_by(_KEY.c.oid, _KEY.c.name)
+        )
+        for row in rows:
+            yield row.oid, Untrusted(names.get(row.oid, row.oid)), Untrusted(row.name)
 
 
 def _told(connection: Connection, oids: Sequence[str], names: dict[str, str], until: int) -> Iterable[Told]:

@@ -244,6 +244,10 @@ def reported(found: "Report", now: int) -> dict[str, Any]:
             for each in found.told
         ],
         "whole": found.whole,
+        "keys": [
+            {"oid": oid, "organization": str(organization), "name": str(name)}
+            for oid, organization, name in found.keys
+        ],
         "notes": list(found.sentences),
     }
 

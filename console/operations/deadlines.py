@@ -45,8 +45,8 @@ so that none gives it afterwards; `void(connection, deadline)` says whether that
 _GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
 _PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
 
-_LIVE: set[int] = set()
-"""Deadlines that this process is making at the moment."""
+_LIVE: set[tuple[str, int]] = set()
+"""Deadlines that this process is making at the moment, with their store."""
 _LATEST: dict[str, int] = {}
 """By store the latest time that this process saw."""
 
@@ -133,15 +133,15 @@ def look(store: Store, now: int) -> list[Deadline]:
         if back:
             log.warning("the clock was set back by %d s: deadlines end so much earlier", back // 1000)
     with store.reader.reading() as connection:
-        return [each for each in deadlines.possible(connection, now) if _is_free(each, now)]
+        return [each for each in deadlines.possible(connection, now) if _is_free(store, each, now)]
 
 
-def _is_free(deadline: Deadline, now: int) -> bool:
+def _is_free(store: Store, deadline: Deadline, now: int) -> bool:
     """Whether nobody makes it at the moment."""
     if deadline.state != TAKEN:
         return True
     if deadline.holder == holder():
-        return deadline.id not in _LIVE
+        return (store.url, deadline.id) not in _LIVE
     there = alive(deadline.holder)
     return not there if there is not None else (deadline.taken_at or 0) + LEASE < now
 
@@ -154,9 +154,10 @@ def _named(store: Store, ids: Collection[int], now: int) -> list[Deadline]:
 
 async def _one(store: Store, cloud: Cloud, deadline: Deadline, now: int, operator: str) -> Made | None:
     """Take it, make it, and note what came of it; None when somebody else has it."""
-    if deadline.id in _LIVE or not _is_free(deadline, now):
+    mine = (store.url, deadline.id)
+    if mine in _LIVE or not _is_free(store, deadline, now):
         return None
-    _LIVE.add(deadline.id)
+    _LIVE.add(mine)
     try:
         me = holder()
         if not await _write(store, lambda c: deadlines.take(c, deadline, me, now=now)):
@@ -188,7 +189,7 @@ async def _one(store: Store, cloud: Cloud, deadline: Deadline, now: int, operato
         await _write(store, close)
         return Made(deadline, outcome)
     finally:
-        _LIVE.discard(deadline.id)
+        _LIVE.discard(mine)
 
 
 async def _make(store: Store, cloud: Cloud, deadline: Deadline, operator: str) -> str:

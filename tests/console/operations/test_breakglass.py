@@ -384,6 +384,12 @@ async def test_the_report_tells_what_the_person_did_meanwhile_and_what_is_not_kn
         with one_store.writing() as connection:
             ingest.put_audit(connection, first, entries)
             ingest.put_sync_state(connection, first, "audit", checked_at=now, attempted_at=now)
+            ingest.put_keys(
+                connection,
+                first,
+                {"hash": {"name": "left behind", "priv": ["org.get"], "by": who}},
+                now=at + 1,
+            )
         with one_store.reader.reading() as connection:
             report = glasses.report(connection, ended, now=now)
     assert [(str(each.message).split()[0], each.after_end) for each in report.deeds] == [
@@ -391,4 +397,26 @@ async def test_the_report_tells_what_the_person_did_meanwhile_and_what_is_not_kn
     ]  # fmt: skip
     assert (report.whole, len(report.told)) == (1, 1 + len(rest))
     assert f"1 of {1 + len(rest)} organizations" in report.sentences[0]
-    assert "Reads are not audited" in report.sentences[1]
+    assert [(oid, str(name)) for oid, _, name in report.keys] == [(first, "left behind")]
+    assert "1 API key made meanwhile is still there" in report.sentences[1]
+    assert "Reads are not audited" in report.sentences[2]
+
+
+async def test_what_others_carried_on_with_is_told_as_given(one_store: Store) -> None:
+    async with provider(one_store) as there:
+        group = a_group(there)
+        who = an_outsider(there, group)
+        with one_store.writing() as connection:
+            effect = glasses.effect(connection, group.gid, who)
+            number = glasses.begin(
+                connection, effect, reason="r", ticket="t", lasts=HOUR, by="ada", now=now_ms()
+            )
+        plan = there.draft(
+            AccessChange("add_member", gid=group.gid, principal=who), source=glasses.source_of(number)
+        )
+        assert listed(one_store)[0].state == glasses.ASKED
+        await accessplans.apply(plan, store=one_store, cloud=there.cloud, operator="ada")
+        (glass,) = listed(one_store)
+        assert (glass.state, glass.given_at is not None) == (glasses.GIVEN, True)
+        made = await deadlines.due(one_store, there.cloud, glass.due_at)
+        assert [each.outcome for each in made] == ["done"]
