@@ -3,7 +3,7 @@
 A set of permissions is a Python integer with one bit for each (`World.names`), a set of organizations one
 with a bit for each of `World.oids`. Nothing is multiplied out: what somebody has somewhere is worked out when
 it is asked for, from what was granted and the groups. So ten thousand organizations with five hundred people
-take under a hundred megabytes, and a changed world shares with the one it was made of all but what changed.
+take some thirty megabytes, and a changed world shares with the one it was made of all but what changed.
 
 What decides is what `store.access` says: what is granted directly, and what every group gives that holds the
 organization and has the user as a member; its owners receive nothing. A key has what it was made with, on its
