@@ -145,7 +145,7 @@ class ApiKeys(View[Found]):
         return [
             Column("", lambda row: glyphs.health[state_of(row)], 1,
                 style=lambda row: HEALTH_STYLES[state_of(row)]),
-            Column("NAME", lambda row: row.name, 18, grow=2, cut="middle"),
+            Column("NAME", lambda row: row.name, 16, grow=2, cut="middle"),
             Column("ORGANIZATION", lambda row: row.organization, 14, grow=2, cut="middle"),
             Column("MAY", lambda row: f"{len(row.permissions)}{'!' if row.privileged else ' '}", 4,
                 align="right", style=lambda row: "bold ansi_red" if row.privileged else ""),
@@ -318,10 +318,8 @@ def key_lines(row: KeyRow, context: Context) -> list[Content]:
     glyphs = context.glyphs.health
     lines = [line((f" {row.name}", "bold"), ("   of ", "dim"), (row.organization, "bold"))]
     if not row.held:
-        said = "Nobody has its secret: whoever made it was cut off, or did not take it."
-        lines.append(
-            line((f" {glyphs['failed']} {said}", HEALTH_STYLES["failed"]), Content("  x deletes it."))
-        )
+        said = f" {glyphs['failed']} Nobody has its secret; x deletes it."
+        lines.append(line((said, HEALTH_STYLES["failed"])))
     if row.ends_at is not None:
         when = context.when(row.ends_at, seconds=False)
         lines.append(line((f" {glyphs['partly']} It was rotated, and is deleted at {when}", "ansi_yellow")))

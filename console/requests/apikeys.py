@@ -65,14 +65,8 @@ async def create(host: Host, request: CreateKey) -> None:
     known = recipes(own)
     answered = await host.ask(
         FillIn(
-            _asking(name, known, len(problems)),
-            [
-                Field("name", hint="such as ticket-bot, or deploy[bulk]"),
-                Field("recipe", hint="one of those above"),
-                Field("also", hint="permissions besides, such as dr.list sensor.tag"),
-                Field("range", allowed, hint="203.0.113.0/28, or anywhere to go without"),
-                Field("hive", hint="a secret's name: straight into its secret hive; empty shows it"),
-            ],
+            asking(name, known, len(problems)),
+            fields(allowed),
             does="make it",
             wrong=lambda values: _wrong(values, known),
             doubtful=lambda values: "\n".join(_key(values, known).notes),
@@ -118,7 +112,19 @@ def _about(connection: Connection, oid: str, otherwise: str) -> tuple[str, str, 
     return names.get(oid, oid), keys.range_of(connection, oid, otherwise), plans.protected(connection, [oid])
 
 
-def _asking(name: str, known: dict[str, Recipe], problems: int) -> Content:
+def fields(allowed: str) -> list[Field]:
+    """What is asked of a new key; `allowed` is from where it is used."""
+    return [
+        Field("name", hint="such as ticket-bot, or deploy[bulk]"),
+        Field("recipe", hint="one of those above"),
+        Field("also", hint="permissions besides, such as dr.list sensor.tag"),
+        Field("range", allowed, hint="203.0.113.0/28, or anywhere to go without"),
+        Field("hive", hint="a secret's name: straight into its secret hive; empty shows it"),
+    ]
+
+
+def asking(name: str, known: dict[str, Recipe], problems: int) -> Content:
+    """An organization, and what its key can be made from; so many lines of the own recipes are wrong."""
     lines = [line(Content.styled("A new API key of  ", "bold"), (name, "bold"))]
     for recipe in list(known.values())[:SHOWN]:
         lines.append(line((f"{recipe.name:<15}", "bold"), content(recipe.says, 58, "dim")))
@@ -311,14 +317,9 @@ async def revoke(host: Host, request: RevokeKeys) -> None:
     rows, held = await read(host, chosen)
     if not rows:
         raise RefusedHere("These keys are not there any more.")
-    names = [Name("key", (safe_text(rows[0].name), str(rows[0].name), str(rows[0].key_hash)))]
-    if len(rows) > 1:
-        names = [Name("keys", (f"{len(rows)} keys", f"{len(rows):,} keys"))]
-    if held:
-        oid, name = held[0]
-        accepted = (plans.phrase(held), str(name), oid) if len(held) == 1 else (plans.phrase(held),)
-        names.append(Name("customer", accepted))
-    typed = await host.ask(TypeName(_revoking(rows, held, host.context.clock()), names, does="revoke"))
+    typed = await host.ask(
+        TypeName(revoking(rows, held, host.context.clock()), to_be_typed(rows, held), does="revoke")
+    )
     if typed is None:
         host.say("Nothing was revoked.")
         return
@@ -348,7 +349,20 @@ async def revoke(host: Host, request: RevokeKeys) -> None:
     await host.ask(Results(line((done.sentence, "bold")), items, can_undo=False, kind="KEY"))
 
 
-def _revoking(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]], now: int) -> Content:
+def to_be_typed(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]]) -> list[Name]:
+    """The name of a key, or how many they are; and that of a protected organization, or how many."""
+    names = [Name("key", (safe_text(rows[0].name), str(rows[0].name), str(rows[0].key_hash)))]
+    if len(rows) > 1:
+        names = [Name("keys", (f"{len(rows)} keys", f"{len(rows):,} keys"))]
+    if held:
+        oid, name = held[0]
+        accepted = (plans.phrase(held), str(name), oid) if len(held) == 1 else (plans.phrase(held),)
+        names.append(Name("customer", accepted))
+    return names
+
+
+def revoking(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]], now: int) -> Content:
+    """What is lost: keys, organizations, when each was last used."""
     organizations_ = sorted({str(row.organization) for row in rows}, key=str.casefold)
     one = len(rows) == 1
     what = Content.styled("Revoke the key" if one else f"Revoke {len(rows):,} keys of ", "bold")

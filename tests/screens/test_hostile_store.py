@@ -8,6 +8,7 @@ import pytest
 from screens.access import Access
 from screens.activity import Activity
 from screens.alerts import Alerts
+from screens.apikeys import ApiKeys
 from screens.context import Scope
 from screens.findings import Findings
 from screens.guard import forbidden
@@ -41,6 +42,7 @@ KEYS: dict[Any, list[str]] = {
     ],
     Access: ["j", "l", "l", "enter", "pagedown", "G"],
     Findings: ["j", "J", "pagedown", "G", "right_square_bracket", "g"],
+    ApiKeys: ["j", "space", "J", "pagedown", "G", "g"],
     Activity: ["j", *["right_square_bracket", "j", "pagedown", "G"] * 3],
 }
 
