@@ -6,14 +6,17 @@ from typing import Any
 import pytest
 from textual.geometry import Region
 
+from screens.access import Access
 from screens.context import Scope
 from screens.dialogs.break_glass import BreakGlass, GlassAnswer, Glasses, Wanted
 from screens.frame import WhereLine, left_words
 from screens.guard import forbidden
+from screens.requests import ShowBreakGlass
 from store.breakglass import Effect, Glass
 from store.text import Untrusted
 from tests.helpers.dialogs import NOTHING, Asking, a_context, answer_of
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
+from tests.screens.test_access import ACME, grant, ready
 from tests.screens.test_frame import Names
 
 HOSTILE = "a\x1b]52;c;eA==\x07\u202eb[@click=app.quit]c[/foo]"
@@ -218,6 +221,35 @@ async def test_hostile_words_do_no_harm_in_either_dialog() -> None:
             await still(pilot)
             assert not forbidden(text_of(app).replace("\n", ""))
             assert app.guard.hits == 0
+
+
+async def test_b_on_the_matrix_asks_for_the_user_under_the_cursor(filled_store: Any) -> None:
+    grant(filled_store)
+    host = Host(filled_store, Access)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, ACME)
+        await until(pilot, lambda: host.view.here is not None)
+        await pilot.press("B")
+        await until(pilot, lambda: host.asked)
+        assert host.asked == [ShowBreakGlass(host.view.here.principal)]
+        assert "@" in host.view.here.principal
+        host.asked.clear()
+        await pilot.press("G", "B")
+        await until(pilot, lambda: host.asked)
+        assert host.asked == [ShowBreakGlass("")], "a key is nobody who joins a group"
+        host.asked.clear()
+        host.context.writable = False
+        await pilot.press("B")
+        await until(pilot, lambda: "read-only" in text_of(host))
+        assert host.asked == []
+
+
+async def test_glass_on_the_command_line_asks_for_nobody(a_store: Any) -> None:
+    host = Host(a_store(), Names)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "empty")
+        await pilot.press(*":glass", "enter")
+        await until(pilot, lambda: host.asked == [ShowBreakGlass()])
 
 
 def shown(dialog: Any, snap_compare: Any, *keys: str, size: tuple[int, int] = (80, 24)) -> bool:
