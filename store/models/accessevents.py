@@ -17,6 +17,7 @@ class AccessEvent(SQLModel, table=True):
         Index("ix_access_event_oid", "oid", "time", "id"),
         Index("ix_access_event_gid", "gid", "time", "id"),
         Index("ix_access_event_principal", "principal", "time", "id"),
+        Index("ix_access_event_kind", "kind", "time", "id"),
     )
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)

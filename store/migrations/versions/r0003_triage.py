@@ -616,8 +616,9 @@ def _access_events() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("digest"),
     )
-    for name, columns in (("time", []), ("oid", ["oid"]), ("gid", ["gid"]), ("principal", ["principal"])):
-        op.create_index(f"ix_access_event_{name}", "access_event", [*columns, "time", "id"])
+    op.create_index("ix_access_event_time", "access_event", ["time", "id"])
+    for name in ("oid", "gid", "principal", "kind"):
+        op.create_index(f"ix_access_event_{name}", "access_event", [name, "time", "id"])
     op.create_table(
         "group_role",
         sa.Column("gid", sa.String(), nullable=False),
