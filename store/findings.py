@@ -33,13 +33,14 @@ from store.text import Untrusted
 from store.times import parse_duration, rfc3339
 
 Kind = Literal[
-    "leak", "privileged_group", "privileged_key", "privileged_person", "key_of_left", "staff_direct",
-    "owner_sprawl", "single_owner", "group_drift", "key_anywhere", "key_stale", "no_mfa", "duplicate",
-    "unused", "everything", "empty_group",
+    "leak", "left_access", "privileged_group", "privileged_key", "privileged_person", "key_of_left",
+    "staff_direct", "owner_sprawl", "single_owner", "group_drift", "key_anywhere", "key_stale", "no_mfa",
+    "duplicate", "unused", "everything", "empty_group",
 ]  # fmt: skip
 
 KINDS: Final[dict[Kind, str]] = {
     "leak": "a customer's user in a group over others' organizations",
+    "left_access": "somebody who left still has access",
     "privileged_group": "a group gives a privileged permission over several customers",
     "privileged_key": "a key holds a privileged permission",
     "privileged_person": "a privileged permission held by somebody who is no owner",
@@ -417,7 +418,7 @@ class _Seen:
         provider's own, nor for somebody added without any permission."""
         found: dict[str, dict[str, int]] = {}
         for email, held in self.world.direct.items():
-            if email in self.facts.staff:
+            if email in self.facts.staff and email not in self.facts.left:
                 given = {
                     oid: mask
                     for oid, mask in held.items()
@@ -525,6 +526,51 @@ def _leak(seen: _Seen) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _left_access(seen: _Seen) -> Iterator[Finding]:
+    """Somebody of the tree's `people_left` who is granted anything, or is in a group that gives anything, or
+    owns one."""
+    for email in sorted(seen.facts.left):
+        direct = {oid: mask for oid, mask in seen.world.direct.get(email, {}).items()}
+        joined = [group for group in seen.world.groups.values() if email in group.members]
+        owned = [group for group in seen.world.groups.values() if email in group.owners]
+        reached = {oid for oid, mask in seen.world.everywhere(email).items() if mask}
+        reached = reached.union(*(seen.held(group) for group in owned))
+        oids = seen.inside(reached)
+        if not (direct or joined or owned) or (seen.facts.inside is not None and not oids):
+            continue
+        stays = [group.name for group in owned if len(group.owners) == 1]
+        advice = "Takes all of it away."
+        if stays:
+            advice += (
+                f" The group {some(stays, 3)} has no other owner, and LimaCharlie keeps the last one: "
+                "make somebody else an owner first."
+            )
+        yield Finding(
+            "left_access", 4, Untrusted(email), email, tuple(oids), (email,),
+            f"left, and still has access to {seen.on(oids)}" if oids else "left, and is still there",
+            (
+                *([f"granted directly on {seen.on(seen.inside(direct))}"] if seen.inside(direct) else []),
+                *(
+                    f"a member of the group {group.name}: {counted(len(seen.held(group)), 'organization')}"
+                    for group in joined
+                ),
+                *(f"an owner of the group {group.name}, who may put anybody into it" for group in owned),
+            ),
+            _plan(
+                (
+                    *(AccessChange("remove_user", oid=oid, principal=email) for oid in seen.inside(direct)),
+                    *(AccessChange("remove_member", gid=group.gid, principal=email) for group in joined),
+                    *(
+                        AccessChange("remove_owner", gid=group.gid, principal=email)
+                        for group in owned
+                        if len(group.owners) > 1
+                    ),
+                )
+            ),
+            advice,
+        )  # fmt: skip
+
+
 def _without(seen: _Seen, email: str, oid: str, gid: str) -> int:
     """What somebody has on an organization by anything but one group."""
     mask = seen.world.direct.get(email, {}).get(oid, 0)
@@ -586,6 +632,8 @@ def _privileged_key(seen: _Seen) -> Iterator[Finding]:
 def _privileged_person(seen: _Seen) -> Iterator[Finding]:
     """Somebody who is granted a privileged permission directly without being an owner there."""
     for email, held in sorted(seen.world.direct.items()):
+        if email in seen.facts.left:
+            continue  # all of it is told of already
         found = {
             oid: mask & seen.privileged
             for oid, mask in held.items()
@@ -877,7 +925,7 @@ def _duplicate(seen: _Seen) -> Iterator[Finding]:
     """
     for email, held in sorted(seen.world.direct.items()):
         groups = [group for group in seen.world.groups_of(email) if (group.gid, email) not in seen.leaks]
-        if not groups:
+        if not groups or email in seen.facts.left:
             continue
         said = seen.staff_direct.get(email, {})
         twice = {
@@ -956,6 +1004,7 @@ def _unused(seen: _Seen) -> Iterator[Finding]:
             oid: left
             for oid, mask in held.items()
             if oid in since
+            and email not in seen.facts.left
             and not seen.owns(mask)
             and seen.facts.granted.get((oid, email), 0) < since[oid]
             and (left := idle(oid, email, mask & ~seen.through(email, oid)))
@@ -1133,6 +1182,7 @@ def _empty_group(seen: _Seen) -> Iterator[Finding]:
 
 _RULES: Final[dict[Kind, Callable[[_Seen], Iterator[Finding]]]] = {
     "leak": _leak,
+    "left_access": _left_access,
     "privileged_group": _privileged_group,
     "privileged_key": _privileged_key,
     "privileged_person": _privileged_person,

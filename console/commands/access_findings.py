@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from store.findings import Finding
 
 KINDS = (
-    "leak", "privileged_group", "privileged_key", "privileged_person", "key_of_left", "staff_direct",
-    "owner_sprawl", "single_owner", "group_drift", "key_anywhere", "key_stale", "no_mfa", "duplicate",
-    "unused", "everything", "empty_group",
+    "leak", "left_access", "privileged_group", "privileged_key", "privileged_person", "key_of_left",
+    "staff_direct", "owner_sprawl", "single_owner", "group_drift", "key_anywhere", "key_stale", "no_mfa",
+    "duplicate", "unused", "everything", "empty_group",
 )  # fmt: skip
 """Those of `store.findings`, which is too heavy to be imported for a `--help`."""
 

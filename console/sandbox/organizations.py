@@ -189,11 +189,14 @@ def blank(seed: int, index: int, name: str, site: str, now: int, taken: Containe
     )
 
 
-def tree(organizations: Iterable[Organization], *, marks: dict[int, list[str]]) -> list[dict[str, object]]:
+def tree(
+    organizations: Iterable[Organization], *, marks: dict[int, list[str]], parameters: dict[str, object]
+) -> list[dict[str, object]]:
     """The provider's hierarchy: root, regions, tiers, customers, and the children some have.
 
     Args:
         marks: of organizations, by index.
+        parameters: more of the root's.
 
     Returns:
         A flat list of {id, parent, name, oid?, labels?, parameters?, marks?}, parents first.
@@ -204,7 +207,11 @@ def tree(organizations: Iterable[Organization], *, marks: dict[int, list[str]]) 
             "parent": None,
             "name": names.PROVIDER,
             "labels": {"provider": names.PROVIDER_SLUG},
-            "parameters": {"soc_email": f"soc@{names.PROVIDER_DOMAIN}", "retention_days": 90},
+            "parameters": {
+                "soc_email": f"soc@{names.PROVIDER_DOMAIN}",
+                "retention_days": 90,
+                **parameters,
+            },
         }
     ]
     by_index = {organization.index: organization for organization in organizations}

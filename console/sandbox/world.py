@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from console.sandbox import activity, sensors
+from console.sandbox import activity, names, sensors
 from console.sandbox import organizations as customers
 from console.sandbox.access import Access
 from console.sandbox.activity import Audit
@@ -130,7 +130,11 @@ class World:
                 found.append("leaving")
             if found:
                 marks[organization.index] = found
-        return customers.tree(self.by_oid.values(), marks=marks)
+        said: dict[str, object] = {
+            "staff_domains": [names.PROVIDER_DOMAIN],
+            "people_left": [self.access.left],
+        }
+        return customers.tree(self.by_oid.values(), marks=marks, parameters=said)
 
     def create_organization(self, name: str, site: str, creator: str) -> Organization:
         """A new organization, empty, which only its creator may touch.

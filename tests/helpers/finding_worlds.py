@@ -44,6 +44,8 @@ class Scene:
     """The first customer's own group."""
     key: str
     """The hash of the first customer's only key."""
+    left: list[str] = field(default_factory=list)
+    """Who left, as the tree says."""
 
     @property
     def access(self) -> Access:
@@ -80,7 +82,8 @@ class Scene:
                 "id": "root",
                 "parent": None,
                 "name": "Provider",
-                "parameters": {"staff_domains": [PROVIDER_DOMAIN]},
+                "parameters": {"staff_domains": [PROVIDER_DOMAIN]}
+                | ({"people_left": self.left} if self.left else {}),
             },
             {
                 "id": "own",
@@ -183,6 +186,14 @@ def _everything(scene: Scene) -> None:
         scene.sdk(f"org.add_group_org({made!r}, {one.oid!r})", scene.own.oid)
 
 
+def _left(scene: Scene) -> None:
+    email = f"gone@{PROVIDER_DOMAIN}"
+    scene.left = [email]
+    scene.grant(email, scene.customers[1], "org.get", "sensor.task")
+    scene.sdk(f"org.add_group_member({scene.soc!r}, {email!r})", scene.own.oid)
+    scene.sdk(f"org.add_group_owner({scene.engineers!r}, {email!r})", scene.own.oid)
+
+
 def _factor(scene: Scene) -> None:
     user = scene.access.users[scene.contacts[1]]
     scene.access.users[user.email] = scene.access.by_uid[user.uid] = replace(user, mfa=False)
@@ -192,6 +203,7 @@ MISTAKES: dict[str, Callable[[Scene], object]] = {
     "leak": lambda scene: scene.sdk(
         f"org.add_group_member({scene.soc!r}, {scene.contacts[1]!r})", scene.own.oid
     ),
+    "left_access": _left,
     "privileged_group": lambda scene: scene.give(scene.soc, "user.ctrl"),
     "privileged_key": lambda scene: scene.sdk(
         "org.add_api_key('deploy', ['org.get', 'user.ctrl'], ip_range='192.0.2.0/24')",
@@ -252,6 +264,8 @@ class Told:
                     told.keys.remove(at)
                 case "delete_group":
                     del told.groups[each.gid]
+                case "remove_owner":
+                    told.groups[each.gid]["owners"].remove(each.principal)
                 case "remove_member":
                     told.groups[each.gid]["members"].remove(each.principal)
                 case "remove_org":
