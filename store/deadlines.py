@@ -9,6 +9,7 @@ latest time that a machine saw is kept (`note_time`), and what it was set back b
 Functions that write take a connection of `Store.writing()`.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -88,6 +89,8 @@ def put(
     wanted = ordered(changes)
     if not wanted:
         raise ValueError("a deadline without a change")
+    # From here on it is known how late it was: a clock that is set back before anybody looks is noticed too.
+    note_time(connection, host(), now)
     made = connection.execute(
         insert(_DEADLINE).values(
             kind=kind, title=storable(title), changes=[asdict(each) for each in wanted], by=storable(by),
@@ -208,13 +211,18 @@ def move(connection: Connection, deadline_id: int, due_at: int) -> bool:
     return changed.rowcount == 1
 
 
-def seen_time(connection: Connection, host: str) -> int:
+def host() -> str:
+    """This machine, whose clock is meant."""
+    return os.uname().nodename
+
+
+def seen_time(connection: Connection, machine: str) -> int:
     """The latest time that a machine's clock showed, as far as it was written down; 0 for never."""
-    found = preferences.get(connection, f"clock.{host}", 0)
+    found = preferences.get(connection, f"clock.{machine}", 0)
     return found if isinstance(found, int) else 0
 
 
-def note_time(connection: Connection, host: str, now: int, latest: int = 0) -> int:
+def note_time(connection: Connection, machine: str, now: int, latest: int = 0) -> int:
     """Write down what a machine's clock shows; answers by how much it was set back (ms), 0 for not at all.
 
     What is open is then due so much earlier, and tried again so much earlier.
@@ -222,7 +230,7 @@ def note_time(connection: Connection, host: str, now: int, latest: int = 0) -> i
     Args:
         latest: the latest time that the caller saw itself.
     """
-    seen = max(seen_time(connection, host), latest)
+    seen = max(seen_time(connection, machine), latest)
     back = seen - now
     if back > JITTER:
         connection.execute(
@@ -234,13 +242,13 @@ def note_time(connection: Connection, host: str, now: int, latest: int = 0) -> i
             connection,
             "limegrove",
             "clock.set_back",
-            target=host,
+            target=machine,
             detail={"by_ms": back, "open": _open(connection)},
             now=now,
         )
-        preferences.put(connection, f"clock.{host}", now)
+        preferences.put(connection, f"clock.{machine}", now)
         return back
-    preferences.put(connection, f"clock.{host}", max(now, seen))
+    preferences.put(connection, f"clock.{machine}", max(now, seen))
     return 0
 
 

@@ -8,7 +8,6 @@ deadline that the next one finds, and looks up before it sends.
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -119,17 +118,17 @@ def look(store: Store, now: int) -> list[Deadline]:
     Raises:
         StoreError: the store cannot be read or written.
     """
-    host = socket.gethostname()
+    machine = deadlines.host()
     latest = _LATEST.get(store.url, 0)
     _LATEST[store.url] = now
     with store.reader.reading() as connection:
         if not deadlines.waiting(connection):
             return []
-        seen = max(latest, deadlines.seen_time(connection, host))
-        stored = deadlines.seen_time(connection, host)
+        seen = max(latest, deadlines.seen_time(connection, machine))
+        stored = deadlines.seen_time(connection, machine)
     if now < seen - deadlines.JITTER or now >= stored + deadlines.NOTED_EVERY:
         with store.writing() as connection:
-            back = deadlines.note_time(connection, host, now, latest)
+            back = deadlines.note_time(connection, machine, now, latest)
         if back:
             log.warning("the clock was set back by %d s: deadlines end so much earlier", back // 1000)
     with store.reader.reading() as connection:

@@ -123,3 +123,10 @@ def test_a_clock_that_is_put_right_by_a_moment_changes_nothing(store: Store) -> 
         assert deadlines.note_time(c, "here", NOW - 900) == 0
         assert one(c, number).due_at == NOW + HOUR
         assert deadlines.seen_time(c, "here") == NOW
+
+
+def test_a_clock_that_is_set_back_before_anybody_looked_is_noticed(store: Store) -> None:
+    with store.writing() as c:
+        number = deadlines.put(c, "rotation", NOW + HOUR, [LEAVE], title="", by="", now=NOW)
+        assert deadlines.note_time(c, deadlines.host(), NOW - HOUR) == HOUR
+        assert one(c, number).due_at == NOW
