@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from console.limacharlie.client import Cloud
+from console.limacharlie.client import Cloud, OrganizationHandle
 from console.limacharlie.credentials import OrganizationKey, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import Auth
-from console.operations import keys
+from console.operations import deadlines, keys
 from console.sandbox.faults import Rule
 from store import ingest
 from store.database import Store
@@ -374,3 +374,143 @@ async def test_a_key_that_is_gone_is_not_rotated(one_store: Store) -> None:
         with pytest.raises(keys.Refused, match="any more"):
             await keys.rotate(oid, "0" * 64, store=one_store, cloud=cloud, operator="mk")
     assert steps(one_store) == []
+
+
+async def test_keys_are_revoked_by_a_plan_each_with_its_result(store: Store) -> None:
+    async with provider(store) as (served, cloud):
+        organizations = served.world.organizations
+        found = await keys.create_many(
+            {one.oid: bot("agent") for one in organizations}, to_hive="agent", store=store, cloud=cloud,
+            operator="mk",
+        )  # fmt: skip
+        assert all(made.good for made in found)
+        with store.reader.reading() as connection:
+            rows = apikeys.every(connection, KeyFilter(exact="agent"))
+        served.faults.add(
+            Rule("status", status=403, path=KEYS, method="DELETE", oid=organizations[0].oid, count=None),
+            Rule("drop", path=KEYS, method="DELETE", oid=organizations[1].oid, effect=True),
+        )
+        plan = keys.revocation(rows, store=store, operator="mk", reason="the contract ended")
+        done = await keys.revoke(plan, store=store, cloud=cloud, operator="mk")
+        by_oid = {step.change.oid: step.outcome for step in done.steps}
+        assert by_oid == {
+            organizations[0].oid: "denied", organizations[1].oid: "done", organizations[2].oid: "done"
+        }  # fmt: skip
+        assert [bool(in_cloud(served, number, "agent")) for number in range(3)] == [True, False, False]
+        with store.reader.reading() as connection:
+            left = apikeys.every(connection, KeyFilter(exact="agent"))
+        assert [row.oid for row in left] == [organizations[0].oid]
+
+
+async def test_without_overlap_the_old_key_goes_at_once(one_store: Store) -> None:
+    async with provider(one_store) as (served, cloud):
+        oid = served.world.organizations[1].oid
+        first = await keys.create(oid, bot(), store=one_store, cloud=cloud, operator="mk", to_hive="bot")
+        rotated = await keys.rotate(
+            oid, first.key_hash, store=one_store, cloud=cloud, operator="mk", to_hive="bot", overlap=0
+        )
+        assert "The old one is deleted" in rotated.sentence
+        assert [key.key_hash for key in in_cloud(served, 1, "ticket-bot")] == [rotated.made.key_hash]
+
+
+async def test_the_old_key_goes_when_its_time_has_come_whoever_is_there_then(one_store: Store) -> None:
+    async with provider(one_store) as (served, cloud):
+        oid = served.world.organizations[1].oid
+        first = await keys.create(oid, bot(), store=one_store, cloud=cloud, operator="mk", to_hive="bot")
+        now = now_ms()
+        rotated = await keys.rotate(
+            oid, first.key_hash, store=one_store, cloud=cloud, operator="mk", to_hive="bot", now=now
+        )
+        assert await deadlines.due(one_store, cloud, now + keys.OVERLAP - 1) == []
+        served.faults.add(Rule("status", status=403, path=KEYS, method="DELETE"))
+        (made,) = await deadlines.due(one_store, cloud, now + keys.OVERLAP)
+        assert made.outcome == "failed"
+        (made,) = await deadlines.due(one_store, cloud, now + keys.OVERLAP + 600_000)
+        assert made.outcome == "done"
+        assert [key.key_hash for key in in_cloud(served, 1, "ticket-bot")] == [rotated.made.key_hash]
+        assert secret_of(served, 1, "bot") == in_cloud(served, 1, "ticket-bot")[0].secret
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of it catches this."""
+
+
+def cut_off(monkeypatch: Any, at: int) -> dict[str, int]:
+    """Let the process die at the `at`-th point: before and after each entry of the journal and each write."""
+    seen = {"points": 0}
+
+    def point() -> None:
+        seen["points"] += 1
+        if seen["points"] == at:
+            raise Killed
+
+    appended = keys._append
+    created, written = OrganizationHandle.create_key, OrganizationHandle.set_hive_record
+
+    def append(*arguments: Any) -> int:
+        point()
+        number = appended(*arguments)
+        point()  # what was not committed is rolled back
+        return number
+
+    async def create_key(self: Any, *arguments: Any) -> Any:
+        point()
+        made = await created(self, *arguments)
+        point()
+        return made
+
+    async def set_hive_record(self: Any, *arguments: Any) -> Any:
+        point()
+        made = await written(self, *arguments)
+        point()
+        return made
+
+    monkeypatch.setattr(keys, "_append", append)
+    monkeypatch.setattr(OrganizationHandle, "create_key", create_key)
+    monkeypatch.setattr(OrganizationHandle, "set_hive_record", set_hive_record)
+    return seen
+
+
+async def test_wherever_a_rotation_is_cut_off_no_key_is_lost_and_none_is_forgotten(
+    a_store: Any, monkeypatch: Any
+) -> None:
+    """The old key stays until the new one's secret is where it belongs, and a new one that nobody holds is named."""
+    points, at = 1, 0
+    while at < points:
+        at += 1
+        one = a_store(f"cut-{at}")
+        async with provider(one) as (served, cloud):
+            oid = served.world.organizations[1].oid
+            first = await keys.create(oid, bot(), store=one, cloud=cloud, operator="mk", to_hive="bot")
+            with monkeypatch.context() as patched:
+                seen = cut_off(patched, at)
+                try:
+                    await keys.rotate(
+                        oid, first.key_hash, store=one, cloud=cloud, operator="mk", to_hive="bot"
+                    )
+                except Killed:
+                    points = seen["points"] + 1
+            there = {key.key_hash: key.secret for key in in_cloud(served, 1, "ticket-bot")}
+            new = there.keys() - {first.key_hash}
+            assert first.key_hash in there, at
+            assert len(new) <= 1, at
+            with one.writing() as connection:
+                ingest.put_keys(connection, oid, await cloud.organization(oid).keys())
+            rows = {str(row.key_hash): row for row in stored(one, "ticket-bot")}
+            with one.reader.reading() as connection:
+                ends = [each.changes[0].principal for each in waiting(connection)]
+            if ends:
+                assert ends == [first.key_hash], at
+                assert secret_of(served, 1, "bot") == there[new.pop()], (
+                    "the old one goes: the new one is held"
+                )
+                assert all(row.held for row in rows.values()), at
+            else:
+                assert all(not rows[each].held for each in new), f"{at}: a key that nobody holds is named"
+            if new and not ends:
+                with pytest.raises(keys.Taken):
+                    await keys.rotate(
+                        oid, first.key_hash, store=one, cloud=cloud, operator="mk", to_hive="bot"
+                    )
+                assert len(in_cloud(served, 1, "ticket-bot")) == 2, at
+    assert points >= 10
