@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Text, cast, func, select
@@ -36,6 +36,8 @@ from store.text import Untrusted
 
 Sign = Literal["", "D", "G", "B", "K"]
 """Not; directly; through a group; both; as a key."""
+
+Made = TypeVar("Made")
 
 MOST_ROWS = 500
 """How many of the grants that somebody gains or loses are spelled out; all are counted."""
@@ -117,8 +119,8 @@ class World:
     """Everybody's access to everything, at one moment; it never changes, `changed` makes another one."""
 
     __slots__ = (
-        "_bits", "_by_group", "_holdings", "_organizations_of", "_spelled", "direct", "gone", "groups",
-        "keys", "names", "oids", "organizations", "paths", "people", "position",
+        "_bits", "_by_group", "_holdings", "_made", "_organizations_of", "_spelled", "direct", "gone",
+        "groups", "keys", "names", "oids", "organizations", "paths", "people", "position",
     )  # fmt: skip
 
     names: tuple[str, ...]
@@ -163,6 +165,7 @@ class World:
         self._spelled: dict[int, tuple[str, ...]] = {}
         self._by_group: dict[str, tuple[WorldGroup, ...]] = {}
         self._holdings: dict[str, dict[str, int]] | None = None
+        self._made: dict[str, Any] = {}
 
     @classmethod
     def load(cls, connection: Connection, *, oid: str = "", principal: str = "") -> "World":
@@ -305,9 +308,10 @@ class World:
         bit = self._bits.get(permission)
         if bit is None:
             return {}
+        flag = 1 << bit
         through: dict[str, list[str]] = {}
         for group in self.groups.values():
-            if group.permissions >> bit & 1 and group.organizations:
+            if group.permissions & flag and group.organizations:
                 for email in group.members:
                     through.setdefault(email, []).append(group.gid)
         found: dict[str, Reach] = {}
@@ -316,14 +320,14 @@ class World:
             held = self.direct.get(email)
             direct = nowhere
             if held:
-                direct = frozenset(oid for oid, mask in held.items() if mask >> bit & 1)
+                direct = frozenset([oid for oid, mask in held.items() if mask & flag])
             groups = through.get(email)
             if direct or groups:
                 found[email] = Reach(direct, tuple(groups or ()))
         keys: dict[str, list[str]] = {}
         for oid, here in self.keys.items():
             for key in here.values():
-                if key.permissions >> bit & 1:
+                if key.permissions & flag:
                     keys.setdefault(key.key_hash, []).append(oid)
         for key_hash in sorted(keys.keys() - found.keys()):
             found[key_hash] = Reach(frozenset(keys[key_hash]), (), "key")
@@ -342,6 +346,13 @@ class World:
         if mask is None:
             mask = self._organizations_of[gid] = self.oid_mask(self.groups[gid].organizations)
         return mask
+
+    def once(self, what: str, make: Callable[[], Made]) -> Made:
+        """Something that is worked out of this world alone, at the first call of this name."""
+        if what not in self._made:
+            self._made[what] = make()
+        found: Made = self._made[what]
+        return found
 
     # Everything
 

@@ -24,6 +24,9 @@ By = Literal["organization", "principal", "permission"]
 
 NOWHERE = Untrusted("")
 
+MOST_NAMED = 500
+"""Organizations that a question names one by one; of more it asks about all."""
+
 KINDS: tuple[Kind, ...] = ("user", "group", "key")
 
 
@@ -297,13 +300,10 @@ def pivot_permission(
     world = world or World.load(connection)
     wanted = wanted or Wanted()
     below = _below(connection, scope, world)
-    columns = [
-        Column(oid, _above(path, world.organizations[oid]), world.organizations[oid])
-        for oid, path in world.paths.items()
-        if (below is None or oid in below) and _wants_organization(wanted.organizations, oid, path)
-    ]
-    shown = world.oid_mask(column.key for column in columns)
-    inside = frozenset(column.key for column in columns)
+    every, shown, inside = world.once("columns", lambda: _organization_columns(world, None, ()))
+    columns = every
+    if below is not None or wanted.organizations:
+        columns, shown, inside = _organization_columns(world, below, wanted.organizations)
     lines: list[Line] = []
     total = 0
     bit = world.bit(permission)
@@ -460,6 +460,20 @@ class _Alike:
         return cells, wants
 
 
+def _organization_columns(
+    world: World, below: set[str] | None, words: Sequence[str]
+) -> tuple[list[Column], int, frozenset[str]]:
+    """The columns, and their organizations as both kinds of set."""
+    names = world.organizations
+    columns = [
+        Column(oid, _above(path, names[oid]), names[oid])
+        for oid, path in world.paths.items()
+        if (below is None or oid in below) and _wants_organization(words, oid, path)
+    ]
+    inside = frozenset([column.key for column in columns])
+    return columns, world.oid_mask(inside), inside
+
+
 def _permission_columns(names: Iterable[str], wanted: Wanted) -> list[Column]:
     shown = [name for name in names if all(named_so(name, word) for word in wanted.permissions)]
     return [
@@ -572,12 +586,13 @@ def _reading(
 ) -> tuple[tuple[Lacking, ...], int | None]:
     """Which organizations were not read well, and when the oldest of the others was read."""
     table = SyncState.__table__.c  # type: ignore[attr-defined]
-    oid = Organization.__table__.c.oid  # type: ignore[attr-defined]
+    organization = Organization.__table__.c  # type: ignore[attr-defined]
+    oid = organization.oid
     names: Mapping[str, Untrusted] = world.organizations
-    limits = []
+    limits = [organization.gone_at.is_(None)]
     if below is not None:
         names = {each: names.get(each, Untrusted(each)) for each in below}
-        if len(names) <= 500:
+        if len(names) <= MOST_NAMED:
             limits = [oid.in_(names)]
     together = join(
         Organization.__table__,  # type: ignore[attr-defined]
@@ -585,6 +600,12 @@ def _reading(
         (table.oid == oid) & (table.subject == subject),
         isouter=True,
     )
+    well = (table.checked_at.is_not(None)) & (table.failure == "")
+    oldest, read = connection.execute(
+        select(func.min(table.checked_at), func.count()).select_from(together).where(well, *limits)
+    ).one()
+    if read == len(names) <= MOST_NAMED or (read == len(names) and below is None):
+        return (), oldest
     lacking = tuple(
         Lacking(each, names[each], checked_at, failure or "", Untrusted(reason or ""))
         for each, checked_at, failure, reason in connection.execute(
@@ -594,7 +615,4 @@ def _reading(
         )
         if each in names
     )
-    if len(names) == 1 and lacking:
-        return lacking, lacking[0].checked_at
-    well = select(func.min(table.checked_at)).select_from(together).where(table.failure == "", *limits)
-    return lacking, connection.execute(well).scalar_one_or_none()
+    return lacking, lacking[0].checked_at if len(names) == 1 and lacking else oldest

@@ -314,6 +314,34 @@ def test_organizations_whose_access_is_not_known_are_named_with_the_reason(store
     assert (one.lacking[0].reason, one.checked_at) == ("refused", NOW)
 
 
+def test_one_that_is_gone_does_not_stand_in_for_one_that_was_never_read(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        rows = [{"oid": oid, "name": f"Customer {oid}"} for oid in ("o1", "o2")]
+        ingest.put_organizations(c, rows, complete=True, now=NOW + 1)
+        state = SyncState.__table__  # type: ignore[attr-defined]
+        c.execute(state.delete().where(state.c.oid == "o1"))
+    with store.reader.reading() as c:
+        found = matrix.pivot_principal(c, KIM)
+    assert found is not None
+    assert [each.oid for each in found.lacking] == ["o1"]
+
+
+@pytest.mark.parametrize("most", [0, 500])
+def test_many_organizations_of_a_scope_are_asked_about_like_few(
+    store: Store, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    provider(store)
+    monkeypatch.setattr(matrix, "MOST_NAMED", most)
+    with store.writing() as c:
+        ingest.put_sync_state(c, "o2", "access", attempted_at=NOW, failure="auth", reason="refused")
+        ingest.put_sync_state(c, "o3", "access", checked_at=NOW - 5, attempted_at=NOW)
+    with store.reader.reading() as c:
+        europe, america = (matrix.pivot_permission(c, "dr.set", scope=scope) for scope in ("eu", "us"))
+    assert ([each.oid for each in europe.lacking], america.lacking) == (["o2"], ())
+    assert america.checked_at == NOW - 5
+
+
 def test_an_organization_that_is_gone_has_a_matrix_and_is_in_no_other(store: Store) -> None:
     provider(store)
     with store.writing() as c:
