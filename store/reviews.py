@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Select, Table, Text, cast, func, insert, select, update
 
 from store import accessplans, models
 from store.accesschanges import AccessChange, ordered
@@ -261,8 +261,47 @@ class Decided:
 # The access of now
 
 
-def covered(c: Connection, wanted: Wanted) -> list[Covered]:
-    """Everything that a review of this is about, as the store knows it now; by principal."""
+@dataclass(frozen=True, slots=True)
+class Only:
+    """A part of all access: what some lines are about, so that deciding one does not read everything."""
+
+    gids: tuple[str, ...]
+    emails: tuple[str, ...]
+    """Of direct grants."""
+    keys: tuple[str, ...]
+    """Names."""
+
+    @classmethod
+    def of(cls, found: Iterable[Line]) -> "Only":
+        """What these lines are about."""
+        wanted = list(found)
+        return cls(
+            tuple({each.gid for each in wanted if each.gid}),
+            tuple({str(each.principal) for each in wanted if each.kind == "direct"}),
+            tuple({str(each.principal) for each in wanted if each.kind == "key"}),
+        )
+
+    def holds(self, line: Line) -> bool:
+        """Whether a line is about that too."""
+        if line.gid:
+            return line.gid in self.gids
+        return str(line.principal) in (self.emails if line.kind == "direct" else self.keys)
+
+    @property
+    def few(self) -> bool:
+        """Whether naming them costs less than reading everything."""
+        return len(self.gids) + len(self.emails) + len(self.keys) <= FEW
+
+
+FEW = 200
+
+
+def covered(c: Connection, wanted: Wanted, only: Only | None = None) -> list[Covered]:
+    """Everything that a review of this is about, as the store knows it now; by principal.
+
+    Args:
+        only: just what these lines are about, all of it.
+    """
     query = oids_of(c, wanted.scope)
     within = None if query is None else frozenset(row.oid for row in c.execute(query))
     kinds = frozenset(wanted.kinds or KINDS)
@@ -275,12 +314,12 @@ def covered(c: Connection, wanted: Wanted) -> list[Covered]:
         return not wanted.permission or wanted.permission in permissions
 
     found: list[Covered] = []
-    if kinds & {"member", "owner"}:
-        found += _of_groups(c, within, kinds, named, gives)
-    if "direct" in kinds:
-        found += _direct(c, within, named, gives)
-    if "key" in kinds:
-        found += _keys(c, within, named, gives)
+    if kinds & {"member", "owner"} and (only is None or only.gids):
+        found += _of_groups(c, within, kinds, named, gives, only)
+    if "direct" in kinds and (only is None or only.emails):
+        found += _direct(c, within, named, gives, only)
+    if "key" in kinds and (only is None or only.keys):
+        found += _keys(c, within, named, gives, only)
     found.sort(key=lambda each: (each.principal.casefold(), KINDS.index(each.kind), each.group, each.places))
     return found
 
@@ -289,14 +328,31 @@ _Named = Callable[[str], bool]
 _Gives = Callable[[Sequence[str]], bool]
 
 
+class _Lists(dict[str, tuple[str, ...]]):
+    """The text of a list of permissions -> the list, sorted. Of ten thousand most are equal."""
+
+    def __missing__(self, text: str) -> tuple[str, ...]:
+        found = self[text] = tuple(sorted(json.loads(text)))
+        return found
+
+
 def _of_groups(
-    c: Connection, within: frozenset[str] | None, kinds: frozenset[str], named: _Named, gives: _Gives
+    c: Connection,
+    within: frozenset[str] | None,
+    kinds: frozenset[str],
+    named: _Named,
+    gives: _Gives,
+    only: Only | None,
 ) -> list[Covered]:
+    def limited(query: Select[Any], column: Any) -> Select[Any]:
+        return query if only is None else query.where(column.in_(only.gids))
+
     held: dict[str, list[str]] = {}
-    for gid, oid in c.execute(select(_HOLDS.c.gid, _HOLDS.c.oid)):
+    for gid, oid in c.execute(limited(select(_HOLDS.c.gid, _HOLDS.c.oid), _HOLDS.c.gid)).all():
         held.setdefault(gid, []).append(oid)
     groups: dict[str, Covered] = {}
-    for row in c.execute(select(_GROUP.c.gid, _GROUP.c.name, _GROUP.c.permissions)):
+    columns = (_GROUP.c.gid, _GROUP.c.name, _GROUP.c.permissions)
+    for row in c.execute(limited(select(*columns), _GROUP.c.gid)).all():
         everywhere = held.get(row.gid, [])
         places = tuple(sorted(everywhere if within is None else [o for o in everywhere if o in within]))
         permissions = tuple(sorted(row.permissions))
@@ -305,38 +361,52 @@ def _of_groups(
                 "member", "", row.gid, row.name, permissions, places, content_hash(list(permissions)),
                 content_hash(list(places)), len(everywhere) - len(places),
             )  # fmt: skip
+    members = limited(select(_MEMBER.c.gid, _MEMBER.c.email, _MEMBER.c.owner), _MEMBER.c.gid)
     return [
         replace(groups[row.gid], kind="owner" if row.owner else "member", principal=row.email)
-        for row in c.execute(select(_MEMBER.c.gid, _MEMBER.c.email, _MEMBER.c.owner))
+        for row in c.execute(members).all()
         if row.gid in groups and ("owner" if row.owner else "member") in kinds and named(row.email)
     ]
 
 
-def _direct(c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives) -> list[Covered]:
+def _direct(
+    c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives, only: Only | None
+) -> list[Covered]:
+    lists = _Lists()
     folds: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     outside: dict[tuple[str, tuple[str, ...]], int] = {}
-    for row in c.execute(select(_DIRECT.c.oid, _DIRECT.c.email, _DIRECT.c.permissions)):
-        fold = (row.email, tuple(sorted(row.permissions)))
-        if within is not None and row.oid not in within:
+    query = select(_DIRECT.c.oid, _DIRECT.c.email, cast(_DIRECT.c.permissions, Text))
+    if only is not None:
+        query = query.where(_DIRECT.c.email.in_(only.emails))
+    for oid, email, text in c.execute(query).all():
+        fold = (email, lists[text])
+        if within is not None and oid not in within:
             outside[fold] = outside.get(fold, 0) + 1
-        elif fold[1] and named(row.email) and gives(fold[1]):
-            folds.setdefault(fold, []).append(row.oid)
+        elif fold[1] and named(email) and gives(fold[1]):
+            folds.setdefault(fold, []).append(oid)
     return [
         _folded("direct", email, permissions, places, outside.get((email, permissions), 0))
         for (email, permissions), places in folds.items()
     ]
 
 
-def _keys(c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives) -> list[Covered]:
+def _keys(
+    c: Connection, within: frozenset[str] | None, named: _Named, gives: _Gives, only: Only | None
+) -> list[Covered]:
+    lists = _Lists()
     folds: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     outside: dict[tuple[str, tuple[str, ...], str], int] = {}
-    columns = (_KEY.c.oid, _KEY.c.key_hash, _KEY.c.name, _KEY.c.permissions, _KEY.c.allowed_ip_range)
-    for row in c.execute(select(*columns)):
-        fold = (row.name, tuple(sorted(row.permissions)), row.allowed_ip_range)
-        if within is not None and row.oid not in within:
+    query = select(
+        _KEY.c.oid, _KEY.c.key_hash, _KEY.c.name, cast(_KEY.c.permissions, Text), _KEY.c.allowed_ip_range
+    )
+    if only is not None:
+        query = query.where(_KEY.c.name.in_(only.keys))
+    for oid, key_hash, name, text, range_ in c.execute(query).all():
+        fold = (name, lists[text], range_)
+        if within is not None and oid not in within:
             outside[fold] = outside.get(fold, 0) + 1
-        elif named(row.name) and gives(fold[1]):
-            folds.setdefault(fold, []).append(f"{row.oid} {row.key_hash}")
+        elif named(name) and gives(fold[1]):
+            folds.setdefault(fold, []).append(f"{oid} {key_hash}")
     return [_folded("key", fold[0], fold[1], places, outside.get(fold, 0)) for fold, places in folds.items()]
 
 
@@ -450,17 +520,38 @@ def start(c: Connection, title: str, wanted: Wanted, *, by: str, now: int) -> in
     return number
 
 
-def refresh(c: Connection, review_id: int, *, now: int) -> Drift:
+def compared(c: Connection, review_id: int, some: Sequence[int] | None = None) -> tuple[list[Line], Drift]:
+    """The lines of an open review, and how they differ from the access that the store knows.
+
+    Args:
+        some: only these, and whatever is about the same; all when None.
+
+    Raises:
+        UnknownReview: there is no such review.
+    """
+    found = review(c, review_id)
+    if found.closed_at is not None:
+        return [], Drift()
+    before = lines(c, review_id)
+    if some is not None:
+        chosen = set(some)
+        only = Only.of(each for each in before if each.id in chosen)
+        if only.few:
+            before = [each for each in before if only.holds(each)]
+            return before, drift(before, covered(c, found.wanted, only))
+    return before, drift(before, covered(c, found.wanted))
+
+
+def refresh(c: Connection, review_id: int, *, now: int, some: Sequence[int] | None = None) -> Drift:
     """Compare an open review with the access that the store knows, and write down what differs.
+
+    Args:
+        some: as `compared`.
 
     Raises:
         UnknownReview: there is none of this number.
     """
-    found = review(c, review_id)
-    if found.closed_at is not None:
-        return Drift()
-    before = lines(c, review_id)
-    moved = drift(before, covered(c, found.wanted))
+    before, moved = compared(c, review_id, some)
     if moved:
         keep(c, review_id, before, moved, now=now)
     return moved
@@ -891,9 +982,7 @@ def readings_of(c: Connection, found: Review) -> list[Reading]:
     body = c.execute(select(_C.c.body).where(_C.c.digest == found.readings)).scalar_one()
     return [
         Reading(oid, Untrusted(name), access_at, keys_at, failure, Untrusted(reason))
-        for oid, name, access_at, keys_at, failure, reason in cast(
-            "list[list[Any]]", json.loads(unpack(body))
-        )
+        for oid, name, access_at, keys_at, failure, reason in json.loads(unpack(body))
     ]
 
 

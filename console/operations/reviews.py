@@ -67,20 +67,22 @@ def start(store: "Store", title: str, wanted: Wanted, *, operator: str, now: int
     return made
 
 
-def refresh(store: "Store", review_id: int, *, now: int | None = None) -> Drift:
+def refresh(
+    store: "Store", review_id: int, *, now: int | None = None, some: Sequence[int] | None = None
+) -> Drift:
     """Compare an open review with the access that the store knows, and write down what differs.
+
+    Args:
+        some: only these lines, and whatever is about the same; all when None.
 
     Raises:
         UnknownReview: there is none of this number.
     """
     with store.reader.reading() as c:
-        found = reviews.review(c, review_id)
-        if found.closed_at is not None:
-            return Drift()
-        if not reviews.drift(reviews.lines(c, review_id), reviews.covered(c, found.wanted)):
+        if not reviews.compared(c, review_id, some)[1]:
             return Drift()
     with store.writing() as c:
-        return reviews.refresh(c, review_id, now=now_ms() if now is None else now)
+        return reviews.refresh(c, review_id, now=now_ms() if now is None else now, some=some)
 
 
 def decide(
@@ -103,7 +105,7 @@ def decide(
         ReviewError: nothing was decided; the text says why.
     """
     moment = now_ms() if now is None else now
-    refresh(store, review_id, now=moment)
+    refresh(store, review_id, now=moment, some=[number for number, _ in lines])
     with store.writing() as c:
         decided = reviews.decide(
             c, review_id, lines, verdict, by=operator, actor=actor(), reason=reason, now=moment

@@ -495,3 +495,29 @@ def test_the_lines_cover_every_grant_of_a_random_world_and_no_other(
             for permission in lists[line.permissions]
         }
         assert told == other.effective()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000), later=st.integers(0, 10_000), chosen=st.integers(0, 1_000_000))
+def test_comparing_some_lines_finds_of_them_what_comparing_all_finds(
+    a_store: Any, seed: int, later: int, chosen: int
+) -> None:
+    store = a_store(f"some-{seed}-{later}-{chosen}")
+    world, other = world_of(seed), world_of(later)
+    world.put(store, NOW)
+    try:
+        with store.writing() as c:
+            review = reviews.start(c, "random", Wanted(), by="dana", now=NOW)
+    except ReviewError:
+        return
+    other.organizations = world.organizations
+    other.put(store, NOW + 1000)
+    with store.reader.reading() as c:
+        lines = reviews.lines(c, review)
+        some = [each.id for number, each in enumerate(lines) if chosen >> (number % 20) & 1]
+        mine, part = reviews.compared(c, review, some)
+        _, whole = reviews.compared(c, review)
+    about = {each.id for each in mine}
+    assert set(some) <= about
+    assert set(part.gone) == set(whole.gone) & about
+    assert dict(part.changed) == {number: each for number, each in whole.changed if number in about}
