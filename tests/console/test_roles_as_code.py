@@ -213,9 +213,12 @@ def test_applied_twice_it_changes_nothing_and_what_the_official_client_edits_is_
     ]  # fmt: skip
     assert events[5]["what"] == "made eve@else.example a member of the group Customer readers"
 
-    # Taken back by the same file.
-    outcome = stage.apply(text)
-    assert outcome.state == "applied", outcome.sentence
+    # Taken back by the same file, by the command line alone.
+    assert stage.run("access", "plan", "--check", "--file", file, codes=(4,))
+    drafted = stage.run("access", "plan", "--file", file)
+    applied = stage.run("access", "apply", str(drafted["plan"]), "--yes")
+    assert applied["state"] == "applied", applied
+    stage.run("access", "plan", "--check", "--file", file)
     again = official.json("group", "get", "--id", gid)["group"]
     assert {name: sorted(map(str, again[name])) for name in ("members", "owners", "perms")} == {
         name: sorted(map(str, made[name])) for name in ("members", "owners", "perms")
