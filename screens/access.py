@@ -238,7 +238,7 @@ class Access(View[Found]):
             with Vertical(id="table"):
                 yield Static("", id="gaps", markup=False)
                 yield grid.Matrix(sign=self.context.glyphs.cursor)
-                yield Static(LEGEND, id="legend", markup=False)
+                yield Static(line((LEGEND, "dim")), id="legend", markup=False)
                 yield Said(LINES, id="explanation")
             with VerticalScroll(id="why", can_focus=False):
                 yield Static("", id="why-text", markup=False)

@@ -101,7 +101,7 @@ def risks(privileged: Sequence[tuple[str, str, int]]) -> list[Content]:
     """A line for each gain of a permission that makes its holder master of an organization."""
     lines = [
         line(
-            ("! gains a privileged permission: ", HEALTH_STYLES["failed"]),
+            ("! privileged gain: ", HEALTH_STYLES["failed"]),
             (who, "bold"), " ", (permission, HEALTH_STYLES["failed"]),
             f" on {counted(count, 'organization')}",
         )

@@ -521,7 +521,9 @@ class Matrix(Widget, can_focus=True):
         left, right, last = self._left, self._right, len(self._shown)
         corner = ""
         if y == 2 and self._shown and right - left < last:
-            corner = f"columns {left + 1:,}-{min(right, last):,} of {last:,}"
+            corner = f"{left + 1:,}-{min(right, last):,} of {last:,}"
+            if len(corner) + 9 < self._frozen:
+                corner = f"columns {corner}"
         elif y == 1 and self._counts_rows:
             corner = f"row {self._row + 1:,} of {len(self._rows):,}"
         runs = _Runs(base)

@@ -302,7 +302,7 @@ async def test_before_and_after_stand_side_by_side_and_a_privileged_gain_is_call
         said = text_of(host)
         assert "What if: 2 staged changes" in said
         assert "3 principals: 8 gained, 11 lost, on 4 organizations; 4 touched." in said
-        assert f"! gains a privileged permission: {DANA} user.ctrl on 4 organizations" in said
+        assert f"! privileged gain: {DANA} user.ctrl on 4 organizations" in said
         assert re.search(rf"{DANA[:12]}\S+ +\+ user.ctrl! +\. +G +4: Acme Dental", said)
         assert re.search(rf"{KIM[:8]}\S+ +- sensor.get +G +\. +4: ", said)
         await pilot.press("x")
