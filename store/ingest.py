@@ -829,6 +829,26 @@ def put_sections(
     return len(ended) + len(wanted)
 
 
+def put_record(c: Connection, oid: str, section: str, name: str, record: Record | None, *, now: int) -> int:
+    """Store one record as it was just read, or that it is gone; the rest of its section stays.
+
+    Args:
+        record: secrets already replaced; None when there is none any more.
+        now: milliseconds, UTC: when it was read.
+
+    Returns:
+        How many rows were written.
+    """
+    others = c.execute(
+        select(_RECORD.c.name).where(
+            _RECORD.c.oid == oid, _RECORD.c.section == section, _RECORD.c.valid_to.is_(None)
+        )
+    ).scalars()
+    key = _key(name, LONGEST)
+    same = {section: [each for each in others if each != key]}
+    return put_sections(c, oid, {section: {} if record is None else {name: record}}, now, same=same)
+
+
 # Usage, errors, audit
 
 

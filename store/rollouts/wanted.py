@@ -134,9 +134,8 @@ class _Working:
         self._sets: dict[bytes, WantedSet] = {}
 
     def placed(self) -> Iterator[Placed]:
-        names = dict(
-            self._connection.execute(select(_ORGANIZATION.c.oid, _ORGANIZATION.c.name)).tuples().all()
-        )
+        listing = self._connection.execute(select(_ORGANIZATION.c.oid, _ORGANIZATION.c.name))
+        names: dict[str, str] = {row.oid: row.name for row in listing}
         above: list[tuple[int, tuple[tuple[str, str, str], ...], dict[str, Any], frozenset[str]]] = []
         rows = self._connection.execute(
             select(

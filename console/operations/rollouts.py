@@ -1,0 +1,565 @@
+"""Rollouts: a plan brought to organizations in waves; read, compared, written down, sent once, read back.
+
+Everything is committed before it is sent, so that whoever is killed in between leaves steps of which the next
+one sees whether they were made. The next wave begins only behind a gate that says `pass`; `fail` halts the
+rollout, and where nothing can be said it pauses for a person.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from console.limacharlie.errors import (
+    Ambiguous,
+    Auth,
+    Conflict,
+    Denied,
+    Gone,
+    LimaCharlieError,
+    Network,
+    Throttled,
+)
+from console.operations import records
+from console.operations.actor import actor
+from console.operations.ports import Progress, Report
+from console.operations.processes import alive, holder
+from console.operations.records import Current
+from store import ingest, journal
+from store.configuration import Record, redact
+from store.queries.scopes import marked
+from store.rollouts import keeping, work
+from store.rollouts.keeping import Plan, Step
+from store.rollouts.wanted import Placed, body_of, wanted
+from store.rollouts.work import Held, Lost
+from store.text import safe_text
+from store.times import now_ms
+
+if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
+    from store.database import Store
+
+AT_ONCE: Final = 8
+"""Organizations changed at once; the credential's rate budget is kept below this."""
+TURNS: Final = 4
+"""How often a change is sent that LimaCharlie turns away for the rate alone."""
+BEAT: Final = 15.0
+"""Seconds between two signs of life."""
+
+GOOD: Final = frozenset({"applied", "already"})
+
+ORDER: Final = (
+    "resource", "hive/secret", "hive/yara", "hive/lookup", "extension", "org_value", "output", "integrity",
+    "artifact", "exfil", "yara", "installation_key",
+)  # fmt: skip
+"""Sections in which other records may refer to something come first, as in a push of the cloud's own."""
+
+
+class Refused(Exception):
+    """Nothing was sent; the text is the sentence for the operator."""
+
+
+class Stale(Refused):
+    """The plan does not hold any more."""
+
+
+class WrongName(Refused):
+    """A protected organization was not typed by name."""
+
+
+class NotAllowed(Refused):
+    """The console is read-only."""
+
+
+class NotApproved(Refused):
+    """A second identity has to approve the plan."""
+
+
+class Busy(Refused):
+    """Another process rolls it out, or another rollout has an organization."""
+
+
+class Away(Exception):
+    """The cloud is away; what was not sent waits."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate behind a wave says."""
+
+    word: str
+    """pass, fail, or inconclusive."""
+    said: str
+    """A sentence."""
+    checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Gates(Protocol):
+    """Looks at organizations before a wave and after it."""
+
+    async def baseline(self, oids: list[str]) -> Mapping[str, Any]:
+        """What there is before the wave: kept with it, and handed to `verdict`."""
+        ...
+
+    async def verdict(self, plan: Plan, number: int, baseline: Mapping[str, Any]) -> Verdict:
+        """What the wave came to."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a rollout came to."""
+
+    plan_id: int
+    state: str
+    """Of `store.rollouts.plans.STATES`; `running` when it was cut off, and is carried on later."""
+    applied: int
+    """Organizations in which every step is as it was wanted."""
+    failed: tuple[tuple[str, str, str], ...]
+    """(oid, record, reason) of each step that is not."""
+    halted: str
+    """Why the next wave did not begin; "" when all of them did."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is as it was wanted."""
+        return self.state == "done" and not self.failed
+
+
+async def apply(
+    plan_id: int,
+    *,
+    store: "Store",
+    cloud: "Cloud",
+    key: bytes,
+    operator: str,
+    gates: Gates,
+    confirm: str = "",
+    report: Report | None = None,
+    now: Callable[[], int] = now_ms,
+    approved: Callable[[Plan], str] = lambda plan: "",
+) -> Outcome:
+    """Roll a plan out, or carry on with it where it was cut off, paused or halted.
+
+    Args:
+        key: the installation's redaction key.
+        operator: who applies it.
+        confirm: what was typed for protected organizations: the name, or `N protected organizations`.
+        approved: why a plan that needs a second identity is not approved; "" when it is.
+
+    Raises:
+        Refused: nothing was sent; its subclasses say why.
+        PlanError: there is no such plan.
+    """
+    if cloud.read_only:
+        raise NotAllowed("This console is read-only, and a rollout writes; nothing was sent.")
+    plan, placed = await asyncio.to_thread(_begin, store, plan_id, key, operator, confirm, approved, now())
+    applying = _Applying(
+        plan,
+        placed,
+        store=store,
+        cloud=cloud,
+        key=key,
+        operator=operator,
+        gates=gates,
+        report=report,
+        clock=now,
+    )
+    return await applying.run()
+
+
+def _is_live(now: int) -> Callable[[Held], bool]:
+    def is_live(held: Held) -> bool:
+        there = alive(held.holder)
+        return there if there is not None else held.beat_at + work.LEASE > now
+
+    return is_live
+
+
+def _begin(
+    store: "Store",
+    plan_id: int,
+    key: bytes,
+    operator: str,
+    confirm: str,
+    approved: Callable[[Plan], str],
+    now: int,
+) -> tuple[Plan, dict[str, Placed]]:
+    with store.writing() as c:
+        plan = keeping.load(c, plan_id)
+        if plan.state not in ("draft", "running", "paused", "halted"):
+            raise Refused(f"Plan {plan_id} cannot be applied: it is {plan.state}. Nothing was sent.")
+        if plan.state == "draft":
+            why = keeping.stale(c, plan, key=key, now=now)
+            if why:
+                raise Stale(f"{why} Nothing was sent.")
+            if plan.risks:
+                lacking = approved(plan)
+                if lacking:
+                    raise NotApproved(f"{lacking} {plan.risks[0]} Nothing was sent.")
+            _check_names(c, plan_id, confirm)
+        if not work.take(c, plan_id, holder(), operator=operator, now=now, is_live=_is_live(now)):
+            raise Busy(f"Plan {plan_id} is being rolled out by another process; nothing was sent.")
+        verb = "approve" if plan.state == "draft" else "carry_on"
+        detail = {"plan": plan_id, "hash": plan.hash, "by": operator}
+        journal.append(c, actor(), f"rollout.{verb}", target=plan.title, detail=detail, now=now)
+        return plan, {each.oid: each for each in wanted(c, plan.scope, key)}
+
+
+def _check_names(c: Any, plan_id: int, confirm: str) -> None:
+    oids = {each.change.oid for each in keeping.steps(c, plan_id)}
+    protected = marked(c, "protected", oids)
+    if not protected:
+        return
+    names = list(protected.values())
+    phrase = names[0] if len(names) == 1 else f"{len(names)} protected organizations"
+    if confirm.strip() not in (phrase.strip(), safe_text(phrase).strip()):
+        named = ", ".join(safe_text(each, 60) for each in names[:5])
+        raise WrongName(
+            f"Plan {plan_id} changes what is protected ({named}): `{safe_text(phrase, 80)}` has to be typed. "
+            "Nothing was sent."
+        )
+
+
+class _Applying:
+    def __init__(
+        self,
+        plan: Plan,
+        placed: Mapping[str, Placed],
+        *,
+        store: "Store",
+        cloud: "Cloud",
+        key: bytes,
+        operator: str,
+        gates: Gates,
+        report: Report | None,
+        clock: Callable[[], int],
+    ) -> None:
+        self.plan, self.placed = plan, placed
+        self.store, self.cloud, self.key = store, cloud, key
+        self.operator, self.gates, self.clock = operator, gates, clock
+        self._report = report or (lambda progress: None)
+        self._me = holder()
+        self._done = 0
+        self._total = 0
+
+    async def run(self) -> Outcome:
+        beating = asyncio.create_task(self._beat())
+        state, said = "running", ""
+        try:
+            state, said = await self._waves()
+        except Away as error:
+            said = str(error)
+        except Lost:
+            raise Busy(f"Plan {self.plan.id} was taken over by another process.") from None
+        finally:
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
+            # Here and now, also when this task is cancelled: whoever comes next need not wait for a lease.
+            with self.store.writing() as c:
+                if state == "running":
+                    work.release(c, self.plan.id, self._me)
+                else:
+                    with contextlib.suppress(Lost):
+                        work.finish(c, self.plan.id, self._me, state, said, now=self.clock())
+                        detail = {"plan": self.plan.id, "hash": self.plan.hash, "state": state, "said": said}
+                        journal.append(
+                            c, actor(), "rollout.end", target=self.plan.title, detail=detail, now=self.clock()
+                        )
+        return await asyncio.to_thread(self._outcome, state, said)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            with contextlib.suppress(Lost):
+                await asyncio.to_thread(
+                    self._write, lambda c: work.beat(c, self.plan.id, self._me, now=self.clock())
+                )
+
+    def _write(self, do: Callable[[Any], Any]) -> Any:
+        with self.store.writing() as c:
+            return do(c)
+
+    def _read(self, do: Callable[[Any], Any]) -> Any:
+        with self.store.reader.reading() as c:
+            return do(c)
+
+    async def _waves(self) -> tuple[str, str]:
+        waves = await asyncio.to_thread(self._read, lambda c: keeping.planned_waves(c, self.plan.id))
+        self._total = sum(sum(each.counts.values()) for each in waves)
+        self._done = sum(
+            number
+            for each in waves
+            for word, number in each.counts.items()
+            if word not in ("waiting", "sending")
+        )
+        for each in waves:
+            if each.state in ("done", "rolled back"):
+                continue
+            verdict = await self._one(each.number, each.name, each.gate.get("baseline"))
+            if verdict.word == "fail":
+                return "halted", f"Wave {each.name} failed its gate: {verdict.said}"
+            if verdict.word != "pass":
+                return "paused", f"Wave {each.name}: {verdict.said} A person has to look, and carry on."
+        failed = await asyncio.to_thread(self._read, self._failed)
+        return ("partly" if failed else "done"), ""
+
+    async def _one(self, number: int, name: str, baseline: Mapping[str, Any] | None) -> Verdict:
+        """One wave, and what its gate says."""
+        steps = await asyncio.to_thread(
+            self._read, lambda c: list(keeping.steps(c, self.plan.id, wave=number))
+        )
+        oids = list(dict.fromkeys(each.change.oid for each in steps))
+        if baseline is None:
+            baseline = await self.gates.baseline(oids)
+            kept = {"baseline": dict(baseline)}
+            await asyncio.to_thread(
+                self._write,
+                lambda c: work.wave(c, self.plan.id, number, "running", now=self.clock(), gate=kept),
+            )
+        by_oid: dict[str, list[Step]] = {}
+        for step in steps:
+            by_oid.setdefault(step.change.oid, []).append(step)
+        limit = asyncio.Semaphore(AT_ONCE)
+        trouble: list[Away] = []
+
+        async def organization(oid: str) -> None:
+            async with limit:
+                if trouble:
+                    return
+                try:
+                    await self._organization(oid, by_oid[oid], name)
+                except Away as error:
+                    trouble.append(error)
+
+        async with asyncio.TaskGroup() as group:
+            for oid in oids:
+                group.create_task(organization(oid))
+        if trouble:
+            raise trouble[0]
+        verdict = await self.gates.verdict(self.plan, number, baseline)
+        gate = {
+            "baseline": dict(baseline), "verdict": verdict.word, "said": verdict.said,
+            "checks": {check: dict(said) for check, said in verdict.checks.items()},
+        }  # fmt: skip
+        state = {"pass": "done", "fail": "failed"}.get(verdict.word, "gate")
+        await asyncio.to_thread(
+            self._write, lambda c: work.wave(c, self.plan.id, number, state, now=self.clock(), gate=gate)
+        )
+        return verdict
+
+    async def _organization(self, oid: str, steps: list[Step], wave: str) -> None:
+        waiting = [each for each in steps if each.outcome in ("waiting", "sending")]
+        if not waiting:
+            return
+        tokens = await asyncio.to_thread(
+            self._write, lambda c: work.lease(c, self.plan.id, [oid], now=self.clock())
+        )
+        if oid not in tokens:
+            for step in waiting:
+                await self._settle(step, "conflict", "Another rollout writes to this organization.")
+            return
+        for step in sorted(waiting, key=_place):
+            await self._step(step, tokens[oid])
+            self._done += 1
+            self._report(Progress(self._done, self._total, f"wave {wave}"))
+
+    async def _step(self, step: Step, token: int) -> None:
+        change = step.change
+        handle = self.cloud.organization(change.oid)
+        if change.after is not None and change.oid not in self.placed:
+            await self._settle(step, "gone", "The organization is not in the tree any more.")
+            return
+        for turn in range(TURNS):
+            try:
+                current = await records.read(handle, change.section, change.name)
+            except (Network, Auth) as error:
+                raise Away(str(error)) from error
+            except Throttled as error:
+                await self._wait(error, turn)
+                continue
+            except LimaCharlieError as error:
+                await self._settle(step, _word(error), str(error))
+                return
+            if self._is_wanted(step, current):
+                again = step.outcome == "sending"
+                await self._applied(step, current, "applied" if again or turn else "already")
+                return
+            if not self._is_as_planned(step, current):
+                await self._settle(
+                    step,
+                    "conflict",
+                    "It is not what the plan saw: somebody changed it since. Nothing was sent.",
+                )
+                return
+            await asyncio.to_thread(self._intend, step, current, token)
+            try:
+                await self._send(step, current)
+            except (Network, Auth) as error:
+                raise Away(str(error)) from error
+            except Throttled as error:
+                await self._wait(error, turn)
+                continue
+            except Ambiguous:
+                pass  # the reading below tells what came of it
+            except LimaCharlieError as error:
+                await self._settle(step, _word(error), str(error))
+                return
+            try:
+                after = await records.read(handle, change.section, change.name)
+            except (Network, Auth) as error:
+                raise Away(str(error)) from error
+            except LimaCharlieError as error:
+                await self._settle(step, "unknown", f"It was sent and cannot be read back: {error}")
+                return
+            if self._is_wanted(step, after, current):
+                await self._applied(step, after, "applied")
+                return
+            if self._is_as_planned(step, after):
+                continue  # it did not arrive
+            await self._settle(step, "conflict", "It was sent, and is another one when read back.")
+            return
+        await self._settle(step, "failed", "LimaCharlie did not take it, however often it was asked.")
+
+    async def _wait(self, error: Throttled, turn: int) -> None:
+        await asyncio.sleep(min(error.retry_after or 2.0**turn, 60.0))
+
+    async def _send(self, step: Step, current: Current | None) -> None:
+        change = step.change
+        handle = self.cloud.organization(change.oid)
+        if change.after is None:
+            if current is not None:
+                await records.remove(handle, change.section, change.name, current)
+            return
+        body, metadata = body_of(self.placed[change.oid], change.key)
+        await records.write(handle, change.section, change.name, body, metadata, current)
+
+    def _is_wanted(self, step: Step, current: Current | None, sent: Current | bool | None = False) -> bool:
+        """Whether a record is as the plan wants it.
+
+        Args:
+            sent: what there was when it was sent; False when it was not.
+        """
+        change, after = step.change, step.change.after
+        if after is None or current is None:
+            return after is None and current is None
+        if change.section == "extension":
+            return True
+        if change.section == "resource":
+            body, _ = body_of(self.placed[change.oid], change.key)
+            return set(body) <= set(current.body)
+        if current.body is None:
+            # Nobody reads a secret back: that it is another one now says that it was written.
+            if sent is False or (isinstance(sent, Current) and sent.etag == current.etag):
+                return False
+        elif current.hash(change.section, change.name, self.key) != after.hash:
+            return False
+        if after.metadata is None or not change.section.startswith("hive/"):
+            return True
+        return dict(current.metadata) == dict(after.metadata)
+
+    def _is_as_planned(self, step: Step, current: Current | None) -> bool:
+        change, before = step.change, step.change.before
+        if before is None or current is None:
+            return before is None and current is None
+        if before.etag and current.etag and before.etag != current.etag:
+            return False
+        if current.body is None or change.section in ("resource", "extension"):
+            return True
+        return current.hash(change.section, change.name, self.key) == before.hash
+
+    def _intend(self, step: Step, current: Current | None, token: int) -> None:
+        change, now = step.change, self.clock()
+        with self.store.writing() as c:
+            work.must_hold(c, self.plan.id, self._me, change.oid, token)
+            previous = ""
+            if current is not None:
+                previous = work.keep_body(
+                    c,
+                    {
+                        "body": None
+                        if current.body is None
+                        else redact(change.section, current.body, self.key),
+                        "metadata": dict(current.metadata),
+                        "etag": current.etag,
+                    },
+                )
+            detail = {
+                "plan": self.plan.id, "hash": self.plan.hash, "step": step.seq, "change": change.change,
+                "record": change.what, "before": change.before.hash if change.before else None,
+                "after": change.after.hash if change.after else None, "by": self.operator,
+            }  # fmt: skip
+            intent = journal.append(
+                c, actor(), "rollout.intent", oid=change.oid, target=change.what, detail=detail, now=now
+            )
+            work.intend(c, self.plan.id, step.seq, intent, previous)
+
+    async def _applied(self, step: Step, current: Current | None, outcome: str) -> None:
+        change, now = step.change, self.clock()
+
+        def write(c: Any) -> None:
+            work.settle(c, self.plan.id, step.seq, outcome, now=now, etag=current.etag if current else "")
+            work.own(c, change, plan_id=self.plan.id, now=now)
+            if change.section.startswith("hive/"):
+                record = None
+                if current is not None:
+                    record = Record(
+                        body={} if current.body is None else redact(change.section, current.body, self.key),
+                        metadata={**current.others, **current.metadata},
+                        etag=current.etag,
+                    )
+                ingest.put_record(c, change.oid, change.section, change.name, record, now=now)
+            detail = {"plan": self.plan.id, "step": step.seq, "record": change.what, "outcome": outcome}
+            journal.append(
+                c, actor(), "rollout.result", oid=change.oid, target=change.what, detail=detail, now=now
+            )
+
+        await asyncio.to_thread(self._write, write)
+
+    async def _settle(self, step: Step, outcome: str, error: str) -> None:
+        change, now = step.change, self.clock()
+
+        def write(c: Any) -> None:
+            work.settle(c, self.plan.id, step.seq, outcome, now=now, error=error)
+            detail = {"plan": self.plan.id, "step": step.seq, "record": change.what, "outcome": outcome}
+            detail["error"] = error
+            journal.append(
+                c, actor(), "rollout.result", oid=change.oid, target=change.what, detail=detail, now=now
+            )
+
+        await asyncio.to_thread(self._write, write)
+
+    def _failed(self, c: Any) -> list[tuple[str, str, str]]:
+        return [
+            (each.change.oid, each.change.what, each.error or each.outcome)
+            for each in keeping.steps(c, self.plan.id)
+            if each.outcome not in GOOD and each.outcome not in ("waiting", "sending")
+        ]
+
+    def _outcome(self, state: str, said: str) -> Outcome:
+        with self.store.reader.reading() as c:
+            steps = list(keeping.steps(c, self.plan.id))
+            failed = self._failed(c)
+        bad = {each.change.oid for each in steps if each.outcome not in GOOD}
+        applied = len({each.change.oid for each in steps} - bad)
+        return Outcome(self.plan.id, state, applied, tuple(failed), said)
+
+
+def _place(step: Step) -> tuple[int, int, int]:
+    """What gives before what takes, and what others refer to first."""
+    section = step.change.section
+    at = ORDER.index(section) if section in ORDER else ORDER.index("org_value")
+    removal = step.change.change == "removed"
+    return (removal, -at if removal else at, step.seq)
+
+
+def _word(error: LimaCharlieError) -> str:
+    if isinstance(error, Denied):
+        return "denied"
+    if isinstance(error, Gone):
+        return "gone"
+    if isinstance(error, Conflict):
+        return "conflict"
+    return "failed"
