@@ -1,16 +1,20 @@
 """Bytes and time per key at 120x40 over a million alerts, against a bare virtual table on the same file, and a
-DataTable that holds ten thousand of them."""
+DataTable that holds ten thousand of them; and per move in the matrix of access over ten thousand organizations,
+however it is turned, with what follows the cursor once it rests."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import fixture
+from benchmarks import accessfixture, fixture
 from benchmarks.figure import Figure, median, percentile
 from benchmarks.start import FIRST_ROW
 from benchmarks.terminal import Terminal
 
 DOWN, PAGE_DOWN = b"\x1b[B", b"\x1b[6~"
+UP, RIGHT, LEFT = b"\x1b[A", b"\x1b[C", b"\x1b[D"
+SIDES = ("organization", "principal", "permission")
+"""What the matrix is about, in the order in which `v` turns it."""
 OTHER_ROWS = 10_000
 """A DataTable of a million takes minutes to fill; with ten thousand its keys cost the same."""
 
@@ -55,6 +59,30 @@ def figures(runs: int) -> Iterator[Figure]:
         "keys", "bytes per rest, detail open", median([count for count, _ in opened]),
         median([count for count, _ in table["down"]]), 8_000, "B", absolute=True,
     )  # fmt: skip
+
+    yield from _matrix(program, median([count for count, _ in table["down"]]))
+
+
+def _matrix(program: str, other: float) -> Iterator[Figure]:
+    """Against a move in the DataTable of alerts at 120x40."""
+    store = accessfixture.held().path
+    for columns, rows in ((80, 24), (200, 50)):
+        with Terminal(
+            [program, "--offline"], columns=columns, rows=rows,
+            environment={"LIMEGROVE_HOME": str(store.parents[1])},
+        ) as terminal:  # fmt: skip
+            terminal.until("of 10,000 fresh", 60)
+            terminal.settle()
+            terminal.press(b"4", quiet=1.5)
+            terminal.press(b"n", quiet=3.0)
+            for side in SIDES:
+                keys = (DOWN, DOWN, RIGHT, RIGHT, UP, LEFT, UP, LEFT)
+                moves = [terminal.press(key, quiet=0.5)[0] for key in keys]
+                yield Figure(
+                    "keys", f"bytes per move, matrix by {side}, {columns}x{rows}", median(moves), other, 1_000,
+                    "B", absolute=True,
+                )  # fmt: skip
+                terminal.press(b"v", quiet=2.0)
 
 
 def _keys(terminal: Terminal, moves: int) -> Measured:
