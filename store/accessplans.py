@@ -26,6 +26,7 @@ _MEMBER: Table = models.GroupMember.__table__  # type: ignore[attr-defined]
 _HELD: Table = models.GroupOrganization.__table__  # type: ignore[attr-defined]
 _KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _NODE: Table = models.Node.__table__  # type: ignore[attr-defined]
 
 HOUR = 3_600_000
@@ -265,6 +266,8 @@ class Facts:
         for oids in _parts({each.oid for each in changes if each.kind == "delete_key"}):
             for row in c.execute(select(_KEY).where(_KEY.c.oid.in_(oids))):
                 self.keys[row.oid, row.key_hash] = row
+        self.unread = self._never_read(c, changes)
+        """(subject of sync, oid) of what was never read: what the store does not hold there may be there."""
         self._check(c, changes, gids)
 
     def _check(self, c: Connection, changes: Collection[AccessChange], gids: set[str]) -> None:
@@ -278,6 +281,24 @@ class Facts:
             )
         for oid in sorted(oids - known):
             raise UnknownThing(f"The store knows no organization {safe_text(oid, 80)}; nothing was planned.")
+
+    @staticmethod
+    def _never_read(c: Connection, changes: Collection[AccessChange]) -> set[tuple[str, str]]:
+        wanted = {(_subject(each), each.oid) for each in changes if each.oid and not each.gid}
+        for part in _parts({oid for _, oid in wanted}):
+            wanted -= {
+                (row.subject, row.oid)
+                for row in c.execute(
+                    select(_STATE.c.subject, _STATE.c.oid).where(
+                        _STATE.c.oid.in_(part), _STATE.c.checked_at.is_not(None)
+                    )
+                )
+            }
+        return wanted
+
+    def known(self, change: AccessChange) -> bool:
+        """Whether what the store says of a change was read at all."""
+        return bool(change.gid) or (_subject(change), change.oid) not in self.unread
 
     @staticmethod
     def _groups(c: Connection, gids: set[str]) -> Iterator[tuple[str, _Whole]]:
@@ -352,6 +373,10 @@ class Facts:
                 }
 
 
+def _subject(change: AccessChange) -> str:
+    return "keys" if change.kind == "delete_key" else "access"
+
+
 _NOTHING = _Whole("", (), frozenset(), frozenset(), frozenset())
 
 
@@ -387,6 +412,8 @@ def _parts(values: Iterable[str]) -> Iterator[list[str]]:
 def preview(c: Connection, changes: Iterable[AccessChange]) -> tuple[Step, ...]:
     """The steps that a plan of these changes would have; none when everything is so already.
 
+    Of an organization whose users and keys were never read every change is a step.
+
     Raises:
         Contradiction: the changes cannot be made together.
         UnknownThing: one is about what the store does not know.
@@ -402,7 +429,8 @@ def preview(c: Connection, changes: Iterable[AccessChange]) -> tuple[Step, ...]:
     steps: list[Step] = []
     for change in wanted:
         before = facts.before(change)
-        if not holds(change, before):
+        # Of what was never read nobody knows whether it is so already: that is seen when it is made.
+        if not facts.known(change) or not holds(change, before):
             steps.append(Step(len(steps) + 1, change, before))
     return tuple(steps)
 

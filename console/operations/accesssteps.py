@@ -61,6 +61,7 @@ call's deadline."""
 GIVING: frozenset[ChangeKind] = frozenset(
     ("create_group", "add_user", "grant", "add_org", "add_group_permission", "add_owner", "add_member")
 )
+_PEOPLE = frozenset(("add_user", "grant", "add_member", "add_owner"))
 FINAL = frozenset(
     ("done", "already", "conflict", "denied", "gone", "failed", "held back", "unknown", "expired")
 )
@@ -579,6 +580,9 @@ class Applying:
                     missing.add(work.change.principal)
                 if isinstance(error, _AWAY):
                     together = [each for each in works[at:] if each not in sent]
+                elif isinstance(error, Gone) and work.change.kind in _PEOPLE:
+                    # The organization, or the group, was there a moment ago.
+                    error = Gone(f"LimaCharlie knows nobody called {work.change.principal}.")
                 await self._refused(together, error)
             else:
                 for each in together:

@@ -91,6 +91,16 @@ def test_each_step_keeps_what_was_there(store: Store) -> None:
     assert plan.hash != accessplans.hash_of(plan.steps[1:])
 
 
+def test_of_an_organization_that_was_never_read_nothing_is_taken_to_be_so_already(store: Store) -> None:
+    _world(store)
+    with store.writing() as c:
+        rows = [{"oid": oid, "name": oid} for oid in ("o1", "o2", "o3", "o4")]
+        ingest.put_organizations(c, rows, complete=True, now=NOW)
+    revoke = AccessChange("revoke", oid="o4", principal=ANN, permission="dr.set")
+    plan = _load(store, _draft(store, revoke, replace(revoke, oid="o3")))
+    assert [step.change.oid for step in plan.steps] == ["o4"]
+
+
 def test_what_is_included_in_something_larger_is_left_out(store: Store) -> None:
     _world(store)
     number = _draft(

@@ -427,6 +427,21 @@ async def test_a_fault_is_named_and_nothing_is_made_twice(
         assert bool(told.failed) is (outcome != "done")
 
 
+async def test_somebody_whom_nobody_knows_is_named_and_not_invited(one_store: Store) -> None:
+    async with provider(one_store) as found:
+        unknown = "typo@example.com"
+        plan_id = found.draft(
+            _grant(unknown, found.oids[0]),
+            AccessChange("add_member", gid=found.groups[0].gid, principal=unknown),
+        )
+        outcome = await _apply(found, plan_id)
+        assert (outcome.state, outcome.counts) == ("failed", {"gone": 2, "held back": 1})
+        assert {why for _, name, why in outcome.failed if name == "gone"} == {
+            f"LimaCharlie knows nobody called {unknown}."
+        }
+        assert unknown not in found.served.world.access.users
+
+
 async def test_a_lost_answer_to_a_new_group_makes_no_second_one(one_store: Store) -> None:
     for effect in (True, False):
         async with provider(one_store) as found:
