@@ -50,8 +50,8 @@ def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     was filled after them.
 
     Left out: earlier versions of configuration, organizations that are gone with all that was theirs,
-    people who have nothing any more and what is known of the others beside their address, and the
-    fingerprints of answers.
+    people who have nothing any more and what is known of the others beside their address, the logs of groups
+    that are gone, and the fingerprints of answers.
     """
     answer = content(store)
     tables = SQLModel.metadata.tables
@@ -78,6 +78,8 @@ def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     }
     place = _place("user_account", "email")
     answer["user_account"] = [(row[place],) for row in _having(answer, "user_account", "email", people)]
+    groups = {row[_place("organization_group", "gid")] for row in answer["organization_group"]} | {""}
+    answer["access_event"] = _having(answer, "access_event", "gid", groups)
     place = _place("sync_state", "fingerprint")
     answer["sync_state"] = [row[:place] + row[place + 1 :] for row in answer["sync_state"]]
     return answer

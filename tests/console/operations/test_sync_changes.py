@@ -4,13 +4,17 @@ from random import Random
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.limits import Limits
 from console.operations.sync import Outcome, Sync
+from store import ingest
 from store.database import Store
+from store.models import AccessEvent
+from store.queries import timeline
 from store.secret import Secret
 from tests.helpers.changes import CHANGES, Hand, make
 from tests.helpers.dump import current
@@ -68,3 +72,30 @@ async def test_one_change_is_found_each_time_without_reading_everything(a_store:
                 assert outcome.requests < first.requests / 2, f"{kind} took {outcome.requests} requests"
             assert number < 1000, f"nothing was found to {left}"
             waiting = left
+
+
+async def test_the_logs_of_groups_are_kept_also_of_groups_that_were_known_before_logs_were(
+    a_store: Any,
+) -> None:
+    store = a_store("following")
+    async with sandbox(seed=5, orgs=3, detections=10) as served, _cloud(served) as cloud:
+        await _sync(cloud, store)
+        groups = [each for each in served.world.access.groups if served.world.access.root in each.owners]
+        kept = _logged(store)
+        assert kept == {each.gid: [entry["action"] for entry in each.log] for each in groups}
+        assert len(kept) >= 7
+        # As a store is that an earlier version has filled: it knows the fingerprints of the logs alone.
+        with store.writing() as connection:
+            connection.execute(delete(AccessEvent).where(AccessEvent.source == "group"))
+        await _sync(cloud, store)
+        assert _logged(store) == kept
+
+
+def _logged(store: Store) -> dict[str, list[str]]:
+    """The actions of the groups' logs that are kept, oldest first, by gid."""
+    with store.reader.reading() as connection:
+        gids = ingest.group_logs_kept(connection)
+        return {
+            gid: [str(each.action) for each in found]
+            for gid, found in timeline.of_groups(connection, gids).items()
+        }
