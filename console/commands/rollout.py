@@ -32,6 +32,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="canary, a number, a share as 10%%, node:ID, rest; again for the next (canary, 10%%, rest)",
     )
     plan.add_argument("--check", action="store_true", help="only say what would be planned")
+    apply = verbs.add_parser(
+        "apply",
+        help="bring a plan to its organizations, wave by wave, or carry on with it",
+        description="Writes what the plan says: read, compared, written down, sent once, read back. The next "
+        "wave begins only when the gate behind the last one passes. Exit codes: 0 all of it, 3 some failed, "
+        "or it halted or paused, 5 refused (stale, protected, read-only, not approved).",
+    )
+    apply.add_argument("plan", metavar="PLAN", type=int)
+    apply.add_argument(
+        "--confirm",
+        metavar="PHRASE",
+        default="",
+        help="a protected organization's name, or what is asked for",
+    )
+    apply.add_argument(
+        "--soak", metavar="DURATION", default="0s", help="how long a gate waits before it looks (0s)"
+    )
     verbs.add_parser("list", help="the plans, newest first")
     status = verbs.add_parser("status", help="a plan: its waves, its changes, how far it has come")
     status.add_argument("plan", metavar="PLAN", type=int)
@@ -40,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> int:
     """Do what the verb says."""
     verb: str = session.arguments.verb
-    return {"plan": _plan, "list": _list, "status": _status}[verb](session)
+    return {"plan": _plan, "apply": _apply, "list": _list, "status": _status}[verb](session)
 
 
 def _plan(session: Session) -> int:
@@ -141,6 +158,60 @@ def _rows(folds: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 "record": f"{change['section']}/{change['name']}",
                 "diff": "; ".join(change["diff"]),
             }
+
+
+def _apply(session: Session) -> int:
+    from console.operations.gates import Bounds, CloudGates
+    from console.operations.rollouts import Outcome, Refused, apply
+    from store.rollouts.keeping import PlanError, load
+    from store.times import now_ms, parse_duration
+
+    given = session.arguments
+    session.refuse_read_only("rollout apply")
+    try:
+        soak = float(parse_duration(given.soak))
+    except ValueError as error:
+        raise Problem(f"--soak: {error}", code=2) from error
+    store, key = session.store(), session.redaction_key()
+    try:
+        with session.reader.reading() as connection:
+            plan = load(connection, given.plan)
+    except PlanError as error:
+        raise Problem(str(error), code=2) from error
+    question = f"Apply plan {plan.id} ({safe(plan.title)})?"
+
+    async def go() -> "Outcome":
+        async with session.cloud() as cloud:
+            gates = CloudGates(store=store, cloud=cloud, bounds=Bounds(soak=soak), clock=now_ms)
+            return await apply(
+                plan.id,
+                store=store,
+                cloud=cloud,
+                key=key,
+                operator=session.settings.operator,
+                gates=gates,
+                confirm=given.confirm,
+                report=lambda step: session.progress(f"{step.note} {step.done}/{step.total}"),
+            )
+
+    if not session.ask(question):
+        raise Problem("Nothing was sent.", code=5)
+    try:
+        outcome = session.run(go())
+    except Refused as error:
+        raise Problem(str(error), code=5) from error
+    session.show_object(
+        {
+            "plan": outcome.plan_id,
+            "state": outcome.state,
+            "applied": outcome.applied,
+            "failed": [
+                {"oid": oid, "record": record, "reason": reason} for oid, record, reason in outcome.failed
+            ],
+            "halted": outcome.halted or None,
+        }
+    )
+    return 0 if outcome.whole else 3
 
 
 def _list(session: Session) -> int:

@@ -78,3 +78,26 @@ def test_a_plan_for_what_is_as_wanted_says_that_there_is_nothing_to_do(stage):
     assert (found["plan"], found["folds"], found["blocked"]) == (None, [], [])
     done(env, "template", "unassign", "nothing", "root")
     done(env, "template", "assign", "base", "root")
+
+
+def test_a_plan_is_applied_behind_its_gates_and_what_the_cloud_has_is_as_wanted(stage):
+    env, home, oids = stage
+    (home / "base.yaml").write_text(BASE.format("applied", "true"))
+    done(env, "template", "import", str(home / "base.yaml"), "--root", str(home))
+    plan = done(env, "rollout", "plan", "--wave", "1", "--wave", "rest", code=4)["plan"]
+    asked = limegrove("rollout", "apply", str(plan), "--output", "json", env=env)
+    assert asked.returncode != 0
+    found = done(env, "rollout", "apply", str(plan), "--yes")
+    assert found == {"plan": plan, "state": "done", "applied": 3, "failed": [], "halted": None}
+    status = done(env, "rollout", "status", str(plan))
+    assert [wave["state"] for wave in status["waves"]] == ["done", "done"]
+    assert set(status["waves"][0]["gate"]["checks"]) == {"read back", "errors", "sensors", "detections"}
+    assert done(env, "rollout", "plan")["folds"] == []
+    done(env, "sync", "--only", "orgs,config")
+    assert done(env, "rollout", "plan")["folds"] == []
+    again = limegrove("rollout", "apply", str(plan), "--yes", env=env)
+    assert again.returncode == 5
+    assert "cannot be applied: it is done" in again.stderr
+    assert limegrove("rollout", "apply", str(plan), "--yes", "--read-only", env=env).returncode == 5
+    assert limegrove("rollout", "apply", "999", "--yes", env=env).returncode == 2
+    assert len(oids) == 3
