@@ -58,6 +58,7 @@ from store.closure import UnknownGroup, World
 from store.models import SyncState, User
 from store.permissions import is_privileged
 from store.queries import access
+from store.queries.acltags import restricted, restricted_words
 from store.queries.matrix import (
     By,
     Lacking,
@@ -220,6 +221,7 @@ class Access(View[Found]):
         self._found: Found | None = None
         self._shown_as: tuple[By, str] = ("organization", "")
         self._asked: tuple[By, Cell, Wanted, bool, bool] = ("organization", Cell(), Wanted(), False, False)
+        self._own_roles: tuple[str, ...] = ()
         self._nothing = ""
         self._open = False
         self._explained: tuple[By, Cell] | None = None
@@ -285,7 +287,7 @@ class Access(View[Found]):
         self._by, self._cell = by, cell
         self._shown_as = (by, "")  # the cursor goes to the cell
         self.filter_line = self._filters.get(by, "")
-        self._wanted = parse_filter(self.filter_line)
+        self._wanted = parse_filter(self.filter_line, self._roles())
         if self.is_mounted:
             self.reload()
 
@@ -451,9 +453,15 @@ class Access(View[Found]):
 
     # -- filter -----------------------------------------------------------------------------------------
 
+    def _roles(self) -> tuple[str, ...]:
+        """The provider's own roles, as they were read last."""
+        if self._found is not None and self._found.pivot is not None:
+            self._own_roles = self._found.pivot.roles or self._own_roles
+        return self._own_roles
+
     def apply_filter(self, line: str) -> None:
         """`user:kim perm:dr. role:owner domain:acme.example group:soc`; a bare word is in a row's name."""
-        wanted = parse_filter(line)
+        wanted = parse_filter(line, self._roles())
         if self._by == "permission" and (wanted.holding or wanted.roles or wanted.permissions):
             raise ValueError(
                 "Here every line has one permission: perm:, has: and role: filter the other two ways."
@@ -562,6 +570,7 @@ class Access(View[Found]):
         """None when the principal or the organization is gone since the matrix was read."""
         with self.context.reader.reading() as connection:
             asked = access.facts(connection, cell.oid, cell.permission, cell.principal)
+            behind = restricted(connection, cell.oid, cell.permission)
         if asked is None:
             return None
         about = cell.principal, cell.permission, cell.oid
@@ -569,7 +578,8 @@ class Access(View[Found]):
             answer = explained(asked.facts, *about, kind=cell.kind)
         except UnknownPrincipal:
             return None
-        return Why(asked, answer, cuts(asked.facts, *about, kind=cell.kind))
+        words = restricted_words(behind) if behind is not None else ""
+        return Why(asked, answer, cuts(asked.facts, *about, kind=cell.kind), words)
 
     def _put(self, lines: Sequence[Content]) -> None:
         pane = self.query_one("#why", VerticalScroll)
