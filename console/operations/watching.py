@@ -1,6 +1,7 @@
 """Sync for good: a look at every organization again and again, within the rate that the cloud allows."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,12 +15,16 @@ from console.operations.triage import wake_due
 from store.database import Store
 from store.queries import importance
 
+log = logging.getLogger(__name__)
+
 SHARE = 0.5
 """The part of the rate that looking may use; the rest is for people, and for what a look finds."""
 PER_LOOK = 2
 """Requests that a look takes: detections and the audit log."""
 UNHURRIED = 3.0
 """How many times as long as a look at all of them takes one without news may be left alone."""
+DEADLINES_EVERY = 5.0
+"""Seconds between two looks for changes of access whose time has come."""
 LISTING_EVERY = 120.0
 """Seconds between two listings of the organizations, with the groups and the cases."""
 
@@ -45,8 +50,8 @@ async def watch(
     minutes; the store keeps what it has, with its age. Beside it cases and their alerts are kept in line, and
     what waits for cases is sent (`console.operations.caselinks`).
 
-    Each turn also brings back the snoozed alerts whose time has come, and with `tell` makes the changes of
-    access that have a time (`console.operations.deadlines`).
+    Each turn also brings back the snoozed alerts whose time has come. With `tell` the changes of access that
+    have a time are made beside it (`console.operations.deadlines`).
 
     Args:
         only: groups of subjects; with these every turn reads them, of every organization.
@@ -55,7 +60,9 @@ async def watch(
         wake: set it to look at everything at once.
         tell: told in a sentence what became of a change that had a time; None where somebody else makes them.
     """
-    keeping = asyncio.create_task(caselinks.keep(store, cloud)) if not only or "cases" in only else None
+    beside = [asyncio.create_task(caselinks.keep(store, cloud))] if not only or "cases" in only else []
+    if tell is not None:
+        beside.append(asyncio.create_task(_keep_deadlines(store, cloud, tell)))
     try:
         await _watch(
             store=store,
@@ -67,12 +74,26 @@ async def watch(
             interval=interval,
             listing_every=listing_every,
             wake=wake,
-            tell=tell,
         )
     finally:
-        if keeping is not None:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _keep_deadlines(store: Store, cloud: Cloud, tell: Callable[[str], object]) -> None:
+    """Make what has a time, and carry on with plans that were cut off, however long a turn takes."""
+    while True:
+        try:
+            for made in await deadlines.due(store, cloud):
+                tell(made.sentence)
+            for carried in await accessplans.resume(store, cloud):
+                if carried.state != "applying":
+                    tell(carried.sentence)
+        except Exception:
+            # Whatever it is, the next look must come: what is overdue is not dropped.
+            log.exception("what has a time could not be made")
+        await asyncio.sleep(DEADLINES_EVERY)
 
 
 async def _watch(
@@ -86,7 +107,6 @@ async def _watch(
     interval: float,
     listing_every: float,
     wake: asyncio.Event | None,
-    tell: Callable[[str], object] | None,
 ) -> None:
     schedule = Schedule(shortest=interval)
     names: dict[str, str] = {}
@@ -131,12 +151,6 @@ async def _watch(
                 failed &= set(names)
                 report(Progress(len(names) - len(failed), len(names), "idle"))
         await asyncio.to_thread(wake_due, store)
-        if tell is not None:
-            for made in await deadlines.due(store, cloud):
-                tell(made.sentence)
-            for carried in await accessplans.resume(store, cloud):
-                if carried.state != "applying":
-                    tell(carried.sentence)
         await _pause(_until(schedule, interval, failures), wake)
         if wake is not None and wake.is_set():
             wake.clear()
