@@ -47,6 +47,7 @@ def run(session: Session) -> int:
         _signing(session.settings),
         *_deadlines(session),
         *_cut_off(session),
+        *_keys(session),
     ]
     if session.settings.offline:
         findings.append(Finding("endpoint", "ok", "not asked, since the session is offline"))
@@ -289,6 +290,42 @@ def _cut_off(session: Session) -> list[Finding]:
                 )
     except (StoreError, SettingsError, SQLAlchemyError, ImportError):
         return []  # said of the store already
+    return found
+
+
+def _keys(session: Session) -> list[Finding]:
+    """What is wrong with the provider's own recipes for API keys, and keys whose secret nobody was given."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from console.operations.keys import Refused, own_recipes
+    from console.settings import SettingsError
+    from store.database import sqlite_path
+    from store.errors import StoreError
+    from store.queries.apikeys import unheld
+
+    found = []
+    try:
+        _own, problems = own_recipes(session.settings.recipes)
+        found += [Finding("keys", "warn", f"{session.settings.recipes}: {each}") for each in problems]
+    except Refused as error:
+        found.append(Finding("keys", "warn", str(error)))
+    try:
+        path = sqlite_path(session.settings.store_url)
+        if path is not None and not path.exists():
+            return found
+        with session.reader.reading() as connection:
+            nobody = len(unheld(connection))
+    except (StoreError, SettingsError, SQLAlchemyError, ImportError):
+        return found  # said of the store already
+    if nobody:
+        said = (
+            "1 API key was made whose secret nobody was given"
+            if nobody == 1
+            else (f"{nobody:,} API keys were made whose secrets nobody was given")
+        )
+        found.append(
+            Finding("keys", "warn", f"{said}; `limegrove key list --filter held:no` names what to revoke")
+        )
     return found
 
 

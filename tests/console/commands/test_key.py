@@ -355,3 +355,17 @@ def test_a_secret_that_nobody_took_leaves_a_key_that_is_offered_for_deletion(
     )  # fmt: skip
     assert code == 1
     assert json.loads(run("key", "list", "--filter", "name:untaken").stdout) == []
+
+
+def test_doctor_names_what_is_wrong_with_the_recipes_and_how_many_keys_nobody_holds(
+    stage: dict[str, Any], run: Run
+) -> None:
+    file = stage["home"] / "limegrove" / "key-recipes.yaml"
+    file.write_text("- name: wide\n  permissions: [org.get]\n  allowed_ip_range: 0.0.0.0/0\n")
+    words = ("key", "create", "forgotten", "--org", stage["oid"], "--recipe", "output", "--range", RANGE)
+    on_a_terminal(stage, *words, answers={b"when you have it": b"no\n", b"Delete the key?": b"n\n"})
+    items = json.loads(run("doctor").stdout)["items"]
+    said = [each["sentence"] for each in items if each["item"] == "keys"]
+    assert any("Line 3" in each and "every address" in each for each in said)
+    assert any("held:no" in each for each in said)
+    file.unlink()
