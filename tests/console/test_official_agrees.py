@@ -37,7 +37,7 @@ from store.models import (
     Sensor,
     SyncState,
 )
-from store.queries import access, matrix
+from store.queries import access, matrix, timeline
 from store.secret import Secret
 from tests.helpers.access_worlds import GroupOf, World
 from tests.helpers.sandboxes import ROOT, sandbox_process
@@ -188,6 +188,16 @@ def test_groups_are_the_same_in_every_field(both: Both) -> None:
         held = both.rows(GroupOrganization.oid, where=GroupOrganization.gid == gid)
         assert sorted(each["org_id"] for each in said["orgs"]) == sorted(oid for (oid,) in held)
         assert said["orgs"]
+
+
+def test_the_logs_of_groups_are_the_same_in_every_field_and_order(both: Both) -> None:
+    for row in both.official.json("group", "list"):
+        said = both.official.json("group", "logs", "--gid", row["gid"])["logs"]
+        with both.store.reader.reading() as connection:
+            ours = timeline.of_groups(connection, [row["gid"]])[row["gid"]]
+        assert len(said) >= 1
+        assert [event.details for event in ours] == said
+        assert [event.time for event in ours] == [entry["ts"] * 1000 for entry in said]
 
 
 def test_api_keys_are_the_same_in_every_field(both: Both) -> None:
