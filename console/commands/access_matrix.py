@@ -46,10 +46,14 @@ def run(session: Session) -> int:
     if len(given) != 1 or (arguments.pivot is not None and given != [arguments.pivot]):
         wanted = f"--{_SUBJECT[arguments.pivot]}" if arguments.pivot else "--org, --principal or --permission"
         raise Problem(f"`access matrix` is of one thing: give {wanted}, and no other of them.", code=2)
-    from store.queries.matrix import parse_filter
+    from store.queries.matrix import own_roles, parse_filter
 
+    own: Iterable[str] = ()
+    if "role:" in arguments.filter.casefold():
+        with session.reader.reading() as connection:
+            own = own_roles(connection)
     try:
-        filtered = parse_filter(arguments.filter)
+        filtered = parse_filter(arguments.filter, own)
     except ValueError as error:
         raise Problem(f"--filter: {error}", code=2) from None
     pivots = {"organization": _organization, "principal": _principal, "permission": _permission}

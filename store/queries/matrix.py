@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, func, join, select
 
 from store.access import Kind
+from store.accessroles import given
 from store.closure import Held, Reach, Sign, World, WorldGroup, WorldKey
 from store.keyrecipes import flairs
 from store.models import Organization, SyncState, User
@@ -63,15 +64,19 @@ _FIELDS = {
 }  # fmt: skip
 
 
-def parse_filter(line: str) -> Wanted:
+def parse_filter(line: str, own: Iterable[str] = ()) -> Wanted:
     """Read a filter line: `user:kim perm:dr. kind:key has:dr.set domain:acme.example group:soc role:owner`.
 
     A bare word is a part of what a line is called. A permission with its dot is where one begins.
+
+    Args:
+        own: names of the provider's own roles, such as `Pivot.roles`, beside LimaCharlie's.
 
     Raises:
         ValueError: an unknown prefix, kind or role; the text says what is allowed.
     """
     found: dict[str, list[str]] = {name: [] for name in ("names", *_FIELDS.values())}
+    named_roles = [*_roles(), *(name.casefold() for name in own)]
     for word in line.casefold().split():
         prefix, colon, value = word.partition(":")
         if not colon:
@@ -82,11 +87,17 @@ def parse_filter(line: str) -> Wanted:
             )
         elif prefix == "kind" and value not in KINDS:
             raise ValueError(f"{value} is no kind; use user, group or key.")
-        elif prefix == "role" and value not in _roles():
-            raise ValueError(f"{value} is no role; use {', '.join(_roles())}.")
+        elif prefix == "role" and value not in named_roles:
+            raise ValueError(f"{value} is no role; use {', '.join(named_roles)}.")
         elif value:
             found[_FIELDS[prefix]].append(value.removeprefix("@") if prefix == "domain" else value)
     return Wanted(**{name: tuple(words) for name, words in found.items()})
+
+
+def own_roles(connection: Connection) -> dict[str, frozenset[str]]:
+    """The provider's own roles as they were last given to groups: name in lower case -> permissions."""
+    newest = sorted(given(connection).values(), key=lambda each: each.applied_at)
+    return {each.role.casefold(): each.permissions for each in newest}
 
 
 def _roles() -> dict[str, frozenset[str]]:
@@ -164,6 +175,8 @@ class Pivot:
     """When the oldest of the others was read (ms), at least; of one organization, when it was."""
     groups: Mapping[str, Untrusted]
     """gid -> name, of every group that may have to do with it."""
+    roles: tuple[str, ...] = ()
+    """The provider's own roles, by which it may be filtered."""
 
 
 def pivot_organization(
@@ -185,7 +198,8 @@ def pivot_organization(
         return None
     wanted = wanted or Wanted()
     mfa = _mfa(connection)
-    alike = _Alike(world, wanted)
+    own = own_roles(connection)
+    alike = _Alike(world, wanted, own)
     lines: list[Line] = []
     total = 0
     here = world.keys.get(oid, {})
@@ -215,7 +229,8 @@ def pivot_organization(
     return Pivot(
         by="organization", subject=oid, kind="", organizations=1, lines=lines, total=total, lacking=lacking,
         name=world.organizations.get(oid) or _gone_name(connection, oid), checked_at=checked_at,
-        columns=_permission_columns(names, wanted), groups={group.gid: group.name for group in holding},
+        groups={group.gid: group.name for group in holding}, roles=tuple(own),
+        columns=_permission_columns(names, wanted),
     )  # fmt: skip
 
 
@@ -253,7 +268,8 @@ def pivot_principal(
         found = dict.fromkeys(group.organizations, Held(0, ((group.gid, group.permissions),)))
     else:
         found = {oid: held for oid, held in world.principal(principal).items() if held.kind == kind}
-    alike = _Alike(world, wanted)
+    own = own_roles(connection)
+    alike = _Alike(world, wanted, own)
     nothing = Held(0, ()) if everywhere and kind != "key" else None
     lines: list[Line] = []
     total = 0
@@ -275,7 +291,7 @@ def pivot_principal(
     lacking, checked_at = _reading(connection, below, world, "keys" if kind == "key" else "access")
     return Pivot(
         by="principal", subject=principal, name=name, kind=kind, lines=lines, total=total, lacking=lacking,
-        columns=_permission_columns(names, wanted), checked_at=checked_at,
+        columns=_permission_columns(names, wanted), checked_at=checked_at, roles=tuple(own),
         organizations=len(world.organizations if below is None else below),
         groups={gid: group.name for gid, group in world.groups.items()},
     )  # fmt: skip
@@ -415,10 +431,11 @@ class _Reaching(Mapping[str, Sign]):
 class _Alike:
     """Makes the lines of permissions; those that hold alike share their cells."""
 
-    def __init__(self, world: World, wanted: Wanted) -> None:
+    def __init__(self, world: World, wanted: Wanted, own: Mapping[str, frozenset[str]]) -> None:
         self._world = world
         self._wanted = wanted
-        self._roles = [held for name, held in _roles().items() if name in wanted.roles]
+        # Its own role of the same name is what a provider means by it.
+        self._roles = [held for name, held in (_roles() | dict(own)).items() if name in wanted.roles]
         self._known: dict[tuple[int, int, str], tuple[dict[str, Sign], bool]] = {}
 
     def line(
@@ -434,8 +451,8 @@ class _Alike:
     ) -> Iterable[Line]:
         """The line, or nothing where the filter does not want it for what it holds."""
         through = 0
-        for _, given in held.groups:
-            through |= given
+        for _, gives in held.groups:
+            through |= gives
         alike = (held.direct, through, held.kind)
         found = self._known.get(alike)
         if found is None:

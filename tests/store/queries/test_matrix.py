@@ -8,7 +8,7 @@ import pytest
 from store import ingest, tree
 from store.closure import World
 from store.database import Store
-from store.models import SyncState
+from store.models import GroupRole, SyncState
 from store.queries import access, matrix
 from store.queries.matrix import Pivot, Wanted, parse_filter
 from store.text import Untrusted
@@ -230,6 +230,48 @@ def test_a_role_is_held_by_who_has_every_permission_of_it(store: Store) -> None:
         found = matrix.pivot_organization(c, "o1", wanted=parse_filter("role:Basic"))
     assert found is not None
     assert [line.key for line in found.lines] == [KIM]
+
+
+def test_a_provider_s_own_role_filters_like_one_of_limacharlie_s(store: Store) -> None:
+    provider(store)
+    role = GroupRole.__table__  # type: ignore[attr-defined]
+    with store.writing() as c:
+        for gid, names, at in (("g-old", ["user.ctrl"], NOW - 1), ("g-soc", ["dr.set", "sensor.task"], NOW)):
+            c.execute(
+                role.insert(),
+                [{"gid": gid, "role": "Analyst", "permissions": names, "file_hash": "x", "applied_at": at}],
+            )
+    with store.reader.reading() as c:
+        assert matrix.own_roles(c) == {"analyst": frozenset({"dr.set", "sensor.task"})}
+        found = matrix.pivot_organization(c, "o1", wanted=parse_filter("role:ANALYST", ["Analyst"]))
+        mine = matrix.pivot_principal(c, KIM, wanted=parse_filter("role:analyst", ["analyst"]))
+    assert found is not None
+    assert mine is not None
+    assert ([line.key for line in found.lines], found.roles) == ([KIM, LEE, "g-soc"], ("analyst",))
+    assert ([line.key for line in mine.lines], mine.roles) == (["o1", "o2"], ("analyst",))
+    with pytest.raises(ValueError, match="basic, analyst"):
+        parse_filter("role:king", ["Analyst"])
+
+
+def test_those_who_are_nothing_there_are_shown_where_they_are_wanted(store: Store) -> None:
+    provider(store)
+    with store.reader.reading() as c:
+        world = World.load(c)
+        initech = matrix.pivot_organization(c, "o3", world=world, everybody=True)
+        kim = matrix.pivot_principal(c, KIM, world=world, everywhere=True)
+        key = matrix.pivot_principal(c, "h1", kind="key", world=world, everywhere=True)
+        task = matrix.pivot_permission(c, "sensor.task", world=world, everybody=True)
+    assert initech is not None
+    assert kim is not None
+    assert key is not None
+    assert [(line.key, line.held) for line in initech.lines if line.kind == "user"] == [
+        (BOSS, 2), (KIM, 0), (LEE, 0),
+    ]  # fmt: skip
+    assert [(line.key, line.held) for line in kim.lines] == [("o3", 0), ("o1", 3), ("o2", 2)]
+    assert [line.key for line in key.lines] == ["o3"]
+    assert {line.key: line.held for line in task.lines if line.kind != "key"} == {
+        KIM: 2, LEE: 2, BOSS: 0, "g-soc": 2, "g-all": 0,
+    }  # fmt: skip
 
 
 def test_the_side_of_a_principal_is_filtered_by_organization_and_by_group(store: Store) -> None:
