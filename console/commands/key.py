@@ -538,6 +538,7 @@ def _rotated(rotated: "Rotated") -> dict[str, Any]:
 def _revoke(session: Session) -> int:
     from console.operations import accessplans, keys
     from store.accessplans import PlanError
+    from store.queries.apikeys import left_alone
 
     given = session.arguments
     rows = _chosen(session, given.keys, "revoke")
@@ -550,6 +551,10 @@ def _revoke(session: Session) -> int:
         session.say(f"{row.name} of {row.organization}: {_use(row)}")
     if len(rows) > _NAMED:
         session.say(f"... and {len(rows) - _NAMED:,} more; --dry-run names them all")
+    with session.reader.reading() as connection:
+        lonely = left_alone(connection, rows)
+    for row in lonely:
+        session.say(_goes_too(row))
     confirm = given.confirm or _typed(session, oids)
     _check_confirm(session, oids, confirm)
     if not session.ask(f"Revoke {_these(rows)}? {keys.TOKENS}"):
@@ -595,6 +600,15 @@ def _revoke(session: Session) -> int:
     return _code(
         [step.outcome in ("done", "already", "gone") for step in done.steps],
         refused=bool(done.steps) and all(step.outcome == "denied" for step in done.steps),
+    )
+
+
+def _goes_too(row: "KeyRow") -> str:
+    from store.times import rfc3339
+
+    return (
+        f"The older key {row.name} of {row.organization} was rotated, and goes at {rfc3339(row.ends_at)}: "
+        "none of this name is left then."
     )
 
 

@@ -32,6 +32,7 @@ from store.keyrecipes import (
     KeyWanted,
     Recipe,
     check_range,
+    flairs,
     hive_name_problem,
     read_recipes,
     same_range,
@@ -297,6 +298,8 @@ async def rotate(
         notes.append("THIS KEY WORKS FROM EVERYWHERE, as the old one does.")
     if masters := [each for each in permissions if is_privileged(each)]:
         notes.append(f"THIS KEY IS MASTER OF ITS ORGANIZATION: it has {', '.join(masters)}, as the old one.")
+    if "segment" in flairs(wanted.name):
+        notes.append("[segment]: the new key sees nothing of what was made with the old one.")
     made = await _make(
         handle, name, replace(wanted, notes=tuple(notes)), keys, store=store, operator=operator,
         to_hive=to_hive, overwrite=True, reason=reason, action="key.rotate", old=key_hash,

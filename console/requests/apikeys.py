@@ -30,7 +30,7 @@ from store.keyrecipes import (
     recipes,
     wanted,
 )
-from store.queries.apikeys import KeyRow, every, named
+from store.queries.apikeys import KeyRow, every, left_alone, named
 from store.queries.organizations import organizations
 from store.text import safe_text
 from store.times import age
@@ -307,18 +307,19 @@ async def revoke(host: Host, request: RevokeKeys) -> None:
     """Name what is lost, and delete it when that was typed."""
     store, cloud = host.writing_store(), host.cloud()
 
-    def chosen(connection: Connection) -> tuple[list[KeyRow], tuple[tuple[str, Any], ...]]:
+    def chosen(connection: Connection) -> tuple[list[KeyRow], tuple[tuple[str, Any], ...], list[KeyRow]]:
         if request.keys:
             rows = named(connection, request.keys)
         else:
             rows = every(connection, parse(request.line, now=host.context.clock()), scope=request.scope)
-        return rows, plans.protected(connection, sorted({row.oid for row in rows}))
+        held = plans.protected(connection, sorted({row.oid for row in rows}))
+        return rows, held, left_alone(connection, rows)
 
-    rows, held = await read(host, chosen)
+    rows, held, lonely = await read(host, chosen)
     if not rows:
         raise RefusedHere("These keys are not there any more.")
     typed = await host.ask(
-        TypeName(revoking(rows, held, host.context.clock()), to_be_typed(rows, held), does="revoke")
+        TypeName(revoking(rows, held, host.context.clock(), lonely), to_be_typed(rows, held), does="revoke")
     )
     if typed is None:
         host.say("Nothing was revoked.")
@@ -361,8 +362,10 @@ def to_be_typed(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]]) -> list
     return names
 
 
-def revoking(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]], now: int) -> Content:
-    """What is lost: keys, organizations, when each was last used."""
+def revoking(
+    rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]], now: int, lonely: Sequence[KeyRow] = ()
+) -> Content:
+    """What is lost: keys, organizations, when each was last used; older keys that go anyhow (`lonely`)."""
     organizations_ = sorted({str(row.organization) for row in rows}, key=str.casefold)
     one = len(rows) == 1
     what = Content.styled("Revoke the key" if one else f"Revoke {len(rows):,} keys of ", "bold")
@@ -382,6 +385,12 @@ def revoking(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]], now: int) 
     if len(rows) > SHOWN:
         lines.append(Content.styled(f"  and {len(rows) - SHOWN:,} more", "dim"))
     lines.append(Content(f"It cannot be taken back. {keys.TOKENS}"))
+    for row in lonely[:1]:
+        more = f" and {len(lonely) - 1:,} others" if len(lonely) > 1 else ""
+        lines.append(
+            line(("The older key ", "ansi_yellow"), (row.name, "bold"),
+                (f"{more}, rotated, goes anyhow: none of the name is left.", "ansi_yellow"))
+        )  # fmt: skip
     if not one:
         lines.append(Content(f"Type {len(rows)} keys."))
     if held:

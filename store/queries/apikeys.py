@@ -176,6 +176,13 @@ def find(connection: Connection, oid: str, wanted: str) -> list[KeyRow]:
     return sorted(found, key=lambda row: row.place)
 
 
+def left_alone(connection: Connection, rows: Collection[KeyRow]) -> list[KeyRow]:
+    """Keys that a rotation deletes, and whose successor is among these: none of their name is left then."""
+    going = set(ending(connection)) - {(row.oid, str(row.key_hash)) for row in rows}
+    revoked = {(row.oid, row.name) for row in rows}
+    return [row for row in named(connection, going) if (row.oid, row.name) in revoked]
+
+
 def range_for(connection: Connection, oid: str) -> str:
     """What the tree says about from where an organization's keys are used: its parameter `key_range`."""
     said = parameters_of(connection, oid).get(PARAMETER)

@@ -219,5 +219,13 @@ def test_a_key_that_a_deadline_deletes_says_when(keys: Store) -> None:
             [AccessChange("delete_key", oid=oid_of(2), principal="hash-2-old")], title="old", by="mk", now=NOW,
         )  # fmt: skip
     assert found(keys, "ending:yes") == [("old", ORGANIZATIONS[2])]
+    with keys.writing() as connection:
+        both = {"hash-2-old": key("old"), "hash-2-new": key("old"), "hash-2-ci": key("ci-deploy[bulk]")}
+        ingest.put_keys(connection, oid_of(2), both, now=NOW)
+    with keys.reader.reading() as connection:
+        new = apikeys.named(connection, [(oid_of(2), "hash-2-new")])
+        # Whoever revokes the new one has to know that the old one goes as well.
+        assert [str(row.key_hash) for row in apikeys.left_alone(connection, new)] == ["hash-2-old"]
+        assert apikeys.left_alone(connection, apikeys.named(connection, [(oid_of(2), "hash-2-ci")])) == []
     with keys.reader.reading() as connection:
         assert apikeys.named(connection, [(oid_of(2), "hash-2-old")])[0].ends_at == NOW + DAY
