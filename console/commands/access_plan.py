@@ -102,7 +102,7 @@ def collect(session: Session, *, keep: bool) -> "tuple[list[AccessChange], str, 
     """
     from console.commands.alert_triage import operator
     from store.accesschanges import ordered
-    from store.accessplans import PlanError, staged, undoing
+    from store.accessplans import PlanError, load, staged, undoing
 
     given = session.arguments
     changes: list[AccessChange] = []
@@ -127,6 +127,12 @@ def collect(session: Session, *, keep: bool) -> "tuple[list[AccessChange], str, 
             except PlanError as error:
                 raise Problem(str(error), code=2) from error
             sources.append((f"undo:{given.undo}", f"undo of plan {given.undo}"))
+            keys = sum(
+                step.change.kind == "delete_key" and step.outcome == "done"
+                for step in load(connection, given.undo).steps
+            )
+            if keys:
+                session.say(f"{_counted(keys, 'key')} that it deleted cannot come back.")
     for wanted in given.finding:
         changes += access_findings.remedy_of(session, wanted)
         sources.append((f"finding:{wanted}", f"remedy of {wanted}"))
@@ -367,7 +373,8 @@ def apply(session: Session) -> int:
             raise Problem("Nothing was changed; the plan stays a draft.", code=5)
 
     async def do() -> "Outcome":
-        async with session.cloud() as cloud:
+        # What is cut off is carried on with by whoever connects: of this one it is told what comes of it.
+        async with session.cloud(deadlines=found.state != "applying") as cloud:
             return await operations.apply(
                 found.id, store=session.store(), cloud=cloud, operator=who, confirm=confirm,
                 report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),

@@ -1,13 +1,18 @@
 """`limegrove access plan|stage|apply`: on a real store, and against a sandbox in a process of its own."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.helpers.sandboxes import as_user, limegrove, sandbox_process
+from tests.helpers.sandboxes import ROOT, as_user, limegrove, sandbox_process
 
 OIDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in (1, 2, 3)]
 GID = "99999999-0000-4000-8000-000000000000"
@@ -193,6 +198,49 @@ def test_a_plan_is_applied_seen_in_the_matrix_and_taken_back(provider):
     assert (undo["source"], undo["title"]) == (f"undo:{number}", f"undo of plan {number}")
     assert _run(provider, "apply", str(undo["plan"]), "--yes")[0] == 0
     assert _run(provider, *asked)[1]["granted"] is False
+
+
+@pytest.mark.parametrize("effect", [True, False])
+def test_a_plan_that_was_killed_while_it_was_sent_is_carried_on_by_its_number(provider, effect):
+    orgs = json.loads(limegrove("org", "list", env=provider[1]).stdout)
+    oids = [org["oid"] for org in orgs if not _run(provider, "matrix", "--org", org["oid"])[1]["failure"]]
+    name = {True: "replicant.get", False: "replicant.ctrl"}[effect]
+    lines = [f"revoke root@northlight.example {name} {oid}" for oid in oids]
+    code, plan, said = _run(provider, "plan", *(word for line in lines for word in ("--change", line)))
+    assert code == 0, said
+    number = str(plan["plan"])
+    url = provider[1]["LIMEGROVE_ENDPOINT"]
+    rule = {"fault": "hang", "method": "DELETE", "path": "*/users/permissions", "effect": effect, "nth": 2}
+    before = len(_faults(url, rule)) - 1
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console", "access", "apply", number, "--yes"],
+        cwd=ROOT, env=provider[1], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not _faults(url)[before]["applied"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    shown = _run(provider, "plan", "--show", number)[1]
+    assert shown["state"] == "applying"
+    code, told, said = _run(provider, "apply", number, "--yes")
+    assert (code, told["state"], told["counts"]) == (0, "applied", {"done": len(lines)}), said
+    for oid in oids:
+        asked = ("explain", "--principal", "root@northlight.example", "--permission", name, "--org", oid)
+        assert "direct" not in str(_run(provider, *asked)[1]["paths"])
+
+
+def _faults(url: str, *rules: dict[str, Any]) -> list[dict[str, Any]]:
+    """Add faults, and answer how often each was applied."""
+    request = urllib.request.Request(
+        f"{url}/sandbox/faults",
+        data=json.dumps(list(rules)).encode() if rules else None,
+        method="POST" if rules else "GET",
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        found: list[dict[str, Any]] = json.load(answer)["faults"]
+    return found
 
 
 def test_a_protected_organization_has_to_be_typed(provider):
