@@ -240,7 +240,7 @@ def _below(node: Any, step: str | int) -> Any:
     if not isinstance(content, list):
         return None
     if isinstance(step, int):
-        return content[step] if step < len(content) and not isinstance(content[step], tuple) else None
+        return content[step] if 0 <= step < len(content) and not isinstance(content[step], tuple) else None
     for pair in content:
         if isinstance(pair, tuple) and pair[0].value == step:
             return pair[1]

@@ -358,3 +358,33 @@ def _made(group: Present, made: list[AccessChange]) -> Present:
         group, organizations=frozenset(sets["organization"]), permissions=frozenset(sets["permission"]),
         members=frozenset(sets["member"]), owners=frozenset(sets["owner"]),
     )  # fmt: skip
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.dates() | names | st.sampled_from(["Viewer", "/", "g1", "a@p.example"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["name", "gid", "role", "nodes", "members", "open", "A"]) | st.integers(), inner, max_size=3)
+    ),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(
+    roles_=anything | st.dictionaries(names, st.fixed_dictionaries({}, optional={
+        "extends": anything, "permissions": anything, "without": anything}), max_size=3),
+    groups=anything | st.lists(st.fixed_dictionaries({}, optional={
+        name: anything for name in ("name", "gid", "role", "permissions", "nodes", "members", "owners", "open", "x")}), max_size=3),
+)  # fmt: skip
+def test_whatever_a_file_holds_it_is_read_or_refused_with_lines(roles_: Any, groups: Any) -> None:
+    text = yaml.safe_dump({"roles": roles_, "groups": groups})
+    try:
+        file = read(text, KNOWN)
+    except AccessFileError as error:
+        remarks = error.remarks
+    else:
+        remarks = ()
+        changes(drift(file, KNOWN), KNOWN)
+    assert all(1 <= remark.line <= text.count("\n") + 1 and remark.text for remark in remarks)
+    assert not remarks or any(remark.wrong for remark in remarks)
