@@ -1,7 +1,7 @@
 """Processes that apply a plan about access and are killed at a given point: `python -m tests.helpers.applying`.
 
 Points are counted: each commit to the store after it was made, each change right before it is sent, and
-right after it was answered. One process imports everything and forks for each line that it reads, so that a
+right after it was answered. Instead of being killed, a process can find the store full from a commit on. One process imports everything and forks for each line that it reads, so that a
 killed one costs a tenth of a second and not a second.
 """
 
@@ -23,6 +23,7 @@ from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.transport import Answer, Call, Transport
 from console.operations import accessplans, accesssteps  # noqa: F401  (imported once, before any fork)
 from store.database import Store
+from store.errors import StoreUnavailable
 from store.secret import Secret
 from tests.helpers.sandboxes import ROOT, environment
 
@@ -30,9 +31,12 @@ from tests.helpers.sandboxes import ROOT, environment
 class Points:
     """Counts, and ends this process at one of them."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: int, full: int) -> None:
         self.at = at
+        self.full = full
+        """The number of the commit from which on none is possible; 0 for none."""
         self.passed = 0
+        self.commits = 0
 
     def point(self) -> None:
         """One more; the last one is not survived."""
@@ -48,6 +52,9 @@ class Points:
         def counted(store: Store) -> Iterator[Connection]:
             with writing(store) as connection:
                 yield connection
+                self.commits += 1
+                if 0 < self.full <= self.commits:
+                    raise StoreUnavailable("The disk is full.")
             self.point()
 
         async def sent(transport: Transport, call: Call, **options: Any) -> Answer:
@@ -74,6 +81,8 @@ async def _run(wanted: dict[str, Any]) -> None:
                 await accessplans.apply(wanted["plan"], store=store, cloud=cloud, operator="ada")
             except accessplans.Refused:
                 os._exit(5)
+            except StoreUnavailable:
+                os._exit(3)
 
 
 def main() -> None:
@@ -84,7 +93,7 @@ def main() -> None:
         pid = os.fork()
         if not pid:
             os.close(reading)
-            points = Points(wanted["at"])
+            points = Points(wanted["at"], wanted["full"])
             points.watch()
             code = 1
             try:
@@ -112,7 +121,7 @@ class Appliers:
         """Apply a plan (`what="apply"`) or carry on (`resume`); (exit code, points passed)."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write((json.dumps({"at": 0, "plan": 0, **wanted}) + "\n").encode())
+        self._process.stdin.write((json.dumps({"at": 0, "full": 0, "plan": 0, **wanted}) + "\n").encode())
         await self._process.stdin.drain()
         answer = await asyncio.wait_for(self._process.stdout.readline(), 120)
         told = json.loads(answer)

@@ -126,7 +126,7 @@ def _plan(url: str, number: int) -> Plan:
 def _entries(url: str, action: str) -> list[Any]:
     table = models.Journal.__table__  # type: ignore[attr-defined]
     with closing(Store(url)) as store, store.reader.reading() as c:
-        return list(c.execute(select(table).where(table.c.action == action)))
+        return list(c.execute(select(table).where(table.c.action.like(action))))
 
 
 def _check_store(url: str, served: Any) -> None:
@@ -262,6 +262,26 @@ async def test_a_killed_plan_is_carried_on_with_postgresql_too(postgres_url: str
                 assert all(found.state()["direct"][oid][NEWCOMER] == {"dr.list"} for oid in found.oids)
     finally:
         await homes.close()
+
+
+async def test_nothing_is_sent_that_could_not_be_written_down_first(tmp_path: Path) -> None:
+    stage = await _prepared(tmp_path)
+    try:
+        for full in (2, 9, 30):
+            async with _fresh(stage, tmp_path) as (served, told):
+                code, _ = await stage.homes.run(what="apply", full=full, **told)
+                assert code == 3
+                intents = [
+                    entry
+                    for entry in _entries(told["store"], "access.%")
+                    if entry.detail.get("step") == "intent"
+                ]
+                assert sum(_effects(served).values()) <= len(intents)
+                assert (await stage.homes.run(what="resume", **told))[0] == 0
+                assert _plan(told["store"], stage.plan).counts == {"done": stage.steps}
+                assert set(_effects(served).values()) == {1}
+    finally:
+        await stage.homes.close()
 
 
 async def test_two_processes_apply_one_plan_and_each_change_is_sent_once(tmp_path: Path) -> None:
