@@ -162,6 +162,8 @@ async def _say(host: Host, request: DecideLines, decided: Decided, found: list[L
                 for each in decided.refused
             ],
             can_undo=False,
+            kind="PRINCIPAL",
+            where="WAY",
         )
     )  # fmt: skip
 

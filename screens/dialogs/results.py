@@ -42,14 +42,21 @@ class Results(Dialog[None]):
     ]
 
     def __init__(
-        self, heading: Content, items: Sequence[Item], *, can_undo: bool = True, kind: str = "ALERT"
+        self,
+        heading: Content,
+        items: Sequence[Item],
+        *,
+        can_undo: bool = True,
+        kind: str = "ALERT",
+        where: str = "ORGANIZATION",
     ) -> None:
-        """`heading` is safe already; `kind` is our own word for what a line is about."""
+        """`heading` is safe already; `kind` and `where` are our own words for `what` and `organization`."""
         super().__init__()
         self._heading = heading
         self._items = sorted(items, key=lambda item: not item.bad)[:SHOWN]
         self._can_undo = can_undo
         self._kind = kind
+        self._where = where
 
     def heading(self) -> Content:
         """The sum of it."""
@@ -65,7 +72,7 @@ class Results(Dialog[None]):
                     12,
                     style=lambda item: "bold ansi_yellow" if item.bad else "",
                 ),
-                Column("ORGANIZATION", lambda item: item.organization, 16, grow=1),
+                Column(self._where, lambda item: item.organization, 16, grow=1),
                 Column(self._kind, lambda item: item.what, 16, grow=1),
                 Column("WHY", lambda item: item.why, 18, grow=2),
             ],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from console import credentials
@@ -174,6 +175,8 @@ async def test_of_many_lines_each_that_was_lost_is_named(begun_here: str) -> Non
         await on(pilot, Results)
         assert "Revoked: 8 lines. 2 lines not." in text_of(app)
         assert "lee attested it" in text_of(app)
+        assert "WAY" in text_of(app)
+        assert "PRINCIPAL" in text_of(app)
         await pilot.press("enter")
         await until(pilot, lambda: app.screen is view)
     counts = [each[:2] for each in told(begun_here).values()]
@@ -220,6 +223,19 @@ async def test_many_decisions_are_taken_back_only_after_asking(begun_here: str) 
         await on(pilot, Confirm)
         await pilot.press("y")
         await until(pilot, lambda: sum(1 for each in view._found.lines if each.waits) == 2)
+
+
+async def test_a_reason_typed_ahead_of_its_dialog_presses_no_key_here(begun_here: str) -> None:
+    """Over a slow link the verb and the reason come in one piece."""
+    app = console(begun_here, "kim")
+    async with running(app) as pilot:
+        view = await lines(pilot)
+        first = view.table.current
+        for key in ("a", *"P m x u q", "enter"):
+            app.post_message(events.Key("space" if key == " " else key, None if len(key) > 1 else key))
+        await until(pilot, lambda: not next(each for each in view._found.lines if each.id == first.id).waits)
+        assert app.current_mode == "review"
+    assert told(begun_here)[first.key] == ("attested", "kim", "P m x u q")
 
 
 async def test_closing_says_what_is_undecided_and_asks(begun_here: str) -> None:
