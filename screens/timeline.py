@@ -247,8 +247,8 @@ class Timeline(View[Found]):
 
     def _only(self, prefix: str, value: str) -> None:
         """Filter by the value of a column; when that is the filter already, show everything again."""
-        quoted = f"'{value}'" if '"' in value else f'"{value}"'
-        wanted = f"{prefix}:{quoted}"
+        quote = "'" if '"' in value else '"'
+        wanted = f"{prefix}:{quote}={value}{quote}"
         self.filter_by("" if self.filter_line == wanted else wanted)
 
     def action_person(self) -> None:

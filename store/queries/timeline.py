@@ -46,7 +46,7 @@ class Wanted:
     since: int | None = None
     """Milliseconds, UTC: not before."""
     parts: tuple[tuple[str, str], ...] = ()
-    """(on, by or group; a part of whom, of who or of the group's name)."""
+    """(on, by or group; a part of whom, of who, or of the group's name or gid; all of it behind a `=`)."""
     words: tuple[str, ...] = ()
     """Each has to stand in who, whom, what, the permissions, or a name of where."""
 
@@ -221,7 +221,13 @@ def _conditions(connection: Connection, wanted: Wanted) -> Sequence[ColumnElemen
     if wanted.since is not None:
         conditions.append(_EVENT.c.time >= wanted.since)
     conditions += [
-        or_(*(contains(connection, column, text) for column in _PARTS[name])) for name, text in wanted.parts
+        or_(
+            *(
+                column == text[1:] if text.startswith("=") else contains(connection, column, text)
+                for column in _PARTS[name]
+            )
+        )
+        for name, text in wanted.parts
     ]
     columns = (
         _EVENT.c.actor, _EVENT.c.principal, _EVENT.c.action, _EVENT.c.permission, ORGANIZATION.c.name,
@@ -237,8 +243,8 @@ _PARTS = {"on": (_EVENT.c.principal,), "by": (_EVENT.c.actor,), "group": (_GROUP
 def parse_filter(line: str, *, now: int, scope: str = "") -> Wanted:
     """Read what an operator typed after `/` on the screen of the timeline.
 
-    `on:kim by:root group:"SOC L1" kind:member,owner since:30d dr.set`: prefixed words limit whom, who, the
-    group, the kinds and the age; bare words stand anywhere.
+    `on:kim by:=root@p.example group:"SOC L1" kind:member,owner since:30d dr.set`: prefixed words limit whom,
+    who, the group, the kinds and the age; behind a `=` the whole of it is meant; bare words stand anywhere.
 
     Args:
         now: milliseconds, UTC.

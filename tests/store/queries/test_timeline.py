@@ -270,6 +270,10 @@ def test_a_group_as_a_principal_is_told_of_too(told: Store) -> None:
     ("line", "expected"),
     [
         ("on:KIM", 2),
+        ("on:=kim@acme.example", 2),
+        ("on:=kim", 0),
+        ('group:"=SOC L1" by:=root@p.example', 4),
+        ("group:=g", 0),
         ("by:dana", 1),
         ('group:"soc l1"', 4),
         ("group:g1 kind:member,organization", 2),
