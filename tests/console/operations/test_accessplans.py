@@ -495,14 +495,25 @@ async def test_nobody_loses_anything_when_what_he_was_to_be_given_instead_failed
         assert (state[one.oid][email], state[other.oid][email]) == ({"dr.list"}, {"dr.set"})
 
 
-async def test_a_cloud_that_goes_away_leaves_a_plan_that_is_carried_on(one_store: Store) -> None:
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("drop", method="GET", path=USERS, nth=3, count=None),
+        # The credential is revoked in the middle: nothing is marked as failed.
+        Rule("status", status=401, path="/", nth=3, count=None),
+    ],
+    ids=["connection", "credential"],
+)
+async def test_a_cloud_that_goes_away_leaves_a_plan_that_is_carried_on(one_store: Store, rule: Rule) -> None:
     async with provider(one_store, orgs=5) as found:
         email = _somebody(found)
         plan_id = found.draft(*(_grant(email, oid) for oid in found.oids))
-        found.served.faults.add(Rule("drop", method="GET", path=USERS, nth=3, count=None))
-        outcome = await _apply(found, plan_id)
+        found.served.faults.add(rule)
+        async with Cloud(root_key(found.served), Endpoint.single(found.served.url)) as fresh:
+            outcome = await apply(plan_id, store=one_store, cloud=fresh, operator=OPERATOR)
         assert (outcome.state, outcome.whole) == ("applying", False)
         assert outcome.trouble
+        assert set(outcome.counts) <= {"done", "waiting", "sending"}
         found.served.faults.clear()
         assert await resume(one_store, found.cloud) == []
         (carried,) = await resume(one_store, found.cloud, now=now_ms() + operations.LATER)
