@@ -126,3 +126,21 @@ async def test_whatever_kills_the_taking_it_is_taken_back_once(a_store: Any) -> 
             if not done["killed"]:
                 break
         assert after > 20
+
+
+async def test_of_two_processes_that_find_it_due_at_once_one_takes_it_back(store: Store) -> None:
+    async with provider(store) as there, killed(there) as one, killed(there) as other:
+        group = next(each for each in there.groups if each.name == "Active Responders")
+        who = next(email for email in there.served.world.access.users if email not in group.members)
+        now = now_ms()
+        for _ in range(8):
+            now += 3 * HOUR
+            removes = sent(there, "DELETE")
+            await breakglass.start(
+                group.gid, who, reason="r", ticket="t", lasts=HOUR, store=store, cloud=there.cloud,
+                operator="ada", confirm=(group.name,), clock=lambda at=now: at,
+            )  # fmt: skip
+            await asyncio.gather(*(run(role="due", after=0, now=now + HOUR) for run in (one, other)))
+            assert not going_on(store)
+            assert who not in group.members
+            assert sent(there, "DELETE") - removes == 1
