@@ -734,4 +734,4 @@ def _append(connection: Any, operator: str, made: Made, step: str, detail: Mappi
 def _when(milliseconds: int) -> str:
     from store.times import rfc3339
 
-    return (rfc3339(milliseconds) or "").replace("T", " ").removesuffix("Z") + " UTC"
+    return (rfc3339(milliseconds // 1000 * 1000) or "").replace("T", " ").removesuffix("Z") + " UTC"

@@ -26,6 +26,7 @@ from store.keyrecipes import (
     KeyProblem,
     KeyWanted,
     Recipe,
+    check_range,
     hive_name_problem,
     recipes,
     wanted,
@@ -237,6 +238,7 @@ async def rotate(host: Host, request: RotateKey) -> None:
     fields = [
         Field("hive", hint="the secret that holds it: written over; empty shows the new one"),
         Field("overlap", "24h", hint="how long the old one stays good: 24h, 7d, or 0"),
+        Field("range", str(row.allowed_ip_range), hint="from everywhere, as the old one; or 203.0.113.0/28"),
     ]
     if held:
         fields.append(Field("customer", hint="protected: the organization's name"))
@@ -250,7 +252,8 @@ async def rotate(host: Host, request: RotateKey) -> None:
     try:
         rotated = await keys.rotate(
             row.oid, str(row.key_hash), store=store, cloud=cloud, operator=host.operator, overlap=overlap,
-            confirm=answered[2] if held else "", to_hive=answered[0],
+            confirm=answered[3] if held else "", to_hive=answered[0],
+            allowed_ip_range=check_range(answered[2]) if answered[2] else None,
         )  # fmt: skip
         how = await _hand_over(host, rotated.made)
         if how:
@@ -271,7 +274,7 @@ def _rotating(row: KeyRow) -> Content:
         line(Content.styled("Rotate the key  ", "bold"), (row.name, "bold"), Content("  of  "),
             (row.organization, "bold")),
         line(f"{len(row.permissions)} permissions, from ", row.allowed_ip_range or "anywhere",
-            ": the new key has the same."),
+            ": the new key has the same, unless you narrow it."),
         Content("The old one is deleted when the overlap is over, whichever console is there then."),
     ]  # fmt: skip
     return Content("\n").join(lines)
@@ -295,7 +298,12 @@ def _wrong_rotation(values: Values, held: Sequence[tuple[str, Any]]) -> str:
         _overlap(values[1])
     except ValueError as error:
         return f"overlap: {error}"
-    if held and not plans.confirmed(held, values[2]):
+    try:
+        if values[2]:
+            check_range(values[2])
+    except KeyProblem as error:
+        return str(error)
+    if held and not plans.confirmed(held, values[3]):
         return "This organization is protected: its name is typed exactly as it stands above."
     return ""
 

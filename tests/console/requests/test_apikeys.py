@@ -176,6 +176,11 @@ async def test_a_rotation_shows_the_new_secret_and_then_counts_the_old_ones_days
         row = app.screen.table.current
         await pilot.press("R")
         await on(pilot, FillIn)
+        await fill(pilot, "", "24h", "203.0.113.9/28")
+        await pilot.press("enter")
+        await still(pilot)
+        assert "203.0.113.0/28" in text_of(app), "what is no range is said, and nothing was made"
+        await fill(pilot, "203.0.113.0/28")
         await pilot.press("enter")
         await on(pilot, ShowSecret)
         with store.reader.reading() as connection:
@@ -186,6 +191,8 @@ async def test_a_rotation_shows_the_new_secret_and_then_counts_the_old_ones_days
         both = [key for key in served.world.access.keys(one) if key.name == row.name]
         assert len(both) == 2
         assert len({key.permissions for key in both}) == 1
+        new = next(key for key in both if key.key_hash != row.key_hash)
+        assert new.allowed_ip_range == "203.0.113.0/28"
         await still(pilot)
         assert "is deleted at" in said(app)
 
