@@ -20,8 +20,10 @@ from store.timeline import (
     of_audit,
     of_group,
     row,
+    standing,
     words,
 )
+from store.timeline import given as given_by
 
 json_data = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
@@ -166,3 +168,74 @@ def test_whatever_an_entry_is_made_of_it_has_a_row_and_words(entry: dict[str, An
             assert all(len(value) <= 500 for value in made.values() if isinstance(value, str))
             assert _told(entry, audit=audit)
     assert set(ACTIONS.values()) <= set(KINDS)
+
+
+# How something became as it is
+
+
+def _of(entry: dict[str, Any], number: int, *, source: str = "group") -> Event:
+    said = of_group(entry) if source == "group" else of_audit(entry)
+    assert said is not None
+    return Event(
+        number, number, source, said.oid, Untrusted(""), "g1", Untrusted("SOC L1"), said.kind,
+        Untrusted(said.action), Untrusted(said.actor), Untrusted(said.principal),
+        tuple(map(Untrusted, said.permissions)), entry,
+    )  # fmt: skip
+
+
+def _standing(*entries: dict[str, Any]) -> dict[tuple[str, str], tuple[bool, int]]:
+    """(section, value) -> (whether it is there, number of the entry that made it so)."""
+    found = standing(_of(entry, number) for number, entry in enumerate(entries))
+    return {key: (each.present, each.event.id) for key, each in found.items()}
+
+
+def test_what_came_went_and_came_again_stands_since_the_last_time() -> None:
+    join, leave = ({"action": f"{act}_member", "member_email": "k@a.example"} for act in ("add", "remove"))
+    assert _standing(join) == {("member", "k@a.example"): (True, 0)}
+    assert _standing(join, leave, join, join) == {("member", "k@a.example"): (True, 2)}
+    assert _standing(join, leave) == {("member", "k@a.example"): (False, 1)}
+
+
+def test_sets_without_what_changed_are_told_apart_once_one_is_known() -> None:
+    first, second = (
+        {"action": "set_permissions", "perms": ["a"]},
+        {"action": "set_permissions", "perms": ["b"]},
+    )
+    # Nothing tells what was before the first set; after the making of the group there was nothing.
+    assert _standing(first, second) == {("permission", "b"): (True, 1), ("permission", "a"): (False, 1)}
+    assert _standing({"action": "create_group"}, first) == {("permission", "a"): (True, 1)}
+    assert _standing(first) == {}
+
+
+def test_an_audit_log_tells_of_a_group_as_its_own_log_does() -> None:
+    entry = _audit("group", "SOC L1", action="add_member", gid="g1", member_email="k@a.example")
+    changed = _audit(
+        "group", "SOC L1", action="set_permissions", gid="g1", added=["dr.set"], perms=["dr.set"]
+    )
+    found = standing([_of(entry, 1, source="audit"), _of(changed, 2, source="audit")])
+    assert found["member", "k@a.example"].event.actor == "root@p.example"
+    assert found["permission", "dr.set"].present
+
+
+def test_entries_that_tell_no_whom_make_nothing_stand() -> None:
+    assert _standing({"action": "add_member"}, {"action": "add_org"}, {"action": "set_permissions"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (
+            {"action": "set_permissions", "perms": ["a.b", "user.ctrl"], "added": ["user.ctrl"]},
+            ("user.ctrl",),
+        ),
+        ({"action": "set_permissions", "perms": ["a.b"]}, ("a.b",)),
+        ({"action": "add_member", "member_email": "k@a.example"}, ()),
+    ],
+)
+def test_what_an_event_gave_is_what_it_added(entry: dict[str, Any], expected: tuple[str, ...]) -> None:
+    assert given_by(_of(entry, 1)) == expected
+
+
+def test_a_role_gives_what_it_holds() -> None:
+    event = _of(_audit("user", "k@a.example", action="set", role="Owner"), 1, source="audit")
+    assert "user.ctrl" in given_by(event)
