@@ -495,6 +495,29 @@ async def test_nobody_loses_anything_when_what_he_was_to_be_given_instead_failed
         assert (state[one.oid][email], state[other.oid][email]) == ({"dr.list"}, {"dr.set"})
 
 
+async def test_nothing_is_taken_before_it_is_known_what_was_given(one_store: Store) -> None:
+    async with provider(one_store) as found:
+        old, new = found.groups[:2]
+        email = _somebody(found)
+        old.members = (*old.members, email)
+        await found.read()
+        plan_id = found.draft(
+            AccessChange("add_member", gid=new.gid, principal=email),
+            AccessChange("remove_member", gid=old.gid, principal=email),
+        )
+        # It is sent, and cannot be read back.
+        found.served.faults.add(Rule("body", method="GET", path="/v1/groups/{gid}", nth=2, count=None))
+        outcome = await _apply(found, plan_id)
+        assert (outcome.state, outcome.counts) == ("applying", {"waiting": 1, "sending": 1})
+        assert outcome.trouble
+        assert (email in new.members, email in old.members) == (True, True)
+        found.served.faults.clear()
+        carried = await _apply(found, plan_id)
+        assert carried.counts == {"done": 2}
+        assert (email in new.members, email in old.members) == (True, False)
+        assert len(found.changes()) == 2
+
+
 @pytest.mark.parametrize(
     "rule",
     [

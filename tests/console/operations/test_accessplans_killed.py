@@ -1,5 +1,7 @@
 """A plan over fifty organizations, applied by processes that are killed: nothing is lost, nothing sent twice."""
 
+import asyncio
+import json
 import os
 import random
 import shutil
@@ -21,6 +23,7 @@ from store.database import Store
 from store.times import now_ms
 from tests.helpers.accessplans import OPERATOR, changing, provider, root_key, state_of
 from tests.helpers.applying import Appliers, appliers
+from tests.helpers.official import needs_official, official
 from tests.helpers.sandboxes import sandbox
 
 ORGANIZATIONS = 51
@@ -264,6 +267,34 @@ async def test_a_killed_plan_is_carried_on_with_postgresql_too(postgres_url: str
         await homes.close()
 
 
+@needs_official
+async def test_the_official_client_sees_what_a_killed_and_carried_on_plan_wanted(tmp_path: Path) -> None:
+    stage = await _prepared(tmp_path)
+    try:
+        async with _fresh(stage, tmp_path) as (_, told):
+            assert (await stage.homes.run(what="apply", at=100, **told))[0] == -signal.SIGKILL
+            assert (await stage.homes.run(what="resume", **told))[0] == 0
+            steps = _plan(told["store"], stage.plan).steps
+            asking = {"url": told["url"], "uid": told["uid"], "api_key": told["key"]}
+
+            async def ask(oid: str, *words: str) -> Any:
+                said = await asyncio.to_thread(official, asking, oid, *words, "--output", "json")
+                return json.loads(said)
+
+            direct = [step.change for step in steps if step.change.kind in ("grant", "revoke")]
+            for change in (direct[0], direct[len(direct) // 2], direct[-1]):
+                held = await ask(change.oid, "user", "permissions", "list")
+                assert (change.permission in held[change.principal]) is (change.kind == "grant")
+            made = next(step.made for step in steps if step.made)
+            group = (await ask(direct[0].oid, "group", "get", "--id", made))["group"]
+            assert (group["members"], sorted(group["perms"])) == ([stage.mover], ["dr.list", "dr.set"])
+            assert len(group["orgs"]) == 3
+            old = (await ask(direct[0].oid, "group", "get", "--id", stage.old))["group"]
+            assert stage.mover not in old["members"]
+    finally:
+        await stage.homes.close()
+
+
 async def test_nothing_is_sent_that_could_not_be_written_down_first(tmp_path: Path) -> None:
     stage = await _prepared(tmp_path)
     try:
@@ -285,8 +316,6 @@ async def test_nothing_is_sent_that_could_not_be_written_down_first(tmp_path: Pa
 
 
 async def test_two_processes_apply_one_plan_and_each_change_is_sent_once(tmp_path: Path) -> None:
-    import asyncio
-
     stage = await _prepared(tmp_path)
     other = await appliers(tmp_path)
     try:
