@@ -96,8 +96,8 @@ class WorldGroup:
     """False when only organizations' own listings named it: it may hold more."""
 
 
-class WorldKey(NamedTuple):
-    """An API key of one organization."""
+class WorldKey(msgspec.Struct, frozen=True, gc=False):
+    """An API key of one organization; of very many the look for garbage would take long."""
 
     oid: str
     key_hash: str

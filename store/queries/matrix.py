@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, func, join, select
 
 from store.access import Kind
@@ -112,7 +113,7 @@ def named_so(permission: str, word: str) -> bool:
 # What is shown
 
 
-class Column(NamedTuple):
+class Column(msgspec.Struct, frozen=True, gc=False):
     """One column: a permission, or an organization."""
 
     key: str
@@ -123,7 +124,7 @@ class Column(NamedTuple):
     privileged: bool = False
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line: a principal, or an organization."""
 
     key: str
