@@ -21,6 +21,7 @@ ENVIRONMENT_NAME: Final = re.compile(r"[a-z0-9-]{1,32}")
 
 _TEXT: Final = {
     "home", "environment", "store", "endpoint", "proxy", "ca_file", "time_zone", "operator", "key_range",
+    "allowed_signers",
 }  # fmt: skip
 _CHOICES: Final[dict[str, tuple[str, ...]]] = {
     "output": OUTPUTS,
@@ -58,6 +59,8 @@ class Settings:
     proxy: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
     """Certificates to trust instead of the system's."""
+    allowed_signers: Path | None = None
+    """Who may approve risky rollouts, as OpenSSH has it; the operator must not be able to write it."""
     time_zone: str = "UTC"
     """IANA name; for display only."""
     operator: str = ""
@@ -157,6 +160,9 @@ def load(
         environment=environment,
         store_url=values.pop("store", None) or f"sqlite:///{home / environment / 'store.db'}",
         ca_file=Path(ca).expanduser() if (ca := values.pop("ca_file", None)) else None,
+        allowed_signers=Path(signers).expanduser()
+        if (signers := values.pop("allowed_signers", None))
+        else None,
         file=path if path.exists() else None,
         sources=sources,
         **{name: value for name, value in values.items() if name != "environment"},

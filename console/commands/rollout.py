@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.commands.session import Problem, Session, safe
@@ -49,6 +50,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     apply.add_argument(
         "--soak", metavar="DURATION", default="0s", help="how long a gate waits before it looks (0s)"
     )
+    approve = verbs.add_parser(
+        "approve",
+        help="sign a risky plan as a second person, with an OpenSSH key",
+        description="Signs the hash of a plan with `ssh-keygen`. Who may approve stands in the allowed-signers "
+        "file of the settings.",
+    )
+    approve.add_argument("plan", metavar="PLAN", type=int)
+    approve.add_argument(
+        "--identity", metavar="EMAIL", help="as the allowed-signers file names it (the operator)"
+    )
+    approve.add_argument("--key", metavar="FILE", help="the private key; a public one where an agent has it")
+    approve.add_argument(
+        "--for", dest="lasts", metavar="DURATION", default="4h", help="how long it holds (4h)"
+    )
     verbs.add_parser("list", help="the plans, newest first")
     status = verbs.add_parser("status", help="a plan: its waves, its changes, how far it has come")
     status.add_argument("plan", metavar="PLAN", type=int)
@@ -57,7 +72,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> int:
     """Do what the verb says."""
     verb: str = session.arguments.verb
-    return {"plan": _plan, "apply": _apply, "list": _list, "status": _status}[verb](session)
+    return {
+        "plan": _plan, "approve": _approve, "apply": _apply, "list": _list, "status": _status,
+    }[verb](session)  # fmt: skip
 
 
 def _plan(session: Session) -> int:
@@ -160,7 +177,50 @@ def _rows(folds: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             }
 
 
+def _approve(session: Session) -> int:
+    from console.operations.approvals import Refused, keep, sign
+    from store.rollouts.keeping import PlanError, load
+    from store.times import now_ms, parse_duration, rfc3339
+
+    given = session.arguments
+    session.refuse_read_only("rollout approve")
+    identity = given.identity or session.settings.operator
+    if not identity or not given.key:
+        raise Problem("`rollout approve` needs --key, and --identity where no operator is set.", code=2)
+    signers = session.settings.allowed_signers
+    if signers is None:
+        raise Problem("No allowed-signers file is set: `allowed_signers` in the settings names it.", code=5)
+    try:
+        lasts = parse_duration(given.lasts) * 1000
+    except ValueError as error:
+        raise Problem(f"--for: {error}", code=2) from error
+    store, now = session.store(), now_ms()
+    # To the second, as the signed text says it.
+    expires_at = (now + lasts) // 1000 * 1000
+    try:
+        with session.reader.reading() as connection:
+            plan = load(connection, given.plan)
+        signature = sign(plan, identity, Path(given.key), expires_at=expires_at)
+        found = keep(
+            plan.id, identity, signature, signers=signers, store=store, expires_at=expires_at, now=now
+        )
+    except PlanError as error:
+        raise Problem(str(error), code=2) from error
+    except Refused as error:
+        raise Problem(str(error), code=5) from error
+    session.show_object(
+        {
+            "plan": found.plan_id,
+            "hash": plan.hash,
+            "identity": found.identity,
+            "expires_at": rfc3339(found.expires_at),
+        }
+    )
+    return 0
+
+
 def _apply(session: Session) -> int:
+    from console.operations.approvals import lacking
     from console.operations.gates import Bounds, CloudGates
     from console.operations.rollouts import Outcome, Refused, apply
     from store.rollouts.keeping import PlanError, load
@@ -182,6 +242,7 @@ def _apply(session: Session) -> int:
 
     async def go() -> "Outcome":
         async with session.cloud() as cloud:
+            applying = {session.settings.operator, (await cloud.who()).ident}
             gates = CloudGates(store=store, cloud=cloud, bounds=Bounds(soak=soak), clock=now_ms)
             return await apply(
                 plan.id,
@@ -191,6 +252,9 @@ def _apply(session: Session) -> int:
                 operator=session.settings.operator,
                 gates=gates,
                 confirm=given.confirm,
+                approved=lambda c, plan: lacking(
+                    c, plan, signers=session.settings.allowed_signers, applying=applying, now=now_ms()
+                ),
                 report=lambda step: session.progress(f"{step.note} {step.done}/{step.total}"),
             )
 

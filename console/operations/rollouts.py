@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from sqlalchemy import Connection
+
 from console.limacharlie.errors import (
     Ambiguous,
     Auth,
@@ -138,7 +140,7 @@ async def apply(
     confirm: str = "",
     report: Report | None = None,
     now: Callable[[], int] = now_ms,
-    approved: Callable[[Plan], str] = lambda plan: "",
+    approved: Callable[[Connection, Plan], str],
 ) -> Outcome:
     """Roll a plan out, or carry on with it where it was cut off, paused or halted.
 
@@ -146,7 +148,8 @@ async def apply(
         key: the installation's redaction key.
         operator: who applies it.
         confirm: what was typed for protected organizations: the name, or `N protected organizations`.
-        approved: why a plan that needs a second identity is not approved; "" when it is.
+        approved: why a plan that needs a second identity is not approved; "" when it is
+            (`console.operations.approvals.lacking`).
 
     Raises:
         Refused: nothing was sent; its subclasses say why.
@@ -183,7 +186,7 @@ def _begin(
     key: bytes,
     operator: str,
     confirm: str,
-    approved: Callable[[Plan], str],
+    approved: Callable[[Connection, Plan], str],
     now: int,
 ) -> tuple[Plan, dict[str, Placed]]:
     with store.writing() as c:
@@ -195,7 +198,7 @@ def _begin(
             if why:
                 raise Stale(f"{why} Nothing was sent.")
             if plan.risks:
-                lacking = approved(plan)
+                lacking = approved(c, plan)
                 if lacking:
                     raise NotApproved(f"{lacking} {plan.risks[0]} Nothing was sent.")
             _check_names(c, plan_id, confirm)

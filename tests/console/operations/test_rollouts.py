@@ -55,7 +55,7 @@ class Stage:
     async def apply(self, plan_id, gates=None, **more):
         return await apply(
             plan_id, store=self.store, cloud=self.cloud, key=KEY, operator="me", gates=gates or Open(),
-            now=lambda: NOW, **more,
+            now=lambda: NOW, **({"approved": lambda c, plan: ""} | more),
         )  # fmt: skip
 
     async def scanner(self, oid):
