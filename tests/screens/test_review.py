@@ -163,9 +163,11 @@ async def test_each_key_asks_for_its_own(empty_store: Store) -> None:
     async with host.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         row = host.view.table.current
-        await pilot.press("a", "x", "P", "E", "C", "m")
-        await pilot.press("u")
-        await still(pilot)
+        for key in ("a", "x", "P", "E", "C", "m", "u"):
+            await pilot.press(key)
+            await still(pilot)
+            if key != "u":
+                host.view.tell("The console said something, or showed a dialog.")
         assert "Nothing was decided" in host.screen.query_one(KeyLine).text
     assert asked(host) == [
         DecideLines(review, ((row.id, row.version),), ATTESTED),
@@ -185,10 +187,11 @@ async def test_marks_are_decided_together_and_only_after_the_semicolon(empty_sto
         await pilot.press("asterisk")
         await still(pilot)
         assert "10 marked" in host.screen.query_one(TitleLine).text
-        await pilot.press("a")
-        assert len(asked(host)[-1].lines) == 1
-        await pilot.press("semicolon", "j", "a")
-        assert len(asked(host)[-1].lines) == 1
+        for keys in (("a",), ("semicolon", "j", "a")):
+            await pilot.press(*keys)
+            await still(pilot)
+            assert len(asked(host)[-1].lines) == 1
+            host.view.tell("The console said something, or showed a dialog.")
         await pilot.press("semicolon", "x")
         await still(pilot)
     last = asked(host)[-1]
