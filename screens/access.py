@@ -28,7 +28,7 @@ from screens.access_words import (
     name_of,
     why_lines,
 )
-from screens.context import Context, Scope
+from screens.context import HEALTH_STYLES, Context, Scope
 from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.what_if import WhatIf, WhatIfAnswer
@@ -59,6 +59,7 @@ from store.models import SyncState, User
 from store.permissions import is_privileged
 from store.queries import access
 from store.queries.acltags import restricted, restricted_words
+from store.queries.findings import findings
 from store.queries.matrix import (
     By,
     Lacking,
@@ -233,6 +234,10 @@ class Access(View[Found]):
         self._world: World | None = None
         self._changed: tuple[World, tuple[AccessChange, ...], World, tuple[AccessChange, ...]] | None = None
         self._owing = 0.0
+        self._marks: tuple[World, str, dict[str, list[str]]] | None = None
+        """Of the world and the organization they were looked for in: row -> what is wrong, in words."""
+        self._marked = (0.0, 0.0)
+        """When that was, and how long it took (seconds)."""
 
     def compose_body(self) -> ComposeResult:
         """What is not known, the matrix, what the signs mean, and the cell in short and at length."""
@@ -379,12 +384,14 @@ class Access(View[Found]):
         self._found = found
         assert found.grid is not None  # noqa: S101  (else there is nothing)
         made, about = found.grid, (found.by, found.cell.about(found.by))
+        rows = self._with_marks(found, made.rows)
         if about == self._shown_as:
-            self.table.fill(made.columns, made.rows)
+            self.table.fill(made.columns, rows)
         else:
             self._shown_as = about
-            self.table.fill(made.columns, made.rows, at=found.cell.place(found.by), folded=made.folded)
+            self.table.fill(made.columns, rows, at=found.cell.place(found.by), folded=made.folded)
         self._say(found)
+        self._look_for_marks(found)
         self._explain()
         if self._owing:
             self.set_timer(self._owing, self._refresh_soon)
@@ -413,7 +420,14 @@ class Access(View[Found]):
             filter=f"/{self.filter_line}" if self.filter_line else "",
             counts=self._counts(found, pivot),
         )
+        self._write_legend(found)
+
+    def _write_legend(self, found: Found) -> None:
+        """The signs, with those that are there only now and then."""
         legend = line((LEGEND, "dim"))
+        marks = self._marks
+        if found.by == "organization" and marks is not None and marks[1] == found.cell.oid and marks[2]:
+            legend = line((f"{SIGNS}    ", "dim"), ("u! g! k! finding (F)", "dim"))
         if found.staged:
             legend = line(
                 (" ".join(SIGNS.split()), "dim"),
@@ -450,6 +464,54 @@ class Access(View[Found]):
         title = cell_width(safe_text(self._title(found), 60)) + len(self.filter_line) + 6
         room = self.size.width - title - 2
         return next((each for each in words if len(each) <= room), words[-1])
+
+    # -- findings ---------------------------------------------------------------------------------------
+
+    def _with_marks(self, found: Found, rows: list[grid.Row]) -> list[grid.Row]:
+        """The rows of an organization, those of whom something is wrong with a `!` beside what they are."""
+        marks = self._marks
+        if found.by != "organization" or marks is None or marks[1] != found.cell.oid or not marks[2]:
+            return rows
+        return [replace(row, kind=f"{row.kind}{'!' if row.key in marks[2] else ' '}") for row in rows]
+
+    def _look_for_marks(self, found: Found) -> None:
+        """Look for what is wrong once the matrix is there: of ten thousand organizations it takes seconds."""
+        known, (at, took) = self._marks, self._marked
+        same = known is not None and known[1] == found.cell.oid
+        if found.by != "organization" or (known is not None and same and known[0] is found.world):
+            return
+        if not same or time.monotonic() - at > PATIENCE * took:
+            self._find_marks(found.world, found.cell.oid)
+
+    @work(exclusive=True, group="marks", exit_on_error=False)
+    async def _find_marks(self, world: World, oid: str) -> None:
+        started = time.monotonic()
+        marks = await asyncio.to_thread(self._read_marks, oid)
+        self._marked = (time.monotonic(), time.monotonic() - started)
+        before = self._marks
+        self._marks = (world, oid, marks)
+        found = self._found
+        if found is None or found.grid is None or found.by != "organization" or found.cell.oid != oid:
+            return
+        if marks or (before is not None and before[2]):
+            self.table.fill(found.grid.columns, self._with_marks(found, found.grid.rows))
+            self._write_legend(found)
+            self._explain()
+
+    def _read_marks(self, oid: str) -> dict[str, list[str]]:
+        with self.context.reader.reading() as connection:
+            report = findings(connection, now=self.context.clock(), oid=oid, use=False)
+        marks: dict[str, list[str]] = {}
+        for each in report.findings:
+            rows = {pivots.key_of("user", str(each.subject))} if "@" in each.subject else set[str]()
+            for change in each.remedy:
+                if change.kind == "delete_key":
+                    rows.add(pivots.key_of("key", change.principal))
+                elif change.gid and not change.principal:
+                    rows.add(pivots.key_of("group", change.gid))
+            for row in rows:
+                marks.setdefault(row, []).append(f"{each.kind}: {each.sentence}")
+        return marks
 
     # -- filter -----------------------------------------------------------------------------------------
 
@@ -514,10 +576,23 @@ class Access(View[Found]):
                 known = Known(found.world, found.after, found.mfa, staged)
                 columns = [column.key for column in self.table.columns]
                 lines = explain(known, found.by, cell, columns, self.table.category)
+                if wrong := self._wrong(found, cell):
+                    lines = [lines[0], wrong, *lines[1:]]
         wide = min(self.query_one("#explanation").size.width, MOST_WIDE)
         self.query_one("#explanation", Said).say([part for each in lines for part in hanging(each, wide)])
         if self._open:
             self._explain_why(lines)
+
+    def _wrong(self, found: Found, cell: Cell) -> Content | None:
+        """What the findings say of whom the cell is about."""
+        marks = self._marks
+        if found.by != "organization" or marks is None or marks[1] != cell.oid:
+            return None
+        said = marks[2].get(pivots.key_of(cell.kind, cell.principal), [])
+        if not said:
+            return None
+        more = f"   and {len(said) - 1:,} more: F lists them" if len(said) > 1 else ""
+        return line(("   ! ", HEALTH_STYLES["failed"]), (said[0], ""), more)
 
     # -- why, at length ---------------------------------------------------------------------------------
 

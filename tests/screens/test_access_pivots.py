@@ -13,6 +13,7 @@ from screens.requests import Back, PlanStaged, ShowPlans, StageChanges, UnstageC
 from store import accessplans, ingest
 from store.accesschanges import AccessChange
 from store.closure import World
+from store.queries.findings import findings
 from store.queries.matrix import pivot_permission
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 from tests.screens.test_access import ACME, grant, ready, rows, told
@@ -366,6 +367,23 @@ async def test_the_newest_world_is_read_only_when_its_tables_changed(world_store
         with world_store.writing() as connection:
             ingest.put_access(connection, ACME, {"user_permissions": {KIM: ["org.get"]}}, now=NOW)
         await until(pilot, lambda: host.view._world is not world)
+
+
+async def test_of_whom_something_is_wrong_a_sign_and_a_sentence_say_so(world_store):
+    host = Host(world_store, Access)
+    async with host.run_test(size=(110, 30)) as pilot:
+        await ready(pilot, ACME)
+        await until(pilot, lambda: host.view._marks is not None and host.view._marks[1] == ACME)
+        with world_store.reader.reading() as connection:
+            report = findings(connection, now=NOW, oid=ACME, use=False)
+        wrong = {str(each.subject) for each in report.findings}
+        assert KIM in wrong
+        await until(pilot, lambda: "u! kim@acme.example" in text_of(host))
+        await on_cell(pilot, f"user:{KIM}", "user.ctrl")
+        sentence = next(each for each in report.findings if each.subject == KIM)
+        words = f"! {sentence.kind}: {sentence.sentence}"[:60]
+        await until(pilot, lambda: words in text_of(host))
+        assert host.guard.hits == 0
 
 
 def test_the_cells_of_a_row_differ_by_sign_only_where_something_changes():
