@@ -11,6 +11,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
 
+from store.timeline import short
+
 WHOLE: Final = ""
 """The actor, and the mark, of the row that stands for the whole log."""
 
@@ -45,7 +47,9 @@ def rows_of(oid: str, told: Iterable[tuple[str, int, Mapping[str, Any]]]) -> lis
     for actor, time, details in told:
         if not time:
             continue
-        for at in ((WHOLE, WHOLE), (actor, mark_of(details))):
+        # Both stand in a key, which half of a surrogate pair or a text of a page would refuse, and the
+        # whole page of the log with it.
+        for at in ((WHOLE, WHOLE), (short(actor), short(mark_of(details))[:100])):
             span = found.setdefault(at, [time, time])
             span[0], span[1] = min(span[0], time), max(span[1], time)
     return [

@@ -340,3 +340,32 @@ def test_a_store_that_is_upgraded_tells_what_its_audit_logs_told(
         with store.reader.reading() as c:
             (event,) = timeline.events(c)
     assert (event.action, event.principal, event.time, event.oid) == ("grant", KIM, AUDIT["time"], ACME)
+
+
+def test_texts_that_no_database_holds_are_kept_in_a_form_that_it_does(store: Store) -> None:
+    odd = "a\x00b\ud800c" + "x" * 3000
+    with store.writing() as c:
+        assert (
+            ingest.put_group_log(
+                c,
+                "g1",
+                [
+                    {
+                        "action": odd,
+                        "actor": odd,
+                        "member_email": odd,
+                        "perms": [odd],
+                        odd[:9]: odd,
+                        "n": 10**30,
+                    }
+                ],
+            )
+            == 1
+        )
+        assert ingest.put_audit(
+            c, ACME, [{"time": 5, "etype": odd, "ident": odd, "entity": {"type": "user", "name": odd}, "mtd": {"action": odd}}]
+        )  # fmt: skip
+    with store.reader.reading() as c:
+        found = timeline.events(c)
+    assert len(found) == 2
+    assert all("\\x00" in each.actor and len(each.actor) <= 500 for each in found)
