@@ -518,6 +518,21 @@ async def test_nothing_is_taken_before_it_is_known_what_was_given(one_store: Sto
         assert len(found.changes()) == 2
 
 
+async def test_what_was_sent_and_may_not_be_read_any_more_is_unknown(one_store: Store) -> None:
+    async with provider(one_store) as found:
+        one = found.organizations[0]
+        root = found.served.world.access.root
+        revoke = AccessChange("revoke", oid=one.oid, principal=root, permission="payload.ctrl")
+        plan_id = found.draft(revoke)
+        found.served.faults.add(Rule("body", method="GET", path=USERS, nth=2, count=None))
+        assert (await _apply(found, plan_id)).counts == {"sending": 1}
+        found.served.faults.clear()
+        found.served.faults.add(Rule("status", status=403, method="GET", path=USERS, count=None))
+        outcome = await _apply(found, plan_id)
+        assert (outcome.state, outcome.counts) == ("failed", {"unknown": 1})
+        assert "cannot be read whether it was made" in outcome.failed[0][2]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
