@@ -50,6 +50,7 @@ from store.reviews import (
     Drift,
     Line,
     Progress,
+    ScopeGone,
     choose,
 )
 from store.text import safe_text
@@ -105,6 +106,8 @@ class Found:
     came: Mapping[int, Came]
     place: tuple[int, int] | None
     """(review, line) where the operator was when the console ended; only at the first reading."""
+    problem: str = ""
+    """Why the lines could not be compared with the access of now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,16 +280,21 @@ class Review(View[Found]):
         lines = reviews.lines(connection, review.id)
         moved = Drift()
         now = self.context.clock()
+        problem = ""
         if review.closed_at is None:
-            moved = reviews.drift(lines, self._compare(connection, review))
-            lines = reviews.as_of(connection, lines, moved, now)
+            try:
+                reviews.check_scope(connection, review)
+                moved = reviews.drift(lines, self._compare(connection, review))
+                lines = reviews.as_of(connection, lines, moved, now)
+            except ScopeGone as error:
+                problem = str(error)
         missing = {each.permissions for each in lines} - self._lists.keys()
         if missing:
             self._lists = self._lists | reviews.contents(connection, missing)
         for each in (here for _, here in moved.changed):
             self._lists = self._lists | {each.permissions_digest: each.permissions}
         came = reviews.came_of(connection, lines, now=now)
-        return Found(campaigns, review, lines, moved, came, place)
+        return Found(campaigns, review, lines, moved, came, place, problem)
 
     def _compare(self, connection: Connection, review: reviews.Review) -> list[Covered]:
         known = self._current
@@ -326,6 +334,8 @@ class Review(View[Found]):
         if self._dirty and self._opened:
             self.set_timer(COMPARE_EVERY, self._refresh_soon)
         self._write_down(found)
+        if found.problem:
+            self.tell(found.problem, "warning")
 
     def show_empty(self, found: Found) -> None:
         """Keep nothing of before."""

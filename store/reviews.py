@@ -23,7 +23,7 @@ from store.bodies import pack, storable, unpack
 from store.configuration import canonical, content_hash
 from store.errors import StoreError
 from store.permissions import is_privileged
-from store.queries.scopes import NODE, ORGANIZATION, oids_of
+from store.queries.scopes import NODE, ORGANIZATION, UNPLACED, oids_of
 from store.text import Untrusted
 
 KINDS: tuple[str, ...] = ("member", "owner", "direct", "key")
@@ -57,6 +57,10 @@ REVIEW_TABLES = frozenset({"access_review", "review_line", "access_plan", "acces
 
 class ReviewError(StoreError):
     """What cannot be done with a review; the text says why, and nothing was changed."""
+
+
+class ScopeGone(ReviewError):
+    """The node that a review is about is not in the tree any more: what it covers now cannot be told."""
 
 
 class UnknownReview(ReviewError):
@@ -520,6 +524,24 @@ def start(c: Connection, title: str, wanted: Wanted, *, by: str, now: int) -> in
     return number
 
 
+def check_scope(c: Connection, found: Review) -> None:
+    """Refuse to compare a review whose node is gone: every line of it would look as if its access were.
+
+    Raises:
+        ScopeGone: it is.
+    """
+    scope = found.wanted.scope
+    if not scope or scope == UNPLACED:
+        return
+    for column in (NODE.c.id, ORGANIZATION.c.oid):
+        if c.execute(select(column).where(column == scope)).first() is not None:
+            return
+    raise ScopeGone(
+        f"The node {found.scope_name} of review {found.id} is not in the tree any more, so what it covers "
+        "now cannot be told; put it back, or close the review incomplete."
+    )
+
+
 def compared(c: Connection, review_id: int, some: Sequence[int] | None = None) -> tuple[list[Line], Drift]:
     """The lines of an open review, and how they differ from the access that the store knows.
 
@@ -528,10 +550,12 @@ def compared(c: Connection, review_id: int, some: Sequence[int] | None = None) -
 
     Raises:
         UnknownReview: there is no such review.
+        ScopeGone: see `check_scope`.
     """
     found = review(c, review_id)
     if found.closed_at is not None:
         return [], Drift()
+    check_scope(c, found)
     before = lines(c, review_id)
     if some is not None:
         chosen = set(some)

@@ -185,9 +185,16 @@ def _list(session: Session) -> int:
 def _current(session: Session) -> None:
     """Compare the review with the access of now, where that may be written down."""
     from console.operations import reviews
+    from store.reviews import ScopeGone
 
-    if not session.settings.read_only:
+    if session.settings.read_only:
+        return
+    try:
         _possible(lambda: reviews.refresh(session.store(), session.arguments.id))
+    except Problem as problem:
+        if not isinstance(problem.__cause__, ScopeGone):
+            raise
+        session.say(str(problem))
 
 
 def _chosen(session: Session) -> "list[Line]":

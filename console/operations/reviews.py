@@ -32,6 +32,7 @@ from store.reviews import (
     Reading,
     Review,
     ReviewError,
+    ScopeGone,
     Wanted,
 )
 from store.times import now_ms, rfc3339
@@ -159,7 +160,11 @@ def close(
         ReviewError: it is closed, or lines are undecided.
     """
     moment = now_ms() if now is None else now
-    refresh(store, review_id, now=moment)
+    try:
+        refresh(store, review_id, now=moment)
+    except ScopeGone:
+        if not incomplete:
+            raise
     with store.writing() as c:
         closed = reviews.close(c, review_id, by=operator, now=moment, incomplete=incomplete)
         append(
@@ -238,6 +243,10 @@ def evidence(
     oids = {place.partition(" ")[0] for digest in places for place in lists.get(digest, ())}
     names = reviews.names_of(c, oids)
     lacking = _unreadable(read, reviews.incomplete_groups(c))
+    try:
+        reviews.check_scope(c, found)
+    except ScopeGone as error:
+        lacking.append({"oid": "", "organization": f"(node {found.scope_name})", "why": str(error)})
     progress = found.progress
     payload: dict[str, Any] = {
         "about": {

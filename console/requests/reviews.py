@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -28,7 +29,7 @@ from screens.requests import (
 from screens.widgets.text import line
 from store import reviews
 from store.access import counted
-from store.reviews import ATTESTED, KINDS, LONGEST, OPEN, Decided, Line, ReviewError, Wanted
+from store.reviews import ATTESTED, KINDS, LONGEST, OPEN, Decided, Line, ReviewError, ScopeGone, Wanted
 
 if TYPE_CHECKING:
     from screens.requests import Work
@@ -216,7 +217,10 @@ async def close(host: Host, request: CloseReview) -> None:
     """Close it, after asking; undecided lines are named as such."""
     store = host.writing_store()
     try:
-        await asyncio.to_thread(lambda: operations.refresh(store, request.review, now=host.context.clock()))
+        with suppress(ScopeGone):
+            await asyncio.to_thread(
+                lambda: operations.refresh(store, request.review, now=host.context.clock())
+            )
         found = await read(host, lambda c: reviews.review(c, request.review))
     except ReviewError as error:
         raise RefusedHere(str(error)) from error
@@ -263,7 +267,8 @@ async def export(host: Host, request: ExportReview) -> None:
 
     def write() -> operations.Exported:
         if writable:
-            operations.refresh(host.writing_store(), request.review, now=host.context.clock())
+            with suppress(ScopeGone):
+                operations.refresh(host.writing_store(), request.review, now=host.context.clock())
         sign, key = signing.signer(settings, operations.KIND, may_make=writable)
         return operations.export(
             host.context.reader, request.review, Path(where).expanduser(), sign=sign, key=key,

@@ -11,7 +11,7 @@ from store import ingest, reviews
 from store.accesschanges import AccessChange
 from store.configuration import content_hash
 from store.database import Store
-from store.reviews import ATTESTED, OPEN, REVOKED, ReviewError, UnknownReview, Wanted
+from store.reviews import ATTESTED, OPEN, REVOKED, ReviewError, ScopeGone, UnknownReview, Wanted
 from store.tree import TreeNode, replace_tree
 from tests.corpus.strings import everything
 from tests.helpers.access_worlds import GroupOf, World, world_of
@@ -167,6 +167,27 @@ def test_a_scope_limits_what_a_line_covers_and_the_line_says_what_it_reaches_bey
         ("member", "lee@p.example"): (1, 1),
         ("direct", "kim@acme.example"): (1, 1),
     }
+
+
+def test_a_review_whose_node_left_the_tree_is_not_taken_for_one_whose_access_is_gone(store: Store) -> None:
+    a_world().put(store, NOW)
+    root = TreeNode(id="root", parent=None, name="P")
+    with store.writing() as c:
+        replace_tree(
+            c,
+            [
+                root,
+                TreeNode(id="gold", parent="root", name="Gold"),
+                TreeNode(id="n0", parent="gold", name="Zero", oid="org-0"),
+            ],
+        )
+        review = reviews.start(c, "gold", Wanted(scope="gold"), by="dana", now=NOW)
+    before = lines_of(store, review)
+    with store.writing() as c:
+        replace_tree(c, [root])
+    with pytest.raises(ScopeGone, match="The node Gold of review 1"), store.writing() as c:
+        reviews.refresh(c, review, now=NOW + 5)
+    assert lines_of(store, review) == before
 
 
 @pytest.mark.parametrize(

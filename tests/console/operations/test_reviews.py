@@ -9,10 +9,12 @@ from console import signing
 from console.operations import accessplans, reviews
 from console.sandbox.faults import Rule
 from store.database import Store
-from store.reviews import ATTESTED, REVOKED, Line, Wanted, came_of, lines
+from store.reviews import ATTESTED, REVOKED, Line, ScopeGone, Wanted, came_of, lines
 from store.times import now_ms
+from store.tree import TreeNode, replace_tree
 from tests.console.test_signing import OURS, signer
 from tests.helpers.accessplans import OPERATOR, Provider, provider
+from tests.store.test_reviews import a_world
 
 
 @pytest.fixture
@@ -124,8 +126,6 @@ def test_a_document_that_contradicts_itself_is_refused_although_it_is_signed(
     one_store: Store, tmp_path: Path
 ) -> None:
     """Whoever has the key may sign anything: what the hashes name is looked at too."""
-    from tests.store.test_reviews import a_world
-
     a_world().put(one_store, now_ms())
     review = reviews.start(one_store, "Q4", Wanted(), operator=OPERATOR).id
     with one_store.reader.reading() as c:
@@ -149,3 +149,29 @@ def test_a_signed_document_that_is_no_evidence_or_names_strange_files_is_refused
         file.write_bytes(signing.document(reviews.KIND, payload, sign))
         with pytest.raises(signing.NoDocument, match="It is signed, and"):
             reviews.verify(file, expected=OURS.fingerprint)
+
+
+def test_a_review_whose_node_is_gone_is_closed_only_as_incomplete_and_its_evidence_says_so(
+    one_store: Store,
+) -> None:
+    world = a_world()
+    world.put(one_store, now_ms())
+    root = TreeNode(id="root", parent=None, name="P")
+    with one_store.writing() as c:
+        replace_tree(c, [root, TreeNode(id="gold", parent="root", name="Gold", oid="org-0")])
+    review = reviews.start(one_store, "Q4", Wanted(scope="gold"), operator=OPERATOR).id
+    with one_store.reader.reading() as c:
+        wanted = [(each.id, each.version) for each in lines(c, review)]
+    reviews.decide(one_store, review, wanted, ATTESTED, operator=OPERATOR, reason="fine")
+    with one_store.writing() as c:
+        replace_tree(c, [root])
+    with pytest.raises(ScopeGone):
+        reviews.decide(one_store, review, wanted, ATTESTED, operator=OPERATOR, reason="fine")
+    with pytest.raises(ScopeGone):
+        reviews.close(one_store, review, operator=OPERATOR)
+    closed = reviews.close(one_store, review, operator=OPERATOR, incomplete=True)
+    assert closed.closed_at is not None
+    with one_store.reader.reading() as c:
+        payload, _ = reviews.evidence(c, review, operator=OPERATOR, now=now_ms())
+    assert payload["complete"] is False
+    assert "(node Gold)" in {each["organization"] for each in payload["not_readable"]}
