@@ -144,7 +144,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *TABS,
         Binding("a", "approve", "apply", id="access_plan.apply", tooltip="Approve it, and apply it at once"),
-        Binding("k", "do('keep')", "keep", id="access_plan.keep", tooltip="Leave it as a draft"),
+        Binding("s", "do('keep')", "keep", id="access_plan.keep", tooltip="Leave it as a draft"),
         Binding(
             "escape,q,ctrl+c", "do('drop')", "put away", id="access_plan.drop",
             tooltip="Put the plan away; what is staged stays staged",
@@ -201,7 +201,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         phrase = self._found.plan.phrase
         way = line(
             *(("type ", (phrase, "bold"), ", enter apply") if phrase else ("a approve and apply",)),
-            "   esc put away" if phrase else "   k keep as a draft   esc put away",
+            "   esc put away" if phrase else "   s keep as a draft   esc put away",
         )
         if not self._trouble:
             return way
