@@ -370,7 +370,7 @@ class Findings(View[Found]):
         if not self.is_current:
             return
         answer: WhatIfAnswer | None = await self.app.push_screen_wait(
-            WhatIf(made, cursor=self.context.glyphs.cursor, writable=self.context.writable)
+            WhatIf(made, cursor=self.context.glyphs.cursor, writable=self.context.writable, staged=staged)
         )
         if answer is None:
             return
@@ -379,8 +379,6 @@ class Findings(View[Found]):
         elif answer.deed == "plan" and finding is not None:
             title = f"{finding.kind}: {finding.subject} {finding.sentence}"
             self.post_message(PlanChanges(changes, title[:200], source="finding"))
-        elif not staged:
-            self.tell("Nothing is staged: there is nothing to take out.")
         elif answer.deed == "clear":
             self.post_message(UnstageChanges(None))
         elif answer.change is not None:

@@ -337,7 +337,7 @@ class _Seen:
         wanted = self.facts.inside
         found = set(oids) if wanted is None else wanted.intersection(oids)
         found -= self.world.gone
-        return sorted(found, key=self.rank)
+        return sorted(found, key=self.rank) if len(found) > 1 else list(found)
 
     def rank(self, oid: str) -> tuple[int, str]:
         """Where an organization stands among all of them by name."""
@@ -471,7 +471,9 @@ def some(names: Sequence[str], most: int = NAMED) -> str:
 
 
 def _plan(changes: Iterable[AccessChange]) -> tuple[AccessChange, ...]:
-    return tuple(ordered(changes))
+    given = tuple(changes)
+    # Of one kind they are in the order of organizations and permissions already.
+    return given if len({change.kind for change in given}) < 2 else tuple(ordered(given))
 
 
 # The rules
@@ -884,7 +886,18 @@ def _group_drift(seen: _Seen) -> Iterator[Finding]:
 
 
 def _no_mfa(seen: _Seen) -> Iterator[Finding]:
-    """Somebody with access to anything who is told to have no second factor; one without an answer is not."""
+    """Somebody with access to anything who is told to have no second factor; one without an answer is not.
+
+    Staff, and whoever holds a privileged permission, have a finding each. Of customers' users there are two:
+    those who may change things, and those who only read.
+    """
+    advice = (
+        "No call of LimaCharlie's sets it: the user turns it on in the profile of the web application, "
+        "or the "
+        "domain is put under strict SSO (7-administration/access/sso.md of the documentation)."
+    )
+    changing = seen.world.mask(name for name in seen.world.names if _changes(name))
+    others: dict[int, dict[str, list[str]]] = {1: {}, 2: {}}
     for email, told in sorted(seen.facts.mfa.items()):
         if told is not False:
             continue
@@ -893,17 +906,18 @@ def _no_mfa(seen: _Seen) -> Iterator[Finding]:
         if not oids:
             continue
         mask = _union(held[oid] for oid in oids)
-        privileged = seen.names(mask & seen.privileged)
-        writes = [name for name in seen.names(mask) if _changes(name)]
-        may = (
-            f", and may use {_and(privileged)}"
-            if privileged
-            else f", and may change things by {counted(len(writes), 'permission')}"
-            if writes
-            else ", and only reads"
-        )
+        severity = 3 if mask & seen.privileged else 2 if mask & changing else 1
+        if severity < 3 and seen.facts.staff.source and email not in seen.facts.staff:
+            others[severity][email] = oids
+            continue
+        privileged, writes = seen.names(mask & seen.privileged), seen.names(mask & changing)
+        may = {
+            3: f", and may use {_and(privileged)}",
+            2: f", and may change things by {counted(len(writes), 'permission')}",
+            1: ", and only reads",
+        }[severity]
         yield Finding(
-            "no_mfa", 3 if privileged else 2 if writes else 1, Untrusted(email), email, tuple(oids), (email,),
+            "no_mfa", severity, Untrusted(email), email, tuple(oids), (email,),
             f"has no second factor on {seen.on(oids)}{may}",
             (
                 *([f"privileged: {some(privileged)}"] if privileged else []),
@@ -911,9 +925,25 @@ def _no_mfa(seen: _Seen) -> Iterator[Finding]:
                 *seen.each((oid, counted(held[oid].bit_count(), "permission")) for oid in oids),
             ),
             (),
-            "No call of LimaCharlie's sets it: the user turns it on in the profile of the web "
-            "application, or the "
-            "domain is put under strict SSO (7-administration/access/sso.md of the documentation).",
+            advice,
+        )  # fmt: skip
+    for severity, users in others.items():
+        if not users:
+            continue
+        where: dict[str, list[str]] = {}
+        for email, oids in users.items():
+            for oid in oids:
+                where.setdefault(oid, []).append(email)
+        some_oids = seen.inside(where)
+        one = next(iter(users)) if len(users) == 1 else ""
+        yield Finding(
+            "no_mfa", severity, Untrusted(one or f"{len(users):,} customers' users"),
+            f"customers\0{severity}", tuple(some_oids), tuple(users),
+            f"{'has' if one else 'have'} no second factor on {seen.on(some_oids)}, and "
+            + ("may change things" if severity == 2 else "only reads" if one else "only read"),
+            tuple(seen.each((oid, some(where[oid], 5)) for oid in some_oids)),
+            (),
+            advice,
         )  # fmt: skip
 
 
@@ -961,9 +991,10 @@ def _duplicate(seen: _Seen) -> Iterator[Finding]:
 def _unused(seen: _Seen) -> Iterator[Finding]:
     """A permission of AUDITED that was held for `findings_unused` and of whose use no stored entry tells.
 
-    Said where the stored audit log covers all of that time up to its last reading. Directly: of somebody who
-    is no owner, where the log tells of no change to what that user holds. By a group: when no member used it
-    on any of its organizations. Of a key: likewise, by its name, as the log knows it.
+    Customers' users of whom the same is unused are one finding. Said where the stored audit log covers all
+    of that time up to its last reading. Directly: of somebody who is no owner, where the log tells of no
+    change to what that user holds. By a group: when no member used it on any of its organizations. Of a key:
+    likewise, by its name, as the log knows it.
     """
     used = seen.facts.used
     if used is None:
@@ -982,6 +1013,10 @@ def _unused(seen: _Seen) -> Iterator[Finding]:
             tells[mark] = tells.get(mark, 0) | 1 << bit
     nothing: Mapping[str, int] = {}
 
+    acted: dict[str, list[str]] = {}
+    for oid, actor in used:
+        acted.setdefault(actor, []).append(oid)
+
     def idle(oid: str, actor: str, mask: int) -> int:
         """Those of these permissions that an actor did not use on an organization."""
         left = mask & can_know
@@ -999,45 +1034,64 @@ def _unused(seen: _Seen) -> Iterator[Finding]:
             "their use"
         )
 
+    alike: dict[tuple[str, int], dict[str, dict[str, int]]] = {}
     for email, held in sorted(seen.world.direct.items()):
+        if email in seen.facts.left:
+            continue
         found = {
             oid: left
             for oid, mask in held.items()
             if oid in since
-            and email not in seen.facts.left
             and not seen.owns(mask)
             and seen.facts.granted.get((oid, email), 0) < since[oid]
             and (left := idle(oid, email, mask & ~seen.through(email, oid)))
         }
         oids = seen.inside(found)
         if oids:
-            yield Finding(
-                "unused", 1, Untrusted(email), f"user\0{email}", tuple(oids), (email,),
-                f"did not use {_few(seen, _union(found[oid] for oid in oids))} on {seen.on(oids)} "
-                f"for {_days(period)}",
-                (
-                    *seen.each((oid, f"unused: {some(seen.names(found[oid]))}") for oid in oids),
-                    others(_union(held[oid] for oid in oids)),
+            alone = not seen.facts.staff.source or email in seen.facts.staff
+            at = (email, 0) if alone else ("", _union(found[oid] for oid in oids))
+            alike.setdefault(at, {})[email] = {oid: found[oid] for oid in oids}
+    for (staff, _), users in alike.items():
+        where: dict[str, list[str]] = {}
+        for email, found in users.items():
+            for oid in found:
+                where.setdefault(oid, []).append(email)
+        oids = seen.inside(where)
+        whole = _union(left for found in users.values() for left in found.values())
+        names = seen.names(whole)
+        one = next(iter(users)) if len(users) == 1 else ""
+        yield Finding(
+            "unused", 1, Untrusted(one or f"{len(users):,} customers' users"),
+            f"user\0{staff}" if staff else f"users\0{' '.join(names)}", tuple(oids), tuple(users),
+            f"did not use {_few(seen, whole)} on {seen.on(oids)} for {_days(period)}",
+            (
+                f"unused: {some(names)}",
+                *seen.each((oid, "" if one else some(where[oid], 5)) for oid in oids),
+                others(
+                    _union(seen.world.direct[email][oid] for email in users for oid in users[email])
                 ),
-                _plan(
-                    AccessChange("revoke", oid=oid, principal=email, permission=name)
-                    for oid in oids
-                    for name in seen.names(found[oid])
-                ),
-                "Revokes them.",
-            )  # fmt: skip
+            ),
+            _plan(
+                AccessChange("revoke", oid=oid, principal=email, permission=name)
+                for oid in oids
+                for email in where[oid]
+                for name in seen.names(users[email][oid])
+            ),
+            "Revokes them."
+            if one
+            else "Revokes them of all of these users; a scope or one organization narrows it.",
+        )  # fmt: skip
     for group in seen.world.groups.values():
         covered = [oid for oid in group.organizations if oid in since]
         oids = seen.inside(covered)
         if not oids or not group.members or not group.permissions & can_know:
             continue
         left = group.permissions & can_know
+        here = frozenset(covered)
         for email in group.members:
-            for oid in covered:
-                if (oid, email) in used:
+            for oid in acted.get(email, ()):
+                if oid in here:
                     left = idle(oid, email, left)
-            if not left:
-                break
         if not left:
             continue
         whole = len(covered) == len(seen.held(group)) and group.complete

@@ -92,15 +92,18 @@ class WhatIf(Dialog[WhatIfAnswer | None]):
         Binding("q,w", "leave", "back", id="what_if.leave", tooltip="Back to the matrix"),
     ]
 
-    def __init__(self, found: Consequence, *, cursor: str = ">", writable: bool = True) -> None:
-        """`cursor` is the sign before the line with the cursor."""
+    def __init__(
+        self, found: Consequence, *, cursor: str = ">", writable: bool = True, staged: bool = True
+    ) -> None:
+        """`cursor` is the sign before the line with the cursor; what is not `staged` cannot be taken out."""
         super().__init__()
+        self._are_staged = staged
         self._found = found
         self._writable = writable
         self._trouble = ""
         self._staged: RowTable[Staged] = RowTable(
             [
-                Column("STAGED", lambda each: each.words, 30, grow=2, cut="middle"),
+                Column("STAGED" if staged else "CHANGE", lambda each: each.words, 30, grow=2, cut="middle"),
                 Column("WHERE", lambda each: each.where, 22, grow=1),
             ],
             cursor=cursor,
@@ -121,7 +124,8 @@ class WhatIf(Dialog[WhatIfAnswer | None]):
     def heading(self) -> Content:
         """How much of it, for whom, where; and every gain that makes somebody master of an organization."""
         found = self._found
-        lines = [Content.styled(f"What if: {counted(len(found.staged), 'staged change')}", "bold")]
+        what = "staged change" if self._are_staged else "change"
+        lines = [Content.styled(f"What if: {counted(len(found.staged), what)}", "bold")]
         if not found.differs:
             lines.append(Content(f"Nobody gains or loses anything; {_organizations(found.touched)} touched."))
         else:
@@ -157,13 +161,17 @@ class WhatIf(Dialog[WhatIfAnswer | None]):
     def keys(self) -> Content:
         """The way on."""
         more = f"   and {self._found.more:,} more lines" if self._found.more else ""
-        way = Content(f"P plan it   tab, x take one out   X all out   esc back{more}")
+        out = "   tab, x take one out   X all out" if self._are_staged else ""
+        way = Content(f"P plan it{out}   esc back{more}")
         if not self._trouble:
             return way
         return Content("\n").join([Content.styled(self._trouble, "bold ansi_yellow"), way])
 
     def action_unstage(self) -> None:
         """The one under the cursor, once the cursor is among them."""
+        if not self._are_staged:
+            self._say("None of this is staged.")
+            return
         change = self._staged.current
         if change is None or not self._staged.has_focus:
             self._staged.focus()
@@ -173,7 +181,9 @@ class WhatIf(Dialog[WhatIfAnswer | None]):
 
     def action_do(self, deed: Literal["plan", "clear"]) -> None:
         """Answer it, unless the console may not write."""
-        if self._allowed():
+        if deed == "clear" and not self._are_staged:
+            self._say("None of this is staged.")
+        elif self._allowed():
             self.dismiss(WhatIfAnswer(deed))
 
     def _allowed(self) -> bool:

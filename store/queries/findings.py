@@ -156,7 +156,7 @@ def _tree(connection: Connection) -> _Tree:
             node.first
         )
     )
-    for node_id, oid, depth, parent, text in rows:
+    for node_id, oid, depth, parent, text in rows.all():
         while above and above[-1][0] >= depth:
             above.pop()
         whose, domains = (above[-1][1], above[-1][2]) if above else ("", frozenset[str]())
@@ -187,7 +187,7 @@ def _read(connection: Connection) -> dict[tuple[str, str], int]:
     )
     return {
         (oid, subject): checked_at
-        for oid, subject, checked_at, failure in rows
+        for oid, subject, checked_at, failure in rows.all()
         if subject != "audit" or not failure
     }
 
@@ -210,7 +210,7 @@ def _keys(connection: Connection, world: World) -> list[KeyDetail]:
         .where(organization.gone_at.is_(None))
     )
     found = []
-    for oid, key_hash, by, allowed, last_used, first_seen in rows:
+    for oid, key_hash, by, allowed, last_used, first_seen in rows.all():
         held = world.keys.get(oid, {}).get(key_hash)
         if held is not None:
             found.append(
@@ -232,12 +232,12 @@ def _use(
         oid: first
         for oid, first in connection.execute(
             select(use.oid, use.first).where(use.actor == WHOLE, use.mark == WHOLE)
-        )
+        ).all()
     }
     used: dict[tuple[str, str], dict[str, int]] = {}
     for oid, actor, mark, last in connection.execute(
         select(use.oid, use.actor, use.mark, use.last).where(use.mark.in_(_MARKS))
-    ):
+    ).all():
         used.setdefault((oid, actor), {})[mark] = last
     granted = {
         (oid, principal): last
@@ -245,6 +245,6 @@ def _use(
             select(event.oid, event.principal, func.max(event.time))
             .where(event.source == "audit", event.principal != "")
             .group_by(event.oid, event.principal)
-        )
+        ).all()
     }
     return began, used, granted

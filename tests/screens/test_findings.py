@@ -129,7 +129,10 @@ async def test_what_if_is_about_the_remedy_while_nothing_is_staged(mistaken_stor
         await ready(pilot)
         await pilot.press("j", "w")
         await until(pilot, lambda: isinstance(host.screen, WhatIf))
+        await settled(pilot, "What if: 1 change")
         await settled(pilot, "2 principals: 0 gained, 8 lost, on 4 organizations")
+        await pilot.press("x")
+        await settled(pilot, "None of this is staged.")
         await pilot.press("P")
         await until(pilot, lambda: host.asked)
         asked = host.asked[0]

@@ -507,3 +507,20 @@ def test_staff_can_be_derived_and_says_so_in_the_report() -> None:
     report = find(facts(grant("ada@provider.example", "a", "ikey.list"), staff=derived))
     assert [each.kind for each in report.findings] == ["staff_direct"]
     assert any("as the owners of groups have" in each for each in report.findings[0].evidence)
+
+
+def test_customers_users_with_the_same_fault_are_one_finding_and_staff_is_named_each() -> None:
+    people = [f"{name}@{oid}.example" for oid in "abc" for name in ("kim", "lee")]
+    changes = [each for email in people for each in grant(email, email[4], "org.get", "dr.set")]
+    changes += group("g", ["ada@provider.example"], ["a"], ["org.get"])
+    mfa = dict.fromkeys((*people, "ada@provider.example"), False)
+    report = {(each.kind, each.subject): each for each in found(changes, mfa=mfa)}
+    assert set(report) == {
+        ("no_mfa", "6 customers' users"), ("no_mfa", "ada@provider.example"), ("unused", "6 customers' users"),
+    }  # fmt: skip
+    unused = report["unused", "6 customers' users"]
+    assert unused.people == tuple(sorted(people))
+    assert len(unused.remedy) == 6
+    part = find(facts(changes, mfa=mfa, inside=frozenset({"b"}))).findings
+    narrowed = next(each for each in part if each.kind == "unused")
+    assert (narrowed.id, narrowed.people) == (unused.id, ("kim@b.example", "lee@b.example"))

@@ -152,6 +152,20 @@ def test_what_no_machine_can_choose_is_not_staged(shell: Shell) -> None:
     assert shell.staged() == []
 
 
+def test_what_the_tree_says_wrongly_is_told_at_its_import_and_by_doctor(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "tree.yaml"
+    file.write_text(
+        "- {id: root, parent: null, name: Provider, parameters: {staff_domains: 7, findings_unused: 30d}}\n"
+    )
+    done = shell.run("tree", "import", str(file))
+    assert done.returncode == 0, done.stderr
+    sentence = "staff_domains of the node root is passed over: it takes a domain or a list of them"
+    assert sentence in done.stderr
+    assert "findings_unused" not in done.stderr
+    doctor = json.loads(shell.run("--offline", "doctor").stdout)
+    assert any(sentence in each["sentence"] for each in doctor["items"]), doctor
+
+
 def test_an_empty_store_is_not_said_to_be_well(tmp_path: Path) -> None:
     done = limegrove(
         "access", "findings", env=environment(tmp_path, LIMEGROVE_STORE=f"sqlite:///{tmp_path}/s.db")
