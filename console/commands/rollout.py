@@ -53,8 +53,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     approve = verbs.add_parser(
         "approve",
         help="sign a risky plan as a second person, with an OpenSSH key",
-        description="Signs the hash of a plan with `ssh-keygen`. Who may approve stands in the allowed-signers "
-        "file of the settings.",
+        description="Signs the hash of a plan with `ssh-keygen`. Who may approve stands in the "
+        "allowed-signers file of the settings.",
     )
     approve.add_argument("plan", metavar="PLAN", type=int)
     approve.add_argument(
@@ -63,6 +63,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     approve.add_argument("--key", metavar="FILE", help="the private key; a public one where an agent has it")
     approve.add_argument(
         "--for", dest="lasts", metavar="DURATION", default="4h", help="how long it holds (4h)"
+    )
+    back = verbs.add_parser(
+        "rollback",
+        help="a plan that takes back what another one did; `rollout apply` carries it out",
+        description="Drafts the plan that brings records back to what they were before: all of them, or "
+        "those of some organizations, of a wave, or some records. It is applied like any other.",
+    )
+    back.add_argument("plan", metavar="PLAN", type=int)
+    back.add_argument(
+        "--org", metavar="OID|NAME", action="append", default=[], help="only of this; again for more"
+    )
+    back.add_argument("--wave", metavar="N", type=int, help="only of this wave")
+    back.add_argument(
+        "--record", metavar="RECORD", action="append", default=[], help="only this one, as hives/fp/NAME"
     )
     verbs.add_parser("list", help="the plans, newest first")
     status = verbs.add_parser("status", help="a plan: its waves, its changes, how far it has come")
@@ -73,7 +87,8 @@ def run(session: Session) -> int:
     """Do what the verb says."""
     verb: str = session.arguments.verb
     return {
-        "plan": _plan, "approve": _approve, "apply": _apply, "list": _list, "status": _status,
+        "plan": _plan, "approve": _approve, "apply": _apply, "rollback": _rollback, "list": _list,
+        "status": _status,
     }[verb](session)  # fmt: skip
 
 
@@ -276,6 +291,33 @@ def _apply(session: Session) -> int:
         }
     )
     return 0 if outcome.whole else 3
+
+
+def _rollback(session: Session) -> int:
+    from store.rollouts.keeping import PlanError, load, planned_waves, undoing
+    from store.times import now_ms
+
+    given = session.arguments
+    session.refuse_read_only("rollout rollback")
+    oids = frozenset(session.organization(each) for each in given.org) or None
+    try:
+        with session.store().writing() as connection:
+            made = undoing(
+                connection,
+                given.plan,
+                by=session.settings.operator,
+                now=now_ms(),
+                oids=oids,
+                wave=given.wave,
+                records=frozenset(given.record) or None,
+            )
+            plan, waves = load(connection, made), planned_waves(connection, made)
+    except PlanError as error:
+        raise Problem(str(error), code=2) from error
+    session.show_object(
+        _shown(plan) | {"organizations": sum(each.organizations for each in waves)},
+    )
+    return 0
 
 
 def _list(session: Session) -> int:

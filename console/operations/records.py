@@ -32,8 +32,8 @@ class Current:
     """"" where the section has none."""
     iid: str = ""
     """Of an installation key."""
-    others: Mapping[str, Any] = field(default_factory=dict)
-    """What `usr_mtd` holds besides (`ui_actions`): it is written back."""
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    """`usr_mtd` as received: what it holds besides (`ui_actions`) is written back."""
 
     def hash(self, section: str, name: str, key: bytes) -> str:
         """What identifies the content (`store.rollouts.compare.wanted_hash`); "" where it is not read.
@@ -95,13 +95,14 @@ async def write(
         LimaCharlieError: as the client says; `Ambiguous` when nobody knows what came of it.
     """
     if section.startswith("hive/"):
-        held = current.metadata if metadata is None and current is not None else normalised_metadata(metadata)
+        raw = current.raw if current is not None else {}
+        held = raw if metadata is None else metadata
         whole = HiveMetadata(
-            enabled=held["enabled"],
-            expiry=held["expiry"],
-            tags=tuple(held["tags"]),
-            comment=held["comment"],
-            others=dict(current.others) if current is not None else {},
+            enabled=held.get("enabled") is True,
+            expiry=held.get("expiry") or 0,
+            tags=tuple(held.get("tags") or ()),
+            comment=held.get("comment") or "",
+            others={each: value for each, value in {**raw, **held}.items() if each not in METADATA},
         )
         expected = ABSENT if current is None else current.etag
         await handle.set_hive_record(section[5:], name, body, whole, expected)
@@ -174,8 +175,7 @@ async def _hive(handle: "OrganizationHandle", hive: str, name: str) -> Current |
         return None
     if isinstance(found.body, dict) and "acl_restricted" in found.body:
         raise Conflict(f"The content of {hive}/{name[:80]} is closed to this key by an access list.")
-    others = {each: value for each, value in found.metadata.items() if each not in METADATA}
-    return Current(found.body, normalised_metadata(found.metadata), found.etag, others=others)
+    return Current(found.body, normalised_metadata(found.metadata), found.etag, raw=found.metadata)
 
 
 async def _value(handle: "OrganizationHandle", name: str) -> str:

@@ -246,6 +246,8 @@ class _Applying:
         self._me = holder()
         self._done = 0
         self._total = 0
+        self._before: dict[tuple[str, str, str], Any] = {}
+        """Of a plan that takes another one back: what there was before that."""
 
     async def run(self) -> Outcome:
         beating = asyncio.create_task(self._beat())
@@ -290,6 +292,9 @@ class _Applying:
             return do(c)
 
     async def _waves(self) -> tuple[str, str]:
+        undone = self.plan.undo_of
+        if undone is not None:
+            self._before = await asyncio.to_thread(self._read, lambda c: work.before(c, undone))
         waves = await asyncio.to_thread(self._read, lambda c: keeping.planned_waves(c, self.plan.id))
         self._total = sum(sum(each.counts.values()) for each in waves)
         self._done = sum(
@@ -372,7 +377,7 @@ class _Applying:
     async def _step(self, step: Step, token: int) -> None:
         change = step.change
         handle = self.cloud.organization(change.oid)
-        if change.after is not None and change.oid not in self.placed:
+        if change.after is not None and self.plan.undo_of is None and change.oid not in self.placed:
             await self._settle(step, "gone", "The organization is not in the tree any more.")
             return
         for turn in range(TURNS):
@@ -436,8 +441,15 @@ class _Applying:
             if current is not None:
                 await records.remove(handle, change.section, change.name, current)
             return
-        body, metadata = body_of(self.placed[change.oid], change.key)
+        body, metadata = self._content(step)
         await records.write(handle, change.section, change.name, body, metadata, current)
+
+    def _content(self, step: Step) -> tuple[Any, Mapping[str, Any] | None]:
+        """What is to be written: what the templates say, or what there was before."""
+        if self.plan.undo_of is None:
+            return body_of(self.placed[step.change.oid], step.change.key)
+        kept = self._before[step.change.oid, *step.change.key]
+        return kept["body"], kept["metadata"] if step.change.section.startswith("hive/") else None
 
     def _is_wanted(self, step: Step, current: Current | None, sent: Current | bool | None = False) -> bool:
         """Whether a record is as the plan wants it.
@@ -451,8 +463,7 @@ class _Applying:
         if change.section == "extension":
             return True
         if change.section == "resource":
-            body, _ = body_of(self.placed[change.oid], change.key)
-            return set(body) <= set(current.body)
+            return set(self._content(step)[0]) <= set(current.body)
         if current.body is None:
             # Nobody reads a secret back: that it is another one now says that it was written.
             if sent is False or (isinstance(sent, Current) and sent.etag == current.etag):
@@ -485,7 +496,7 @@ class _Applying:
                         "body": None
                         if current.body is None
                         else redact(change.section, current.body, self.key),
-                        "metadata": dict(current.metadata),
+                        "metadata": dict(current.raw),
                         "etag": current.etag,
                     },
                 )
@@ -504,13 +515,14 @@ class _Applying:
 
         def write(c: Any) -> None:
             work.settle(c, self.plan.id, step.seq, outcome, now=now, etag=current.etag if current else "")
-            work.own(c, change, plan_id=self.plan.id, now=now)
+            if self.plan.undo_of is None or change.after is None:
+                work.own(c, change, plan_id=self.plan.id, now=now)
             if change.section.startswith("hive/"):
                 record = None
                 if current is not None:
                     record = Record(
                         body={} if current.body is None else redact(change.section, current.body, self.key),
-                        metadata={**current.others, **current.metadata},
+                        metadata=dict(current.raw),
                         etag=current.etag,
                     )
                 ingest.put_record(c, change.oid, change.section, change.name, record, now=now)

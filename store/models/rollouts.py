@@ -185,7 +185,7 @@ class DriftDecision(SQLModel, table=True):
 class WantedState(SQLModel, table=True):
     """Up to where an organization was last compared whole, and found to be as wanted.
 
-    What is wanted of it then is in `wanted_content`; only what changed since on either side is compared again.
+    What was wanted of it is in `wanted_content`; only what changed since on either side is compared again.
     """
 
     __tablename__ = "wanted_state"

@@ -8,8 +8,10 @@ from sqlalchemy import Connection, Table, insert, select
 
 from store import models
 from store.bodies import storable
+from store.configuration import content_hash
 from store.queries.scopes import oids_of
-from store.rollouts import plans
+from store.rollouts import plans, work
+from store.rollouts.compare import has_secret, normalised, normalised_metadata
 from store.rollouts.plans import (
     CHANGES,
     LIVES,
@@ -150,6 +152,105 @@ def keep(
     return int(plan_id)
 
 
+def undoing(
+    connection: Connection,
+    plan_id: int,
+    *,
+    by: str,
+    now: int,
+    oids: frozenset[str] | None = None,
+    wave: int | None = None,
+    records: frozenset[str] | None = None,
+) -> int:
+    """Keep a plan that takes back what another one did, to what was there before; answers its number.
+
+    What was so already is left alone. A record that held a secret cannot be written back, for the store never
+    had it: it is named among the blocked.
+
+    Args:
+        oids: only of these organizations.
+        wave: only of this wave.
+        records: only these, as `hives/fp/scanner`.
+
+    Raises:
+        PlanError: there is no such plan.
+        NothingToDo: nothing of it can be taken back.
+    """
+    plan = load(connection, plan_id)
+    changes: list[tuple[int, Change]] = []
+    blocked: list[dict[str, str]] = []
+    for step in steps(connection, plan_id, wave=wave):
+        change = step.change
+        if step.outcome != "applied" or (oids is not None and change.oid not in oids):
+            continue
+        if records is not None and change.what not in records:
+            continue
+        row = connection.execute(
+            select(_STEP.c.written_etag).where(_STEP.c.plan_id == plan_id, _STEP.c.seq == step.seq)
+        ).one()
+        there = (
+            Observed(change.after.hash, change.after.metadata or {}, row.written_etag, change.after.hash)
+            if change.after is not None
+            else None
+        )
+        if change.before is None:
+            changes.append(
+                (step.wave, Change(change.oid, change.section, change.name, "removed", there, None))
+            )
+            continue
+        kept = work.body(connection, step.previous) if step.previous else None
+        if kept is None or kept["body"] is None or has_secret(kept["body"]):
+            blocked.append({"oid": change.oid, "reason": f"{change.what} held a secret, which nobody kept."})
+            continue
+        want = Want(
+            content_hash(normalised(change.section, change.name, kept["body"])),
+            normalised_metadata(kept["metadata"]) if change.section.startswith("hive/") else None,
+            "",
+            0,
+        )
+        word: plans.ChangeClass = "changed" if there is not None else "added"
+        changes.append((step.wave, Change(change.oid, change.section, change.name, word, there, want)))
+    if not changes:
+        raise NothingToDo(f"There is nothing of plan {plan_id} to take back.")
+    hashed = plans.hash_of(
+        {"undo_of": plan_id, "of": plan.hash},
+        [each for _, each in changes],
+        [tuple(each.values()) for each in blocked],
+    )
+    made = connection.execute(
+        insert(_PLAN)
+        .values(
+            title=storable(f"Undo {plan.title}"), scope=plan.scope, state=0, hash=hashed,
+            seen={"undo_of": plan_id, "of": plan.hash}, options={"waves": []}, risks=[], blocked=blocked,
+            by=storable(by), created_at=now, expires_at=now + LIVES, approved_by="", holder="", said="",
+            undo_of=plan_id,
+        )
+        .returning(_PLAN.c.id)
+    ).scalar_one()  # fmt: skip
+    # The wave that came last is taken back first.
+    numbers = sorted({number for number, _ in changes}, reverse=True)
+    place = {number: at for at, number in enumerate(numbers, 1)}
+    names = {each.number: each.name for each in planned_waves(connection, plan_id)}
+    connection.execute(
+        insert(_WAVE),
+        [
+            {
+                "plan_id": made,
+                "number": place[each],
+                "name": names.get(each, str(each)),
+                "state": 0,
+                "gate": {},
+            }
+            for each in numbers
+        ],
+    )
+    ordered = sorted(changes, key=lambda each: place[each[0]])
+    connection.execute(
+        insert(_STEP), [_row(made, seq, place[number], each) for seq, (number, each) in enumerate(ordered, 1)]
+    )
+    return int(made)
+
+
 def _nodes(connection: Connection, words: Sequence[str]) -> dict[str, frozenset[str]]:
     found = {}
     for word in words:
@@ -252,6 +353,8 @@ def stale(connection: Connection, plan: Plan, *, key: bytes, now: int) -> str:
     """
     if now >= plan.expires_at:
         return "The plan has expired; plan again."
+    if plan.undo_of is not None:
+        return ""  # it rests on what was there, and each record is compared when its turn comes
     again = plans.drafted(connection, scope=plan.scope, key=key)
     if again.hash == plan.hash:
         return ""

@@ -191,7 +191,7 @@ def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bo
         tuple(changes),
         tuple(blocked),
         seen,
-        _hash(seen, changes, blocked),
+        hash_of(seen, changes, blocked),
         {each.oid: each for each in placed},
     )
 
@@ -223,7 +223,8 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _hash(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterable[tuple[str, str]]) -> str:
+def hash_of(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterable[tuple[str, ...]]) -> str:
+    """What an approval signs: SHA-256 over what a plan rests on and every change in it."""
     lines = [
         [
             each.oid, each.section, each.name, each.change,

@@ -198,6 +198,16 @@ def body(c: Connection, digest: str) -> Any:
     return json.loads(unpack(held))
 
 
+def before(c: Connection, plan_id: int) -> dict[tuple[str, str, str], Any]:
+    """What there was before each step of a plan: (oid, section, name) -> {body, metadata, etag}."""
+    rows = c.execute(
+        select(_STEP.c.oid, _STEP.c.section, _STEP.c.name, _STEP.c.previous).where(
+            _STEP.c.plan_id == plan_id, _STEP.c.previous != ""
+        )
+    )
+    return {(row.oid, row.section, row.name): body(c, row.previous) for row in rows}
+
+
 def intend(c: Connection, plan_id: int, seq: int, intent: int, previous: str) -> None:
     """Say that a step is about to be sent.
 

@@ -7,6 +7,7 @@ import pytest
 from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
+from console.limacharlie.hive import ABSENT, HiveMetadata
 from console.operations.rollouts import Stale, Verdict, WrongName, apply
 from console.operations.sync import Sync
 from store.database import Store
@@ -107,8 +108,6 @@ async def test_a_changed_record_is_written_under_its_etag_and_a_foreign_edit_is_
         plan_id = stage.plan("rest")
         handle = stage.cloud.organization(stage.oids[1])
         there = await handle.hive_record("fp", "scanner")
-        from console.limacharlie.hive import HiveMetadata
-
         await handle.set_hive_record(
             "fp", "scanner", {"op": "is", "path": "cat", "value": "mine"}, HiveMetadata.of(there), there.etag
         )
@@ -166,3 +165,49 @@ async def test_a_protected_organization_asks_for_its_name(tmp_path):
             await stage.apply(plan_id)
         name = stage.drafted().organizations[stage.oids[0]]
         assert (await stage.apply(plan_id, confirm=name)).state == "done"
+
+
+async def test_a_rollback_restores_bodies_and_metadata_exactly_and_leaves_foreign_edits_alone(tmp_path):
+    async with staged(tmp_path) as stage:
+        first = stage.cloud.organization(stage.oids[0])
+        mine = HiveMetadata(
+            enabled=False, expiry=1_999_176_000_000, tags=("z", "a"), comment="mine", others={}
+        )
+        await first.set_hive_record(
+            "fp", "scanner", {"op": "is", "path": "cat", "value": "old"}, mine, ABSENT
+        )
+        await Sync(store=stage.store, cloud=stage.cloud, redaction_key=KEY, only=("config",)).run()
+        before = await stage.scanner(stage.oids[0])
+        stage.template(FP.replace("VALUE", "a"))
+        plan_id = stage.plan("1", "rest")
+        assert (await stage.apply(plan_id)).state == "done"
+        last = stage.cloud.organization(stage.oids[3])
+        there = await last.hive_record("fp", "scanner")
+        await last.set_hive_record(
+            "fp",
+            "scanner",
+            {"op": "is", "path": "cat", "value": "theirs"},
+            HiveMetadata.of(there),
+            there.etag,
+        )
+        with stage.store.writing() as c:
+            undo = keeping.undoing(c, plan_id, by="me", now=NOW)
+        outcome = await stage.apply(undo)
+        assert [oid for oid, _, _ in outcome.failed] == [stage.oids[3]]
+        after = await stage.scanner(stage.oids[0])
+        assert (after.body, after.metadata) == (before.body, before.metadata)
+        for oid in stage.oids[1:3]:
+            assert "scanner" not in await stage.cloud.organization(oid).hive("fp")
+        assert (await stage.scanner(stage.oids[3])).body["value"] == "theirs"
+
+
+async def test_a_rollback_of_one_organization_touches_no_other(tmp_path):
+    async with staged(tmp_path) as stage:
+        stage.template(FP.replace("VALUE", "a"))
+        plan_id = stage.plan()
+        await stage.apply(plan_id)
+        with stage.store.writing() as c:
+            undo = keeping.undoing(c, plan_id, by="me", now=NOW, oids=frozenset(stage.oids[:1]))
+        assert (await stage.apply(undo)).applied == 1
+        assert "scanner" not in await stage.cloud.organization(stage.oids[0]).hive("fp")
+        assert (await stage.scanner(stage.oids[1])).body["value"] == "a"
