@@ -211,7 +211,7 @@ class Review(View[Found]):
             Column("#", lambda row: str(row.id), 4, align="right"),
             Column("STATE", lambda row: "open" if row.closed_at is None else "closed", 7),
             Column("TITLE", lambda row: row.title, 16, grow=3),
-            Column("SCOPE", lambda row: row.scope_name or "all organizations", 12, grow=2, cut="middle"),
+            Column("SCOPE", lambda row: row.scope_name or "everything", 12, grow=2, cut="middle"),
             Column("DONE", lambda row: _share(row.progress), 11, align="right"),
             Column("LEFT", lambda row: f"{row.progress.left:,}", 6, align="right"),
             Column("REVOKED", lambda row: f"{row.progress.revoked + row.progress.taken:,}", 7, align="right"),
@@ -432,7 +432,8 @@ class Review(View[Found]):
             (f"  {progress.left:,} left", "bold ansi_yellow" if progress.left else ""),
         ]
         if progress.changed:
-            left.append((f", {progress.changed:,} changed since", "bold ansi_yellow"))
+            since = " since" if width >= 100 else ""
+            left.append((f", {progress.changed:,} changed{since}", "bold ansi_yellow"))
         right: list[Part] = [
             (f"{progress.attested:,} attested, {progress.revoked + progress.taken:,} revoked", ""),
             (f" ({progress.taken:,} gone) ", "") if progress.revoked or progress.taken else (" ", ""),
