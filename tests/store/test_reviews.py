@@ -1,6 +1,7 @@
 """Access reviews: what a line covers, who decides it, and what happens when the access changes meanwhile."""
 
 import threading
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -248,16 +249,18 @@ def test_of_two_reviewers_at_once_each_line_has_one(store: Store) -> None:
     ready = threading.Barrier(2)
 
     def run(who: str) -> None:
-        ready.wait()
         done: list[int] = []
         refused: list[reviews.Refused] = []
-        for each in wanted if who == "dana" else reversed(wanted):
-            with store.writing() as c:
-                one_of = reviews.decide(
-                    c, review, [each], ATTESTED, by=who, actor=who, reason=f"says {who}", now=NOW
-                )
-            done += one_of.done
-            refused += one_of.refused
+        # A store of its own, as another process has: what keeps them apart is the database.
+        with closing(Store(store.url)) as mine:
+            ready.wait()
+            for each in wanted if who == "dana" else reversed(wanted):
+                with mine.writing() as c:
+                    one_of = reviews.decide(
+                        c, review, [each], ATTESTED, by=who, actor=who, reason=f"says {who}", now=NOW
+                    )
+                done += one_of.done
+                refused += one_of.refused
         came[who] = reviews.Decided(tuple(done), (), tuple(refused))
 
     threads = [threading.Thread(target=run, args=(who,)) for who in ("dana", "kim")]
