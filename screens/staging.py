@@ -308,7 +308,13 @@ def _choosing(key: str, words: str, kind: str, name: str, value: str, groups: It
         return (AccessChange(kind, gid=gid, **{name: value}),)  # type: ignore[arg-type]
 
     choices = [
-        Choice(group.gid, str(group.name or group.gid), f"{_wide(group)}/{group.name}") for group in groups
+        Choice(
+            group.gid,
+            str(group.name or group.gid),
+            f"{counted(len(group.members), 'member')}, {counted(len(group.organizations), 'org')}"
+            f"/{group.name}",
+        )
+        for group in groups
     ]
     return Offer(
         Option(key, words), choices=choices, choosing="Group", hint="part of a group's name", chosen=chosen
