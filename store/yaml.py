@@ -65,18 +65,6 @@ class Document:
             node = below
         return 1 if node is None else int(node.start_mark.line) + 1
 
-    def named(self, *path: str | int) -> int:
-        """The line on which the name of a part stands; of an element of a list, where it begins."""
-        *above, last = path
-        node = self._root
-        for step in above:
-            node = _below(node, step)
-        if isinstance(last, str) and isinstance(getattr(node, "value", None), list):
-            for pair in node.value:
-                if isinstance(pair, tuple) and pair[0].value == last:
-                    return int(pair[0].start_mark.line) + 1
-        return self.line(*path)
-
     def key_line(self, *path: str | int) -> int:
         """The line on which the key of a part stands; where it has none or is not there, as `line`."""
         if path and isinstance(path[-1], str):

@@ -250,7 +250,7 @@ class _Reading:
         version = document["version"]
         if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= 3:
             self._wrong(
-                Place(path, read.named("version")),
+                Place(path, read.key_line("version")),
                 f"`version` is {version!r}; up to 3 is understood.",
                 "Write `version: 3`.",
             )
@@ -263,14 +263,16 @@ class _Reading:
         wanted = document.get("include")
         if wanted is None:
             return
-        at = Place(path, read.named("include"))
+        at = Place(path, read.key_line("include"))
         listed = [wanted] if isinstance(wanted, str) else wanted
         if not isinstance(listed, list):
             self._wrong(at, "`include` has to be a path or a list of paths.")
             return
         folder = PurePosixPath(path).parent
         for number, each in enumerate(listed):
-            at = Place(path, read.named("include", number) if listed is wanted else read.named("include"))
+            at = Place(
+                path, read.key_line("include", number) if listed is wanted else read.key_line("include")
+            )
             if not isinstance(each, str) or not each.strip():
                 self._wrong(at, "An include has to be the path of a file.")
                 continue
@@ -320,7 +322,7 @@ class _Reading:
 
     def _own(self, path: str, read: Document, document: Mapping[str, Any], *, root: bool) -> Iterator[Record]:
         for name, value in document.items():
-            place = Place(path, read.named(name) if isinstance(name, str) else 1)
+            place = Place(path, read.key_line(name) if isinstance(name, str) else 1)
             if name in ("version", "include") or value is None:
                 continue
             if name == OURS:
@@ -340,7 +342,7 @@ class _Reading:
                 yield from self._nested(path, read, "yara", value, ("sources", "rules"))
             elif name in _FLAT:
                 for key, body in self._mapping(path, read, (name,), value):
-                    yield Record(_FLAT[name], key, body, None, Place(path, read.named(name, key)))
+                    yield Record(_FLAT[name], key, body, None, Place(path, read.key_line(name, key)))
             elif name in LEGACY:
                 yield from self._legacy(path, read, str(name), value, root=root)
             elif _holds_rules(value):
@@ -363,11 +365,11 @@ class _Reading:
         if value is None:
             return
         if not isinstance(value, dict):
-            self._wrong(Place(path, read.named(*at)), f"`{'.'.join(at)}` has to be a mapping of names.")
+            self._wrong(Place(path, read.key_line(*at)), f"`{'.'.join(at)}` has to be a mapping of names.")
             return
         for key, body in value.items():
             if not isinstance(key, str):
-                line = read.named(*at)
+                line = read.key_line(*at)
                 self._wrong(
                     Place(path, line),
                     f"YAML reads the name {key!r} in `{'.'.join(at)}` as something else than text.",
@@ -378,7 +380,7 @@ class _Reading:
 
     def _hives(self, path: str, read: Document, value: Any) -> Iterator[Record]:
         for hive, records in self._mapping(path, read, ("hives",), value):
-            at = Place(path, read.named("hives", hive))
+            at = Place(path, read.key_line("hives", hive))
             if hive not in HIVES:
                 near = next((each for each in HIVES if each.replace("_", "-") == hive.replace("_", "-")), "")
                 self._wrong(
@@ -386,7 +388,7 @@ class _Reading:
                 )
                 continue
             for name, record in self._mapping(path, read, ("hives", hive), records):
-                place = Place(path, read.named("hives", hive, name))
+                place = Place(path, read.key_line("hives", hive, name))
                 made = self._hive_record(hive, name, record, place)
                 if made is not None:
                     yield made
@@ -414,21 +416,21 @@ class _Reading:
         for kind, records in self._mapping(path, read, (section,), value):
             if kind not in kinds:
                 self._odd(
-                    Place(path, read.named(section, kind)),
+                    Place(path, read.key_line(section, kind)),
                     f"`{section}.{kind}` is silently ignored: {section} has {', '.join(kinds)}.",
                 )
                 continue
             for name, body in self._mapping(path, read, (section, kind), records):
-                place = Place(path, read.named(section, kind, name))
+                place = Place(path, read.key_line(section, kind, name))
                 yield Record(section, f"{kind}/{name}", body, None, place)
 
     def _extensions(self, path: str, read: Document, value: Any) -> Iterator[Record]:
-        at = Place(path, read.named("extensions"))
+        at = Place(path, read.key_line("extensions"))
         if not isinstance(value, list):
             self._wrong(at, "`extensions` has to be a list of names.")
             return
         for number, name in enumerate(value):
-            at = Place(path, read.named("extensions", number))
+            at = Place(path, read.key_line("extensions", number))
             if isinstance(name, str) and name:
                 yield Record("extension", name, {}, None, at)
             else:
@@ -436,7 +438,7 @@ class _Reading:
 
     def _resources(self, path: str, read: Document, value: Any) -> Iterator[Record]:
         for category, names in self._mapping(path, read, ("resources",), value):
-            at = Place(path, read.named("resources", category))
+            at = Place(path, read.key_line("resources", category))
             if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
                 self._wrong(at, f"`resources.{category}` has to be a list of names.")
                 continue
@@ -444,7 +446,7 @@ class _Reading:
 
     def _legacy(self, path: str, read: Document, section: str, value: Any, *, root: bool) -> Iterator[Record]:
         for name, record in self._mapping(path, read, (section,), value):
-            place = Place(path, read.named(section, name))
+            place = Place(path, read.key_line(section, name))
             made = (
                 self._old_rule(name, record, place)
                 if section == "rules"

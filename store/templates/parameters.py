@@ -74,7 +74,9 @@ def parameters_of(template: Template) -> tuple[dict[str, Parameter], list[Findin
         read = template.documents.get(place.file)
         for name, said in listed.items():
             line = (
-                read.named("limegrove", "parameters", name) if read and isinstance(name, str) else place.line
+                read.key_line("limegrove", "parameters", name)
+                if read and isinstance(name, str)
+                else place.line
             )
             at = Place(place.file, line)
             made = _declared(name, said, at)
