@@ -31,7 +31,7 @@ SAMPLE = 200
 TIMES_FASTER = 20
 STEP = 100.0
 """Milliseconds that an interactive step may take."""
-LOAD = 500.0
+LOAD = 300.0
 MEGABYTES = 60.0
 """That a world may take."""
 GROWTH = 25.0
