@@ -174,17 +174,23 @@ async def test_a_hidden_view_reads_when_it_is_shown_again(filled_store):
     host = Host(filled_store, Names)
     async with host.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: host.view.shown)
+        # A mode each, as in the console: what stands right below another screen shines through and goes on.
+        view = Names(host.context)
+        host.add_mode("names", lambda: view)
+        host.add_mode("other", Screen)
+        await host.switch_mode("names")
+        await until(pilot, lambda: view.shown)
         await still(pilot)
-        before = len(host.view.shown)
-        await host.push_screen(Screen())
+        before = len(view.shown)
+        await host.switch_mode("other")
         with filled_store.writing() as connection:
             ingest.put_organizations(
                 connection, [{"oid": oid_of(9), "name": "Zebra"}], complete=False, now=NOW
             )
-        await still(pilot)
-        assert len(host.view.shown) == before
-        host.pop_screen()
-        await until(pilot, lambda: "Zebra" in host.view.shown[-1])
+        await until(pilot, lambda: view._stale)
+        assert (len(view.shown), view._pending) == (before, None)
+        await host.switch_mode("names")
+        await until(pilot, lambda: "Zebra" in view.shown[-1])
 
 
 async def test_a_storm_of_commits_is_read_at_most_four_times_a_second(filled_store):
