@@ -170,12 +170,18 @@ async def test_a_commit_elsewhere_in_the_store_is_no_reason_to_read(filled_store
         assert len(host.view.shown) == before
 
 
+class Elsewhere(Names):
+    """The same in a mode of its own."""
+
+    MODE = "organizations"
+
+
 async def test_a_hidden_view_reads_when_it_is_shown_again(filled_store):
     host = Host(filled_store, Names)
     async with host.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: host.view.shown)
         # A mode each, as in the console: what stands right below another screen shines through and goes on.
-        view = Names(host.context)
+        view = Elsewhere(host.context)
         host.add_mode("names", lambda: view)
         host.add_mode("other", Screen)
         await host.switch_mode("names")
