@@ -5,9 +5,9 @@ import re
 import pytest
 
 from screens.access import Access
-from screens.pivots import columns_of
 from screens.context import Scope
 from screens.dialogs.choose_organization import ChooseOrganization
+from screens.pivots import columns_of
 from screens.requests import Back, ShowAlerts, ShowOrganization
 from store import ingest
 from store.database import Store

@@ -57,7 +57,7 @@ async def test_a_record_is_written_changed_and_taken_away(section, name, first, 
         root = serving.world.access.users[serving.world.access.root]
         cloud = Cloud(UserKey(root.uid, Secret(root.api_key)), Endpoint.single(serving.url))
         async with cloud:
-            oid = [each.oid async for page in cloud.organizations() for each in page][0]
+            (oid,) = [each.oid async for page in cloud.organizations() for each in page]
             handle = cloud.organization(oid)
             there = await read(handle, section, name)
             if there is not None:
