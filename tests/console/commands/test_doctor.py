@@ -43,6 +43,7 @@ def test_a_good_installation_is_told_item_by_item(tmp_path: Path, stage: dict[st
         "backend": "ok",
         "credential": "ok",
         "store": "ok",
+        "signing": "ok",
         "endpoint": "ok",
         "clock": "ok",
     }
