@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, Text, bindparam, cast, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models
@@ -66,6 +66,11 @@ _SET: Table = models.WantedContent.__table__  # type: ignore[attr-defined]
 _PLAN: Table = models.RolloutPlan.__table__  # type: ignore[attr-defined]
 _SYNC: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _DECISION: Table = models.DriftDecision.__table__  # type: ignore[attr-defined]
+
+_OF_ONE = select(
+    _RECORD.c.section, _RECORD.c.name, _RECORD.c.hash, cast(_RECORD.c.metadata, Text), _RECORD.c.etag
+).where(_RECORD.c.oid == bindparam("oid"), _RECORD.c.valid_to.is_(None))
+"""The records of one organization; metadata as text, which is parsed once for each text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +135,8 @@ class Drafted:
     """What it rests on."""
     hash: str
     placed: Mapping[str, Placed] = field(repr=False)
+    differing: frozenset[str] = field(default=frozenset(), repr=False)
+    """Organizations with anything that differs, excluded or not."""
 
     @property
     def folds(self) -> tuple[Fold, ...]:
@@ -165,6 +172,40 @@ def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bo
         key: the installation's redaction key.
         ignore_frozen: plan for frozen organizations as well (for drift, which only looks).
     """
+    found = compared(connection, scope=scope, key=key, ignore_frozen=ignore_frozen)
+    placed, blocked = found.placed, found.blocked
+    decided = _excluded(connection)
+    changes = [each for each in found.changes if (each.oid, each.section, each.name) not in decided]
+    seen = {
+        "scope": scope,
+        "templates": {name: list(each) for name, each in versions(connection).items()},
+        "wanted": _digest([[each.oid, each.wanted.hash, sorted(each.marks)] for each in placed]),
+    }
+    return Drafted(
+        {each.oid: each.name for each in placed},
+        tuple(changes),
+        tuple(blocked),
+        seen,
+        hash_of(seen, changes, blocked),
+        {each.oid: each for each in placed},
+        frozenset(each.oid for each in found.changes),
+    )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Everything that differs, before it is asked what may be planned of it."""
+
+    placed: list[Placed]
+    """All that were looked at."""
+    blocked: list[tuple[str, str]]
+    """(oid, reason): these were not compared."""
+    changes: list[Change]
+    """Excluded ones too."""
+
+
+def compared(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bool = False) -> Compared:
+    """Compare what is wanted with what there is; arguments as of `drafted`."""
     placed = wanted(connection, scope, key)
     blocked: list[tuple[str, str]] = []
     ready: list[Placed] = []
@@ -178,22 +219,7 @@ def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bo
             blocked.append((each.oid, unread[each.oid]))
         else:
             ready.append(each)
-    changes = _Comparing(connection, key).changes(ready)
-    decided = _excluded(connection)
-    changes = [each for each in changes if (each.oid, each.section, each.name) not in decided]
-    seen = {
-        "scope": scope,
-        "templates": {name: list(each) for name, each in versions(connection).items()},
-        "wanted": _digest([[each.oid, each.wanted.hash, sorted(each.marks)] for each in placed]),
-    }
-    return Drafted(
-        {each.oid: each.name for each in placed},
-        tuple(changes),
-        tuple(blocked),
-        seen,
-        hash_of(seen, changes, blocked),
-        {each.oid: each for each in placed},
-    )
+    return Compared(placed, blocked, _Comparing(connection, key).changes(ready))
 
 
 def _excluded(connection: Connection) -> set[tuple[str, str, str]]:
@@ -244,6 +270,7 @@ class _Comparing:
         self._key = key
         self._forms: dict[tuple[str, str], tuple[str, str]] = {}
         """(section, hash of the stored content) -> (hash of its form, what a document calls it)."""
+        self._said: dict[str, Mapping[str, Any]] = {}
 
     def changes(self, placed: list[Placed]) -> list[Change]:
         """What differs, organization by organization, by section and name."""
@@ -323,7 +350,8 @@ class _Comparing:
         """A record in every organization that has it."""
         section, name = key
         columns = (
-            _RECORD.c.oid, _RECORD.c.name, _RECORD.c.hash, _RECORD.c.metadata, _RECORD.c.etag,
+            _RECORD.c.oid, _RECORD.c.name, _RECORD.c.hash, cast(_RECORD.c.metadata, Text).label("said"),
+            _RECORD.c.etag,
         )  # fmt: skip
         query = select(*columns).where(_RECORD.c.section == section, _RECORD.c.valid_to.is_(None))
         if section != "installation_key":
@@ -334,7 +362,7 @@ class _Comparing:
                 continue
             form, called = self._form(section, row.name, row.hash)
             if called == name:
-                found[row.oid] = Observed(form, normalised_metadata(row.metadata), row.etag, row.hash)
+                found[row.oid] = Observed(form, self._metadata(row.said), row.etag, row.hash)
         return found
 
     def _owning(self, key: Key, oids: set[str]) -> dict[str, str]:
@@ -345,27 +373,43 @@ class _Comparing:
 
     def _whole(self, each: Placed) -> list[Change]:
         """Every record of one organization."""
-        held: dict[Key, Observed] = {}
-        rows = self._connection.execute(
-            select(
-                _RECORD.c.section, _RECORD.c.name, _RECORD.c.hash, _RECORD.c.metadata, _RECORD.c.etag
-            ).where(_RECORD.c.oid == each.oid, _RECORD.c.valid_to.is_(None))
-        )
+        rows = self._connection.execute(_OF_ONE, {"oid": each.oid}).fetchall()
+        held: dict[Key, Any] = {}
         for row in rows:
-            form, called = self._form(row.section, row.name, row.hash)
-            held[row.section, called] = Observed(form, normalised_metadata(row.metadata), row.etag, row.hash)
-        wants = each.wanted.of(each.oid, each.name, self._key)
+            section = row[0]
+            held[
+                section, row[1] if section.startswith("hive/") else self._form(section, row[1], row[2])[1]
+            ] = row
+        wants = each.wanted.of(each.oid, each.name, self._key) if each.wanted.own else each.wanted.records
         owned = {
             (row.section, row.name): row.hash
             for row in self._connection.execute(
                 select(_OWNED.c.section, _OWNED.c.name, _OWNED.c.hash).where(_OWNED.c.oid == each.oid)
             )
         }
-        changes = [
-            self._change(each.oid, key, wants.get(key), held.get(key), owned.get(key))
-            for key in sorted(wants.keys() | owned.keys())
-        ]
-        return [change for change in changes if change is not None]
+        changes: list[Change] = []
+        for key in sorted(wants.keys() | owned.keys()) if owned else wants:
+            want, there = wants.get(key), held.get(key)
+            if want is not None and there is not None and there[2] == want.hash and key[0] not in UNREADABLE:
+                metadata = want.metadata
+                if metadata is None or metadata == self._metadata(there[3]):
+                    continue
+            found = None if there is None else self._observed(key[0], there)
+            change = self._change(each.oid, key, want, found, owned.get(key))
+            if change is not None:
+                changes.append(change)
+        return changes if owned else sorted(changes, key=lambda change: change.key)
+
+    def _observed(self, section: str, row: Any) -> Observed:
+        form, _ = self._form(section, row[1], row[2])
+        return Observed(form, self._metadata(row[3]), row[4], row[2])
+
+    def _metadata(self, text: str) -> Mapping[str, Any]:
+        """`usr_mtd` in its normal form, by its text: of those there is a handful."""
+        known = self._said.get(text)
+        if known is None:
+            known = self._said[text] = normalised_metadata(json.loads(text) if text else None)
+        return known
 
     def _form(self, section: str, name: str, digest: str) -> tuple[str, str]:
         if section.startswith("hive/"):
@@ -429,7 +473,8 @@ def remember(connection: Connection, drafted: Drafted, *, now: int, mark: int) -
     Args:
         mark: id of the newest configuration record when they were compared (`newest_record`).
     """
-    differing = {each.oid for each in drafted.changes} | {oid for oid, _ in drafted.blocked}
+    # What is excluded differs all the same: once the decision is taken back it is compared again.
+    differing = drafted.differing | {oid for oid, _ in drafted.blocked}
     same = [each for oid, each in drafted.placed.items() if oid not in differing and not each.wanted.own]
     sets: dict[str, WantedSet] = {each.wanted.hash: each.wanted for each in same}
     known = set(connection.execute(select(_SET.c.hash).where(_SET.c.hash.in_(list(sets)))).scalars())
