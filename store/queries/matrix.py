@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, join, select
 
 from store.access import Kind
 from store.accessroles import given
+from store.alerts import tokens
 from store.closure import Held, Reach, Sign, World, WorldGroup, WorldKey
 from store.keyrecipes import flairs
 from store.models import Organization, SyncState, User
@@ -68,20 +69,24 @@ _FIELDS = {
 def parse_filter(line: str, own: Iterable[str] = ()) -> Wanted:
     """Read a filter line: `user:kim perm:dr. kind:key has:dr.set domain:acme.example group:soc role:owner`.
 
-    A bare word is a part of what a line is called. A permission with its dot is where one begins.
+    A bare word is a part of what a line is called. A permission with its dot is where one begins. Quotes keep
+    spaces and colons: `group:"SOC L2"`. A prefix with nothing behind it asks for nothing.
 
     Args:
         own: names of the provider's own roles, such as `Pivot.roles`, beside LimaCharlie's.
 
     Raises:
-        ValueError: an unknown prefix, kind or role; the text says what is allowed.
+        ValueError: an unknown prefix, kind or role, or a quote left open; the text says what is allowed.
     """
     found: dict[str, list[str]] = {name: [] for name in ("names", *_FIELDS.values())}
     named_roles = [*_roles(), *(name.casefold() for name in own)]
-    for word in line.casefold().split():
-        prefix, colon, value = word.partition(":")
-        if not colon:
-            found["names"].append(word)
+    for token in tokens(line.casefold()):
+        prefix = token[1] or ""
+        value = next(group for group in token.groups()[1:] if group is not None)
+        if not value or (value[-1] == ":" and value[:-1] in _FIELDS):
+            continue
+        if not prefix:
+            found["names"].append(value)
         elif prefix not in _FIELDS:
             raise ValueError(
                 f"{prefix}: is no column; use {', '.join(f'{name}:' for name in [*_FIELDS][:-1])} or role:."
@@ -90,7 +95,7 @@ def parse_filter(line: str, own: Iterable[str] = ()) -> Wanted:
             raise ValueError(f"{value} is no kind; use user, group or key.")
         elif prefix == "role" and value not in named_roles:
             raise ValueError(f"{value} is no role; use {', '.join(named_roles)}.")
-        elif value:
+        else:
             found[_FIELDS[prefix]].append(value.removeprefix("@") if prefix == "domain" else value)
     return Wanted(**{name: tuple(words) for name, words in found.items()})
 

@@ -312,8 +312,22 @@ def test_a_filter_that_means_nothing_says_what_there_is(line: str) -> None:
         parse_filter(line)
 
 
-def test_an_empty_filter_wants_everything() -> None:
-    assert parse_filter("  ") == Wanted()
+@pytest.mark.parametrize("line", ["  ", "group:", "perm: user:", '""', "role:''"])
+def test_an_empty_filter_wants_everything(line: str) -> None:
+    assert parse_filter(line) == Wanted()
+
+
+def test_quotes_keep_the_spaces_and_colons_of_a_name() -> None:
+    line = """group:"SOC L2" role:'Night shift' "key: two" org:"Acme Corp" perm:sensor"""
+    assert parse_filter(line, ["Night Shift"]) == Wanted(
+        names=("key: two",),
+        organizations=("acme corp",),
+        permissions=("sensor",),
+        groups=("soc l2",),
+        roles=("night shift",),
+    )
+    with pytest.raises(ValueError, match="not closed"):
+        parse_filter('group:"SOC L2')
 
 
 def test_the_flairs_of_a_key_and_the_level_of_what_is_held_are_told(store: Store) -> None:
