@@ -18,6 +18,7 @@ before; an excluded record is none at all, and in no plan.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import Connection, Table, delete, select
@@ -30,6 +31,7 @@ from store.rollouts.plans import UNREADABLE, UNSEEN, Change, Observed
 from store.rollouts.wanted import Want
 from store.templates.documents import Key
 from store.templates.effective import document_key
+from store.times import parse_duration
 
 DriftClass = Literal["missing", "unreadable", "changed", "disabled", "expired", "extra"]
 CLASSES: Final[tuple[DriftClass, ...]] = get_args(DriftClass)
@@ -224,3 +226,24 @@ def undecide(connection: Connection, oid: str, key: Key) -> bool:
         )
     )
     return done.rowcount > 0
+
+
+def until_of(word: str, now: int) -> int:
+    """A time to come: `2026-12-31` (its beginning, UTC), or from now on `30d`, `12h`.
+
+    Returns:
+        Milliseconds, UTC.
+
+    Raises:
+        ValueError: it is none, or has passed; the text says what is allowed.
+    """
+    try:
+        until = round(datetime.fromisoformat(word).replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError:
+        try:
+            until = now + parse_duration(word) * 1000
+        except ValueError:
+            raise ValueError("use a date such as 2026-12-31, or a time such as 30d.") from None
+    if until <= now:
+        raise ValueError("that has passed already.")
+    return until

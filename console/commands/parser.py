@@ -23,6 +23,7 @@ NOUNS: dict[str, str] = {
     "sensor": "one machine: its card, cut it off, let it back, tag it",
     "search": "LCQL over the organizations of a scope, its price first",
     "rollout": "what templates want: planned, approved, brought out in waves",
+    "drift": "where organizations are not as templates want them, and by whom",
     "template": "infrastructure documents: checked, kept, laid over the tree",
     "access": "who may do what, and through what",
     "key": "API keys: made from recipes, handed over once, rotated, revoked",

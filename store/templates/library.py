@@ -154,6 +154,17 @@ def template(connection: Connection, name: str, version: int | None = None) -> T
     return _resolved(found.hash, found.main, tuple(sorted(files.items())))
 
 
+def files(connection: Connection, name: str) -> dict[str, bytes]:
+    """The files of the newest version of a template: path -> content; none when there is no such template."""
+    newest = select(func.max(_VERSION.c.version)).where(_VERSION.c.name == name).scalar_subquery()
+    rows = connection.execute(
+        select(_FILE.c.path, _CONTENT.c.content)
+        .join(_CONTENT, _CONTENT.c.hash == _FILE.c.hash)
+        .where(_FILE.c.name == name, _FILE.c.version == newest)
+    )
+    return {row.path: unpack(row.content) for row in rows}
+
+
 @lru_cache(maxsize=64)
 def _resolved(_hash: str, main: str, files: tuple[tuple[str, bytes], ...]) -> Template:
     held = dict(files)
