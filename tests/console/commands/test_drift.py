@@ -266,7 +266,7 @@ def test_every_decision_and_promotion_stands_in_the_journal(drifted, home):
 
     from store import models
 
-    journal = models.18:_JOURNAL: Table = Journal.__table__  # type: ignore[attr-defined].__table__
+    journal = models.Journal.__table__
     with closing(Store(f"sqlite:///{home / 'default' / 'store.db'}")) as store, store.reader.reading() as c:
         actions = list(c.execute(select(journal.c.action).order_by(journal.c.seq)).scalars())
     assert actions[-2:] == ["drift.deny", "drift.promote"]
