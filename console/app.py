@@ -137,6 +137,7 @@ class Console(App[int], inherit_bindings=False):
         copies: Path | None = None,
         view: str = FIRST_MODE,
         settings: Settings | None = None,
+        redaction_key: Callable[[], bytes | None] = lambda: None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -153,6 +154,8 @@ class Console(App[int], inherit_bindings=False):
             copies: the file that keeps what was copied last; none when None.
             view: the mode to begin with.
             settings: the settings in force; None where there is no workspace.
+            redaction_key: under which secrets are replaced before they reach the store; None when it is not
+                at hand. Called in a thread.
         """
         # Said now, for NO_COLOR is looked at before there is a theme: without the terminal's own colours
         # Textual would paint shades of grey, of which its black on black is one.
@@ -195,6 +198,7 @@ class Console(App[int], inherit_bindings=False):
             zone=zone,
             zone_name=zone_name,
             glyphs=glyphs,
+            redaction_key=redaction_key,
         )
 
     # -- opening ----------------------------------------------------------------------------------------
@@ -706,6 +710,7 @@ def run_console(
     link: Link | None = None,
     copies: Path | None = None,
     view: str = FIRST_MODE,
+    redaction_key: Callable[[], bytes | None] = lambda: None,
 ) -> int:
     """Run the console until it is left.
 
@@ -719,6 +724,7 @@ def run_console(
         link: where the background work offers its connection.
         copies: the file that keeps what was copied last; in the workspace when None.
         view: the mode to begin with.
+        redaction_key: under which secrets are replaced before they reach the store, called in a thread.
 
     Returns:
         0 when the operator left, 143 after SIGTERM, 129 after SIGHUP.
@@ -747,6 +753,7 @@ def run_console(
         copies=copies or settings.home / "copied.txt",
         view=view,
         settings=settings,
+        redaction_key=redaction_key,
     )
     gc.disable()  # until everything is imported: see `settle_memory`
     try:

@@ -145,6 +145,9 @@ class Context:
     glyphs: Glyphs = ASCII
     scope: Scope = ALL
     status: Status = Status()
+    redaction_key: Callable[[], bytes | None] = lambda: None
+    """Under which secrets were replaced before they reached the store; None where it is not at hand. It may
+    ask the keyring: never on the event loop."""
 
     def when(self, milliseconds: int | None, *, seconds: bool = True) -> str:
         """A moment in the declared zone, `2026-11-24 13:05:09 UTC`; `never` for None."""

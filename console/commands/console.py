@@ -50,6 +50,7 @@ def run(session: Session) -> int:
                 limits = None
 
     return run_console(
+        redaction_key=session.known_redaction_key,
         open_store=session.store,
         environment=session.settings.environment,
         settings=session.settings,

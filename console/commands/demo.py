@@ -215,4 +215,5 @@ def _console(session: Session, home: Path) -> int:
         sync_now=wake.set,
         link=link,
         copies=home / "copied.txt",
+        redaction_key=lambda: key,
     )

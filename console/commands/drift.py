@@ -76,7 +76,7 @@ def _report(session: Session, connection: "Connection", oid: str = "") -> "Repor
     if oid and not scope:
         node: Any = models.Node.__table__  # type: ignore[attr-defined]
         scope = connection.execute(select(node.c.id).where(node.c.oid == oid)).scalar_one_or_none() or oid
-    return report(connection, scope=scope, key=session.redaction_key(), now=now_ms())
+    return report(connection, scope=scope, key=session.known_redaction_key(), now=now_ms())
 
 
 def _record(word: str) -> "Key":
@@ -92,7 +92,7 @@ def _record(word: str) -> "Key":
 
 
 def _show(session: Session) -> int:
-    from store.queries.drift import attributed, heat
+    from store.queries.drift import attributed, diff_of, heat
     from store.times import now_ms, rfc3339
 
     given = session.arguments
@@ -110,7 +110,9 @@ def _show(session: Session) -> int:
         ]
         who = {} if given.heat else attributed(connection, some)
         diffs = (
-            [_diff(connection, found, each, session.redaction_key()) for each in some] if given.diff else []
+            [diff_of(connection, found, each, session.known_redaction_key()) for each in some]
+            if given.diff
+            else []
         )
     hidden = sum(1 for each in found.drifts if not each.standing)
     blocked = [
@@ -196,22 +198,6 @@ def _row(each: "Drift", found: "Report", who: "Attribution | None") -> dict[str,
     }
 
 
-def _diff(connection: "Connection", found: "Report", each: "Drift", key: bytes) -> list[str]:
-    from store.rollouts.contents import before_of, wanted_of
-    from store.rollouts.diff import differences
-
-    if each.before is None or each.after is None:
-        return []
-    change = each.change
-    before, before_metadata = before_of(connection, change)
-    after, after_metadata = wanted_of(found.placed[each.oid], change, key)
-    # What is there is what was changed: from what is wanted to it.
-    parts = differences(after, before)
-    if each.after.metadata is not None:
-        parts += differences(after_metadata, before_metadata)
-    return [part.words for part in parts]
-
-
 def _one(session: Session, org: str, word: str) -> "Drift":
     """The deviation that is meant."""
     from store.queries.drift import at
@@ -258,7 +244,7 @@ def _decide(session: Session) -> int:
     try:
         done = decide(
             session.store(), one, given.decision, until=until, reason=given.reason,
-            by=session.settings.operator, key=session.redaction_key(), now=now,
+            by=session.settings.operator, key=session.known_redaction_key(), now=now,
         )  # fmt: skip
     except Refused as error:
         raise Problem(str(error), code=2) from error
@@ -305,7 +291,7 @@ def _alike(session: Session) -> int:
     from store.queries.drift import alike
 
     with session.reader.reading() as connection:
-        found = alike(connection, scope=session.scope(), key=session.redaction_key())
+        found = alike(connection, scope=session.scope())
     session.show_rows(
         [
             {

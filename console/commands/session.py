@@ -137,6 +137,15 @@ class Session:
 
         return redaction_key(self.settings)
 
+    def known_redaction_key(self) -> bytes | None:
+        """The same, for what only looks; None where there is no credential, or nobody to ask for it."""
+        from store.credentials.errors import CredentialError
+
+        try:
+            return self.redaction_key()
+        except CredentialError:
+            return None
+
     def scope(self) -> str:
         """The id of the tree node that `--scope` names; "" for all organizations.
 

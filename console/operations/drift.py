@@ -39,7 +39,7 @@ def decide(
     until: int | None = None,
     reason: str,
     by: str = "",
-    key: bytes,
+    key: bytes | None,
     now: int | None = None,
 ) -> Drift:
     """Decide about a deviation, if it still is what was looked at; with an entry in the journal.
@@ -90,14 +90,8 @@ def undecide(store: Store, oid: str, record: Key, *, now: int | None = None) -> 
     return done
 
 
-def _now(connection: Connection, oid: str, record: Key, *, key: bytes, now: int) -> Drift | None:
-    found = queries.report(connection, scope=_node(connection, oid), key=key, now=now)
-    return queries.at(found, oid, record)
-
-
-def _node(connection: Connection, oid: str) -> str:
-    node: Table = models.Node.__table__  # type: ignore[attr-defined]
-    return str(connection.execute(select(node.c.id).where(node.c.oid == oid)).scalar_one_or_none() or oid)
+def _now(connection: Connection, oid: str, record: Key, *, key: bytes | None, now: int) -> Drift | None:
+    return queries.at(queries.of_one(connection, oid, key=key, now=now), oid, record)
 
 
 @dataclass(frozen=True)

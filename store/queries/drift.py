@@ -22,8 +22,10 @@ from store.drift import (
     decisions,
     has_expired,
 )
-from store.queries.scopes import oids_of
-from store.rollouts.compare import normalised, normalised_metadata, observed_name
+from store.queries.scopes import NODE, oids_of
+from store.rollouts.compare import has_secret, normalised, normalised_metadata, observed_name
+from store.rollouts.contents import before_of, wanted_of
+from store.rollouts.diff import Difference, differences
 from store.rollouts.plans import Observed, compared
 from store.rollouts.wanted import Placed, Want, WantedSet, wanted
 from store.templates.documents import Key
@@ -37,6 +39,9 @@ _AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
 
 CHUNK = 500
 """Names asked for at once."""
+
+NO_KEY = bytes(32)
+"""Stands in for the key where it is not at hand: no secret has its digest."""
 
 AUDIT_LOOKED_AT = 5_000
 """Entries of an organization's audit log, newest first, among which one about a record is looked for."""
@@ -71,16 +76,24 @@ class Report:
         return {word: counted[word] for word in CLASSES if counted[word]}
 
 
-def report(connection: Connection, *, scope: str = "", key: bytes, now: int) -> Report:
+def of_one(connection: Connection, oid: str, *, key: bytes | None, now: int) -> Report:
+    """The report of one organization; arguments as of `report`."""
+    node = connection.execute(select(NODE.c.id).where(NODE.c.oid == oid)).scalar_one_or_none()
+    return report(connection, scope=node or oid, key=key, now=now)
+
+
+def report(connection: Connection, *, scope: str = "", key: bytes | None, now: int) -> Report:
     """Find every deviation within a scope.
 
     Args:
         scope: a node's id; "" for all.
-        key: the installation's redaction key (as `store.rollouts.wanted.wanted`).
+        key: the installation's redaction key (as `store.rollouts.wanted.wanted`). Without it nobody can tell
+            whether a secret is the one that is wanted, and a record with one counts as unreadable.
         now: milliseconds, UTC: what has expired, and what is accepted no longer.
     """
+    known_key, key = key is not None, key or NO_KEY
     found = compared(connection, scope=scope, key=key, ignore_frozen=True)
-    known = _Reading(connection, scope, found.placed)
+    known = _Reading(connection, found.placed)
     blocked = dict(found.blocked)
     ready = [each for each in found.placed if each.oid not in blocked]
     owned = known.owned()
@@ -91,6 +104,8 @@ def report(connection: Connection, *, scope: str = "", key: bytes, now: int) -> 
         )
         for each in found.changes
     ]  # fmt: skip
+    if not known_key:
+        drifts = [known.without_key(each) for each in drifts]
     there = {(each.oid, each.section, each.name) for each in drifts}
     for each in (*_expired(connection, ready, key, now), *known.extras(ready, owned)):
         if (each.oid, *each.key) not in there:
@@ -165,14 +180,27 @@ def _expired(
 class _Reading:
     """What is asked of the store besides the comparison."""
 
-    def __init__(self, connection: Connection, scope: str, placed: Sequence[Placed]) -> None:
+    def __init__(self, connection: Connection, placed: Sequence[Placed]) -> None:
         self._connection = connection
-        self._below = oids_of(connection, scope)
         self._oids = {each.oid for each in placed}
+        self._secret: dict[str, bool] = {}
+        """Hash of a content -> whether it holds a digest where a secret was."""
 
     def owned(self) -> set[tuple[str, str, str]]:
         rows = self._connection.execute(select(_OWNED.c.oid, _OWNED.c.section, _OWNED.c.name))
         return {(row[0], row[1], row[2]) for row in rows if row[0] in self._oids}
+
+    def without_key(self, drift: Drift) -> Drift:
+        """A record with a secret cannot be compared without the key that digests secrets."""
+        if drift.drift != "changed" or drift.before is None:
+            return drift
+        digest = drift.before.body
+        if digest not in self._secret:
+            body = self._connection.execute(
+                select(_CONTENT.c.body).where(_CONTENT.c.hash == digest)
+            ).scalar_one()
+            self._secret[digest] = has_secret(json.loads(unpack(body)))
+        return replace(drift, drift="unreadable") if self._secret[digest] else drift
 
     def freshness(self, unread: set[str]) -> tuple[int | None, tuple[tuple[str, str], ...]]:
         """The age of the oldest reading, and which organizations could not be read again."""
@@ -435,7 +463,7 @@ _WORDS = frozenset({"name", "description", "comment", "author", "title", "metada
 """Parts of a rule that say nothing of what it does."""
 
 
-def alike(connection: Connection, *, scope: str = "", key: bytes) -> list[Alike]:
+def alike(connection: Connection, *, scope: str = "") -> list[Alike]:
     """Rules over organizations that do the same under several names, or in almost the same words.
 
     Two are the same when their contents are once descriptions, tests and letters' case in operators' values
@@ -461,7 +489,7 @@ def alike(connection: Connection, *, scope: str = "", key: bytes) -> list[Alike]
     groups: dict[tuple[str, str], list[tuple[str, str, set[str]]]] = {}
     for (section, digest, name), oids in holders.items():
         groups.setdefault((section, forms[digest]), []).append((name, digest, oids))
-    wants = {key for each in _wants(connection, scope, key) for key in each.records}
+    wants = {key for each in wanted(connection, scope, NO_KEY) for key in each.wanted.records}
     found = []
     for (section, _), some in groups.items():
         names: dict[str, set[str]] = {}
@@ -484,10 +512,6 @@ def alike(connection: Connection, *, scope: str = "", key: bytes) -> list[Alike]
     return sorted(found, key=lambda each: (-each.organizations, each.section, each.names))
 
 
-def _wants(connection: Connection, scope: str, key: bytes) -> list[WantedSet]:
-    return list({each.wanted.hash: each.wanted for each in wanted(connection, scope, key)}.values())
-
-
 def essence(body: Any) -> str:
     """What a rule does, as text: equal for rules that differ in words, order or spaces alone."""
     return json.dumps(_essence(body), sort_keys=True, ensure_ascii=False)
@@ -502,6 +526,31 @@ def _essence(value: Any) -> Any:
     if isinstance(value, str):
         return " ".join(value.split()).casefold()
     return value
+
+
+def diff_of(connection: Connection, found: Report, drift: Drift, key: bytes | None) -> list[Difference]:
+    """How a record differs from what is wanted, part by part: from what is wanted to what is there.
+
+    Args:
+        key: as of `report`.
+    """
+    if drift.before is None or drift.after is None:
+        return []
+    (wants, wanted_metadata), (has, metadata) = sides_of(connection, found, drift, key)
+    parts = differences(wants, has)
+    if drift.after.metadata is not None:
+        parts += differences(wanted_metadata, metadata)
+    return parts
+
+
+Side = tuple[Any, dict[str, Any]]
+"""Content, None where there is none, and metadata; secrets are digests."""
+
+
+def sides_of(connection: Connection, found: Report, drift: Drift, key: bytes | None) -> tuple[Side, Side]:
+    """What is wanted, and what is there; arguments as of `diff_of`."""
+    change = drift.change
+    return wanted_of(found.placed[drift.oid], change, key or NO_KEY), before_of(connection, change)
 
 
 def at(found: Report, oid: str, key: Key) -> Drift | None:

@@ -1,5 +1,7 @@
 """Where organizations are not as their templates want them."""
 
+import json
+
 import pytest
 from sqlalchemy import insert, select
 
@@ -132,6 +134,27 @@ def test_a_secret_that_nobody_wrote_from_here_cannot_be_known(provider):
     template(provider, content=content)
     observed(provider, 0, {"siem": ({}, ON)}, section="hive/secret")
     assert (0, "hives/secret/siem", "unreadable") in named(found(provider))
+
+
+def test_without_the_key_that_digests_secrets_only_records_with_one_cannot_be_compared(provider):
+    from store.configuration import redact
+    from store.rollouts.compare import normalised
+
+    body = {"module": "splunk", "for": "detect", "auth_header_value": "hunter2hunter2"}
+    plain = {"module": "syslog", "for": "detect", "dest_host": "x:514"}
+    content = json.dumps({"version": 3, "outputs": {"splunk": body, "siem": plain}}).encode()
+    template(provider, content=content)
+    held = redact("output", normalised("output", "splunk", body), KEY)
+    assert held != body
+    observed(
+        provider, 0, {"splunk": (held, {}), "siem": ({**plain, "dest_host": "y:1"}, {})}, section="output"
+    )
+    assert [each[1:] for each in named(found(provider)) if each[0] == 0] == [("outputs/siem", "changed")]
+    with provider.reader.reading() as connection:
+        keyless = drift.report(connection, key=None, now=NOW)
+    assert [each[1:] for each in named(keyless) if each[0] == 0] == [
+        ("outputs/splunk", "unreadable"), ("outputs/siem", "changed"),
+    ]  # fmt: skip
 
 
 def test_a_later_reading_that_failed_is_told_with_the_age_of_the_earlier_one(provider):
@@ -288,8 +311,8 @@ def test_rules_that_do_the_same_under_other_names_or_in_other_words_are_found(pr
     observed(provider, 1, {"theirs": (other, ON), "single": (rule("x"), ON)})
     observed(provider, 2, {"ours": (one, ON), "else": ({**one, "op": "or"}, ON)})
     with provider.reader.reading() as connection:
-        alike = drift.alike(connection, key=KEY)
-        assert drift.alike(connection, scope="customer-0", key=KEY) == []
+        alike = drift.alike(connection)
+        assert drift.alike(connection, scope="customer-0") == []
     assert [(each.section, each.names, each.organizations, each.bodies, each.wanted) for each in alike] == [
         ("hive/fp", (("ours", 2), ("theirs", 1)), 3, 2, True)
     ]
