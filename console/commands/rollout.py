@@ -32,6 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="canary, a number, a share as 10%%, node:ID, rest; again for the next (canary, 10%%, rest)",
     )
+    plan.add_argument(
+        "--budget", metavar="N", type=int, default=0, help="steps of a wave that may fail before it halts (0)"
+    )
+    plan.add_argument(
+        "--pause", metavar="DURATION", default="0s", help="how long to wait between two waves (0s)"
+    )
+    plan.add_argument(
+        "--soak", metavar="DURATION", default="0s", help="how long a gate waits before it looks (0s)"
+    )
     plan.add_argument("--check", action="store_true", help="only say what would be planned")
     apply = verbs.add_parser(
         "apply",
@@ -48,8 +57,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a protected organization's name, or what is asked for",
     )
     apply.add_argument(
-        "--soak", metavar="DURATION", default="0s", help="how long a gate waits before it looks (0s)"
+        "--soak", metavar="DURATION", default="0s", help="how long a gate waits at least before it looks (0s)"
     )
+    resume = verbs.add_parser(
+        "resume",
+        help="carry on with a plan that was cut off, paused or halted",
+        description="Goes on where a plan stands; what was sent is looked at before anything is sent again. "
+        "What failed and left nothing behind is tried once more. Exit codes as of `rollout apply`.",
+    )
+    resume.add_argument("plan", metavar="PLAN", type=int)
+    resume.add_argument(
+        "--accept",
+        action="store_true",
+        help="you have looked at the wave whose gate could not tell, and take it for good; once",
+    )
+    pause = verbs.add_parser(
+        "pause",
+        help="ask whoever rolls a plan out to pause behind the step at hand",
+        description="The step at hand is finished, and what is left waits for `rollout resume`. Exit codes: "
+        "0 asked, 5 nobody rolls it out.",
+    )
+    pause.add_argument("plan", metavar="PLAN", type=int)
     approve = verbs.add_parser(
         "approve",
         help="sign a risky plan as a second person, with an OpenSSH key",
@@ -87,8 +115,8 @@ def run(session: Session) -> int:
     """Do what the verb says."""
     verb: str = session.arguments.verb
     return {
-        "plan": _plan, "approve": _approve, "apply": _apply, "rollback": _rollback, "list": _list,
-        "status": _status,
+        "plan": _plan, "approve": _approve, "apply": _apply, "resume": _apply, "pause": _pause,
+        "rollback": _rollback, "list": _list, "status": _status,
     }[verb](session)  # fmt: skip
 
 
@@ -102,6 +130,13 @@ def _plan(session: Session) -> int:
         check(given.wave)
     except WaveError as error:
         raise Problem(str(error), code=2) from error
+    if given.budget < 0:
+        raise Problem("--budget: no fewer than 0 steps may fail.", code=2)
+    options = {
+        "budget": given.budget,
+        "pause": _seconds("--pause", given.pause),
+        "soak": _seconds("--soak", given.soak),
+    }
     key, now = session.redaction_key(), now_ms()
     with session.reader.reading() as connection:
         mark = plans.newest_record(connection)
@@ -119,6 +154,7 @@ def _plan(session: Session) -> int:
                 by=session.settings.operator,
                 now=now,
                 words=given.wave,
+                options=options,
             )
     elif not session.settings.read_only:
         with session.store().writing() as connection:
@@ -235,27 +271,41 @@ def _approve(session: Session) -> int:
 
 
 def _apply(session: Session) -> int:
+    import asyncio
+
     from console.operations.approvals import lacking
     from console.operations.gates import Bounds, CloudGates
     from console.operations.rollouts import Outcome, Refused, apply
+    from console.process import ending_on_signals
     from store.rollouts.keeping import PlanError, load
-    from store.times import now_ms, parse_duration
+    from store.times import now_ms
 
     given = session.arguments
-    session.refuse_read_only("rollout apply")
-    try:
-        soak = float(parse_duration(given.soak))
-    except ValueError as error:
-        raise Problem(f"--soak: {error}", code=2) from error
+    session.refuse_read_only(f"rollout {given.verb}")
+    soak = _seconds("--soak", getattr(given, "soak", "0s"))
     store, key = session.store(), session.redaction_key()
     try:
         with session.reader.reading() as connection:
             plan = load(connection, given.plan)
     except PlanError as error:
         raise Problem(str(error), code=2) from error
-    question = f"Apply plan {plan.id} ({safe(plan.title)})?"
+    if given.verb == "resume" and plan.state == "draft":
+        raise Problem(f"Plan {plan.id} has not begun: `limegrove rollout apply {plan.id}`.", code=5)
+    question = (
+        f"{'Carry on with' if given.verb == 'resume' else 'Apply'} plan {plan.id} ({safe(plan.title)})?"
+    )
+    code: int | None = None
 
     async def go() -> "Outcome":
+        nonlocal code
+        stop = asyncio.Event()
+        with ending_on_signals(asyncio.get_running_loop(), stop.set) as ending:
+            try:
+                return await roll(stop)
+            finally:
+                code = ending.exit_code
+
+    async def roll(stop: asyncio.Event) -> "Outcome":
         async with session.cloud() as cloud:
             applying = {session.settings.operator, (await cloud.who()).ident}
             gates = CloudGates(store=store, cloud=cloud, bounds=Bounds(soak=soak), clock=now_ms)
@@ -266,7 +316,9 @@ def _apply(session: Session) -> int:
                 key=key,
                 operator=session.settings.operator,
                 gates=gates,
-                confirm=given.confirm,
+                confirm=getattr(given, "confirm", ""),
+                stop=stop,
+                accept=getattr(given, "accept", False),
                 approved=lambda c, plan: lacking(
                     c, plan, signers=session.settings.allowed_signers, applying=applying, now=now_ms()
                 ),
@@ -290,7 +342,44 @@ def _apply(session: Session) -> int:
             "halted": outcome.halted or None,
         }
     )
-    return 0 if outcome.whole else 3
+    return code if code is not None else 0 if outcome.whole else 3
+
+
+def _pause(session: Session) -> int:
+    from console.operations.actor import actor
+    from store import journal
+    from store.rollouts import work
+    from store.rollouts.keeping import PlanError, load
+    from store.times import now_ms
+
+    given = session.arguments
+    session.refuse_read_only("rollout pause")
+    by, now = session.settings.operator or "somebody", now_ms()
+    try:
+        with session.store().writing() as connection:
+            plan = load(connection, given.plan)
+            if not work.ask_to_pause(connection, plan.id, by, now=now):
+                raise Problem(f"Nobody rolls plan {plan.id} out: it is {plan.state}.", code=5)
+            detail = {"plan": plan.id, "hash": plan.hash, "by": by}
+            journal.append(connection, actor(), "rollout.pause", target=plan.title, detail=detail, now=now)
+    except PlanError as error:
+        raise Problem(str(error), code=2) from error
+    session.show_object({"plan": plan.id, "asked": True})
+    return 0
+
+
+def _seconds(option: str, text: str) -> int:
+    """A duration that was given.
+
+    Raises:
+        Problem: it is none; exit code 2.
+    """
+    from store.times import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise Problem(f"{option}: {error}", code=2) from error
 
 
 def _rollback(session: Session) -> int:
@@ -347,6 +436,7 @@ def _shown(plan: "Plan") -> dict[str, Any]:
         "expires_at": rfc3339(plan.expires_at),
         "approved_by": plan.approved_by or None,
         "undo_of": plan.undo_of,
+        "options": {name: value for name, value in plan.options.items() if name != "pause_asked"},
         "risks": list(plan.risks),
         "blocked": [{"oid": oid, "reason": reason} for oid, reason in plan.blocked],
         "said": plan.said,

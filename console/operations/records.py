@@ -34,6 +34,10 @@ class Current:
     """Of an installation key."""
     raw: Mapping[str, Any] = field(default_factory=dict)
     """`usr_mtd` as received: what it holds besides (`ui_actions`) is written back."""
+    author: str = ""
+    """Who wrote a hive record last."""
+    modified: int | None = None
+    """When, by the cloud's clock (ms); to the second."""
 
     def hash(self, section: str, name: str, key: bytes) -> str:
         """What identifies the content (`store.rollouts.compare.wanted_hash`); "" where it is not read.
@@ -175,7 +179,14 @@ async def _hive(handle: "OrganizationHandle", hive: str, name: str) -> Current |
         return None
     if isinstance(found.body, dict) and "acl_restricted" in found.body:
         raise Conflict(f"The content of {hive}/{name[:80]} is closed to this key by an access list.")
-    return Current(found.body, normalised_metadata(found.metadata), found.etag, raw=found.metadata)
+    return Current(
+        found.body,
+        normalised_metadata(found.metadata),
+        found.etag,
+        raw=found.metadata,
+        author=found.author,
+        modified=found.modified,
+    )
 
 
 async def _value(handle: "OrganizationHandle", name: str) -> str:

@@ -7,9 +7,10 @@ rollout, and where nothing can be said it pauses for a person.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -30,10 +31,12 @@ from console.operations.processes import alive, holder
 from console.operations.records import Current
 from store import ingest, journal
 from store.configuration import Record, redact
+from store.errors import StoreError
 from store.queries.scopes import marked
 from store.rollouts import keeping, work
 from store.rollouts.keeping import Plan, Step
 from store.rollouts.wanted import Placed, body_of, wanted
+from store.rollouts.windows import held_back
 from store.rollouts.work import Held, Lost
 from store.text import safe_text
 from store.times import now_ms
@@ -42,14 +45,27 @@ if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
     from store.database import Store
 
-AT_ONCE: Final = 8
-"""Organizations changed at once; the credential's rate budget is kept below this."""
+Answer = TypeVar("Answer")
+
+AT_ONCE: Final = 16
+"""Organizations changed at once: as many as requests are under way at once; the rate budget is kept below."""
 TURNS: Final = 4
 """How often a change is sent that LimaCharlie turns away for the rate alone."""
 BEAT: Final = 15.0
 """Seconds between two signs of life."""
+LOOK: Final = 2.0
+"""Seconds between two looks whether somebody asked for a pause, while nothing is sent."""
+
+STEP_WITHIN: Final = 5.0
+"""Seconds that a step has to end when whoever waits for it is gone."""
+SKEW: Final = 2_000
+"""Milliseconds by which a record's time, told in seconds, may be before the moment at which it was sent."""
 
 GOOD: Final = frozenset({"applied", "already"})
+OPEN: Final = frozenset({"waiting", "sending", "unknown"})
+"""What is still to be done, or to be looked at."""
+AGAIN: Final = frozenset({"failed", "denied"})
+"""What nothing came of, and is tried once more when somebody carries on."""
 
 ORDER: Final = (
     "resource", "hive/secret", "hive/yara", "hive/lookup", "extension", "org_value", "output", "integrity",
@@ -84,6 +100,36 @@ class Busy(Refused):
 
 class Away(Exception):
     """The cloud is away; what was not sent waits."""
+
+
+class Stopped(Exception):
+    """Somebody asked to stop: the step at hand was finished, and what was not sent waits."""
+
+
+class Halted(Exception):
+    """Too much of a wave failed."""
+
+
+class Closed(Exception):
+    """An organization may not be changed at this time."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a rollout goes, as it was asked for when it was planned."""
+
+    budget: int = 0
+    """Steps of a wave that may fail before it is halted."""
+    pause: int = 0
+    """Seconds between two waves."""
+    soak: int = 0
+    """Seconds that a gate waits before it looks."""
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Options":
+        """Those of a plan."""
+        held = plan.options
+        return cls(int(held.get("budget", 0)), int(held.get("pause", 0)), int(held.get("soak", 0)))
 
 
 @dataclass(frozen=True)
@@ -141,8 +187,12 @@ async def apply(
     report: Report | None = None,
     now: Callable[[], int] = now_ms,
     approved: Callable[[Connection, Plan], str],
+    stop: asyncio.Event | None = None,
+    accept: bool = False,
 ) -> Outcome:
     """Roll a plan out, or carry on with it where it was cut off, paused or halted.
+
+    What failed and left nothing behind is tried again then; what somebody else changed is left alone.
 
     Args:
         key: the installation's redaction key.
@@ -150,6 +200,9 @@ async def apply(
         confirm: what was typed for protected organizations: the name, or `N protected organizations`.
         approved: why a plan that needs a second identity is not approved; "" when it is
             (`console.operations.approvals.lacking`).
+        stop: ends it behind the steps at hand, once it is set; what is left waits.
+        accept: a person has looked at the wave whose gate could not tell, and takes it for good. A gate that
+            fails is not passed by it.
 
     Raises:
         Refused: nothing was sent; its subclasses say why.
@@ -168,6 +221,8 @@ async def apply(
         gates=gates,
         report=report,
         clock=now,
+        stop=stop or asyncio.Event(),
+        accept=accept,
     )
     return await applying.run()
 
@@ -238,8 +293,16 @@ class _Applying:
         gates: Gates,
         report: Report | None,
         clock: Callable[[], int],
+        stop: asyncio.Event,
+        accept: bool,
     ) -> None:
         self.plan, self.placed = plan, placed
+        self.options = Options.of(plan)
+        self.stop, self.accept = stop, accept
+        self._ident: str | None = None
+        self._pause_by = ""
+        self._bad = 0
+        """Steps of the wave at hand that failed."""
         self.store, self.cloud, self.key = store, cloud, key
         self.operator, self.gates, self.clock = operator, gates, clock
         self._report = report or (lambda progress: None)
@@ -256,6 +319,12 @@ class _Applying:
             state, said = await self._waves()
         except Away as error:
             said = str(error)
+        except Stopped:
+            if self._pause_by:
+                state, said = "paused", f"{self._pause_by} asked for a pause."
+            else:
+                said = "It was stopped behind the step at hand."
+            said += f" `limegrove rollout resume {self.plan.id}` goes on."
         except Lost:
             raise Busy(f"Plan {self.plan.id} was taken over by another process.") from None
         finally:
@@ -303,16 +372,32 @@ class _Applying:
             for word, number in each.counts.items()
             if word not in ("waiting", "sending")
         )
+        ended: int | None = None
         for each in waves:
             if each.state in ("done", "rolled back"):
+                ended = each.finished_at
                 continue
-            verdict = await self._one(each.number, each.name, each.gate.get("baseline"))
+            if ended is not None and each.state == "waiting":
+                await self._rest(ended + self.options.pause * 1000 - self.clock())
+            try:
+                verdict = await self._one(each.number, each.name, each.gate.get("baseline"))
+            except Halted as error:
+                await asyncio.to_thread(self._write, partial(self._fail, number=each.number))
+                return "halted", f"Wave {each.name} was halted: {error}"
+            except Closed as error:
+                return "paused", (
+                    f"Wave {each.name}: {error}. `limegrove rollout resume {self.plan.id}` goes on then."
+                )
+            ended = self.clock()
             if verdict.word == "fail":
                 return "halted", f"Wave {each.name} failed its gate: {verdict.said}"
             if verdict.word != "pass":
                 return "paused", f"Wave {each.name}: {verdict.said} A person has to look, and carry on."
         failed = await asyncio.to_thread(self._read, self._failed)
         return ("partly" if failed else "done"), ""
+
+    def _fail(self, c: Connection, number: int) -> None:
+        work.wave(c, self.plan.id, number, "failed", now=self.clock())
 
     async def _one(self, number: int, name: str, baseline: Mapping[str, Any] | None) -> Verdict:
         """One wave, and what its gate says."""
@@ -321,17 +406,23 @@ class _Applying:
         )
         oids = list(dict.fromkeys(each.change.oid for each in steps))
         if baseline is None:
-            baseline = await self.gates.baseline(oids)
-            kept = {"baseline": dict(baseline)}
-            await asyncio.to_thread(
-                self._write,
-                lambda c: work.wave(c, self.plan.id, number, "running", now=self.clock(), gate=kept),
-            )
+            baseline = await self._unless_stopped(self.gates.baseline(oids))
+        kept = {"baseline": dict(baseline)}
+        await asyncio.to_thread(
+            self._write,
+            lambda c: work.wave(c, self.plan.id, number, "running", now=self.clock(), gate=kept),
+        )
         by_oid: dict[str, list[Step]] = {}
         for step in steps:
             by_oid.setdefault(step.change.oid, []).append(step)
         limit = asyncio.Semaphore(AT_ONCE)
-        trouble: list[Away] = []
+        trouble: list[Exception] = []
+        closed: list[str] = []
+        # Tried once more are those that failed before this process came; they count again if they fail again.
+        self._bad = sum(
+            each.outcome not in GOOD and each.outcome not in OPEN and each.outcome not in AGAIN
+            for each in steps
+        )
 
         async def organization(oid: str) -> None:
             async with limit:
@@ -339,15 +430,31 @@ class _Applying:
                     return
                 try:
                     await self._organization(oid, by_oid[oid], name)
-                except Away as error:
+                except Closed as error:
+                    closed.append(f"{self._name(oid)}: {error}")
+                except (Away, Stopped, Halted, Lost, StoreError) as error:
                     trouble.append(error)
 
         async with asyncio.TaskGroup() as group:
             for oid in oids:
                 group.create_task(organization(oid))
         if trouble:
-            raise trouble[0]
-        verdict = await self.gates.verdict(self.plan, number, baseline)
+            raise next((each for each in trouble if isinstance(each, Lost | Halted)), trouble[0])
+        if closed:
+            more = f", and {len(closed) - 1:,} organizations more" if len(closed) > 1 else ""
+            raise Closed(f"{closed[0]}{more}")
+        verdict = await self._unless_stopped(self.gates.verdict(self.plan, number, baseline))
+        if verdict.word == "inconclusive" and self.accept:
+            verdict = replace(verdict, word="pass", said=f"{verdict.said}; accepted by {self.operator}")
+            detail = {"plan": self.plan.id, "wave": number, "said": verdict.said, "by": self.operator}
+            await asyncio.to_thread(
+                self._write,
+                lambda c: journal.append(
+                    c, actor(), "rollout.accept", target=self.plan.title, detail=detail, now=self.clock()
+                ),
+            )
+        # One look, one wave: what comes later is looked at on its own.
+        self.accept = False
         gate = {
             "baseline": dict(baseline), "verdict": verdict.word, "said": verdict.said,
             "checks": {check: dict(said) for check, said in verdict.checks.items()},
@@ -359,20 +466,88 @@ class _Applying:
         return verdict
 
     async def _organization(self, oid: str, steps: list[Step], wave: str) -> None:
-        waiting = [each for each in steps if each.outcome in ("waiting", "sending")]
+        waiting = [each for each in steps if each.outcome in OPEN or each.outcome in AGAIN]
         if not waiting:
             return
-        tokens = await asyncio.to_thread(
-            self._write, lambda c: work.lease(c, self.plan.id, [oid], now=self.clock())
-        )
+        if self._bad > self.options.budget:
+            raise Halted(
+                f"{self._bad:,} steps failed, and {self.options.budget:,} may; the organizations that are "
+                "left were not touched."
+            )
+        if self.stop.is_set():
+            raise Stopped
+
+        def begin(c: Connection) -> tuple[str, str, dict[str, int]]:
+            return (
+                work.asked_to_pause(c, self.plan.id),
+                held_back(c, oid, self.clock()),
+                work.lease(c, self.plan.id, [oid], now=self.clock()),
+            )
+
+        self._pause_by, why, tokens = await asyncio.to_thread(self._write, begin)
+        if self._pause_by:
+            self.stop.set()
+            raise Stopped
         if oid not in tokens:
-            for step in waiting:
-                await self._settle(step, "conflict", "Another rollout writes to this organization.")
-            return
+            raise Closed("another rollout writes to it")
+        if why and not any(each.outcome in ("sending", "unknown") for each in waiting):
+            raise Closed(why)
         for step in sorted(waiting, key=_place):
-            await self._step(step, tokens[oid])
+            if self.stop.is_set():
+                raise Stopped
+            if why and step.outcome not in ("sending", "unknown"):
+                raise Closed(why)
+            await self._to_its_end(self._step(step, tokens[oid]))
             self._done += 1
             self._report(Progress(self._done, self._total, f"wave {wave}"))
+
+    async def _to_its_end(self, step: Coroutine[Any, Any, None]) -> None:
+        """Do a step; whoever cancels this waits until it is done, or for some seconds."""
+        task = asyncio.create_task(step)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self.stop.set()
+            await asyncio.wait([task], timeout=STEP_WITHIN)
+            if not task.done():
+                task.cancel()
+            raise
+
+    async def _unless_stopped(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
+        """What something comes to, if nobody asks to stop before.
+
+        Raises:
+            Stopped: somebody did.
+        """
+        task, stop = asyncio.create_task(doing), asyncio.create_task(self.stop.wait())
+        try:
+            await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Stopped
+            return task.result()
+        finally:
+            for each in (task, stop):
+                each.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):
+                    await each
+
+    async def _rest(self, milliseconds: int) -> None:
+        """Wait between two waves, as long as nobody asks to stop."""
+        left = milliseconds / 1000
+        while left > 0:
+            self._report(Progress(self._done, self._total, "pause between waves", left))
+            part = min(left, LOOK)
+            await self._unless_stopped(asyncio.sleep(part))
+            left -= part
+            self._pause_by = await asyncio.to_thread(
+                self._read, lambda c: work.asked_to_pause(c, self.plan.id)
+            )
+            if self._pause_by:
+                raise Stopped
+
+    def _name(self, oid: str) -> str:
+        placed = self.placed.get(oid)
+        return safe_text(placed.name, 60) if placed is not None else oid
 
     async def _step(self, step: Step, token: int) -> None:
         change = step.change
@@ -391,15 +566,16 @@ class _Applying:
             except LimaCharlieError as error:
                 await self._settle(step, _word(error), str(error))
                 return
-            if self._is_wanted(step, current):
-                again = step.outcome == "sending"
-                await self._applied(step, current, "applied" if again or turn else "already")
+            sent = step.intent is not None or turn > 0
+            if await self._is_done(step, current, sent=sent):
+                await self._applied(step, current, "applied" if sent else "already")
                 return
-            if not self._is_as_planned(step, current):
+            if not self._is_as_planned(step, current) and not (sent and self._is_between(step, current)):
                 await self._settle(
                     step,
                     "conflict",
-                    "It is not what the plan saw: somebody changed it since. Nothing was sent.",
+                    "It is not what the plan saw: somebody changed it since."
+                    + ("" if sent else " Nothing was sent."),
                 )
                 return
             await asyncio.to_thread(self._intend, step, current, token)
@@ -410,8 +586,8 @@ class _Applying:
             except Throttled as error:
                 await self._wait(error, turn)
                 continue
-            except Ambiguous:
-                pass  # the reading below tells what came of it
+            except (Ambiguous, Conflict):
+                pass  # the reading below tells what came of it, or of an earlier one that was on its way
             except LimaCharlieError as error:
                 await self._settle(step, _word(error), str(error))
                 return
@@ -420,18 +596,21 @@ class _Applying:
             except (Network, Auth) as error:
                 raise Away(str(error)) from error
             except LimaCharlieError as error:
+                # Not final: whoever carries on looks first.
                 await self._settle(step, "unknown", f"It was sent and cannot be read back: {error}")
                 return
-            if self._is_wanted(step, after, current):
+            if await self._is_done(step, after, sent=True):
                 await self._applied(step, after, "applied")
                 return
-            if self._is_as_planned(step, after):
+            if self._is_as_planned(step, after) or self._is_between(step, after):
                 continue  # it did not arrive
             await self._settle(step, "conflict", "It was sent, and is another one when read back.")
             return
         await self._settle(step, "failed", "LimaCharlie did not take it, however often it was asked.")
 
     async def _wait(self, error: Throttled, turn: int) -> None:
+        if self.stop.is_set():
+            raise Away(str(error)) from error
         await asyncio.sleep(min(error.retry_after or 2.0**turn, 60.0))
 
     async def _send(self, step: Step, current: Current | None) -> None:
@@ -451,12 +630,35 @@ class _Applying:
         kept = self._before[step.change.oid, *step.change.key]
         return kept["body"], kept["metadata"] if step.change.section.startswith("hive/") else None
 
-    def _is_wanted(self, step: Step, current: Current | None, sent: Current | bool | None = False) -> bool:
+    async def _is_done(self, step: Step, current: Current | None, *, sent: bool) -> bool:
         """Whether a record is as the plan wants it.
 
         Args:
-            sent: what there was when it was sent; False when it was not.
+            sent: it was sent, or may have been, by this process or by one before it.
         """
+        if not self._is_wanted(step, current):
+            return False
+        if current is None or current.body is not None or not step.change.section.startswith("hive/"):
+            return True
+        # Nobody reads a secret back. That it is ours is told by its metadata, by an etag that is another one
+        # than before, by who wrote it and by when.
+        if not sent:
+            return False
+        etag, at = await asyncio.to_thread(self._read, lambda c: work.intended(c, self.plan.id, step.seq))
+        if self._ident is None:
+            self._ident = (await self.cloud.who()).ident
+        return (
+            current.etag != etag
+            and current.author == self._ident
+            and (not at or current.modified is None or current.modified >= at - SKEW)
+        )
+
+    def _is_between(self, step: Step, current: Current | None) -> bool:
+        """Whether a record is in the middle of a change that takes two requests: an output is made anew."""
+        change = step.change
+        return change.section == "output" and current is None and None not in (change.before, change.after)
+
+    def _is_wanted(self, step: Step, current: Current | None) -> bool:
         change, after = step.change, step.change.after
         if after is None or current is None:
             return after is None and current is None
@@ -464,11 +666,7 @@ class _Applying:
             return True
         if change.section == "resource":
             return set(self._content(step)[0]) <= set(current.body)
-        if current.body is None:
-            # Nobody reads a secret back: that it is another one now says that it was written.
-            if sent is False or (isinstance(sent, Current) and sent.etag == current.etag):
-                return False
-        elif current.hash(change.section, change.name, self.key) != after.hash:
+        if current.body is not None and current.hash(change.section, change.name, self.key) != after.hash:
             return False
         if after.metadata is None or not change.section.startswith("hive/"):
             return True
@@ -504,6 +702,7 @@ class _Applying:
                 "plan": self.plan.id, "hash": self.plan.hash, "step": step.seq, "change": change.change,
                 "record": change.what, "before": change.before.hash if change.before else None,
                 "after": change.after.hash if change.after else None, "by": self.operator,
+                "cloud_at": int((self.cloud.cloud_time() or 0) * 1000),
             }  # fmt: skip
             intent = journal.append(
                 c, actor(), "rollout.intent", oid=change.oid, target=change.what, detail=detail, now=now
@@ -535,6 +734,7 @@ class _Applying:
 
     async def _settle(self, step: Step, outcome: str, error: str) -> None:
         change, now = step.change, self.clock()
+        self._bad += 1
 
         def write(c: Any) -> None:
             work.settle(c, self.plan.id, step.seq, outcome, now=now, error=error)

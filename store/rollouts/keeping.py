@@ -64,6 +64,8 @@ class PlannedWave:
     organizations: int
     counts: Mapping[str, int]
     """Steps by outcome."""
+    finished_at: int | None = None
+    """Milliseconds, UTC."""
 
 
 @dataclass(frozen=True)
@@ -336,7 +338,7 @@ def planned_waves(connection: Connection, plan_id: int) -> list[PlannedWave]:
     return [
         PlannedWave(
             row.number, row.name, WAVE_STATES[row.state], row.gate, len(oids.get(row.number, ())),
-            counts.get(row.number, {}),
+            counts.get(row.number, {}), row.finished_at,
         )
         for row in connection.execute(
             select(_WAVE).where(_WAVE.c.plan_id == plan_id).order_by(_WAVE.c.number)

@@ -24,6 +24,7 @@ _WAVE: Table = models.RolloutWave.__table__  # type: ignore[attr-defined]
 _LEASE: Table = models.RolloutLease.__table__  # type: ignore[attr-defined]
 _BODY: Table = models.RolloutBody.__table__  # type: ignore[attr-defined]
 _OWNED: Table = models.TemplateOwned.__table__  # type: ignore[attr-defined]
+_JOURNAL: Table = models.Journal.__table__  # type: ignore[attr-defined]
 
 LEASE: Final = 60_000
 """Milliseconds for which an organization is leased, and a plan held by a process that says nothing."""
@@ -31,6 +32,10 @@ LEASE: Final = 60_000
 DRAFT, RUNNING = STATES.index("draft"), STATES.index("running")
 _GOES_ON: Final = tuple(STATES.index(word) for word in ("draft", "running", "paused", "halted"))
 WAITING, SENDING = OUTCOMES.index("waiting"), OUTCOMES.index("sending")
+
+
+_PAUSE: Final = "pause_asked"
+"""In the options of a plan: {by, at}."""
 
 
 class Lost(Exception):
@@ -71,6 +76,7 @@ def take(
         "beat_at": now,
         "said": "",
         "finished_at": None,
+        "options": {name: value for name, value in row.options.items() if name != _PAUSE},
     }
     if row.state == DRAFT:
         values |= {"approved_by": storable(operator), "approved_at": now}
@@ -82,6 +88,22 @@ def take(
     if not taken:
         raise Lost
     return True
+
+
+def ask_to_pause(c: Connection, plan_id: int, by: str, *, now: int) -> bool:
+    """Ask whoever rolls a plan out to pause behind the step at hand; False when nobody does."""
+    row = c.execute(select(_PLAN).where(_PLAN.c.id == plan_id, _PLAN.c.state == RUNNING)).one_or_none()
+    if row is None:
+        return False
+    options = {**row.options, _PAUSE: {"by": storable(by), "at": now}}
+    c.execute(update(_PLAN).where(_PLAN.c.id == plan_id).values(options=options))
+    return True
+
+
+def asked_to_pause(c: Connection, plan_id: int) -> str:
+    """Who asked for a pause; "" when nobody did."""
+    options = c.execute(select(_PLAN.c.options).where(_PLAN.c.id == plan_id)).scalar_one()
+    return str(options.get(_PAUSE, {}).get("by", "") or "somebody") if _PAUSE in options else ""
 
 
 def beat(c: Connection, plan_id: int, holder: str, *, now: int) -> None:
@@ -213,13 +235,29 @@ def intend(c: Connection, plan_id: int, seq: int, intent: int, previous: str) ->
 
     Args:
         intent: the number of the journal's entry.
-        previous: of `keep_body`: {body, metadata, etag} of what was read just before; "" for nothing.
+        previous: of `keep_body`: {body, metadata, etag} of what was read just before; "" for nothing. What
+            was there before the first time is kept: it is what a rollback restores.
     """
-    c.execute(
-        update(_STEP)
-        .where(_STEP.c.plan_id == plan_id, _STEP.c.seq == seq)
-        .values(outcome=SENDING, intent=intent, previous=previous)
-    )
+    where = (_STEP.c.plan_id == plan_id) & (_STEP.c.seq == seq)
+    values: dict[str, Any] = {"outcome": SENDING, "intent": intent}
+    if c.execute(select(_STEP.c.intent).where(where)).scalar_one() is None:
+        values["previous"] = previous
+    c.execute(update(_STEP).where(where).values(**values))
+
+
+def intended(c: Connection, plan_id: int, seq: int) -> tuple[str, int]:
+    """What was there before a step was sent, and when it was last to be sent.
+
+    Returns:
+        The etag that was read, "" where nothing was; and the cloud's time (ms) at the last intent, 0 where it
+        was never said.
+    """
+    row = c.execute(
+        select(_STEP.c.previous, _STEP.c.intent).where(_STEP.c.plan_id == plan_id, _STEP.c.seq == seq)
+    ).one()
+    etag = str(body(c, row.previous).get("etag", "")) if row.previous else ""
+    detail = c.execute(select(_JOURNAL.c.detail).where(_JOURNAL.c.seq == row.intent)).scalar_one_or_none()
+    return etag, int((detail or {}).get("cloud_at") or 0)
 
 
 def settle(
