@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from console.limacharlie.errors import Conflict, Gone, Invalid
 from console.limacharlie.hive import ABSENT, HiveMetadata
 from store.configuration import content_hash, redact
-from store.rollouts.compare import METADATA, normalised, normalised_metadata
+from store.rollouts.compare import METADATA, listed_tags, normalised, normalised_metadata
 
 if TYPE_CHECKING:
     from console.limacharlie.client import OrganizationHandle
@@ -119,13 +119,15 @@ async def write(
         await handle.create_output(name, str(form.get("module", "")), str(form.get("for", "")), options)
     elif section == "installation_key":
         form = normalised(section, name, body)
+        # In the document's order: a push of the same document compares them as a list.
+        tags = [*dict.fromkeys(tag for tag in listed_tags(body) if tag)]
         if current is None:
             await handle.create_installation_key(
-                form["desc"], form["tags"], public_root_ca=form["use_public_root_ca"]
+                form["desc"], tags, public_root_ca=form["use_public_root_ca"]
             )
         else:
             await handle.update_installation_key(
-                current.iid, form["desc"], form["tags"], public_root_ca=form["use_public_root_ca"]
+                current.iid, form["desc"], tags, public_root_ca=form["use_public_root_ca"]
             )
     elif section == "extension":
         await handle.subscribe_extension(name)

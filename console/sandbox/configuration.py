@@ -224,8 +224,10 @@ _DEFINITIONS: dict[str, str] = {
     "ext-reliable-tasking": "Tasks for endpoints that are away",
     "ext-sensor-cull": "Removes sensors that were not seen for long",
     "ext-usage-alerts": "Alerts on usage",
+    "ext-velociraptor": "Hunts with Velociraptor",
     "ext-yara": "Scans with YARA",
     "ext-yara-manager": "Keeps YARA rules up to date",
+    "payload-manager": "Keeps payloads up to date",
 }
 
 

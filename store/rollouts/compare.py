@@ -117,12 +117,16 @@ def _output(body: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _installation_key(body: Mapping[str, Any], name: str) -> dict[str, Any]:
+def listed_tags(body: Mapping[str, Any]) -> list[str]:
+    """The tags of an installation key, in the order in which they stand; the cloud also has them as one text."""
     tags = body.get("tags") or []
-    listed = tags.split(",") if isinstance(tags, str) else tags
+    return [str(tag) for tag in (tags.split(",") if isinstance(tags, str) else tags)]
+
+
+def _installation_key(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {
         "desc": body.get("desc") or name,
-        "tags": sorted(str(tag) for tag in listed if tag),
+        "tags": sorted(tag for tag in listed_tags(body) if tag),
         "use_public_root_ca": str(body.get("use_public_root_ca", False)).lower() in ("true", "1"),
     }
 

@@ -442,6 +442,10 @@ class _Reading:
             if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
                 self._wrong(at, f"`resources.{category}` has to be a list of names.")
                 continue
+            if category == "service":
+                # One thing under two words, and the cloud answers with the other (Go client, sync.go).
+                self._note(at, "`resources.service` is an older word for `resources.replicant`.")
+                category = "replicant"
             yield Record("resource", category, list(dict.fromkeys(names)), None, at)
 
     def _legacy(self, path: str, read: Document, section: str, value: Any, *, root: bool) -> Iterator[Record]:
