@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,22 +132,18 @@ def _read(base: Path, main: str) -> _Made:
     try:
         read = load(content)
     except YamlError as error:
+        line = error.problem.line
         return _Made(
-            refused=Refused(main, error.problem.line, f"{error.problem.text} Nothing of it was read.")
+            refused=Refused(main, line, _two_things(content, line) or f"{error.problem.text} {_NONE}")
         )
     document = read.value
     if isinstance(document, dict) and "version" not in document:
         if "detect" in document and "respond" in document:
             return _rule(base, main, document)
-        if "op" in document or "detect" in document:
-            return _Made(
-                refused=Refused(
-                    main,
-                    1,
-                    "This is a part of a rule: without `detect` and `respond` nobody can tell what it is to "
-                    "do. Complete it, and import it again.",
-                )
-            )
+        if "op" in document:
+            return _Made(refused=Refused(main, read.key_line("op"), _CONDITION))
+        if "detect" in document:
+            return _Made(refused=Refused(main, read.key_line("detect"), _UNANSWERED))
     if not isinstance(document, dict) or "version" not in document:
         return _Made()
     template = read_template(base, main)
@@ -157,8 +154,34 @@ def _read(base: Path, main: str) -> _Made:
         wrong = _ignored(template)
     if wrong is not None:
         remedy = f" {wrong.remedy}" if wrong.remedy else ""
-        return _Made(refused=Refused(wrong.place.file, wrong.place.line, wrong.text + remedy))
+        more = sum(each.severity == "error" for each in template.findings) - 1
+        others = f" The document has {more:,} more error{'s' if more > 1 else ''}." if more > 0 else ""
+        return _Made(refused=Refused(wrong.place.file, wrong.place.line, wrong.text + remedy + others))
     return _Made(template, {file: (base / file).read_bytes() for file in template.files})
+
+
+_NONE = "Nothing of it was read."
+_CONDITION = (
+    "This is only the condition of a rule: it belongs below `detect:`, and beside that a `respond:` has to say "
+    "what is done when it holds. Write both, and import it again."
+)
+_UNANSWERED = (
+    "This is a part of a rule: without `respond:` nobody can tell what is done when it holds. Complete it, and "
+    "import it again."
+)
+
+
+def _two_things(content: bytes, line: int) -> str:
+    """What to say of a file in which a list follows a mapping; "" when it is not that."""
+    lines = content.decode("utf-8", "replace").splitlines()
+    if not 0 < line <= len(lines) or not lines[line - 1].startswith("- "):
+        return ""
+    if not any(re.match(r"[^\s#-][^#]*:(\s|$)", each) for each in lines[: line - 1]):
+        return ""
+    return (
+        "Here a list begins beside a mapping, and a file can only be one of them. If it is a condition and its "
+        f"response, write them below `detect:` and `respond:`. {_NONE}"
+    )
 
 
 def _ignored(template: Template) -> Finding | None:

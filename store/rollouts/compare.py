@@ -118,7 +118,7 @@ def _output(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def listed_tags(body: Mapping[str, Any]) -> list[str]:
-    """The tags of an installation key, in the order in which they stand; the cloud also has them as one text."""
+    """The tags of an installation key, as they stand; the cloud also has them as one text."""
     tags = body.get("tags") or []
     return [str(tag) for tag in (tags.split(",") if isinstance(tags, str) else tags)]
 
