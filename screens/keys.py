@@ -40,6 +40,9 @@ ASIDE: tuple[Aside, ...] = (
     Aside("apikeys", "ApiKeys", "keys", ("key", "apikeys"), "the API keys of every organization"),
     Aside("timeline", "Timeline", "timeline", (), "what was done to who may do what"),
     Aside("findings", "Findings", "findings", ("finding",), "what is wrong with who may do what"),
+    Aside("templates", "Templates", "templates", ("template",), "what organizations are to have, and why"),
+    Aside("drift", "DriftView", "drift", (), "where customers are not as templates want them"),
+    Aside("rollouts", "Rollouts", "rollouts", ("rollout",), "plans of changed configuration, wave by wave"),
 )
 """A line here is all that a view without a number needs to be shown."""
 

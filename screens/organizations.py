@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
-from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowSensors
+from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowSensors, ShowTemplates
 from screens.view import View
 from screens.widgets.spark import spark
 from screens.widgets.text import content, line
@@ -126,6 +126,10 @@ class Organizations(View[Found]):
         ),
         Binding(
             "m", "access", "access", id="organizations.access", tooltip="Who may do what on this organization"
+        ),
+        Binding(
+            "t", "templates", "templates", id="organizations.templates", show=False,
+            tooltip="What this organization is to have, and which template brings it",
         ),
         Binding(
             "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
@@ -331,6 +335,8 @@ class Organizations(View[Found]):
             return "No node is selected."
         if action == "access" and row is not None and row.oid is None:
             return "A folder has no matrix: choose an organization."
+        if action == "templates" and (row is None or row.oid is None):
+            return "A folder has no configuration: choose an organization."
         if action == "sensors" and (row is None or row.oid is None):
             return "A folder has no sensors: choose an organization."
         if action == "scope_up" and not self.context.scope.node_id:
@@ -371,6 +377,12 @@ class Organizations(View[Found]):
         row = self.table.node
         if row is not None and row.oid is not None:
             self.post_message(ShowSensors(row.oid))
+
+    def action_templates(self) -> None:
+        """What it is to have."""
+        row = self.table.node
+        if row is not None and row.oid is not None:
+            self.post_message(ShowTemplates(row.oid))
 
     def action_order(self) -> None:
         """The worst child first, or the order of the tree file."""

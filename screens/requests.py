@@ -426,6 +426,70 @@ class RevokeKeys(Work):
 
 
 @dataclass
+class ShowTemplates(Work):
+    """Show what this organization is to have, and why; "" asks which."""
+
+    oid: str = ""
+
+
+@dataclass
+class AssignTemplate(Work):
+    """Ask for a node of the tree, say who is below it, and put this template on it."""
+
+    name: str
+
+
+@dataclass
+class UnassignTemplate(Work):
+    """Take this template off a node, after it was said who is below it."""
+
+    name: str
+    nodes: tuple[str, ...]
+    """Where it is."""
+
+
+class DraftRollout(Work):
+    """Compare what the templates want with what there is below the scope, and keep it as a plan."""
+
+
+@dataclass
+class ApplyRollout(Work):
+    """Say whom a plan changes, and roll it out, or carry on with it, when that is agreed to."""
+
+    plan: int
+
+
+@dataclass
+class PauseRollout(Work):
+    """Let a plan that is being rolled out here stop behind the records that are under way."""
+
+    plan: int
+
+
+@dataclass
+class UndoRollout(Work):
+    """Make the plan that takes this one back, all of it or a part, and show it."""
+
+    plan: int
+    wave: int = 0
+    """The wave of the cursor; 0 for none."""
+    record: str = ""
+    """The record of the cursor, as `hives/fp/scanner`; "" for none."""
+
+
+@dataclass
+class DecideDrift(Work):
+    """Ask for a reason, and decide about a record that is not as wanted."""
+
+    oid: str
+    section: str
+    name: str
+    decision: Literal["accept", "deny", "exclude", "undo"]
+    seen: str
+    """What of it was on the screen (`store.drift.Drift.seen`): of another one nothing is decided."""
+
+
+@dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""
 

@@ -31,10 +31,12 @@ MODULES: tuple[str, ...] = (
     "apikeys",
     "breakglass",
     "cases",
+    "drift",
     "falsepositives",
     "pivot",
     "respond",
     "reviews",
+    "rollouts",
     "shift",
     "triage",
 )
