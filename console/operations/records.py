@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from console.limacharlie.errors import Conflict, Gone, Invalid
+from console.limacharlie.errors import Conflict, Denied, Gone, Invalid
 from console.limacharlie.hive import ABSENT, HiveMetadata
 from store.configuration import content_hash, redact
 from store.rollouts.compare import METADATA, listed_tags, normalised, normalised_metadata
@@ -116,7 +116,15 @@ async def write(
         if current is not None:
             # An output cannot be changed, only made: what happens to a name that is taken is not documented.
             await handle.delete_output(name)
-        await handle.create_output(name, str(form.get("module", "")), str(form.get("for", "")), options)
+        try:
+            await handle.create_output(name, str(form.get("module", "")), str(form.get("for", "")), options)
+        except (Invalid, Denied):
+            if current is not None:
+                # Refused as it is wanted: better the old one than none.
+                old = normalised(section, name, current.body)
+                rest = {each: value for each, value in old.items() if each not in ("module", "for")}
+                await handle.create_output(name, str(old.get("module", "")), str(old.get("for", "")), rest)
+            raise
     elif section == "installation_key":
         form = normalised(section, name, body)
         # In the document's order: a push of the same document compares them as a list.

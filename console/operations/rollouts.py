@@ -7,10 +7,11 @@ rollout, and where nothing can be said it pauses for a person.
 
 import asyncio
 import contextlib
+import typing
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import Connection
 
@@ -22,7 +23,9 @@ from console.limacharlie.errors import (
     Gone,
     LimaCharlieError,
     Network,
+    Protocol,
     Throttled,
+    Unavailable,
 )
 from console.operations import records
 from console.operations.actor import actor
@@ -51,6 +54,8 @@ AT_ONCE: Final = 16
 """Organizations changed at once: as many as requests are under way at once; the rate budget is kept below."""
 TURNS: Final = 4
 """How often a change is sent that LimaCharlie turns away for the rate alone."""
+PATIENCE = 1.0
+"""Seconds before something is asked again that was turned away; it doubles."""
 BEAT: Final = 15.0
 """Seconds between two signs of life."""
 LOOK: Final = 2.0
@@ -143,7 +148,7 @@ class Verdict:
     checks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
-class Gates(Protocol):
+class Gates(typing.Protocol):
     """Looks at organizations before a wave and after it."""
 
     async def baseline(self, oids: list[str]) -> Mapping[str, Any]:
@@ -440,6 +445,10 @@ class _Applying:
                 group.create_task(organization(oid))
         if trouble:
             raise next((each for each in trouble if isinstance(each, Lost | Halted)), trouble[0])
+        unknown = await asyncio.to_thread(self._unknown, number)
+        if unknown:
+            # No budget is for that, and no person can say it: the cloud has to.
+            raise Away(f"What came of {unknown:,} steps nobody knows; they are looked at first next time.")
         if closed:
             more = f", and {len(closed) - 1:,} organizations more" if len(closed) > 1 else ""
             raise Closed(f"{closed[0]}{more}")
@@ -511,6 +520,8 @@ class _Applying:
             await asyncio.wait([task], timeout=STEP_WITHIN)
             if not task.done():
                 task.cancel()
+            elif not task.cancelled():
+                task.exception()
             raise
 
     async def _unless_stopped(self, doing: Coroutine[Any, Any, Answer]) -> Answer:
@@ -555,6 +566,7 @@ class _Applying:
         if change.after is not None and self.plan.undo_of is None and change.oid not in self.placed:
             await self._settle(step, "gone", "The organization is not in the tree any more.")
             return
+        sent = step.intent is not None
         for turn in range(TURNS):
             try:
                 current = await records.read(handle, change.section, change.name)
@@ -563,10 +575,15 @@ class _Applying:
             except Throttled as error:
                 await self._wait(error, turn)
                 continue
-            except LimaCharlieError as error:
-                await self._settle(step, _word(error), str(error))
+            except (Unavailable, Protocol) as error:
+                if turn < TURNS - 1:
+                    await self._wait(error, turn)
+                    continue
+                await self._unreadable(step, sent, error)
                 return
-            sent = step.intent is not None or turn > 0
+            except LimaCharlieError as error:
+                await self._unreadable(step, sent, error)
+                return
             if await self._is_done(step, current, sent=sent):
                 await self._applied(step, current, "applied" if sent else "already")
                 return
@@ -579,6 +596,7 @@ class _Applying:
                 )
                 return
             await asyncio.to_thread(self._intend, step, current, token)
+            sent = True
             try:
                 await self._send(step, current)
             except (Network, Auth) as error:
@@ -596,8 +614,10 @@ class _Applying:
             except (Network, Auth) as error:
                 raise Away(str(error)) from error
             except LimaCharlieError as error:
-                # Not final: whoever carries on looks first.
-                await self._settle(step, "unknown", f"It was sent and cannot be read back: {error}")
+                if turn < TURNS - 1:
+                    await self._wait(error, turn)
+                    continue  # the reading at the beginning tells as well
+                await self._unreadable(step, sent, error)
                 return
             if await self._is_done(step, after, sent=True):
                 await self._applied(step, after, "applied")
@@ -608,10 +628,17 @@ class _Applying:
             return
         await self._settle(step, "failed", "LimaCharlie did not take it, however often it was asked.")
 
-    async def _wait(self, error: Throttled, turn: int) -> None:
+    async def _unreadable(self, step: Step, sent: bool, error: LimaCharlieError) -> None:
+        if not sent:
+            await self._settle(step, _word(error), str(error))
+            return
+        # Not final: whoever carries on looks first.
+        await self._settle(step, "unknown", f"It may have been sent and cannot be read back: {error}")
+
+    async def _wait(self, error: LimaCharlieError, turn: int) -> None:
         if self.stop.is_set():
             raise Away(str(error)) from error
-        await asyncio.sleep(min(error.retry_after or 2.0**turn, 60.0))
+        await asyncio.sleep(min(error.retry_after or PATIENCE * 2.0**turn, 60.0))
 
     async def _send(self, step: Step, current: Current | None) -> None:
         change = step.change
@@ -745,6 +772,10 @@ class _Applying:
             )
 
         await asyncio.to_thread(self._write, write)
+
+    def _unknown(self, number: int) -> int:
+        with self.store.reader.reading() as c:
+            return sum(each.outcome == "unknown" for each in keeping.steps(c, self.plan.id, wave=number))
 
     def _failed(self, c: Any) -> list[tuple[str, str, str]]:
         return [
