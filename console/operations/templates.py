@@ -162,12 +162,12 @@ def _read(base: Path, main: str) -> _Made:
 
 _NONE = "Nothing of it was read."
 _CONDITION = (
-    "This is only the condition of a rule: it belongs below `detect:`, and beside that a `respond:` has to say "
-    "what is done when it holds. Write both, and import it again."
+    "This is only the condition of a rule: it belongs below `detect:`, and beside that a `respond:` has to "
+    "say what is done when it holds. Write both, and import it again."
 )
 _UNANSWERED = (
-    "This is a part of a rule: without `respond:` nobody can tell what is done when it holds. Complete it, and "
-    "import it again."
+    "This is a part of a rule: without `respond:` nobody can tell what is done when it holds. Complete it, "
+    "and import it again."
 )
 
 
@@ -179,8 +179,8 @@ def _two_things(content: bytes, line: int) -> str:
     if not any(re.match(r"[^\s#-][^#]*:(\s|$)", each) for each in lines[: line - 1]):
         return ""
     return (
-        "Here a list begins beside a mapping, and a file can only be one of them. If it is a condition and its "
-        f"response, write them below `detect:` and `respond:`. {_NONE}"
+        "Here a list begins beside a mapping, and a file can only be one of them. If it is a condition and "
+        f"its response, write them below `detect:` and `respond:`. {_NONE}"
     )
 
 

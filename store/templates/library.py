@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select
+from sqlalchemy import Connection, Subquery, Table, delete, func, insert, select
 
 from store import models
 from store.bodies import pack, storable, unpack
@@ -222,7 +222,10 @@ def assignments(connection: Connection, name: str | None = None) -> list[Assigne
 
 def layers_of(connection: Connection, oid: str) -> list[Layer]:
     """The layers of an organization, root first; none when it has no place in the tree."""
-    here = select(_NODE.c.first, _NODE.c.last).where(_NODE.c.oid == oid).subquery()
+    return _layers(connection, select(_NODE.c.first, _NODE.c.last).where(_NODE.c.oid == oid).subquery())
+
+
+def _layers(connection: Connection, here: Subquery) -> list[Layer]:
     rows = connection.execute(
         select(_NODE.c.id, _NODE.c.path, _ASSIGNED.c.template)
         .join(_ASSIGNED, _ASSIGNED.c.node_id == _NODE.c.id)
@@ -230,6 +233,12 @@ def layers_of(connection: Connection, oid: str) -> list[Layer]:
         .order_by(_NODE.c.first, _ASSIGNED.c.position, _ASSIGNED.c.template)
     ).all()
     return [Layer(row.id, row.path, row.template, template(connection, row.template)) for row in rows]
+
+
+def layers_at(connection: Connection, node: str) -> list[Layer]:
+    """The layers that hold at a node, root first: of itself and of all above it."""
+    here = select(_NODE.c.first, _NODE.c.last).where(_NODE.c.id == node).subquery()
+    return _layers(connection, here)
 
 
 def layered(connection: Connection, scope: str = "") -> dict[str, str]:

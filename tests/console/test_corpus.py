@@ -92,4 +92,4 @@ def test_a_file_like_each_of_them_is_taken_or_refused_in_the_same_way(store, tmp
         made = import_templates(tmp_path / name, root=tmp_path, store=store)
         assert bool(made.taken) == (reason == IMPORTED)
         assert all(reason in each.reason for each in made.refused)
-        assert [list(each.findings)[0].severity for each in made.taken] in ([], ["warning"])
+        assert [each.findings[0].severity for each in made.taken] in ([], ["warning"])

@@ -1,0 +1,127 @@
+"""`limegrove report coverage`: which techniques rules are tagged with, and what is missing."""
+
+import json
+from contextlib import closing
+
+import pytest
+
+from store import ingest
+from store.configuration import Record
+from store.database import Store
+from store.times import now_ms
+from tests.console.commands.conftest import NAMES, OIDS
+
+RULE = {"detect": {"op": "exists", "event": "NEW_PROCESS", "path": "event/A"}, "respond": []}
+TEMPLATE = """\
+version: 3
+hives:
+  dr-general:
+    both:
+      data:
+        detect: {op: exists, event: NEW_PROCESS, path: event/A}
+        respond: [{action: report, name: a, metadata: {tags: [attack.t1490, attack.impact]}}]
+      usr_mtd: {enabled: true, tags: [attack.t1059.001, provider]}
+    asleep:
+      data:
+        detect: {op: exists, event: NEW_PROCESS, path: event/A}
+        respond: []
+      usr_mtd: {enabled: false, tags: [attack.t9999]}
+"""
+GOLD = TEMPLATE.replace("both:", "gold:").replace("t1059.001", "t1003").replace("attack.t1490, ", "")
+TREE = f"""\
+- {{id: root, parent: null, name: All}}
+- {{id: gold, parent: root, name: Gold}}
+- {{id: acme, parent: gold, name: Acme, oid: {OIDS[0]}}}
+- {{id: boehm, parent: root, name: Boehm, oid: {OIDS[1]}}}
+"""
+
+
+@pytest.fixture
+def covered(limegrove, filled, home, tmp_path):
+    """Acme has one rule of two, Boehm none that is enabled, the third was never read; Gold wants more."""
+    (tmp_path / "tree.yaml").write_text(TREE)
+    assert limegrove("tree", "import", str(tmp_path / "tree.yaml")).code == 0
+    for name, text, node in (("base", TEMPLATE, "root"), ("more", GOLD, "gold")):
+        (tmp_path / f"{name}.yaml").write_text(text)
+        path = str(tmp_path / f"{name}.yaml")
+        assert limegrove("template", "import", path, "--root", str(tmp_path)).code == 0
+        assert limegrove("template", "assign", name, node).code == 0
+    reported = RULE | {"respond": [{"action": "report", "name": "r", "metadata": {"tags": ["attack.T1110"]}}]}
+    acme = {
+        "ps": Record(RULE, {"enabled": True, "tags": ["attack.t1059.001", "attack.execution"]}),
+        "brute": Record(reported, {"enabled": True, "tags": []}),
+    }
+    boehm = {"ps": Record(RULE, {"enabled": False, "tags": ["attack.t1490"]})}
+    with closing(Store(f"sqlite:///{home / 'default' / 'store.db'}")) as store, store.writing() as connection:
+        for oid, records in ((OIDS[0], acme), (OIDS[1], boehm)):
+            ingest.put_configuration(connection, oid, "hive/dr-general", records, now_ms())
+            ingest.put_sync_state(connection, oid, "configuration", checked_at=now_ms())
+    return limegrove
+
+
+def report(limegrove, *arguments, code=3):
+    answer = limegrove("report", "coverage", *arguments, "--output", "json")
+    assert answer.code == code, answer.err
+    return answer.json
+
+
+def test_each_organization_is_told_what_it_covers_and_what_of_its_own_templates_is_missing(covered):
+    found = report(covered)
+    by_oid = {each["oid"]: each for each in found["organizations"]}
+    assert by_oid[OIDS[0]] == {
+        "oid": OIDS[0],
+        "organization": NAMES[0],
+        "techniques": [
+            {"technique": "T1059.001", "rules": ["dr-general/ps"]},
+            {"technique": "T1110", "rules": ["dr-general/brute"]},
+        ],
+        "gaps": ["T1003", "T1490"],
+        "read": True,
+    }
+    assert (by_oid[OIDS[1]]["techniques"], by_oid[OIDS[1]]["gaps"]) == ([], ["T1059.001", "T1490"])
+    assert found["wanted"] == ["T1003", "T1059.001", "T1490"]
+
+
+def test_an_organization_that_was_never_read_has_no_gaps_that_anybody_knows_of(covered):
+    (third,) = [each for each in report(covered)["organizations"] if each["oid"] == OIDS[2]]
+    assert (third["read"], third["gaps"]) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("against", "gaps"), [("more", ["T1003"]), ("gold", ["T1003", "T1490"]), ("root", ["T1490"])]
+)
+def test_gaps_are_told_against_another_template_or_all_layers_of_a_node(covered, against, gaps):
+    found = report(covered, "--scope", "Acme", "--against", against, code=0)
+    assert [each["gaps"] for each in found["organizations"]] == [gaps]
+
+
+def test_a_template_covers_what_its_enabled_rules_are_tagged_with(covered):
+    found = report(covered, "--template", "base", "--against", "more", code=0)
+    (only,) = found["organizations"]
+    assert [each["technique"] for each in only["techniques"]] == ["T1059.001", "T1490"]
+    assert only["gaps"] == ["T1003"]
+
+
+def test_the_layer_says_for_each_technique_in_how_many_organizations_it_is_covered(covered, tmp_path):
+    report(covered, "--layer", str(tmp_path / "layer.json"))
+    layer = json.loads((tmp_path / "layer.json").read_text())
+    assert layer["domain"] == "enterprise-attack"
+    assert layer["versions"]["layer"] == "4.5"
+    assert {each["techniqueID"]: (each["score"], each["color"]) for each in layer["techniques"]} == {
+        "T1003": (0, "#d73027"), "T1059.001": (1, "#fee08b"), "T1110": (1, "#fee08b"), "T1490": (0, "#d73027"),
+    }  # fmt: skip
+    assert all(each["enabled"] is True for each in layer["techniques"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--template", "nothing"), "There is no template `nothing`"),
+        (("--against", "nothing"), "`nothing` is neither a template nor one node of the tree."),
+        (("--layer", "/nowhere/at/all"), "`/nowhere/at/all` cannot be written"),
+    ],
+)
+def test_a_wrong_word_is_said(covered, words, said):
+    answer = covered("report", "coverage", *words)
+    assert answer.code in (1, 2)
+    assert said in answer.err
