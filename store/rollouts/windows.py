@@ -85,7 +85,7 @@ def read_hours(text: str) -> tuple[Hours, ...]:
                     zone,
                 )
             )
-        except (ValueError, OSError) as error:
+        except (ValueError, LookupError, OSError) as error:
             raise WindowError(
                 f"{HOURS} {safe_text(part.strip(), 60)!r} names a day, a time or a zone that there is not."
             ) from error

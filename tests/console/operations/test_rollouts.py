@@ -56,7 +56,7 @@ class Stage:
     async def apply(self, plan_id, gates=None, **more):
         return await apply(
             plan_id, store=self.store, cloud=self.cloud, key=KEY, operator="me", gates=gates or Open(),
-            now=lambda: NOW, **({"approved": lambda c, plan: ""} | more),
+            **({"approved": lambda c, plan: "", "now": lambda: NOW} | more),
         )  # fmt: skip
 
     async def scanner(self, oid):
