@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from benchmarks import (
     agreement,
+    drift,
     falsepositives,
     ingest,
     keys,
@@ -29,6 +30,7 @@ NAMES = {
     "queue": queue.figures,
     "pivot": pivot.figures,
     "matrix": matrix.figures,
+    "drift": drift.figures,
     "triage": triage.figures,
     "ingest": ingest.figures,
     "storage": storage.figures,

@@ -110,7 +110,10 @@ def _show(session: Session) -> int:
         ]
         who = {} if given.heat else attributed(connection, some)
         diffs = (
-            [diff_of(connection, found, each, session.known_redaction_key()) for each in some]
+            [
+                [part.words for part in diff_of(connection, found, each, session.known_redaction_key())]
+                for each in some
+            ]
             if given.diff
             else []
         )
