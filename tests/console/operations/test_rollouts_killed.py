@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from console.sandbox.faults import Rule
-from tests.helpers.rolling import Life, Run, Stage, foreign, naive, prepared, running, state
+from tests.helpers.dying import Life, Run, Stage, foreign, naive, prepared, running, state
 
 SEED = 20_261_205
 
