@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.commands import template_library, template_lint
+from console.commands import template_backtest, template_library, template_lint
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     template_lint.configure(verbs)
     template_library.configure(verbs)
+    template_backtest.configure(verbs)
 
 
 def run(session: Session) -> int:
@@ -44,6 +45,8 @@ def run(session: Session) -> int:
     given = session.arguments
     if given.verb in ("lint", "show"):
         return {"lint": template_lint.lint, "show": template_lint.show}[given.verb](session)
+    if given.verb == "backtest":
+        return template_backtest.run(session)
     if given.verb != "test":
         return template_library.run(session)
     if (given.vectors is None) == (not given.files):

@@ -111,6 +111,17 @@ def import_templates(
     return Imported(tuple(taken), tuple(refused), skipped, oids)
 
 
+def read_one(path: Path, root: Path) -> Template | Refused | None:
+    """A document, or a file that is one whole rule, as an import would take it; None when it is neither.
+
+    Args:
+        root: nothing outside it is read; the file is below it.
+    """
+    base = root.resolve()
+    made = _read(base, path.resolve().relative_to(base).as_posix())
+    return made.refused or made.template
+
+
 def _documents(directory: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(directory.resolve()):
