@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.commands import template_backtest, template_library, template_lint
+from console.commands import template_backtest, template_library, template_lint, template_online
 from console.commands.session import Problem, Session, shown
+from console.commands.template_lint import document_root
 
 if TYPE_CHECKING:
     from store.logic import Kind
@@ -25,10 +26,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "test",
         help="run the rules' own unit tests here, or a file of rules and events",
         description="Evaluates detection logic on this machine, as LimaCharlie documents it. What needs the "
-        "cloud, or is documented nowhere, is said to be not evaluated. Exit codes: 0 nothing failed, 1 a "
-        "test failed or a rule is refused, 2 what was given cannot be read.",
+        "cloud, or is documented nowhere, is said to be not evaluated. Of a document everything that it "
+        "includes is tested too. Exit codes: 0 nothing failed, 1 a test failed or a rule is refused, 2 what "
+        "was given cannot be read, 3 LimaCharlie could not be asked about some records.",
     )
-    test.add_argument("files", metavar="FILE", nargs="*", help="rule files, or directories of them")
+    test.add_argument(
+        "files", metavar="FILE", nargs="*", help="rule files, documents, or directories of them"
+    )
+    test.add_argument(
+        "--online",
+        action="store_true",
+        help="have LimaCharlie validate each record of a hive as well; nothing is stored (with --org)",
+    )
+    test.add_argument(
+        "--org", metavar="OID|NAME", help="the organization that is asked, and whose parameters are filled in"
+    )
+    test.add_argument("--root", metavar="DIR", help="nothing outside it is read; as in `template lint`")
     test.add_argument(
         "--vectors",
         metavar="FILE",
@@ -55,6 +68,8 @@ def run(session: Session) -> int:
             "--help`.",
             code=2,
         )
+    if given.online != (given.org is not None) or (given.online and not given.files):
+        raise Problem("--online goes with --org, which says whom to ask, and with files.", code=2)
     return _vectors(given.vectors) if given.vectors is not None else _files(session, given.files)
 
 
@@ -126,7 +141,14 @@ def _condition(rule: Any) -> Any:
 
 
 def _files(session: Session, names: list[str]) -> int:
-    rows = [row for path in _paths(names) for row in _tested(path)]
+    paths = _with_included(_paths(names), session.arguments.root)
+    rows: list[dict[str, Any]] = []
+    for path, wrong in paths.items():
+        rows += _tested(path)
+        said = {row["why"] for row in rows}
+        rows += [row for row in wrong if row["why"] not in said]
+    if session.arguments.online:
+        rows += template_online.validated(session, [path for name in names for path in _paths([name])])
     failed = sum(row["outcome"] in ("fail", "error", "refused") for row in rows)
     tests = sum(len(row["tests"]) for row in rows)
     if session.output in ("table", "csv"):
@@ -143,7 +165,45 @@ def _files(session: Session, names: list[str]) -> int:
         )
     else:
         session.show_rows(rows)
-    return 1 if failed else 0
+    if failed:
+        return 1
+    return 3 if any(row["outcome"] == template_online.UNASKED for row in rows) else 0
+
+
+def _with_included(paths: Iterator[Path], root: str | None) -> dict[Path, list[dict[str, Any]]]:
+    """The files, and those that they include behind them, each once; with what is wrong about including."""
+    from store.templates.documents import read_template
+
+    found: dict[Path, list[dict[str, Any]]] = {}
+    for path in paths:
+        wrong = found.setdefault(path, [])
+        if not path.is_file() or not _includes(path.read_bytes()):
+            continue
+        base = document_root(path, root)
+        if not path.resolve().is_relative_to(base):
+            raise Problem(f"{shown(str(path))} is not below {shown(str(base))}; give another --root.", code=2)
+        template = read_template(base, path.resolve().relative_to(base).as_posix())
+        known = {each.resolve() for each in found}
+        for name in template.files:
+            if (base / name).resolve() not in known:
+                found[base / name] = []
+        wrong += [
+            _row(base / each.place.file, None, "refused", f"Line {each.place.line}: {each.text}")
+            for each in template.findings
+            if each.severity == "error" and each.record is None
+        ]
+    return found
+
+
+def _includes(content: bytes) -> bool:
+    """Whether a file is a document that includes others."""
+    from store.yaml import YamlError, load
+
+    try:
+        loaded = load(content).value
+    except YamlError:
+        return False
+    return isinstance(loaded, dict) and "include" in loaded and "version" in loaded
 
 
 def _paths(names: list[str]) -> Iterator[Path]:

@@ -116,3 +116,49 @@ def test_a_table_says_no_test_is_no_pass(limegrove, tmp_path):
     assert "0 tests  untested" in answer.out
     assert "1 of 1" in answer.out
     assert "0 of 2 rules failed or are refused, 1 tests" in answer.err
+
+
+RULE = """\
+version: 3
+hives:
+  dr-general:
+    NAME:
+      data:
+        detect: {op: is, event: NEW_PROCESS, path: event/A, value: x}
+        respond: [{action: report, name: a}]
+        tests:
+          match: [[{routing: {event_type: NEW_PROCESS}, event: {A: VALUE}}]]
+      usr_mtd: {enabled: true}
+"""
+
+
+def test_of_a_document_what_it_includes_is_tested_too_each_file_once(limegrove, tmp_path):
+    (tmp_path / "main.yaml").write_text("version: 3\ninclude: [parts/a.yaml, parts/b.yaml]\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.yaml").write_text(RULE.replace("NAME", "good").replace("VALUE", "x"))
+    (tmp_path / "parts" / "b.yaml").write_text(
+        RULE.replace("NAME", "bad").replace("VALUE", "y") + "include: a.yaml\n"
+    )
+    for given in (tmp_path / "main.yaml", tmp_path):
+        answer = limegrove("template", "test", str(given), "--root", str(tmp_path), "--output", "json")
+        assert answer.code == 1
+        assert sorted((row["rule"], row["outcome"]) for row in answer.json) == [
+            ("bad", "fail"), ("good", "pass"),
+        ]  # fmt: skip
+
+
+def test_an_include_that_is_not_there_is_refused_by_its_line(limegrove, tmp_path):
+    (tmp_path / "main.yaml").write_text("version: 3\ninclude: [gone.yaml]\n")
+    path = str(tmp_path / "main.yaml")
+    answer = limegrove("template", "test", path, "--root", str(tmp_path), "--output", "json")
+    assert answer.code == 1
+    assert [(row["outcome"], row["why"]) for row in answer.json] == [
+        ("refused", "Line 2: There is no file 'gone.yaml'.")
+    ]
+
+
+@pytest.mark.parametrize("words", [("--online",), ("--org", "acme")])
+def test_asking_the_cloud_takes_an_organization(limegrove, tmp_path, words):
+    answer = limegrove("template", "test", str(tmp_path), *words)
+    assert answer.code == 2
+    assert "--online goes with --org" in answer.err
