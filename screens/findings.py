@@ -395,16 +395,28 @@ class Findings(View[Found]):
         self.post_message(PlanStaged())
 
     def action_access(self) -> None:
-        """The matrix of the finding's first organization."""
+        """The matrix of the finding's first organization, the cursor on whom it is about."""
         finding = self.table.current
         if finding is not None and finding.oids:
-            self.post_message(ShowAccess(finding.oids[0]))
+            self.post_message(_asked(finding, finding.oids[0]))
 
     def action_tree(self) -> None:
         """The finding's first organization in the tree."""
         finding = self.table.current
         if finding is not None and finding.oids:
             self.post_message(ShowOrganization(finding.oids[0]))
+
+
+def _asked(finding: Finding, oid: str) -> ShowAccess:
+    """The matrix of an organization, the cursor on whom a finding is about, where its remedy tells."""
+    if "@" in finding.subject:
+        return ShowAccess(oid, principal=str(finding.subject))
+    for change in finding.remedy:
+        if change.kind == "delete_key" and change.oid == oid:
+            return ShowAccess(oid, principal=change.principal, kind="key")
+        if change.gid and not change.principal:
+            return ShowAccess(oid, principal=change.gid, kind="group")
+    return ShowAccess(oid)
 
 
 def _id(finding: Finding) -> str:

@@ -597,7 +597,7 @@ class Review(View[Found]):
         if row is None:
             return "No line is under the cursor."
         if action == "matrix":
-            return "A key is of one organization: :access shows that." if row.kind == "key" else ""
+            return ""
         if row.gone_at is not None:
             return "Its access is there no more: nothing is left to decide."
         if action == "undecide":
@@ -748,10 +748,15 @@ class Review(View[Found]):
         self.post_message(CloseReview(self._opened))
 
     def action_matrix(self) -> None:
-        """The principal in the matrix."""
+        """The principal in the matrix: a person over all organizations, a key in the one that it is of."""
         row = self.table.current
-        if row is not None:
-            self.post_message(ShowAccess(principal=str(row.principal)))
+        if row is None:
+            return
+        if row.kind == "key":
+            _, oid, key_hash = row.key.split(" ")
+            self.post_message(ShowAccess(oid, principal=key_hash, kind="key"))
+        else:
+            self.post_message(ShowAccess(principal=str(row.principal), by="principal"))
 
 
 def _share(progress: Progress) -> str:

@@ -43,7 +43,7 @@ class ReviewLine(SQLModel, table=True):
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
     review_id: int = Field(sa_type=BigInteger)
     key: str
-    """What stays while the access changes: `member GID EMAIL`, `direct EMAIL OID`, `key HASH OID`."""
+    """What stays while the access changes: `member GID EMAIL`, `direct OID EMAIL`, `key OID HASH`."""
     kind: str
     """Of `store.reviews.KINDS`."""
     principal: str

@@ -155,8 +155,15 @@ async def test_it_leads_to_the_matrix_and_the_tree_and_back(mistaken_store):
     host = Host(mistaken_store, Findings)
     async with host.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
-        await pilot.press("enter", "t", "q")
-        assert host.asked == [ShowAccess(oid_of(0)), ShowOrganization(oid_of(0)), Back()]
+        await pilot.press("enter", "t", "j", "enter", "j", "enter", "q")
+        first = oid_of(0)
+        assert host.asked == [
+            ShowAccess(first, principal="kim@acme.example"),
+            ShowOrganization(first),
+            ShowAccess(first, principal="g-1", kind="group"),
+            ShowAccess(first, principal=f"hash-{first}", kind="key"),
+            Back(),
+        ]
 
 
 async def test_a_filter_keeps_kinds_severities_names_and_what_is_staged(mistaken_store):

@@ -175,8 +175,25 @@ async def test_each_key_asks_for_its_own(empty_store: Store) -> None:
         PlanReview(review),
         ExportReview(review),
         CloseReview(review),
-        ShowAccess(principal=str(row.principal)),
+        ShowAccess(principal=str(row.principal), by="principal"),
     ]
+
+
+async def test_m_leads_to_a_key_in_the_organization_that_it_is_of(empty_store: Store) -> None:
+    begin(empty_store)
+    host = seen_by(empty_store)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("slash", *"kind:key", "enter")
+        await until(pilot, lambda: getattr(host.view.table.current, "kind", "") == "key")
+        await pilot.press("m")
+        await until(pilot, lambda: asked(host))
+        asked_for = asked(host)[-1]
+        assert isinstance(asked_for, ShowAccess)
+        assert (asked_for.principal, asked_for.kind, asked_for.by) == (
+            f"hash-{asked_for.oid[:8]}", "key", "organization",
+        )  # fmt: skip
+        assert asked_for.oid in {oid_of(number) for number in range(3)}
 
 
 async def test_marks_are_decided_together_and_only_after_the_semicolon(empty_store: Store) -> None:
