@@ -254,6 +254,10 @@ class Console(App[int], inherit_bindings=False):
 
             triage.resume(store)
             folding.go_on(store)
+        from console.operations import rollouts
+
+        for sentence in rollouts.left_off(store, self.context.clock()):
+            self.call_from_thread(self.say, sentence, "warning")
 
     def _known_handlers(self) -> dict[type[Work], Handler]:
         if not self._handlers:
@@ -680,6 +684,13 @@ class Console(App[int], inherit_bindings=False):
 
     def _ended_by(self, number: signal.Signals) -> None:
         """SIGTERM, or SIGHUP when the connection dropped: end in order, with the shell's exit code."""
+        self._leaving = asyncio.ensure_future(self._end_in_order(number))
+
+    async def _end_in_order(self, number: signal.Signals) -> None:
+        """Let a rollout finish the step at hand, as long as the cloud is still there, and exit."""
+        rollouts = sys.modules.get("console.operations.rollouts")
+        if rollouts is not None:
+            await rollouts.stop_all()
         self.exit(128 + number, return_code=128 + number)
 
     async def on_unmount(self) -> None:

@@ -232,6 +232,46 @@ async def apply(
     return await applying.run()
 
 
+_GOING: Final[dict[asyncio.Event, "asyncio.Task[Any] | None"]] = {}
+"""What stops each rollout of this process, and its task."""
+
+
+async def stop_all(within: float = STEP_WITHIN) -> None:
+    """End the rollouts of this process behind the steps at hand, and wait until they have.
+
+    Args:
+        within: seconds.
+    """
+    for stop in _GOING:
+        stop.set()
+    tasks = [task for task in _GOING.values() if task is not None and task is not asyncio.current_task()]
+    if tasks:
+        await asyncio.wait(tasks, timeout=within)
+
+
+def left_off(store: "Store", now: int) -> list[str]:
+    """The rollouts that were cut off and wait for somebody to carry on, a sentence each.
+
+    Args:
+        now: milliseconds, UTC.
+    """
+    live, found = _is_live(now), []
+    with store.reader.reading() as c:
+        for held in work.running(c):
+            if held.holder and live(held):
+                continue
+            waves = keeping.planned_waves(c, held.id)
+            wave = next((each for each in waves if each.state not in ("done", "rolled back")), waves[-1])
+            total = sum(sum(each.counts.values()) for each in waves)
+            left = sum(each.counts.get(word, 0) for each in waves for word in OPEN)
+            found.append(
+                f"Rollout {held.id} ({safe_text(held.title, 40)}) was cut off in wave {wave.number} of "
+                f"{len(waves)}, {total - left:,} of {total:,} steps done; "
+                f"`limegrove rollout resume {held.id}` goes on."
+            )
+    return found
+
+
 def _is_live(now: int) -> Callable[[Held], bool]:
     def is_live(held: Held) -> bool:
         there = alive(held.holder)
@@ -319,6 +359,7 @@ class _Applying:
 
     async def run(self) -> Outcome:
         beating = asyncio.create_task(self._beat())
+        _GOING[self.stop] = asyncio.current_task()
         state, said = "running", ""
         try:
             state, said = await self._waves()
@@ -333,6 +374,7 @@ class _Applying:
         except Lost:
             raise Busy(f"Plan {self.plan.id} was taken over by another process.") from None
         finally:
+            _GOING.pop(self.stop, None)
             beating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beating
