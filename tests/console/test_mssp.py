@@ -323,3 +323,29 @@ def test_the_official_client_finds_nothing_to_do_in_what_is_exported(provider, t
         assert [each for each in operations if each["op"] != "="] == []
         shown = provider.done("template", "render", "--org", oid)["document"]
         assert form(file.read_bytes()) == form(json.dumps(shown).encode())
+
+
+def test_terraform_s_locals_hold_what_was_rendered_and_are_json(provider, tmp_path):
+    found = provider.done("template", "terraform", str(tmp_path / "out"))
+    assert sorted(found["written"]) == sorted(f"{oid}.tf.json" for oid in provider.oids)
+    for oid in provider.oids:
+        held = json.loads((tmp_path / "out" / f"{oid}.tf.json").read_text())
+        ((name, document),) = held["locals"].items()
+        assert name == f"limacharlie_{oid.replace('-', '_')}"
+        shown = provider.done("template", "render", "--org", oid)["document"]
+        # Terraform reads `$${` as the text `${`, and `%%{` as `%{`.
+        assert json.loads(json.dumps(document).replace("$${", "${").replace("%%{", "%{")) == shown
+
+
+def test_what_was_exported_is_imported_again_in_git_sync_s_layout_and_changes_nothing(provider, tmp_path):
+    """The last test: it takes the layers of the customers away, and puts those of the export in their place."""
+    out = tmp_path / "out"
+    provider.done("template", "export", str(out))
+    for number in CUSTOMERS:
+        provider.done("template", "unassign", f"configs/customers/cus_{number}", f"c{number}")
+    again = provider.done("template", "import", str(out), "--root", str(out), "--assign")
+    assert again["refused"] == []
+    assert {each["node"] for each in again["assigned"]} == {f"c{number}" for number in CUSTOMERS}
+    provider.done("sync", "--only", "orgs,config")
+    planned = provider.done("rollout", "plan", "--check")
+    assert (planned["folds"], planned["blocked"]) == ([], [])
