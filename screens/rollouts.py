@@ -196,12 +196,12 @@ class Rollouts(View[Found]):
             Column("TITLE", lambda row: row.plan.title, 20, grow=3),
             Column("STATE", lambda row: self._state(row.plan.state, row.plan.expires_at), 11, style=style),
             Column("ORGS", lambda row: f"{row.organizations:,}", 6, align="right"),
-            Column("DONE", lambda row: f"{row.good:,}/{row.steps:,}", 11, align="right"),
+            Column("DONE", lambda row: f"{row.good:,}/{row.steps:,}", 9, align="right"),
             Column(
                 "FAILED", lambda row: f"{row.bad:,}" if row.bad else "-", 6, align="right",
                 style=lambda row: HEALTH_STYLES["failed"] if row.bad else "",
             ),
-            Column("BY", lambda row: row.plan.by, 10, grow=1, from_width=76),
+            Column("BY", lambda row: row.plan.by, 10, grow=1, from_width=90),
             Column("AGE", lambda row: age(row.plan.created_at, now()), 6, align="right"),
         ]  # fmt: skip
 
@@ -371,7 +371,7 @@ class Rollouts(View[Found]):
             bad = f" {wave.bad:,} not" if wave.bad else ""
             rows.append(
                 Row(
-                    f"wave {wave.number}", glyphs.health[health], f"wave {wave.number}: {wave.name}", word,
+                    f"wave {wave.number}", glyphs.health[health], wave_name(wave), word,
                     wave.organizations, f"{bar} {wave.done:,}/{wave.total:,}{bad}", HEALTH_STYLES[health],
                     wave=wave,
                 )
@@ -589,7 +589,7 @@ class Rollouts(View[Found]):
         if action == "apply" and (state == "expired" or plan.state not in ("draft", *GOES_ON)):
             return f"Plan {plan.id} is {state}: n plans again."
         if action == "resume" and plan.state not in GOES_ON:
-            return f"Plan {plan.id} is {state}: only what was paused, halted or cut off is carried on with."
+            return f"Plan {plan.id} is {state}: there is nothing to carry on with."
         if action == "pause" and plan.state != "running":
             return f"Plan {plan.id} is {state}: nothing runs."
         if action == "undo" and not row.good:
@@ -676,13 +676,16 @@ def lasting(milliseconds: int) -> str:
     return f"{max(1, seconds)} s" if seconds < 90 else f"{round(seconds / 60):,} min"
 
 
+def wave_name(wave: WaveLine) -> str:
+    """`wave 1: canary`; of a mere number of organizations the column beside it tells."""
+    return f"wave {wave.number}" if wave.name.isdecimal() else f"wave {wave.number}: {wave.name}"
+
+
 def wave_lines(wave: WaveLine, names: Sequence[str], context: Context) -> list[Content]:
     """A wave in full: who is in it, and what each check of its gate says."""
     health = WAVE_HEALTH.get(wave.state, "unknown")
     lines = [
-        line(
-            (f" wave {wave.number}: ", "bold"), (wave.name, "bold"), "  ", (wave.state, HEALTH_STYLES[health])
-        )
+        line((f" {wave_name(wave)}", "bold"), "  ", (wave.state, HEALTH_STYLES[health]))
         + Content(f"  {counted(len(names), 'organization')}: ")
         + named(names, 12)
     ]

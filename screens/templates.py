@@ -579,7 +579,7 @@ class Templates(View[Found]):
 def record_lines(record: Record) -> list[Content]:
     """A record as YAML, secrets as that they are some."""
     body: Any = told(
-        redact(record.section, normalised(record.section, record.name, record.body), b"-"), False
+        redact(record.section, normalised(record.section, record.name, record.body), bytes(32)), False
     )
     shown = body
     if record.section.startswith("hive/"):

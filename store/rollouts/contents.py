@@ -54,6 +54,8 @@ class Both:
     """What is not in it, in a sentence; "" when all of it is."""
 
 
+_NO_KEY = bytes(32)
+"""Where there is no key: what is digested under it is never shown or compared."""
 GONE = "What this plan wants is not kept: templates or parameters changed since."
 UNREAD = "What is there was never read whole."
 
@@ -115,7 +117,7 @@ def _templates(connection: Connection, change: Change, key: bytes | None) -> tup
     want = library.effective_of(connection, change.oid).records.get(change.key)
     if want is None or change.after is None:
         return None, True
-    found = redact(change.section, normalised(change.section, change.name, want.record.body), key or b"none")
+    found = redact(change.section, normalised(change.section, change.name, want.record.body), key or _NO_KEY)
     if key is None and has_secret(found):
         return found, False
     return (found, True) if content_hash(found) == change.after.hash else (None, True)
