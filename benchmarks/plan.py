@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from benchmarks.configurationfixture import KEY, RECORDS, Held, document, held
 from benchmarks.figure import Figure, median
+from console.process import settle_memory
 from store import models
 from store.database import Store
 from store.rollouts import plans
@@ -40,6 +41,7 @@ class _Undone(Exception):
 def figures(runs: int) -> Iterator[Figure]:
     """Milliseconds both ways in turn, and the memory of a process that plans."""
     fixture = _remembered(held(MANY, drifted=False))
+    settle_memory()  # as the console does once it is imported
     ours: list[float] = []
     other: list[float] = []
     with closing(Store(fixture.url)) as store, suppress(_Undone), store.writing() as connection:

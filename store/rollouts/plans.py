@@ -9,7 +9,7 @@ look at that record in every organization, and not at all of their records.
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
@@ -64,6 +64,7 @@ _OWNED: Table = models.TemplateOwned.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.WantedState.__table__  # type: ignore[attr-defined]
 _SET: Table = models.WantedContent.__table__  # type: ignore[attr-defined]
 _PLAN: Table = models.RolloutPlan.__table__  # type: ignore[attr-defined]
+_ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
 _SYNC: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _DECISION: Table = models.DriftDecision.__table__  # type: ignore[attr-defined]
 
@@ -179,7 +180,10 @@ def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bo
     seen = {
         "scope": scope,
         "templates": {name: list(each) for name, each in versions(connection).items()},
-        "wanted": _digest([[each.oid, each.wanted.hash, sorted(each.marks)] for each in placed]),
+        "wanted": _digest_of_lines(
+            f"{each.oid} {each.wanted.hash} {' '.join(sorted(each.marks)) if each.marks else ''}"
+            for each in placed
+        ),
     }
     return Drafted(
         {each.oid: each.name for each in placed},
@@ -232,36 +236,58 @@ def _excluded(connection: Connection) -> set[tuple[str, str, str]]:
 
 def _unread(connection: Connection, oids: Iterable[str]) -> dict[str, str]:
     """Those organizations whose configuration was never read whole, and why."""
+    read = _SYNC.alias()
     rows = connection.execute(
-        select(_SYNC.c.oid, _SYNC.c.checked_at, _SYNC.c.reason).where(_SYNC.c.subject == "configuration")
-    )
-    known = {row.oid: row for row in rows}
-    found = {}
-    for oid in oids:
-        row = known.get(oid)
-        if row is None or row.checked_at is None:
-            why = row.reason if row is not None and row.reason else "`limegrove sync` reads it"
-            found[oid] = f"Its configuration was never read whole: {why}."
-    return found
+        select(_ORGANIZATION.c.oid, read.c.reason)
+        .select_from(
+            _ORGANIZATION.outerjoin(
+                read, (read.c.oid == _ORGANIZATION.c.oid) & (read.c.subject == "configuration")
+            )
+        )
+        .where(read.c.checked_at.is_(None))
+    ).fetchall()
+    known = {oid: reason for oid, reason in rows}
+    return {
+        oid: f"Its configuration was never read whole: {known[oid] or '`limegrove sync` reads it'}."
+        for oid in (oids if known else ())
+        if oid in known
+    }
 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(canonical(value)).hexdigest()
 
 
+def _digest_of_lines(lines: Iterable[str]) -> str:
+    """Of many short texts at once, which is much faster than of the same as JSON."""
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def hash_of(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterable[tuple[str, ...]]) -> str:
     """What an approval signs: SHA-256 over what a plan rests on and every change in it."""
-    lines = [
-        [
-            each.oid, each.section, each.name, each.change,
-            [each.before.hash, dict(each.before.metadata), each.before.etag] if each.before else None,
-            [each.after.hash, each.after.metadata, each.after.template, each.after.version]
-            if each.after
-            else None,
-        ]
-        for each in changes
-    ]  # fmt: skip
-    return _digest({"seen": dict(seen), "changes": lines, "blocked": [list(each) for each in blocked]})
+    alike: dict[tuple[Any, ...], list[str]] = {}
+    said: dict[int, bytes] = {}
+
+    def text(metadata: Mapping[str, Any] | None) -> bytes:
+        # Thousands of records share one mapping: it is written out once.
+        if id(metadata) not in said:
+            said[id(metadata)] = canonical(None if metadata is None else dict(metadata))
+        return said[id(metadata)]
+
+    for each in changes:
+        before, after = each.before, each.after
+        key = (
+            each.section, each.name, each.change,
+            None if before is None else (before.hash, text(before.metadata).decode()),
+            None
+            if after is None
+            else (after.hash, text(after.metadata).decode(), after.template, after.version),
+        )  # fmt: skip
+        alike.setdefault(key, []).append(f"{each.oid} {before.etag if before is not None else ''}")
+    groups = sorted(
+        [canonical(key).decode(), _digest_of_lines(sorted(lines))] for key, lines in alike.items()
+    )
+    return _digest({"seen": dict(seen), "changes": groups, "blocked": [list(each) for each in blocked]})
 
 
 class _Comparing:
@@ -274,17 +300,19 @@ class _Comparing:
 
     def changes(self, placed: list[Placed]) -> list[Change]:
         """What differs, organization by organization, by section and name."""
-        rows = self._connection.execute(select(_STATE.c.oid, _STATE.c.wanted, _STATE.c.mark, _STATE.c.at))
-        known = {row.oid: row for row in rows}
-        moved = self._moved(known.values())
+        rows = self._connection.execute(
+            select(_STATE.c.oid, _STATE.c.wanted, _STATE.c.mark, _STATE.c.at)
+        ).fetchall()
+        known = {row[0]: row for row in rows}
+        moved = self._moved(rows)
         whole: list[Placed] = []
         turned: dict[tuple[str, str], list[Placed]] = {}
         for each in placed:
             state = known.get(each.oid)
             if state is None or each.oid in moved or each.wanted.own:
                 whole.append(each)
-            elif state.wanted != each.wanted.hash:
-                turned.setdefault((state.wanted, each.wanted.hash), []).append(each)
+            elif state[1] != each.wanted.hash:
+                turned.setdefault((state[1], each.wanted.hash), []).append(each)
         found: dict[str, list[Change]] = {}
         for (before, _), some in turned.items():
             old = self._set(before)
@@ -296,12 +324,15 @@ class _Comparing:
             found[each.oid] = self._whole(each)
         return [change for each in placed for change in found.get(each.oid, ())]
 
-    def _moved(self, states: Iterable[Any]) -> set[str]:
-        """The organizations of which anything changed since they were last compared."""
-        marks = [(row.oid, row.mark, row.at) for row in states]
-        if not marks:
+    def _moved(self, states: Sequence[Any]) -> set[str]:
+        """The organizations of which anything changed since they were last compared.
+
+        Args:
+            states: (oid, wanted, mark, at).
+        """
+        if not states:
             return set()
-        least, oldest = min(mark for _, mark, _ in marks), min(at for _, _, at in marks)
+        least, oldest = min(row[2] for row in states), min(row[3] for row in states)
         newest: dict[str, int] = {}
         for row in self._connection.execute(
             select(_RECORD.c.oid, func.max(_RECORD.c.id)).where(_RECORD.c.id > least).group_by(_RECORD.c.oid)
@@ -314,7 +345,9 @@ class _Comparing:
             .group_by(_RECORD.c.oid)
         ):
             ended[row[0]] = row[1]
-        return {oid for oid, mark, at in marks if newest.get(oid, 0) > mark or ended.get(oid, -1) >= at}
+        if not newest and not ended:
+            return set()
+        return {oid for oid, _, mark, at in states if newest.get(oid, 0) > mark or ended.get(oid, -1) >= at}
 
     def _set(self, digest: str) -> dict[Key, tuple[str, Any]] | None:
         held = self._connection.execute(
@@ -357,12 +390,12 @@ class _Comparing:
         if section != "installation_key":
             query = query.where(_RECORD.c.name == (name.partition("/")[2] if section == "yara" else name))
         found: dict[str, Observed] = {}
-        for row in self._connection.execute(query):
-            if row.oid not in oids:
+        for oid, each, digest, said, etag in self._connection.execute(query).fetchall():
+            if oid not in oids:
                 continue
-            form, called = self._form(section, row.name, row.hash)
+            form, called = self._form(section, each, digest)
             if called == name:
-                found[row.oid] = Observed(form, self._metadata(row.said), row.etag, row.hash)
+                found[oid] = Observed(form, self._metadata(said), etag, digest)
         return found
 
     def _owning(self, key: Key, oids: set[str]) -> dict[str, str]:

@@ -5,11 +5,12 @@ set is one `WantedSet`; only records that name the organization itself (`${oid}`
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, Text, cast, select
 
 from store import models
 from store.configuration import canonical
@@ -75,8 +76,7 @@ class WantedSet:
         return found
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """An organization with layers."""
 
     oid: str
@@ -121,6 +121,21 @@ def versions(connection: Connection) -> dict[str, tuple[int, str]]:
     return found
 
 
+_EMPTY = frozenset({None, "", "{}", "[]", "null"})
+"""JSON columns in which there is nothing."""
+
+
+@dataclass(slots=True)
+class _Above:
+    """What holds below a node."""
+
+    last: int
+    layers: tuple[tuple[str, str, str], ...]
+    parameters: dict[str, Any]
+    marks: frozenset[str]
+    wanted: WantedSet | None = None
+
+
 class _Working:
     def __init__(self, connection: Connection, key: bytes) -> None:
         self._connection = connection
@@ -134,31 +149,35 @@ class _Working:
         self._sets: dict[bytes, WantedSet] = {}
 
     def placed(self) -> Iterator[Placed]:
-        listing = self._connection.execute(select(_ORGANIZATION.c.oid, _ORGANIZATION.c.name))
-        names: dict[str, str] = {row.oid: row.name for row in listing}
-        above: list[tuple[int, tuple[tuple[str, str, str], ...], dict[str, Any], frozenset[str]]] = []
-        rows = self._connection.execute(
+        listed = self._connection.execute(
             select(
-                _NODE.c.id, _NODE.c.oid, _NODE.c.last, _NODE.c.first, _NODE.c.path, _NODE.c.parameters,
-                _NODE.c.marks,
-            ).order_by(_NODE.c.first)
+                _NODE.c.id, _NODE.c.oid, _NODE.c.last, _NODE.c.first, _NODE.c.path,
+                cast(_NODE.c.parameters, Text), cast(_NODE.c.marks, Text), _ORGANIZATION.c.name,
+            )
+            .select_from(_NODE.outerjoin(_ORGANIZATION, _ORGANIZATION.c.oid == _NODE.c.oid))
+            .order_by(_NODE.c.first)
         )  # fmt: skip
-        for row in rows:
-            while above and above[-1][0] < row.first:
+        above: list[_Above] = []
+        layered, nothing = self._layers, _Above(-1, (), {}, frozenset())
+        for id_, oid, last, first, path, parameters, marks, name in listed.fetchall():
+            while above and above[-1].last < first:
                 above.pop()
-            layers: tuple[tuple[str, str, str], ...] = above[-1][1] if above else ()
-            parameters: dict[str, Any] = above[-1][2] if above else {}
-            marks: frozenset[str] = above[-1][3] if above else frozenset()
-            here = self._layers.get(row.id)
-            if here:
-                layers = (*layers, *((row.id, row.path, name) for name in here))
-            if row.parameters:
-                parameters = parameters | row.parameters
-            if row.marks:
-                marks = marks | set(row.marks)
-            above.append((row.last, layers, parameters, marks))
-            if row.oid in names and layers:
-                yield Placed(row.oid, names[row.oid], row.path, marks, self._set(layers, parameters))
+            here = over = above[-1] if above else nothing
+            # Ten thousand nodes have nothing of their own, and a handful has: what is above is theirs.
+            own = layered.get(id_)
+            if own or parameters not in _EMPTY or marks not in _EMPTY:
+                here = _Above(
+                    last,
+                    (*over.layers, *((id_, path, each) for each in own or ())),
+                    over.parameters | (json.loads(parameters) or {}) if parameters else over.parameters,
+                    over.marks | set(json.loads(marks) or ()) if marks else over.marks,
+                )
+            if last > first:
+                above.append(here if here.last == last else replace(here, last=last))
+            if name is not None and here.layers:
+                if here.wanted is None:
+                    here.wanted = self._set(here.layers, here.parameters)
+                yield Placed(oid, name, path, here.marks, here.wanted)
 
     def _set(self, layers: tuple[tuple[str, str, str], ...], parameters: Mapping[str, Any]) -> WantedSet:
         wanted = frozenset[str]().union(*(self._used(name) for _, _, name in layers))
