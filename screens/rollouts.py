@@ -51,7 +51,7 @@ WIDE = 60
 LINES = 400
 """Lines of a difference that the pane holds."""
 
-BAR = 12
+BAR = 8
 """Cells of the bar of a wave."""
 
 GOES_ON = ("running", "paused", "halted")
@@ -213,10 +213,10 @@ class Rollouts(View[Found]):
     def _row_columns(self) -> list[Column[Row]]:
         return [
             Column("", lambda row: row.sign, 1, style=lambda row: row.style),
-            Column("WHAT", lambda row: row.what, 26, grow=3, cut="middle", style=lambda row: row.style),
+            Column("WHAT", lambda row: row.what, 20, grow=3, cut="middle", style=lambda row: row.style),
             Column("STATE", lambda row: row.state, 12, style=lambda row: row.style),
-            Column("ORGS", lambda row: f"{row.count:,}" if row.count else "", 6, align="right"),
-            Column("", lambda row: row.said, 26, grow=2),
+            Column("ORGS", lambda row: f"{row.count:,}" if row.count else "", 5, align="right"),
+            Column("", lambda row: row.said, 16, grow=2),
         ]
 
     @property

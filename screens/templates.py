@@ -109,8 +109,8 @@ class Templates(View[Found]):
     MODE = "templates"
     TITLE = "Templates"
     EMPTY = (
-        "No template was imported yet.\n\n`limegrove template import PATH` takes a document of LimaCharlie's "
-        "configuration\n(version 3), or every one of a directory."
+        "No template was imported yet.\n\n`limegrove template import PATH` takes a document of configuration,\n"
+        "LimaCharlie's own, or every one of a directory."
     )
     CSS_PATH = "templates.tcss"
     AUTO_FOCUS = "RowTable"
@@ -194,9 +194,9 @@ class Templates(View[Found]):
     def _row_columns(self) -> list[Column[Row]]:
         return [
             Column("", lambda row: row.sign, 1, style=lambda row: row.style),
-            Column("RECORD", lambda row: row.what, 26, grow=3, cut="middle", style=lambda row: row.style),
+            Column("RECORD", lambda row: row.what, 20, grow=3, cut="middle", style=lambda row: row.style),
             Column("", lambda row: row.state, 13, style=lambda row: row.style),
-            Column("FROM", lambda row: row.where, 26, grow=2, cut="middle"),
+            Column("FROM", lambda row: row.where, 18, grow=2, cut="middle"),
         ]
 
     @property

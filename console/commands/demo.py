@@ -124,6 +124,48 @@ def _plant_tree(store: "Store", arguments: argparse.Namespace) -> None:
     import_nodes(world.tree(), store=store, known_only=False)
 
 
+DEMO_TEMPLATES = {
+    "base": (
+        "northlight",
+        """version: 3
+limegrove:
+  parameters:
+    soc_email: {type: string, required: true, description: who is written to about an organization}
+hives:
+  fp:
+    provider-scanner:
+      data: {op: is, path: cat, value: Provider scanner}
+      usr_mtd: {enabled: true, tags: [provider], comment: 'asked about: ${soc_email}'}
+""",
+    ),
+    "gold/scanner": (
+        "europe-gold",
+        """version: 3
+limegrove:
+  override: [hives/fp/provider-scanner]
+hives:
+  fp:
+    provider-scanner:
+      data: {op: starts with, path: cat, value: Provider scanner}
+      usr_mtd: {enabled: true, tags: [provider, gold]}
+""",
+    ),
+}
+"""Name -> the node that it is on, and the document."""
+
+
+def _stock_library(store: "Store") -> None:
+    """Two small templates on the tree, of which none was rolled out yet."""
+    from store.templates import library
+    from store.times import now_ms
+
+    with store.writing() as connection:
+        for name, (node, text) in DEMO_TEMPLATES.items():
+            main = f"{name}.yaml"
+            library.put(connection, name, main, {main: text.encode()}, by="dana", now=now_ms())
+            library.assign(connection, node, name, by="dana", now=now_ms())
+
+
 async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
     """Once every alert is there, let the staff have decided on those before this shift."""
     if arguments.untouched:
@@ -187,6 +229,7 @@ def _console(session: Session, home: Path) -> int:
         report(Progress(0, 0, "starting the sandbox"))
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
+            await asyncio.to_thread(_stock_library, store)
             past = asyncio.create_task(_past_shifts(store, session.arguments))
             try:
                 with link.holding(cloud), in_background():
