@@ -151,6 +151,14 @@ async def test_a_read_only_console_looks_and_does_not_stage(mistaken_store):
         assert host.asked == []
 
 
+async def test_a_low_terminal_shows_findings_and_not_their_detail_alone(mistaken_store):
+    host = Host(mistaken_store, Findings)
+    async with host.run_test(size=(60, 15)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "remedy: ")
+        assert len([row for row in text_of(host).splitlines() if " CRIT " in row or " HIGH " in row]) == 2
+
+
 async def test_it_leads_to_the_matrix_and_the_tree_and_back(mistaken_store):
     host = Host(mistaken_store, Findings)
     async with host.run_test(size=(80, 24)) as pilot:
