@@ -266,27 +266,33 @@ def _digest_of_lines(lines: Iterable[str]) -> str:
 def hash_of(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterable[tuple[str, ...]]) -> str:
     """What an approval signs: SHA-256 over what a plan rests on and every change in it."""
     alike: dict[tuple[Any, ...], list[str]] = {}
-    said: dict[int, bytes] = {}
+    said: dict[int, str] = {}
 
-    def text(metadata: Mapping[str, Any] | None) -> bytes:
+    def text(metadata: Mapping[str, Any] | None) -> str:
         # Thousands of records share one mapping: it is written out once.
         if id(metadata) not in said:
-            said[id(metadata)] = canonical(None if metadata is None else dict(metadata))
+            said[id(metadata)] = canonical(None if metadata is None else dict(metadata)).decode()
         return said[id(metadata)]
 
-    for each in changes:
+    wants: dict[int, tuple[Any, ...] | None] = {id(None): None}
+    key: tuple[Any, ...]
+    # Held on to: what is known by its identity must not go meanwhile.
+    for each in (every := list(changes)):
         before, after = each.before, each.after
-        key = (
-            each.section, each.name, each.change,
-            None if before is None else (before.hash, text(before.metadata).decode()),
-            None
-            if after is None
-            else (after.hash, text(after.metadata).decode(), after.template, after.version),
-        )  # fmt: skip
-        alike.setdefault(key, []).append(f"{each.oid} {before.etag if before is not None else ''}")
+        if id(after) not in wants and after is not None:
+            wants[id(after)] = (after.hash, text(after.metadata), after.template, after.version)
+        if before is None:
+            key = (each.section, each.name, each.change, None, None, wants[id(after)])
+            alike.setdefault(key, []).append(each.oid)
+        else:
+            key = (
+                each.section, each.name, each.change, before.hash, text(before.metadata), wants[id(after)],
+            )  # fmt: skip
+            alike.setdefault(key, []).append(f"{each.oid} {before.etag}")
     groups = sorted(
         [canonical(key).decode(), _digest_of_lines(sorted(lines))] for key, lines in alike.items()
     )
+    del every
     return _digest({"seen": dict(seen), "changes": groups, "blocked": [list(each) for each in blocked]})
 
 
@@ -300,11 +306,17 @@ class _Comparing:
 
     def changes(self, placed: list[Placed]) -> list[Change]:
         """What differs, organization by organization, by section and name."""
+        # Most were compared at once and found the same: one row for all of those.
+        oids = func.aggregate_strings(_STATE.c.oid, "\n")
         rows = self._connection.execute(
-            select(_STATE.c.oid, _STATE.c.wanted, _STATE.c.mark, _STATE.c.at)
+            select(oids, _STATE.c.wanted, _STATE.c.mark, _STATE.c.at).group_by(
+                _STATE.c.wanted, _STATE.c.mark, _STATE.c.at
+            )
         ).fetchall()
-        known = {row[0]: row for row in rows}
-        moved = self._moved(rows)
+        known: dict[str, Any] = {}
+        for row in rows:
+            known.update(dict.fromkeys(row[0].split("\n"), row))
+        moved = self._moved(rows, known)
         whole: list[Placed] = []
         turned: dict[tuple[str, str], list[Placed]] = {}
         for each in placed:
@@ -324,11 +336,12 @@ class _Comparing:
             found[each.oid] = self._whole(each)
         return [change for each in placed for change in found.get(each.oid, ())]
 
-    def _moved(self, states: Sequence[Any]) -> set[str]:
+    def _moved(self, states: Sequence[Any], known: Mapping[str, Any]) -> set[str]:
         """The organizations of which anything changed since they were last compared.
 
         Args:
-            states: (oid, wanted, mark, at).
+            states: (oids, wanted, mark, at).
+            known: oid -> its state.
         """
         if not states:
             return set()
@@ -345,9 +358,12 @@ class _Comparing:
             .group_by(_RECORD.c.oid)
         ):
             ended[row[0]] = row[1]
-        if not newest and not ended:
-            return set()
-        return {oid for oid, _, mark, at in states if newest.get(oid, 0) > mark or ended.get(oid, -1) >= at}
+        return {
+            oid
+            for oid in newest.keys() | ended.keys()
+            if (state := known.get(oid)) is not None
+            and (newest.get(oid, 0) > state[2] or ended.get(oid, -1) >= state[3])
+        }
 
     def _set(self, digest: str) -> dict[Key, tuple[str, Any]] | None:
         held = self._connection.execute(
