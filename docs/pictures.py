@@ -16,16 +16,19 @@ from console.app import Console
 from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
+from console.operations import reviews
 from console.operations.sync import Sync
 from console.operations.tree import import_nodes
 from console.sandbox.server import Sandbox
 from console.sandbox.shifts import play
 from console.sandbox.world import World
 from store.database import Store
+from store.reviews import ATTESTED, REVOKED, Wanted, lines
 from store.secret import Secret
 
 NOW = 1_795_176_000_000
 """2026-11-20T12:00:00Z."""
+HOUR = 3_600_000
 
 PICTURES: dict[str, tuple[str, Sequence[str]]] = {
     "overview": ("overview", ()),
@@ -33,6 +36,9 @@ PICTURES: dict[str, tuple[str, Sequence[str]]] = {
     "alerts": ("alerts", ("j", "j", "j", "enter")),
     "close": ("alerts", ("space", "j", "space", "x")),
     "access": ("alerts", ("j", "j", "m", "j", "enter")),
+    "findings": ("findings", ("j",)),
+    "apikeys": ("apikeys", ("j", "j")),
+    "review": ("review", ("enter", "j", "j")),
     "cases": ("cases", ("j", "enter")),
     "activity": ("activity", ()),
 }
@@ -57,8 +63,31 @@ async def _fill(store: Store) -> None:
                 clock=lambda: NOW,
             ).run()
         play(store, world.access.analysts, NOW)
+        _review(store)
     finally:
         await served.stop()
+
+
+def _review(store: Store) -> None:
+    """An access review of who may give access, begun and decided in part."""
+    title, wanted = "Who may give access, fourth quarter", Wanted(permission="user.ctrl")
+    review = reviews.start(store, title, wanted, operator="priya", now=NOW - 3 * HOUR).id
+    with store.reader.reading() as connection:
+        found = lines(connection, review)
+    for verdict, words, reason in (
+        (
+            ATTESTED,
+            ("member", "Platform Administrators"),
+            "runs the platform, agreed with the head of the SOC",
+        ),
+        (REVOKED, ("direct", "carlos.tran"), "left in spring"),
+    ):
+        chosen = [
+            (line.id, line.version)
+            for line in found
+            if line.kind == words[0] and words[1] in (str(line.principal) + str(line.group))
+        ]
+        reviews.decide(store, review, chosen, verdict, operator="priya", reason=reason, now=NOW - HOUR)
 
 
 async def _picture(store_url: str, view: str, keys: Sequence[str]) -> str:
