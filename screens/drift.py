@@ -137,7 +137,9 @@ class DriftView(View[Found]):
         yield Static("", id="gaps", markup=False)
         with Container(id="split"):
             yield RowTable(self._heat_columns(), cursor=cursor, id="heat")
-            yield RowTable(self._list_columns(), cursor=cursor, id="list", classes="-away")
+            listing = RowTable(self._list_columns(), cursor=cursor, id="list")
+            listing.display = False
+            yield listing
             with VerticalScroll(id="deviation", can_focus=False):
                 yield Static("", markup=False)
 
@@ -290,9 +292,9 @@ class DriftView(View[Found]):
 
     def _turn(self, *, listing: bool) -> None:
         self._listing = listing
-        self.table.set_class(listing, "-away")
-        self.deviations.set_class(not listing, "-away")
-        (self.deviations if listing else self.table).focus()
+        self.table.display, self.deviations.display = not listing, listing
+        # At once: what is typed next is for it.
+        self.set_focus(self.deviations if listing else self.table)
         self._detail()
         self.keys_changed()
 
@@ -324,9 +326,9 @@ class DriftView(View[Found]):
     def _show_whole(self, *, whole: bool) -> None:
         self._whole = whole
         self.set_class(whole, "-whole")
-        self.deviations.set_class(whole, "-away")
+        self.deviations.display = not whole
         if not whole:
-            self.deviations.focus()
+            self.set_focus(self.deviations)
         self._detail()
 
     # -- the detail -------------------------------------------------------------------------------------

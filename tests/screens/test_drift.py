@@ -1,6 +1,7 @@
 """Where organizations are not as their templates want them, on a real store."""
 
 import pytest
+from textual import events
 
 from screens.context import Scope
 from screens.drift import DriftView
@@ -109,6 +110,15 @@ async def test_nothing_is_decided_about_a_whole_line_nor_in_a_read_only_console(
         await pilot.press("d")
         await settled(pilot, "This console is read-only.")
         assert host.asked == []
+
+
+async def test_keys_that_come_in_one_piece_go_to_the_list_that_the_first_of_them_opened(drifted_store):
+    host = host_of(drifted_store)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        for key in ("v", "j", "j"):
+            host.post_message(events.Key(key, key))
+        await until(pilot, lambda: host.view._current is not None and host.view._current.drift == "changed")
 
 
 async def test_what_was_never_read_is_not_decided_about(drifted_store):
