@@ -15,6 +15,7 @@ from benchmarks import (
     pivot,
     plan,
     queue,
+    rollout,
     start,
     storage,
     sync,
@@ -37,6 +38,7 @@ NAMES = {
     "ingest": ingest.figures,
     "storage": storage.figures,
     "fp-preview": falsepositives.figures,
+    "rollout": rollout.figures,
     "sync": sync.figures,
     "sync-scale": sync.scale,
 }

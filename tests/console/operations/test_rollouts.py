@@ -8,10 +8,11 @@ from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.hive import ABSENT, HiveMetadata
+from console.operations import rollouts
 from console.operations.rollouts import Stale, Verdict, WrongName, apply
 from console.operations.sync import Sync
 from store.database import Store
-from store.rollouts import keeping, plans
+from store.rollouts import keeping, plans, work
 from store.secret import Secret
 from store.templates import library
 from store.tree import TreeNode, replace_tree
@@ -211,3 +212,19 @@ async def test_a_rollback_of_one_organization_touches_no_other(tmp_path):
         assert (await stage.apply(undo)).applied == 1
         assert "scanner" not in await stage.cloud.organization(stage.oids[0]).hive("fp")
         assert (await stage.scanner(stage.oids[1])).body["value"] == "a"
+
+
+async def test_a_rollout_that_was_cut_off_is_named_once_nobody_has_it(tmp_path):
+    async with staged(tmp_path) as stage:
+        stage.template(FP.replace("VALUE", "a"))
+        plan_id = stage.plan("1", "rest")
+        assert rollouts.left_off(stage.store, NOW) == []
+        with stage.store.writing() as c:
+            # Of another machine: nobody can ask whether it lives, but it gives signs of life.
+            assert work.take(c, plan_id, "other:1:1:aa", operator="me", now=NOW, is_live=lambda held: False)
+        assert rollouts.left_off(stage.store, NOW + 59_000) == []
+        (said,) = rollouts.left_off(stage.store, NOW + 61_000)
+        assert said == (
+            f"Rollout {plan_id} (t) was cut off in wave 1 of 2, 0 of 4 steps done; "
+            f"`limegrove rollout resume {plan_id}` goes on."
+        )
