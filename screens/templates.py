@@ -109,8 +109,8 @@ class Templates(View[Found]):
     MODE = "templates"
     TITLE = "Templates"
     EMPTY = (
-        "No template was imported yet.\n\n`limegrove template import PATH` takes a document of configuration,\n"
-        "LimaCharlie's own, or every one of a directory."
+        "No template was imported yet.\n\n`limegrove template import PATH` takes a document, or every one "
+        "of a directory."
     )
     CSS_PATH = "templates.tcss"
     AUTO_FOCUS = "RowTable"
@@ -457,8 +457,8 @@ class Templates(View[Found]):
     def _about_template(self, held: Shelved, found: Found) -> list[Content]:
         stored = held.stored
         lines = [
-            line((f" {stored.name}", "bold"), f" v{stored.version}, {counted(stored.files, 'file')} of ")
-            + line(stored.source or "nowhere known")
+            line((f" {stored.name}", "bold"), f" v{stored.version}, {counted(stored.files, 'file')}")
+            + line(f" of {stored.source}" if stored.source else "")
         ]
         lines += self._assigned_lines(held, found)
         for each in held.parameters:
