@@ -183,8 +183,14 @@ _UNANSWERED = (
 
 
 def _two_things(content: bytes, line: int) -> str:
-    """What to say of a file in which a list follows a mapping; "" when it is not that."""
+    """What to say of a file of two rules, or of a list behind a mapping; "" when it is neither."""
     lines = content.decode("utf-8", "replace").splitlines()
+    key = re.match(r"(detect|respond):", lines[line - 1]) if 0 < line <= len(lines) else None
+    if key and any(each.startswith(key[0]) for each in lines[: line - 1]):
+        return (
+            "Here a second rule begins, and of two keys of one name a client takes the last, unsaid. "
+            f"Give each rule a file of its own. {_NONE}"
+        )
     if not 0 < line <= len(lines) or not lines[line - 1].startswith("- "):
         return ""
     if not any(re.match(r"[^\s#-][^#]*:(\s|$)", each) for each in lines[: line - 1]):

@@ -152,6 +152,7 @@ def test_a_directory_with_something_in_it_is_not_written_into(limegrove, library
         ("detect: {op: exists}\n", "This is a part of a rule: without `respond:`"),
         ("op: is\npath: a\n\n- action: report\n", "Here a list begins beside a mapping"),
         ("op: is\n\tpath: a\n", "Nothing of it was read."),
+        (RULE + RULE, "Here a second rule begins"),
         ("version: 3\na: {detect: {}}\nb: {detect: {}}\n", "`hives: dr-general:`. The document has 1 more error."),
         ("version: 3\na: {b: 1, b: 2}\n", "The key 'b' is there twice"),
         ("version: 3\ninclude: [gone.yaml]\n", "There is no file 'gone.yaml'."),
@@ -159,7 +160,7 @@ def test_a_directory_with_something_in_it_is_not_written_into(limegrove, library
         (BOMB, "Aliases multiply the file"),
         ("a: !x b\n", "The tag '!x' is not allowed."),
     ],
-    ids=range(10),
+    ids=range(11),
 )  # fmt: skip
 def test_what_is_refused_is_named_and_leaves_the_others(limegrove, library, text, reason):
     (library / "bad.yaml").write_text(text)
