@@ -155,7 +155,7 @@ async def test_a_template_is_assigned_planned_rolled_out_and_taken_back_by_keys(
         await shows(pilot, "a changes 2 organizations")
         await pilot.press("a")
         await until(pilot, lambda: "Plan 1: done, 2 organizations as wanted" in said(app))
-        await shows(pilot, "wave 1: 1 done")
+        await shows(pilot, "wave 1 done")
         assert scanners(served) == [{"op": "is", "path": "cat", "value": "nessus"}] * 2 + [None]
         await pilot.press("g")
         await shows(pilot, "o pass read back: 1 records are as wanted")
@@ -237,6 +237,7 @@ async def test_a_template_is_taken_off_and_what_is_as_wanted_is_no_plan(store, t
         await assign(pilot)
         await pilot.press("y")
         await until(pilot, lambda: "base is on Gold now" in said(app))
+        await shows(pilot, "on Gold: 2 organizations")
         await still(pilot)
         await pilot.press("x")
         await on(pilot, Confirm)
