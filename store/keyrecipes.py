@@ -347,7 +347,8 @@ def wanted(
     masters = [each for each in held if is_privileged(each)]
     if masters and not privileged:
         raise KeyProblem(
-            f"{masters[0]} makes a key master of its organization; that has to be asked for by itself."
+            f"{masters[0]} makes a key master of its organization; that has to be asked for by itself, "
+            "with `limegrove key create --privileged`."
         )
     if masters:
         notes.append(f"THIS KEY IS MASTER OF ITS ORGANIZATION: it has {', '.join(masters)}.")

@@ -109,14 +109,15 @@ def run(session: Session) -> int:
 
 
 def _list(session: Session) -> int:
+    from store.access import counted
     from store.queries.apikeys import counts, every
 
     wanted, scope = _wanted(session, session.arguments.filter)
     with session.reader.reading() as connection:
         rows = every(connection, wanted, scope=scope)
-        counted = counts(connection, wanted, scope=scope)
-    read = f"keys read of {counted.read:,} of {counted.of:,} organizations"
-    found = f"{counted.keys:,} of {counted.all:,} keys, {counted.organizations:,} organizations"
+        known = counts(connection, wanted, scope=scope)
+    read = f"keys read of {known.read:,} of {known.of:,} organizations"
+    found = f"{known.keys:,} of {known.all:,} keys, {counted(known.organizations, 'organization')}"
     _show(session, rows, f"{found}; {read}")
     return 0
 

@@ -156,7 +156,10 @@ def test_a_secret_is_printed_only_when_that_is_asked_for(run: Run, stage: dict[s
         (["--recipe", "reader", "--range", "10.0.0.1/8"], "10.0.0.0/8"),
         (["--recipe", "nobody", "--range", RANGE], "there are reader"),
         (["--range", RANGE], "a recipe, or permissions"),
-        (["--permission", "user.ctrl", "--range", RANGE], "asked for by itself"),
+        (
+            ["--permission", "user.ctrl", "--range", RANGE],
+            "asked for by itself, with `limegrove key create --privileged`",
+        ),
         (["--permission", "dr.sat", "--range", RANGE], "Did you mean dr.set?"),
         (["--recipe", "reader", "--range", RANGE, "--anywhere"], "not allowed with"),
     ],
