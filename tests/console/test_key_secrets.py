@@ -127,9 +127,13 @@ def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "packed").write_bytes(b"x" + zstandard.compress(b"--" + secret.encode() * 3))
     assert any("zstd" in each for each in in_files(tmp_path, secret))
     quiet = subprocess.Popen(
-        [sys.executable, "-c", "import sys; sys.stdin.read()", secret], stdin=subprocess.PIPE
-    )  # fmt: skip
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", secret],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     try:
+        assert quiet.stdout is not None
+        quiet.stdout.readline()  # its command line is its own only once it runs
         assert any("cmdline" in each for each in in_processes(secret))
     finally:
         quiet.communicate(timeout=20)
