@@ -16,10 +16,10 @@ def done(env, *arguments: str, code: int = 0):
     return json.loads(answer.stdout) if answer.stdout.strip() else None
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+@pytest.fixture
+def stage(tmp_path):
     """A sandbox of three organizations that was read once, and a tree over them."""
-    home = tmp_path_factory.mktemp("rollout")
+    home = tmp_path / "rollout"
     with sandbox_process(home, "--orgs", "3", "--detections", "0") as (serving, _):
         env = as_user(home, serving)
         done(env, "sync", "--only", "orgs,config")
@@ -37,7 +37,7 @@ def stage(tmp_path_factory):
         yield env, home, oids
 
 
-def test_a_new_record_is_planned_for_every_organization_in_waves_and_folded(stage):
+def test_a_record_is_planned_in_waves_folded_applied_behind_gates_and_then_there_is_nothing_to_do(stage):
     env, home, oids = stage
     (home / "base.yaml").write_text(BASE.format("a", "true"))
     done(env, "template", "import", str(home / "base.yaml"), "--root", str(home))
@@ -67,23 +67,6 @@ def test_a_new_record_is_planned_for_every_organization_in_waves_and_folded(stag
     assert status["steps"][0]["oid"] == oids[0]
     assert {step["outcome"] for step in status["steps"]} == {"waiting"}
 
-
-def test_a_plan_for_what_is_as_wanted_says_that_there_is_nothing_to_do(stage):
-    env, home, _ = stage
-    (home / "nothing.yaml").write_text("version: 3\n")
-    done(env, "template", "import", str(home / "nothing.yaml"), "--root", str(home))
-    done(env, "template", "unassign", "base", "root")
-    done(env, "template", "assign", "nothing", "root")
-    found = done(env, "rollout", "plan")
-    assert (found["plan"], found["folds"], found["blocked"]) == (None, [], [])
-    done(env, "template", "unassign", "nothing", "root")
-    done(env, "template", "assign", "base", "root")
-
-
-def test_a_plan_is_applied_behind_its_gates_and_what_the_cloud_has_is_as_wanted(stage):
-    env, home, oids = stage
-    (home / "base.yaml").write_text(BASE.format("applied", "true"))
-    done(env, "template", "import", str(home / "base.yaml"), "--root", str(home))
     plan = done(env, "rollout", "plan", "--wave", "1", "--wave", "rest", code=4)["plan"]
     asked = limegrove("rollout", "apply", str(plan), "--output", "json", env=env)
     assert asked.returncode != 0

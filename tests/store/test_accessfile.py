@@ -24,6 +24,7 @@ from store.accessfile import (
 from store.permissions import roles
 from store.text import Untrusted
 from store.timeline import Event, Standing
+from tests.helpers.soak import examples
 
 ACME, BOREALIS, CEDAR, LOOSE, LEFT = (f"{number:08x}-1a2b-4c3d-8e9f-001122334455" for number in range(5))
 KNOWN = Known(
@@ -312,7 +313,8 @@ worlds = st.builds(
 )
 
 
-@settings(max_examples=200)
+@pytest.mark.soak
+@settings(max_examples=examples(200))
 @given(known=worlds)
 def test_what_is_written_and_read_back_has_no_difference(known: Known) -> None:
     text = yaml.safe_dump(export(known), sort_keys=False, allow_unicode=True)
@@ -321,7 +323,8 @@ def test_what_is_written_and_read_back_has_no_difference(known: Known) -> None:
     assert changes(found, known) == []
 
 
-@settings(max_examples=200)
+@pytest.mark.soak
+@settings(max_examples=examples(200))
 @given(known=worlds, wanted=worlds)
 def test_the_changes_made_leave_no_difference(known: Known, wanted: Known) -> None:
     """Whatever is there and whatever is wanted of it: made as changes, the file then says what is there."""
@@ -370,7 +373,8 @@ anything = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@pytest.mark.soak
+@settings(max_examples=examples(300))
 @given(
     roles_=anything | st.dictionaries(names, st.fixed_dictionaries({}, optional={
         "extends": anything, "permissions": anything, "without": anything}), max_size=3),

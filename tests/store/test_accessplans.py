@@ -18,6 +18,7 @@ from store.database import Store
 from store.text import Untrusted
 from store.tree import TreeNode, replace_tree
 from tests.helpers.access_worlds import PERMISSIONS, GroupOf, World, world_of
+from tests.helpers.soak import examples
 
 NOW = 1_790_000_000_000
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -287,7 +288,8 @@ def _some_changes(world: World, chance: random.Random) -> set[AccessChange]:
     return {each for each in changes if each.inverse() not in changes or each.gives}
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 1_000_000))
 def test_what_a_plan_did_is_taken_back_exactly(tmp_path_factory, seed):
     world = world_of(seed)
@@ -371,7 +373,8 @@ def _refusal(text: str, c: Connection) -> str:
     return ""
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(200), deadline=None)
 @given(text=st.text(max_size=60))
 def test_no_line_does_more_than_be_refused(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "lines.db"

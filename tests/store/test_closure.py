@@ -18,6 +18,7 @@ from store.permissions import catalogue
 from store.text import Untrusted
 from tests.helpers import access_worlds
 from tests.helpers.access_worlds import PERMISSIONS, Triple, world_of
+from tests.helpers.soak import examples
 
 NOW = 1_795_000_000_000
 
@@ -217,7 +218,8 @@ def worlds_and_changes(draw: st.DrawFn) -> tuple[access_worlds.World, list[Acces
     return plain, changes
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(400), deadline=None)
 @given(worlds_and_changes())
 def test_what_changes_come_to_is_what_is_otherwise_in_every_grant_spelled_out(
     drawn: tuple[access_worlds.World, list[AccessChange]],

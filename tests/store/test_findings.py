@@ -26,6 +26,7 @@ from store.findings import (
 from store.permissions import family, known
 from store.staff import Staff, staff_of
 from store.text import Untrusted
+from tests.helpers.soak import examples
 
 NOW = 1_795_000_000_000
 DAY = 86_400_000
@@ -468,7 +469,8 @@ def worlds(draw: Any) -> list[AccessChange]:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.soak
+@settings(max_examples=examples(150), deadline=None)
 @given(worlds())
 def test_every_remedy_takes_its_own_finding_away_and_gives_nobody_anything(
     changes: list[AccessChange],

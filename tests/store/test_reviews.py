@@ -16,6 +16,7 @@ from store.reviews import ATTESTED, OPEN, REVOKED, ReviewError, ScopeGone, Unkno
 from store.tree import TreeNode, replace_tree
 from tests.corpus.strings import everything
 from tests.helpers.access_worlds import GroupOf, World, world_of
+from tests.helpers.soak import examples
 
 NOW = 1_795_528_800_000
 
@@ -488,7 +489,10 @@ def test_hostile_names_are_kept_exactly_and_come_back(store: Store) -> None:
     assert not again(store, world, review)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.soak
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 10_000), later=st.integers(0, 10_000))
 def test_the_lines_cover_every_grant_of_a_random_world_and_no_other(
     a_store: Any, seed: int, later: int
@@ -521,7 +525,10 @@ def test_the_lines_cover_every_grant_of_a_random_world_and_no_other(
         assert told == other.effective()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.soak
+@settings(
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(seed=st.integers(0, 10_000), later=st.integers(0, 10_000), chosen=st.integers(0, 1_000_000))
 def test_comparing_some_lines_finds_of_them_what_comparing_all_finds(
     a_store: Any, seed: int, later: int, chosen: int

@@ -10,6 +10,7 @@ import pytest
 
 from console.sandbox.faults import Rule
 from tests.helpers.dying import Life, Run, Stage, foreign, naive, prepared, running, state
+from tests.helpers.soak import minutes
 
 SEED = 20_261_205
 
@@ -125,7 +126,7 @@ def _runs(world: World, share: int, shares: int) -> list[tuple[int, str, int]]:
     chance.shuffle(labels)
     number = max(len(labels), len(FAULTS))
     number = max(number, int(os.environ.get("LIMEGROVE_ROLLOUT_RUNS", "0")))
-    if float(os.environ.get("LIMEGROVE_SOAK_MINUTES", "0")) > 0:
+    if minutes() > 0:
         number = max(number, 300)
     runs = [(SEED + n, labels[n % len(labels)], n % len(FAULTS)) for n in range(number)]
     return runs[share::shares]
@@ -145,14 +146,13 @@ async def test_a_rollout_that_dies_anywhere_is_carried_on_with_each_step_once(
         await survived(world, seed, label, fault, edits=seed % 3 == 0)
 
 
-@pytest.mark.skipif(not os.environ.get("LIMEGROVE_SOAK_MINUTES"), reason="every point takes half an hour")
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("share", range(SHARES))
 async def test_a_rollout_survives_dying_at_every_point(world: World, share: int) -> None:
-    whole = float(os.environ.get("LIMEGROVE_SOAK_MINUTES", "0")) >= 30
     points = range(1 + share, len(world.labels) + 1, SHARES)
-    for point in points if whole else random.Random(SEED + share).sample(points, 5):
+    some = 1 if minutes() == 0 else 5 if minutes() < 30 else len(points)
+    for point in random.Random(SEED + share).sample(points, some):
         async with running(world.stage) as run:
             await run.life(Life(at=point))
             outcome = await run.life(Life())
