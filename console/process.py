@@ -1,5 +1,6 @@
 """What this process does before anything else, so that neither a neighbor nor a crash learns a secret."""
 
+import errno
 import os
 import resource
 import signal
@@ -267,8 +268,13 @@ def _on_crash(kind: type[BaseException], error: BaseException, trace: TracebackT
 
 
 def _on_thread_crash(arguments: threading.ExceptHookArgs) -> None:
-    if arguments.exc_value is not None and not issubclass(arguments.exc_type, SystemExit):
-        _say(report_crash(arguments.exc_value))
+    error = arguments.exc_value
+    if error is None or issubclass(arguments.exc_type, SystemExit):
+        return
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        # A thread that writes to a terminal which is gone: the connection broke, and nothing of ours did.
+        return
+    _say(report_crash(error))
 
 
 def _say(sentence: str) -> None:

@@ -747,8 +747,10 @@ class _Applying:
             return before is None and current is None
         if before.etag and current.etag and before.etag != current.etag:
             return False
-        if current.body is None or change.section in ("resource", "extension"):
+        if current.body is None or change.section == "extension":
             return True
+        if change.section == "resource" and change.after is not None:
+            return True  # names are only added
         return current.hash(change.section, change.name, self.key) == before.hash
 
     def _intend(self, step: Step, current: Current | None, token: int) -> None:

@@ -484,7 +484,9 @@ class _Comparing:
             return Change(oid, section, name, word, held, want)
 
         if want is None:
-            return change("removed") if held is not None and owned is not None else None
+            # Which names of a category of resources a template brought is not known: the category stays.
+            gone = held is not None and owned is not None and section != "resource"
+            return change("removed") if gone else None
         if held is None:
             unseen = f"{section}/{name}".startswith(UNSEEN) and owned == want.hash
             return None if unseen else change("added")

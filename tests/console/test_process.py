@@ -1,16 +1,18 @@
 """What the process closes before it does anything, asked of a real process."""
 
+import errno
 import json
 import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from console import redaction
+from console import process, redaction
 from console.process import WorkspaceError, private_directory, start_log, workspace
 from console.redaction import RedactingFormatter, redact, remember
 from store.secret import Secret
@@ -312,3 +314,11 @@ def test_a_signal_lets_the_current_step_finish_and_sets_the_exit_code(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_step_that_does_not_end_is_ended(tmp_path: Path, number: int, code: int) -> None:
     assert signalled(number, tmp_path, LOOP.format(stop="(lambda: None)", grace=0.1)) == (code, "")
+
+
+def test_a_thread_that_writes_to_a_lost_terminal_is_no_crash(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.setattr(process, "report_crash", lambda error: told.append(error) or "")
+    for error in (OSError(errno.EIO, "lost"), OSError(errno.ENOSPC, "full")):
+        process._on_thread_crash(threading.ExceptHookArgs((type(error), error, None, None)))
+    assert [error.errno for error in told] == [errno.ENOSPC]
