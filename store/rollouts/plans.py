@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
+import msgspec
 from sqlalchemy import Connection, Table, Text, bindparam, cast, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -74,9 +75,11 @@ _OF_ONE = select(
 """The records of one organization; metadata as text, which is parsed once for each text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """A record as the store has it, in the form in which it is compared."""
+class Observed(msgspec.Struct, frozen=True, gc=False):
+    """A record as the store has it, in the form in which it is compared.
+
+    Of these there are tens of thousands, without a circle among them: no collector has to look at them.
+    """
 
     hash: str
     metadata: Mapping[str, Any]
@@ -86,8 +89,7 @@ class Observed:
     """Hash of the stored content: where it can be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, gc=False):
     """What is to become of one record of one organization."""
 
     oid: str
