@@ -53,6 +53,9 @@ _PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
 _STEP: Table = models.AccessStep.__table__  # type: ignore[attr-defined]
 _AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
 _KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
+SKEW = 5_000
+"""Milliseconds by which the cloud's log, which has whole seconds, may be behind this machine's clock."""
+
 _EVENT: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 
@@ -672,7 +675,7 @@ def _of_group(connection: Connection, glass: Glass, since: int, until: int, most
             _EVENT.c.gid == glass.gid,
             _EVENT.c.source == "group",
             # Groups' logs tell whole seconds.
-            _EVENT.c.time >= since // 1000 * 1000,
+            _EVENT.c.time >= since - SKEW,
             _EVENT.c.time <= until,
         )
         .order_by(_EVENT.c.time, _EVENT.c.id)

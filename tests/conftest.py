@@ -91,20 +91,55 @@ def postgres() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres: str) -> Iterator[str]:
     """The address of an empty database, gone after the test."""
+    yield from _database(postgres, "template0")
+
+
+def _database(postgres: str, template: str) -> Iterator[str]:
     from sqlalchemy import create_engine, text
 
     name = f"test_{next(_numbers)}"
     engine = create_engine(postgres.format("postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         yield postgres.format(name)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def postgres_made(postgres: str) -> str:
+    """The name of a database with the schema in it: copying it takes a tenth of making it."""
+    from sqlalchemy import create_engine, text
+
+    from store.database import Store
+
+    name = "made"
+    engine = create_engine(postgres.format("postgres"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
+    engine.dispose()
+    Store(postgres.format(name)).close()
+    return name
+
+
+@pytest.fixture
+def made_url(postgres: str, postgres_made: str) -> Iterator[str]:
+    """The address of a database with the schema and nothing else in it, gone after the test."""
+    yield from _database(postgres, postgres_made)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'store.db'}"
+    url: str = request.getfixturevalue("made_url")
+    return url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database with nothing at all in it, of both kinds."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'store.db'}"
     url: str = request.getfixturevalue("postgres_url")

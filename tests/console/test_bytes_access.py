@@ -13,6 +13,7 @@ from store.times import now_ms
 from store.tree import TreeNode, replace_tree
 from tests.helpers.sandboxes import ROOT
 from tests.helpers.screens import oid_of
+from tests.helpers.soak import minutes
 
 DOWN, UP, RIGHT, LEFT = b"\x1b[B", b"\x1b[A", b"\x1b[C", b"\x1b[D"
 MOST = 1_000
@@ -63,7 +64,10 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("columns", "rows"), [(80, 24), (200, 50)])
+@pytest.mark.parametrize(
+    ("columns", "rows"), [(80, 24)] if minutes() == 0 else [(80, 24), (200, 50)], ids=str
+)
+@pytest.mark.soak
 def test_a_move_in_the_matrix_stays_small_from_every_side(home: Path, columns: int, rows: int) -> None:
     command = [sys.executable, "-m", "console", "--offline"]
     environment = {"LIMEGROVE_HOME": str(home), "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"}

@@ -280,16 +280,16 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "remember the milk\n" * 100
 
 
-def test_the_database_of_another_program_is_left_alone(store_url: str, tmp_path: Path) -> None:
-    if store_url.startswith("sqlite"):
+def test_the_database_of_another_program_is_left_alone(empty_url: str, tmp_path: Path) -> None:
+    if empty_url.startswith("sqlite"):
         with closing(sqlite3.connect(tmp_path / "store.db")) as other:
             other.execute("CREATE TABLE bookmarks (url TEXT)")
     else:
         import psycopg
 
-        with psycopg.connect(store_url.replace("+psycopg", "")) as connection:
+        with psycopg.connect(empty_url.replace("+psycopg", "")) as connection:
             connection.execute("CREATE TABLE bookmarks (url TEXT)")
-    assert "another program" in _open(store_url)
+    assert "another program" in _open(empty_url)
 
 
 def test_a_directory_a_link_and_a_pipe_are_no_store(tmp_path: Path) -> None:

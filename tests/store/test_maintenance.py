@@ -332,17 +332,17 @@ def test_an_upgrade_backs_up_first_and_keeps_everything(tmp_path: Path, next_sch
     assert maintenance.upgrade(url) == maintenance.Upgraded(NEXT, NEXT, None)
 
 
-def test_a_failed_upgrade_changes_nothing(store_url: str, next_schema: Path) -> None:
-    _old_store(store_url)
+def test_a_failed_upgrade_changes_nothing(empty_url: str, next_schema: Path) -> None:
+    _old_store(empty_url)
     next_schema.write_text(next_schema.read_text() + "    raise RuntimeError('half way')\n")
     with pytest.raises(RuntimeError, match="half way"):
-        maintenance.upgrade(store_url, yes=True)
-    found = maintenance.status(store_url)
+        maintenance.upgrade(empty_url, yes=True)
+    found = maintenance.status(empty_url)
     assert found.schema == REVISIONS[-1]
     assert found.rows["detection"] == 30
     next_schema.write_text(next_schema.read_text().replace("    raise RuntimeError('half way')\n", ""))
-    maintenance.upgrade(store_url, yes=True)
-    Store(store_url).close()
+    maintenance.upgrade(empty_url, yes=True)
+    Store(empty_url).close()
 
 
 def test_postgresql_is_upgraded_only_when_somebody_says_that_a_backup_was_made(
@@ -362,9 +362,9 @@ def test_a_store_that_is_too_new_is_not_upgraded(store: Store) -> None:
         maintenance.upgrade(store.url)
 
 
-def test_an_upgrade_of_nothing_makes_an_empty_store(store_url: str) -> None:
-    assert maintenance.upgrade(store_url) == maintenance.Upgraded(None, REVISIONS[-1], None)
-    Store(store_url).close()
+def test_an_upgrade_of_nothing_makes_an_empty_store(empty_url: str) -> None:
+    assert maintenance.upgrade(empty_url) == maintenance.Upgraded(None, REVISIONS[-1], None)
+    Store(empty_url).close()
 
 
 def test_a_restore_that_is_killed_leaves_the_old_or_the_new(

@@ -313,12 +313,12 @@ def test_the_oldest_page_is_the_end_of_the_stream_and_a_page_may_begin_with_an_e
 
 
 def test_a_store_that_is_upgraded_tells_what_its_audit_logs_told(
-    store_url: str, tmp_path: pathlib.Path
+    empty_url: str, tmp_path: pathlib.Path
 ) -> None:
     """An audit entry that was read before there was a timeline, and is read again after."""
-    if store_url.startswith("sqlite"):
+    if empty_url.startswith("sqlite"):
         (tmp_path / "store.db").touch()
-    engine = open_engine(store_url, read_only=False)
+    engine = open_engine(empty_url, read_only=False)
     _migrate(engine, "0002")
     details = json.dumps(AUDIT)
     with engine.begin() as c:
@@ -334,7 +334,7 @@ def test_a_store_that_is_upgraded_tells_what_its_audit_logs_told(
         )
     _migrate(engine)
     engine.dispose()
-    with closing(Store(store_url)) as store:
+    with closing(Store(empty_url)) as store:
         with store.writing() as c:
             ingest.put_audit(c, ACME, [AUDIT])
         with store.reader.reading() as c:
