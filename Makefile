@@ -5,7 +5,7 @@ OFFICIAL := .venv-official
 BIN := $(VENV)/bin
 MINUTES ?= 30
 # Many tests wait for a socket, a server or a terminal: twice as many as a small machine has cores.
-JOBS ?= 5
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench snapshots pictures soak types format

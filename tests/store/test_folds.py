@@ -486,11 +486,11 @@ def test_alerts_in_no_fold_are_put_into_theirs(store: Store) -> None:
 
 
 def test_a_store_of_before_is_folded_by_its_upgrade_even_if_that_was_interrupted(
-    store_url: str, tmp_path: Path
+    empty_url: str, tmp_path: Path
 ) -> None:
-    if store_url.startswith("sqlite"):
+    if empty_url.startswith("sqlite"):
         (tmp_path / "store.db").touch()
-    engine = maintenance.open_engine(store_url, read_only=False)
+    engine = maintenance.open_engine(empty_url, read_only=False)
     maintenance._migrate(engine, "0002")
     with engine.begin() as c:
         for number in range(1, 6):
@@ -514,8 +514,8 @@ def test_a_store_of_before_is_folded_by_its_upgrade_even_if_that_was_interrupted
     with engine.begin() as c:
         assert folds.rebuilding(c).rules == ("*",)
     engine.dispose()
-    maintenance.upgrade(store_url, yes=True)
-    with closing(Store(store_url)) as store, store.writing() as c:
+    maintenance.upgrade(empty_url, yes=True)
+    with closing(Store(empty_url)) as store, store.writing() as c:
         assert folds.rebuilding(c).rules == ()
         counted(c)
         placed(c)

@@ -175,15 +175,15 @@ def test_median_and_90th_percentile_are_values_that_occurred(store: Store) -> No
         assert sla.acknowledged(c, oid="o2") == [low]
 
 
-def test_the_alerts_of_an_upgraded_store_have_their_clocks(store_url: str, tmp_path: Any) -> None:
+def test_the_alerts_of_an_upgraded_store_have_their_clocks(empty_url: str, tmp_path: Any) -> None:
     from contextlib import closing
 
     from store.database import open_engine
     from store.maintenance import _migrate
 
-    if store_url.startswith("sqlite"):
+    if empty_url.startswith("sqlite"):
         (tmp_path / "store.db").touch()
-    engine = open_engine(store_url, read_only=False)
+    engine = open_engine(empty_url, read_only=False)
     _migrate(engine, "0002")
     with engine.begin() as connection:
         for number, (severity, status) in enumerate(((3, 0), (3, 1), (3, 2), (0, 0))):
@@ -194,7 +194,7 @@ def test_the_alerts_of_an_upgraded_store_have_their_clocks(store_url: str, tmp_p
             )
     _migrate(engine)
     engine.dispose()
-    with closing(Store(store_url)) as upgraded, upgraded.writing() as c:
+    with closing(Store(empty_url)) as upgraded, upgraded.writing() as c:
         due = dict(c.execute(select(_D.c.detect_id, _D.c.due_at)).all())
         assert sla.restate(c, "o1") == 0
     assert due == {"d0": NOW + 15 * MINUTE, "d1": NOW + 720 * MINUTE, "d2": None, "d3": NOW + 480 * MINUTE}

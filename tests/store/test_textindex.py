@@ -329,10 +329,10 @@ def test_a_state_that_changes_leaves_the_index_as_it_was(store: Store) -> None:
     assert _found(store, lambda dialect: term(dialect, "alpha")) == [1]
 
 
-def test_an_upgraded_store_finds_what_was_there_and_reads_its_bodies(store_url: str, tmp_path: Path) -> None:
-    if store_url.startswith("sqlite"):
+def test_an_upgraded_store_finds_what_was_there_and_reads_its_bodies(empty_url: str, tmp_path: Path) -> None:
+    if empty_url.startswith("sqlite"):
         (tmp_path / "store.db").touch()
-    engine = open_engine(store_url, read_only=False)
+    engine = open_engine(empty_url, read_only=False)
     _migrate(engine, "0002")
     body = _raw(1, {"COMMAND_LINE": "vssadmin delete shadows", "HASH": SHA256})
     old = zstandard.ZstdCompressor(level=3, write_checksum=True).compress(body)
@@ -352,9 +352,9 @@ def test_an_upgraded_store_finds_what_was_there_and_reads_its_bodies(store_url: 
         if c.dialect.name == "postgresql":
             c.execute(text("SELECT setval('detection_id_seq', 2)"))
     engine.dispose()
-    maintenance.upgrade(store_url, yes=True)
-    assert [(each.name, each.text) for each in maintenance.check(store_url) if not each.ok] == []
-    with closing(Store(store_url)) as store:
+    maintenance.upgrade(empty_url, yes=True)
+    assert [(each.name, each.text) for each in maintenance.check(empty_url) if not each.ok] == []
+    with closing(Store(empty_url)) as store:
         assert _found(store, lambda dialect: words_query(dialect, "vssadmin")) == [2, 1]
         assert _found(store, lambda dialect: value_query(dialect, "hash", SHA256)) == [2, 1]
         with store.reader.reading() as connection:
