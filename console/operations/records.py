@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from console.limacharlie.errors import Conflict, Denied, Gone, Invalid
+from console.limacharlie.errors import Denied, Gone, Invalid
 from console.limacharlie.hive import ABSENT, HiveMetadata
 from store.configuration import content_hash, redact
 from store.rollouts.compare import METADATA, listed_tags, normalised, normalised_metadata
@@ -188,7 +188,7 @@ async def _hive(handle: "OrganizationHandle", hive: str, name: str) -> Current |
     except Gone:
         return None
     if isinstance(found.body, dict) and "acl_restricted" in found.body:
-        raise Conflict(f"The content of {hive}/{name[:80]} is closed to this key by an access list.")
+        raise Denied(f"The content of {hive}/{name[:80]} is closed to this key by an access list.")
     return Current(
         found.body,
         normalised_metadata(found.metadata),

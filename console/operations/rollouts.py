@@ -672,7 +672,9 @@ class _Applying:
 
     async def _unreadable(self, step: Step, sent: bool, error: LimaCharlieError) -> None:
         if not sent:
-            await self._settle(step, _word(error), str(error))
+            # A reading that meets a conflict is a failure: nobody has changed the record that it was about.
+            word = "failed" if isinstance(error, Conflict) else _word(error)
+            await self._settle(step, word, str(error))
             return
         # Not final: whoever carries on looks first.
         await self._settle(step, "unknown", f"It may have been sent and cannot be read back: {error}")
