@@ -93,7 +93,10 @@ def _those(c: Connection, table: Table, column: str, values: set[str]) -> list[A
 
 
 def words(change: AccessChange, names: Names) -> str:
-    """A change in words, as plans and dialogs show it. It may hold a stranger's text: show it as such."""
+    """A change in words, as plans and dialogs show it. It may hold a stranger's text: show it as such.
+
+    The verb comes first: where a line is cut, what is to be done is still read.
+    """
     who, what = change.principal, change.permission
     where, group = names.organization(change.oid), names.group(change.gid)
     match change.kind:
@@ -106,21 +109,21 @@ def words(change: AccessChange, names: Names) -> str:
         case "remove_user":
             return f"remove {who} from {where}"
         case "add_member":
-            return f"{who} joins group {group}"
+            return f"add {who} to group {group}"
         case "remove_member":
-            return f"{who} leaves group {group}"
+            return f"take {who} out of group {group}"
         case "add_owner":
-            return f"{who} becomes an owner of group {group}"
+            return f"make {who} an owner of group {group}"
         case "remove_owner":
-            return f"{who} owns group {group} no more"
+            return f"end that {who} owns group {group}"
         case "add_org":
-            return f"group {group} holds {where}"
+            return f"put {where} into group {group}"
         case "remove_org":
-            return f"group {group} holds {where} no more"
+            return f"take {where} out of group {group}"
         case "add_group_permission":
-            return f"group {group} gives {what}"
+            return f"give {what} to group {group}"
         case "remove_group_permission":
-            return f"group {group} gives {what} no more"
+            return f"take {what} from group {group}"
         case "create_group":
             return f"make group {group}"
         case "delete_group":

@@ -24,6 +24,9 @@ from store.times import age
 NAMED = 3
 """Organizations that are named before the rest is counted."""
 
+PROTECTED = 8
+"""And of those that are protected: whoever applies the plan has to know them."""
+
 RISKS = 3
 """Gains of privileged permissions that are named before the rest is counted."""
 
@@ -171,7 +174,8 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         left = max(0, plan.expires_at - self._shared.clock())
         lines = [
             line(
-                (f"Plan {plan.id}: {counted(len(plan.steps), 'change')} ", "bold"), (plan.title, ""),
+                (f"Plan {plan.id}: ", "bold"), plan.title,
+                (f", {counted(len(plan.steps), 'change')}", "bold"),
                 (f"   good for {left // 60_000} min", "dim"),
             ),
             line("touches ", (counted(len(found.organizations), "organization"), "bold"), ": ")
@@ -185,7 +189,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         ]  # fmt: skip
         if plan.protected:
             names = [name for _, name in plan.protected]
-            lines.append(Content.styled("protected: ", "bold ansi_yellow") + named(names))
+            lines.append(Content.styled("protected: ", "bold ansi_yellow") + named(names, PROTECTED))
         return Content("\n").join(lines)
 
     def compose_body(self) -> ComposeResult:

@@ -327,7 +327,7 @@ def test_a_line_is_read_by_name_and_shown_in_words(store: Store) -> None:
         change = parse("join Bob@Example.com 'Tier 1'  # a remark", c)
         assert change == JOIN
         assert parse(line(change), c) == change
-        assert words(change, names(c, [change])) == "bob@example.com joins group Tier 1"
+        assert words(change, names(c, [change])) == "add bob@example.com to group Tier 1"
         grant = parse("grant bob@example.com dr.list 'Customer o1'", c)
         assert grant == GRANT
         assert words(grant, names(c, [grant])) == "grant dr.list to bob@example.com on Customer o1"

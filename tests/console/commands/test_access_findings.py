@@ -69,7 +69,7 @@ def test_findings_are_listed_the_worst_first_with_all_that_a_script_needs(shell:
             "change": LEAVE.kind,
             "gid": "g-1",
             "principal": "kim@acme.example",
-            "words": "kim@acme.example leaves group active-responders",
+            "words": "take kim@acme.example out of group active-responders",
         }
     ]
     assert said["staff"] == {"domains": ["provider.example"], "addresses": [], "source": "derived"}
@@ -98,7 +98,7 @@ def test_only_some_kinds_organizations_and_scopes(shell: Shell) -> None:
 def test_one_is_shown_in_full_and_staged(shell: Shell) -> None:
     found = shell.json("access", "findings", "--kind", "leak")["findings"][0]["id"]
     done = shell.run("access", "findings", "--show", found, "--output", "table")
-    assert "kim@acme.example leaves group active-responders" in done.stdout
+    assert "take kim@acme.example out of group active-responders" in done.stdout
     assert shell.json("access", "findings", "--stage", found)["staged"] == 1
     assert shell.staged() == [("remove_member",)]
     assert shell.json("access", "findings", "--stage", found) == {
