@@ -24,7 +24,6 @@ from screens.access_words import (
     Why,
     explain,
     gap_line,
-    hanging,
     name_of,
     why_lines,
 )
@@ -49,7 +48,7 @@ from screens.view import View
 from screens.whatif import consequence
 from screens.widgets import matrix as grid
 from screens.widgets.said import Said
-from screens.widgets.text import line
+from screens.widgets.text import hanging, line
 from store import accesslines, accessplans
 from store.access import UnknownPrincipal, counted, cuts
 from store.access import explain as explained

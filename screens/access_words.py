@@ -232,12 +232,6 @@ def _about(found: Known, cell: Cell) -> Content:
     return line("; ".join(parts))
 
 
-def hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
-    """A line wrapped so that what follows its first part stands indented below it."""
-    first, *rest = content.wrap(max(width - indent, 20)) or [content]
-    return [first, *(Content(" " * indent) + each for each in rest)]
-
-
 def why_lines(found: Why, held: Iterable[str]) -> list[Content]:
     """A cell at length: every path or what is missing, the smallest cuts, and how far it reaches below.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -16,9 +15,9 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.detailed import Detailed
 from screens.frame import Line, Part, paused_words, two_sided
 from screens.requests import ShowAccess, ShowOrganization
-from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.spark import bar
 from screens.widgets.text import line
@@ -52,10 +51,11 @@ class Found:
     now: int
 
 
-class Activity(View[Found]):
+class Activity(Detailed[Found]):
     """Three lists, one shown at a time, with what the cursor is on written out below."""
 
     MODE = "activity"
+    PANE = "#activity-detail"
     TITLE = "Activity"
     CSS_PATH = "activity.tcss"
     AUTO_FOCUS = "RowTable.-current"
@@ -71,9 +71,9 @@ class Activity(View[Found]):
         ),
         Binding("enter", "go", "go there", id="activity.go", tooltip="Its organization in the tree"),
         Binding("m", "access", "access", id="activity.access", tooltip="Who may do what on it"),
-        Binding("J", "detail_scroll(1)", "detail down", id="activity.down", show=False,
+        Binding("J", "scroll_detail(1)", "detail down", id="activity.down", show=False,
             tooltip="Scroll the detail down"),
-        Binding("K", "detail_scroll(-1)", "detail up", id="activity.up", show=False,
+        Binding("K", "scroll_detail(-1)", "detail up", id="activity.up", show=False,
             tooltip="Scroll the detail up"),
     ]  # fmt: skip
 
@@ -213,7 +213,7 @@ class Activity(View[Found]):
         )
         self.query_one("#journal", RowTable).put(Listed(self._shown["journal"], key=lambda entry: entry.seq))
         self._say_all()
-        self._detail()
+        self.detail()
 
     def _say_all(self) -> None:
         found = self._found
@@ -281,7 +281,7 @@ class Activity(View[Found]):
             table.set_class(table.id == self.section, "-current")
         self._focus_list()
         self._say_all()
-        self._detail()
+        self.detail()
 
     def _focus_list(self) -> None:
         self.table.focus()
@@ -289,17 +289,8 @@ class Activity(View[Found]):
 
     # -- the detail -------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#activity-detail").scroll_home(animate=False)
-        self.keys_changed()
-        self._detail()
-
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         if self._found is None:
             return
         row = self.table.current
@@ -312,7 +303,7 @@ class Activity(View[Found]):
             lines = entry_lines(row, self._found.names, self.context)
         else:
             lines = [Content(" " + self._why_empty())]
-        self.query_one("#activity-detail Static", Static).update(Content("\n").join(lines))
+        self.say_detail(lines)
 
     def _why_empty(self) -> str:
         if self.filter_line:
@@ -324,10 +315,6 @@ class Activity(View[Found]):
             else "Nothing was read yet: no sync has run.",
             "journal": "Nothing was changed by this console.",
         }[self.section]
-
-    def action_detail_scroll(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#activity-detail").scroll_relative(y=lines, animate=False)
 
     # -- requests ---------------------------------------------------------------------------------------
 

@@ -14,9 +14,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.detailed import Detailed
 from screens.requests import CreateKey, RevokeKeys, RotateKey, ShowAccess
-from screens.view import View
-from screens.widgets.row_table import Anchor, Column, MarkTable, RowTable, Window, read_window
+from screens.widgets.row_table import Anchor, Column, MarkTable, Window, read_window
 from screens.widgets.text import line
 from store.keyfilter import KeyFilter, parse
 from store.keyrecipes import name_notes
@@ -91,10 +91,11 @@ def state_of(row: KeyRow) -> str:
     return "partly" if doubtful else "well"
 
 
-class ApiKeys(View[Found]):
+class ApiKeys(Detailed[Found]):
     """One list, keys of one name together, with what the cursor is on written out."""
 
     MODE = "apikeys"
+    PANE = "#apikeys-detail"
     TITLE = "API keys"
     CSS_PATH = "apikeys.tcss"
     AUTO_FOCUS = "MarkTable"
@@ -110,9 +111,9 @@ class ApiKeys(View[Found]):
         Binding("X", "revoke_all", "revoke all", show=False, id="apikeys.revoke_all",
             tooltip="Delete every key that the filter leaves, after asking"),
         Binding("m", "access", "access", id="apikeys.access", tooltip="Who may do what in its organization"),
-        Binding("J", "detail_scroll(1)", "detail down", id="apikeys.down", show=False,
+        Binding("J", "scroll_detail(1)", "detail down", id="apikeys.down", show=False,
             tooltip="Scroll the detail down"),
-        Binding("K", "detail_scroll(-1)", "detail up", id="apikeys.up", show=False,
+        Binding("K", "scroll_detail(-1)", "detail up", id="apikeys.up", show=False,
             tooltip="Scroll the detail up"),
     ]  # fmt: skip
 
@@ -194,7 +195,7 @@ class ApiKeys(View[Found]):
             self.table.unmark(found.gone)
         self.table.put(found.source, found.window, top=top)
         self._say_counts()
-        self._detail()
+        self.detail()
 
     def _say_counts(self) -> None:
         if self._found is None:
@@ -236,11 +237,6 @@ class ApiKeys(View[Found]):
 
     # -- the detail -------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
     @on(MarkTable.Marked)
     def _marked(self, event: MarkTable.Marked) -> None:
         event.stop()
@@ -252,23 +248,15 @@ class ApiKeys(View[Found]):
         event.stop()
         self.tell(event.why, "warning")
 
-    def _rested(self) -> None:
-        self.query_one("#apikeys-detail").scroll_home(animate=False)
-        self.keys_changed()
-        self._detail()
-
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         row = self.table.current
         lines: Sequence[Content] = (
             key_lines(row, self.context)
             if row is not None
             else [Content(" No key is left by the filter; esc forgets it.")]
         )
-        self.query_one("#apikeys-detail Static", Static).update(Content("\n").join(lines))
-
-    def action_detail_scroll(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#apikeys-detail").scroll_relative(y=lines, animate=False)
+        self.say_detail(lines)
 
     # -- requests ---------------------------------------------------------------------------------------
 

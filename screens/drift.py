@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from sqlalchemy import Connection
-from textual import events, on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -18,8 +18,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.detailed import Detailed
 from screens.requests import DecideDrift, ShowOrganization
-from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
@@ -70,10 +70,11 @@ class Wanted:
     every: bool = False
 
 
-class DriftView(View[Found]):
+class DriftView(Detailed[Found]):
     """Every deviation: records by organizations, or one by one."""
 
     MODE = "drift"
+    PANE = "#deviation"
     TITLE = "Drift"
     EMPTY = "Everything is as the templates want it, as far as was read."
     CSS_PATH = "drift.tcss"
@@ -245,7 +246,7 @@ class DriftView(View[Found]):
             filter=f"/{self.filter_line}" if self.filter_line else "",
         )
         self._say_gaps(found)
-        self._detail()
+        self.detail()
         self.keys_changed()
 
     def _say_gaps(self, found: Found) -> None:
@@ -295,7 +296,7 @@ class DriftView(View[Found]):
         self.table.display, self.deviations.display = not listing, listing
         # At once: what is typed next is for it.
         self.set_focus(self.deviations if listing else self.table)
-        self._detail()
+        self.detail()
         self.keys_changed()
 
     def close_inner(self) -> bool:
@@ -329,26 +330,12 @@ class DriftView(View[Found]):
         self.deviations.display = not whole
         if not whole:
             self.set_focus(self.deviations)
-        self._detail()
+        self.detail()
 
     # -- the detail -------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#deviation").scroll_home(animate=False)
-        self._detail()
-        self.keys_changed()
-
-    def on_resize(self, event: events.Resize) -> None:
-        """The detail is wrapped to its width."""
-        super().on_resize(event)
-        self._detail()
-
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         found = self._found
         if found is None:
             return
@@ -356,15 +343,13 @@ class DriftView(View[Found]):
         if drift is not None:
             self._look_at(found, drift)
         elif each is not None:
-            self._say_detail(self._about_record(found, each))
+            self._say(self._about_record(found, each))
         else:
-            self._say_detail([Content(" Nothing matches the filter; esc forgets it.")])
+            self._say([Content(" Nothing matches the filter; esc forgets it.")])
 
-    def _say_detail(self, lines: Sequence[Content]) -> None:
+    def _say(self, lines: Sequence[Content]) -> None:
         width = self.size.width if self._whole or self.size.width < 120 else WIDE
-        self.query_one("#deviation Static", Static).update(
-            Content("\n").join(part for each in lines for part in _hanging(each, width))
-        )
+        self.say_detail(lines, width)
 
     def _about_record(self, found: Found, each: HeatLine) -> list[Content]:
         """Who deviates in a record, class by class."""
@@ -396,7 +381,7 @@ class DriftView(View[Found]):
         lines = await asyncio.to_thread(self._about, found, drift, self._whole)
         now = self._current
         if self.is_mounted and now is not None and _id(now) == _id(drift):
-            self._say_detail(lines)
+            self._say(lines)
 
     def _about(self, found: Found, drift: Drift, whole: bool) -> list[Content]:
         with self.context.reader.reading() as connection:
@@ -452,10 +437,6 @@ class DriftView(View[Found]):
         when = f", {self.context.when(who.at)}" if who.at is not None else ""
         return f"by {by}{when}{told}"
 
-    def action_scroll_detail(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#deviation").scroll_relative(y=lines, animate=False)
-
     # -- keys -------------------------------------------------------------------------------------------
 
     def why_not(self, action: str) -> str:
@@ -506,12 +487,6 @@ def _line(each: HeatLine) -> tuple[str, str]:
 def _signed(text: str) -> Content:
     style = {"+": "ansi_green", "-": "ansi_red"}.get(text[:1], "")
     return line((f" {text}", style))
-
-
-def _hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
-    """A line wrapped so that what follows its first part stands indented below it."""
-    first, *rest = content.wrap(max(width - indent, 20)) or [content]
-    return [first, *(Content(" " * indent) + each for each in rest)]
 
 
 def parse(line: str) -> Wanted:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import Connection
-from textual import events, on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.detailed import Detailed
 from screens.dialogs.what_if import Consequence, WhatIf, WhatIfAnswer
 from screens.keys import MARKING_MOVES
 from screens.requests import (
@@ -26,7 +27,6 @@ from screens.requests import (
     StageChanges,
     UnstageChanges,
 )
-from screens.view import View
 from screens.whatif import consequence
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
@@ -81,10 +81,11 @@ class Wanted:
     """Only what is staged."""
 
 
-class Findings(View[Found]):
+class Findings(Detailed[Found]):
     """Every finding about access, with the one under the cursor in full."""
 
     MODE = "findings"
+    PANE = "#finding"
     EMPTY = "Nothing is wrong with who may do what."
     TITLE = "Findings"
     CSS_PATH = "findings.tcss"
@@ -251,7 +252,7 @@ class Findings(View[Found]):
             counts=f"{some}{every:,}   {levels or 'none'}{staged}",
             filter=f"/{self.filter_line}" if self.filter_line else "",
         )
-        self._detail()
+        self.detail()
         self.keys_changed()
 
     def _wants(self, finding: Finding, found: Found) -> bool:
@@ -294,22 +295,8 @@ class Findings(View[Found]):
 
     # -- the detail -------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#finding").scroll_home(animate=False)
-        self._detail()
-        self.keys_changed()
-
-    def on_resize(self, event: events.Resize) -> None:
-        """The detail is wrapped to its width."""
-        super().on_resize(event)
-        self._detail()
-
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         found, finding = self._found, self.table.current
         if found is None:
             return
@@ -317,13 +304,7 @@ class Findings(View[Found]):
         if finding is not None:
             lines = detail_lines(finding, found, staged=self._is_staged(finding))
         width = WIDE if self.size.width >= 120 else self.size.width
-        self.query_one("#finding Static", Static).update(
-            Content("\n").join(part for each in lines for part in _hanging(each, width))
-        )
-
-    def action_scroll_detail(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#finding").scroll_relative(y=lines, animate=False)
+        self.say_detail(lines, width)
 
     # -- keys -------------------------------------------------------------------------------------------
 
@@ -452,12 +433,6 @@ def detail_lines(finding: Finding, found: Found, *, staged: bool) -> list[Conten
         lines.append(line((" users: ", "bold"), named))
     lines.append(line((f"   limegrove access findings --show {finding.id}", "dim")))
     return lines
-
-
-def _hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
-    """A line wrapped so that what follows its first part stands indented below it."""
-    first, *rest = content.wrap(max(width - indent, 20)) or [content]
-    return [first, *(Content(" " * indent) + each for each in rest)]
 
 
 def parse(line: str) -> Wanted:

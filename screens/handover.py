@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import Connection
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -15,6 +14,7 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.detailed import Detailed
 from screens.frame import Line, Part, WrittenLine, two_sided
 from screens.queue import clock_style, clock_words
 from screens.requests import (
@@ -27,7 +27,6 @@ from screens.requests import (
     WithdrawHandover,
     WriteItem,
 )
-from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import content, line
 from store import handover
@@ -60,10 +59,11 @@ class Found:
     """The operator's newest one that nobody has dealt with wholly."""
 
 
-class Handover(View[Found]):
+class Handover(Detailed[Found]):
     """Two lists, one shown at a time, and the item under the cursor beside or below."""
 
     MODE = "handover"
+    PANE = "#item"
     TITLE = "Hand-over"
     CSS_PATH = "handover.tcss"
     AUTO_FOCUS = "RowTable.-current"
@@ -82,8 +82,8 @@ class Handover(View[Found]):
             "right_square_bracket,left_square_bracket", "section", "yours", id="handover.section",
             tooltip="What is handed over to you, or what you hand over",
         ),
-        Binding("J", "scroll_item(1)", "item down", id="handover.down", show=False, tooltip="Scroll down"),
-        Binding("K", "scroll_item(-1)", "item up", id="handover.up", show=False, tooltip="Scroll up"),
+        Binding("J", "scroll_detail(3)", "item down", id="handover.down", show=False, tooltip="Scroll down"),
+        Binding("K", "scroll_detail(-3)", "item up", id="handover.up", show=False, tooltip="Scroll up"),
     ]  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -173,7 +173,7 @@ class Handover(View[Found]):
         if not self._chosen and not found.offered and found.own and not self._section:
             self._turn(1)
         self._say_all()
-        self._item()
+        self.detail()
 
     def show_empty(self, found: Found) -> None:
         """Keep nothing of before."""
@@ -247,17 +247,8 @@ class Handover(View[Found]):
 
     # -- the item ---------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#item").scroll_home(animate=False)
-        self.keys_changed()
-        self._item()
-
-    def _item(self) -> None:
+    def detail(self) -> None:
+        """The item under the cursor."""
         row = self.table.current
         if row is not None:
             lines = item_lines(row.whole, row.item, self.context)
@@ -267,11 +258,7 @@ class Handover(View[Found]):
             lines = [Content("You hand nothing over. d makes a draft from what you hold.")]
         else:
             lines = [Content("Nothing is handed over to you.")]
-        self.query_one("#item Static", Static).update(Content("\n").join(lines))
-
-    def action_scroll_item(self, step: int) -> None:
-        """Scroll the item."""
-        self.query_one("#item").scroll_relative(y=3 * step, animate=False)
+        self.say_detail(lines)
 
     # -- actions ----------------------------------------------------------------------------------------
 
@@ -280,7 +267,7 @@ class Handover(View[Found]):
         self._chosen = True
         self._turn(1 - self._section)
         self._say_all()
-        self._item()
+        self.detail()
 
     def _turn(self, section: int) -> None:
         self._section = section

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import Connection
-from textual import events, on, work
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.detailed import Detailed
 from screens.dialogs.apply_rollout import named
 from screens.requests import (
     ApplyRollout,
@@ -25,7 +26,6 @@ from screens.requests import (
     ShowView,
     UndoRollout,
 )
-from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
@@ -110,10 +110,11 @@ class Found:
     opened: Opened | None
 
 
-class Rollouts(View[Found]):
+class Rollouts(Detailed[Found]):
     """The plans, newest first; one of them in full."""
 
     MODE = "rollouts"
+    PANE = "#pane"
     TITLE = "Rollouts"
     EMPTY = (
         "No rollout was planned yet.\n\nn compares what the templates want with what the organizations have."
@@ -156,10 +157,10 @@ class Rollouts(View[Found]):
             tooltip="The organization of the cursor in the tree",
         ),
         Binding(
-            "J", "scroll_pane(1)", "down", id="rollouts.down", show=False, tooltip="Scroll the detail down",
+            "J", "scroll_detail(1)", "down", id="rollouts.down", show=False, tooltip="Scroll the detail down",
         ),
         Binding(
-            "K", "scroll_pane(-1)", "up", id="rollouts.up", show=False, tooltip="Scroll the detail up",
+            "K", "scroll_detail(-1)", "up", id="rollouts.up", show=False, tooltip="Scroll the detail up",
         ),
     ]  # fmt: skip
 
@@ -301,7 +302,7 @@ class Rollouts(View[Found]):
                 filter=self._said_filter(),
             )
             self.query_one("#head", Static).update(Content("\n").join(self._head(opened)))
-        self._detail()
+        self.detail()
         self.keys_changed()
 
     def _said_filter(self) -> str:
@@ -413,23 +414,13 @@ class Rollouts(View[Found]):
 
     # -- the pane ---------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#pane").scroll_home(animate=False)
-        self._detail()
-        self.keys_changed()
-
     def on_resize(self, event: events.Resize) -> None:
         """The pane is wrapped to its width."""
-        super().on_resize(event)
         self._shown = (0, "")
-        self._detail()
+        super().on_resize(event)
 
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         found = self._found
         if found is None:
             return
@@ -447,9 +438,7 @@ class Rollouts(View[Found]):
     def _put(self, lines: Sequence[Content]) -> None:
         self._shown = (0, "")
         width = WIDE if self.size.width >= 120 and not self._large else self.size.width
-        self.query_one("#pane Static", Static).update(
-            Content("\n").join(part for each in lines for part in _hanging(each, width))
-        )
+        self.say_detail(lines, width)
 
     def _about(self, row: PlanLine | None) -> list[Content]:
         """A plan that is not opened, in short."""
@@ -539,10 +528,6 @@ class Rollouts(View[Found]):
             lines.append(Content(f"   and {len(text) - LINES:,} more lines"))
         return lines
 
-    def action_scroll_pane(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#pane").scroll_relative(y=lines, animate=False)
-
     # -- filter and back --------------------------------------------------------------------------------
 
     def apply_filter(self, line: str) -> None:
@@ -554,7 +539,7 @@ class Rollouts(View[Found]):
         if self._large:
             self._large = False
             self._lay_panes()
-            self._rested()
+            self.rested()
             return True
         if self.filter_line:
             self.filter_by("")
@@ -603,7 +588,7 @@ class Rollouts(View[Found]):
         if self._open:
             self._large = not self._large
             self._lay_panes()
-            self._rested()
+            self.rested()
         elif (row := self.plan_table.current) is not None:
             self.open_plan(row.plan.id)
 
@@ -710,9 +695,3 @@ def wave_lines(wave: WaveLine, names: Sequence[str], context: Context) -> list[C
             )
         )
     return lines
-
-
-def _hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
-    """A line wrapped so that what follows its first part stands indented below it."""
-    first, *rest = content.wrap(max(width - indent, 20)) or [content]
-    return [first, *(Content(" " * indent) + each for each in rest)]

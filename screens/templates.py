@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
-from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -15,6 +13,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.detailed import Detailed
 from screens.requests import (
     AssignTemplate,
     DraftRollout,
@@ -23,7 +22,6 @@ from screens.requests import (
     ShowView,
     UnassignTemplate,
 )
-from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
@@ -103,10 +101,11 @@ class Found:
     effective: Effective | None
 
 
-class Templates(View[Found]):
+class Templates(Detailed[Found]):
     """The library; a template's records; what an organization is to have."""
 
     MODE = "templates"
+    PANE = "#pane"
     TITLE = "Templates"
     EMPTY = (
         "No template was imported yet.\n\n`limegrove template import PATH` takes a document, or every one "
@@ -140,10 +139,11 @@ class Templates(View[Found]):
         Binding("R", "rollouts", "rollouts", id="templates.rollouts", tooltip="The plans"),
         Binding("t", "tree", "tree", id="templates.tree", show=False, tooltip="The organization in the tree"),
         Binding(
-            "J", "scroll_pane(1)", "down", id="templates.down", show=False, tooltip="Scroll the detail down",
+            "J", "scroll_detail(1)", "down", id="templates.down", show=False,
+            tooltip="Scroll the detail down",
         ),
         Binding(
-            "K", "scroll_pane(-1)", "up", id="templates.up", show=False, tooltip="Scroll the detail up",
+            "K", "scroll_detail(-1)", "up", id="templates.up", show=False, tooltip="Scroll the detail up",
         ),
     ]  # fmt: skip
 
@@ -295,7 +295,7 @@ class Templates(View[Found]):
             some = f"{len(kept):,} of " if len(kept) != len(rows) else ""
             self.say(title=title, counts=f"{some}{len(rows):,}", filter=filtered)
             self.query_one("#about", Static).update(Content("\n").join(about))
-        self._detail()
+        self.detail()
         self.keys_changed()
 
     def _hay(self, row: Shelved) -> str:
@@ -420,22 +420,8 @@ class Templates(View[Found]):
 
     # -- the pane ---------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#pane").scroll_home(animate=False)
-        self._detail()
-        self.keys_changed()
-
-    def on_resize(self, event: events.Resize) -> None:
-        """The pane is wrapped to its width."""
-        super().on_resize(event)
-        self._detail()
-
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         found = self._found
         if found is None:
             return
@@ -450,9 +436,7 @@ class Templates(View[Found]):
             held = self.shelf.current
             lines = nothing if held is None else self._about_template(held, found)
         width = WIDE if self.size.width >= 120 and not self._large else self.size.width
-        self.query_one("#pane Static", Static).update(
-            Content("\n").join(part for each in lines for part in _hanging(each, width))
-        )
+        self.say_detail(lines, width)
 
     def _about_template(self, held: Shelved, found: Found) -> list[Content]:
         stored = held.stored
@@ -482,10 +466,6 @@ class Templates(View[Found]):
             lines += record_lines(row.record)
         return lines
 
-    def action_scroll_pane(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#pane").scroll_relative(y=lines, animate=False)
-
     # -- filter and back --------------------------------------------------------------------------------
 
     def apply_filter(self, line: str) -> None:
@@ -497,7 +477,7 @@ class Templates(View[Found]):
         if self._large:
             self._large = False
             self._lay_panes()
-            self._rested()
+            self.rested()
             return True
         if self.filter_line:
             self.filter_by("")
@@ -539,7 +519,7 @@ class Templates(View[Found]):
         if self._inside:
             self._large = not self._large
             self._lay_panes()
-            self._rested()
+            self.rested()
         elif self.held is not None:
             self._open = self.held.stored.name
             if self.filter_line:
@@ -601,9 +581,3 @@ def _name(row: Shelved) -> str:
 
 def _key(row: Row) -> str:
     return row.key
-
-
-def _hanging(content: Content, width: int, indent: int = 5) -> Sequence[Content]:
-    """A line wrapped so that what follows its first part stands indented below it."""
-    first, *rest = content.wrap(max(width - indent, 20)) or [content]
-    return [first, *(Content(" " * indent) + each for each in rest)]

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from sqlalchemy import Connection
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from screens.access_words import hanging
 from screens.context import HEALTH_STYLES, Context
+from screens.detailed import Detailed
 from screens.requests import ShowAccess, ShowOrganization
-from screens.view import View
 from screens.widgets.row_table import Anchor, Column, RowTable, Window, read_window
 from screens.widgets.text import line
 from store.database import Reader
@@ -91,10 +90,11 @@ class Found:
     sources: Sources
 
 
-class Timeline(View[Found]):
+class Timeline(Detailed[Found]):
     """The stream over the scope, with the event under the cursor beside or below it."""
 
     MODE = "timeline"
+    PANE = "#event"
     TITLE = "Timeline"
     CSS_PATH = "timeline.tcss"
     AUTO_FOCUS = "RowTable"
@@ -214,7 +214,7 @@ class Timeline(View[Found]):
         top, self._to_top = self._to_top, False
         self.table.put(found.source, found.window, top=top)
         self._say(found)
-        self._detail()
+        self.detail()
 
     def show_empty(self, found: Found) -> None:
         """Keep no row of before."""
@@ -275,33 +275,17 @@ class Timeline(View[Found]):
 
     # -- the detail -------------------------------------------------------------------------------------
 
-    @on(RowTable.Moved)
-    def _moved(self, event: RowTable.Moved) -> None:
-        event.stop()
-        self.at_rest(self._rested)
-
-    def _rested(self) -> None:
-        self.query_one("#event").scroll_home(animate=False)
-        self._detail()
-        self.keys_changed()
-
-    def _detail(self) -> None:
+    def detail(self) -> None:
+        """What is known of the line under the cursor."""
         row = self.table.current
         lines = [] if row is None else event_lines(row, self.context)
         width = WIDE if self.size.width >= BESIDE else self.size.width
-        wrapped = [part for each in lines for part in hanging(each, width, INDENT)]
-        self.query_one("#event Static", Static).update(Content("\n").join(wrapped))
+        self.say_detail(lines, width, INDENT)
 
     def on_resize(self, event: events.Resize) -> None:
         """The detail is wrapped to its width."""
-        super().on_resize(event)
         self.set_class(event.size.width >= BESIDE, "-beside")
-        if self.look == "full":
-            self._detail()
-
-    def action_scroll_detail(self, lines: int) -> None:
-        """Scroll the detail."""
-        self.query_one("#event").scroll_relative(y=lines, animate=False)
+        super().on_resize(event)
 
     def on_mount(self) -> None:
         """Ages go on without the store's doing."""

@@ -15,7 +15,7 @@ from textual.content import Content
 
 from store.text import fit, safe_block, safe_parts, safe_text
 
-__all__ = ["block", "content", "line", "segment", "shown"]
+__all__ = ["block", "content", "hanging", "line", "segment", "shown"]
 
 NOTATION = "underline"
 
@@ -89,3 +89,9 @@ def segment(
 ) -> Segment:
     """Data as one Rich `Segment`, for widgets that draw their own lines."""
     return Segment(safe_text(value) if width is None else fit(value, width, cut=cut, align=align), style)
+
+
+def hanging(content: Content, width: int, indent: int = 5) -> list[Content]:
+    """A line wrapped to so many cells, so that what follows its first part stands indented below it."""
+    first, *rest = content.wrap(max(width - indent, 20)) or [content]
+    return [first, *(Content(" " * indent) + each for each in rest)]

@@ -194,7 +194,7 @@ async def test_no_text_of_a_stranger_reaches_the_terminal_raw(empty_store: Store
         for _ in range(len(texts) // 24 + 1):
             await pilot.press("pagedown")
             await still(pilot)
-            host.view._rested()
+            host.view.rested()
             update = host.screen._compositor.render_update(full=True)
             assert update is not None
             parts = OWN.split(update.render_segments(host.console))
@@ -253,7 +253,7 @@ def test_picture_wide(empty_store: Store, snap_compare: Any) -> None:
         await ready(pilot)
         await pilot.press("G", "space", "k", "k", "k")
         await still(pilot)
-        pilot.app.view._rested()
+        pilot.app.view.rested()
         await still(pilot)
 
     assert snap_compare(Host(with_keys(empty_store), ApiKeys), terminal_size=(120, 40), run_before=before)
