@@ -45,7 +45,6 @@ GROUP_FIELDS: Final = ("name", "gid", "role", "permissions", "nodes", "members",
 OPENABLE: Final = ("permissions", "nodes", "members", "owners")
 
 Section = Literal["group", "permission", "organization", "member", "owner"]
-SECTIONS: Final[tuple[Section, ...]] = ("group", "permission", "organization", "member", "owner")
 
 _ADDS: Final = {
     "permission": "add_group_permission",

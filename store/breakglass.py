@@ -398,9 +398,9 @@ def ask_end(connection: Connection, glass: Glass, *, by: str, now: int) -> None:
 # What `console.operations.deadlines` asks
 
 
-def sources(_connection: Connection, deadline: Deadline) -> list[str]:
+def sources(connection: Connection, deadline: Deadline) -> list[str]:
     """The plans that give what this deadline takes away."""
-    row = _connection.execute(select(_GLASS.c.id).where(_GLASS.c.deadline_id == deadline.id)).one_or_none()
+    row = connection.execute(select(_GLASS.c.id).where(_GLASS.c.deadline_id == deadline.id)).one_or_none()
     return [] if row is None else [source_of(row.id)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, select, update
 
 from store import models
-from store.accessplans import APPLYING, DRAFT, OUTCOMES, SENDING, STATES, WAITING
+from store.accessplans import APPLYING, DRAFT, OUTCOMES, SENDING, WAITING
 from store.bodies import storable
 
 _PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
@@ -137,9 +137,3 @@ def intents(c: Connection, numbers: Collection[int]) -> dict[int, Mapping[str, A
     """What was written down before steps were sent, by the number of the journal's entry."""
     rows = c.execute(select(_JOURNAL.c.seq, _JOURNAL.c.detail).where(_JOURNAL.c.seq.in_(list(numbers))))
     return {row.seq: row.detail for row in rows}
-
-
-def state_of(c: Connection, plan_id: int) -> str:
-    """Of STATES; "" when there is no such plan."""
-    found = c.execute(select(_PLAN.c.state).where(_PLAN.c.id == plan_id)).scalar_one_or_none()
-    return "" if found is None else STATES[found]

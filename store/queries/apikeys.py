@@ -28,7 +28,7 @@ from store.keyrecipes import PARAMETER
 from store.permissions import catalogue, is_privileged
 from store.queries.matching import contains
 from store.queries.organizations import parameters_of
-from store.queries.scopes import marked, oids_of
+from store.queries.scopes import oids_of
 from store.text import Untrusted
 
 ACTIONS = ("key.create", "key.rotate")
@@ -187,11 +187,6 @@ def range_for(connection: Connection, oid: str) -> str:
     """What the tree says about from where an organization's keys are used: its parameter `key_range`."""
     said = parameters_of(connection, oid).get(PARAMETER)
     return said if isinstance(said, str) else ""
-
-
-def protected(connection: Connection, oids: Collection[str]) -> dict[str, Untrusted]:
-    """Those of these organizations whose name has to be typed: name by oid."""
-    return marked(connection, "protected", oids)
 
 
 def unheld(connection: Connection) -> dict[tuple[str, str], int]:

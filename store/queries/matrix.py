@@ -20,7 +20,6 @@ from store.keyrecipes import flairs
 from store.models import Organization, SyncState, User
 from store.permissions import categories, is_privileged, roles
 from store.queries.scopes import oids_of
-from store.resources import Level, levels
 from store.text import Untrusted
 
 By = Literal["organization", "principal", "permission"]
@@ -389,14 +388,6 @@ def paths(world: World, kind: str, principal: str, permission: str, oid: str) ->
         return ("direct",) if key is not None and key.permissions >> bit & 1 else ()
     held = world.held(principal, oid)
     return held.paths(bit) if held is not None and held.kind == "user" else ()
-
-
-def levels_of(line: Line) -> tuple[Level, ...]:
-    """How far the permissions of a line reach within its organization: namespaces of rules, and hives.
-
-    Of the pivots of an organization and of a principal, whose cells are permissions.
-    """
-    return levels(line.cells)
 
 
 # Cells

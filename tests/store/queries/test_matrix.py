@@ -11,6 +11,7 @@ from store.database import Store
 from store.models import GroupRole, SyncState
 from store.queries import access, matrix
 from store.queries.matrix import Pivot, Wanted, parse_filter
+from store.resources import levels
 from store.text import Untrusted
 from tests.helpers.access_worlds import PERMISSIONS, GroupOf, Triple, world_of
 from tests.helpers.access_worlds import World as Plain
@@ -345,7 +346,7 @@ def test_the_flairs_of_a_key_and_the_level_of_what_is_held_are_told(store: Store
         ("America/Initech", ("segment",))
     ]
     kim = next(line for line in acme.lines if line.key == KIM)
-    assert [(level.family, level.namespace, level.records) for level in matrix.levels_of(kim)] == [
+    assert [(level.family, level.namespace, level.records) for level in levels(kim.cells)] == [
         ("dr", "general", ()), ("secret", "", (("vault", ("get",)),)),
     ]  # fmt: skip
     assert [column.key for column in initech.columns if column.privileged] == ["user.ctrl"]
