@@ -116,19 +116,38 @@ def keep(
 def lacking(c: Connection, plan: Plan, *, signers: Path | None, applying: Iterable[str], now: int) -> str:
     """Why a plan that needs a second identity must not be applied; "" when it may: its approval is used then.
 
+    Args:
+        c: of `Store.writing()`; the rest as of `missing`.
+    """
+    usable, why = _usable(c, plan, signers, applying, now)
+    if usable is not None:
+        c.execute(update(_APPROVAL).where(_APPROVAL.c.id == usable).values(used_at=now))
+    return why
+
+
+def missing(c: Connection, plan: Plan, *, signers: Path | None, applying: Iterable[str], now: int) -> str:
+    """The same, only looked at: no approval is used.
+
     Every signature is checked again: what is in the store could have been put there by anybody.
 
     Args:
-        c: of `Store.writing()`.
         applying: the names of who applies it: the operator, and the credential's identity.
+        now: milliseconds, UTC.
     """
+    return _usable(c, plan, signers, applying, now)[1]
+
+
+def _usable(
+    c: Connection, plan: Plan, signers: Path | None, applying: Iterable[str], now: int
+) -> tuple[int | None, str]:
+    """The approval under which a plan may be applied; None, and why it may not."""
     need = f"Plan {plan.id} needs a second person: `limegrove rollout approve {plan.id}`."
     if signers is None:
-        return f"{need} No allowed-signers file is set (`allowed_signers`)."
+        return None, f"{need} No allowed-signers file is set (`allowed_signers`)."
     try:
         check_signers(signers)
     except Refused as error:
-        return str(error)
+        return None, str(error)
     rows = c.execute(
         select(_APPROVAL).where(_APPROVAL.c.plan_id == plan.id).order_by(_APPROVAL.c.id.desc())
     ).all()
@@ -149,9 +168,8 @@ def lacking(c: Connection, plan: Plan, *, signers: Path | None, applying: Iterab
             except Refused as error:
                 why = str(error)
                 continue
-            c.execute(update(_APPROVAL).where(_APPROVAL.c.id == row.id).values(used_at=now))
-            return ""
-    return why
+            return int(row.id), ""
+    return None, why
 
 
 def check_signers(file: Path) -> None:

@@ -12,7 +12,7 @@ from textual.content import Content
 from console.limacharlie.errors import LimaCharlieError
 from console.operations import rollouts as operations
 from console.operations import templates
-from console.operations.approvals import lacking
+from console.operations.approvals import lacking, missing
 from console.operations.gates import Bounds, CloudGates
 from console.requests import Handler, Host, RefusedHere, read
 from console.requests.triage import one_at_a_time
@@ -371,7 +371,7 @@ def _shown(connection: Connection, host: Host, number: int, ident: str) -> Shown
     why = ""
     if plan.risks and plan.state == "draft":
         signers = host.settings.allowed_signers if host.settings is not None else None
-        why = lacking(
+        why = missing(
             connection, plan, signers=signers, applying={host.operator, ident}, now=host.context.clock()
         )
     doubtful = next(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from console.operations import approvals
-from console.operations.approvals import LIVES, Refused, check_signers, keep, lacking, message, sign
+from console.operations.approvals import LIVES, Refused, check_signers, keep, lacking, message, missing, sign
 from store import models
 from store.rollouts import keeping, plans
 from store.rollouts.wanted import Want
@@ -98,6 +98,18 @@ def test_a_plan_that_somebody_else_signed_may_be_applied_once(empty_store, plan,
     approve(empty_store, plan, keys, signers)
     assert why(empty_store, plan, signers) == ""
     assert "was used already" in why(empty_store, plan, signers)
+
+
+def test_to_look_whether_a_plan_is_approved_writes_nothing(empty_store, plan, keys, signers):
+    def looked():
+        with empty_store.reader.reading() as c:
+            return missing(c, plan, signers=signers, applying=("root@provider.example",), now=NOW)
+
+    assert "needs a second person" in looked()
+    approve(empty_store, plan, keys, signers)
+    assert looked() == looked() == ""
+    assert why(empty_store, plan, signers) == "", "and it is there to be used"
+    assert "was used already" in looked()
 
 
 def refused(store, plan, keys, signers, match, **more):
