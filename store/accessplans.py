@@ -641,7 +641,9 @@ def undoing(c: Connection, plan_id: int) -> list[AccessChange]:
     """What takes back what a plan did, as far as it did it.
 
     A group that it deleted is made anew, with another gid; a key that it deleted cannot come back. Somebody
-    whom it added to an organization leaves it again, unless he has been given something since.
+    whom it added to an organization leaves it again, unless he has been given something since. A group that
+    it made is deleted, unless others were put into it since: then it stays with what it gives, and those
+    leave whom the plan put there.
 
     Raises:
         UnknownThing: there is no such plan.
@@ -656,9 +658,12 @@ def undoing(c: Connection, plan_id: int) -> list[AccessChange]:
         if step.change.kind == "grant"
     }
     changes: list[AccessChange] = []
-    for step in done:
-        change = replace(step.change, gid=made.get(step.change.gid, step.change.gid))
+    did = [replace(step.change, gid=made.get(step.change.gid, step.change.gid)) for step in done]
+    kept = _used_since(c, set(made.values()), did)
+    for step, change in zip(done, did, strict=True):
         match change.kind:
+            case "create_group" | "add_org" | "add_group_permission" if change.gid in kept:
+                continue
             case "remove_user":
                 changes.append(replace(change, kind="add_user"))
                 changes += [
@@ -678,6 +683,16 @@ def undoing(c: Connection, plan_id: int) -> list[AccessChange]:
     if not changes:
         raise NothingToDo(f"Plan {plan_id} did nothing that can be taken back.")
     return _consistent(ordered(changes))
+
+
+def _used_since(c: Connection, gids: set[str], did: Iterable[AccessChange]) -> set[str]:
+    """The groups in which is a member or an organization that none of some changes put there."""
+    put = {(each.gid, (each.principal or each.oid).casefold()) for each in did}
+    return {
+        gid
+        for gid, group in Facts._groups(c, gids)
+        if any((gid, each.casefold()) not in put for each in group.members | group.organizations)
+    }
 
 
 def _made_anew(before: Mapping[str, Any]) -> Iterator[AccessChange]:

@@ -205,6 +205,28 @@ async def test_what_somebody_was_given_since_is_not_taken_by_undoing_that_he_was
         assert found.state()["direct"][oid][email] == {"dr.list"}
 
 
+async def test_a_new_group_that_others_were_put_into_since_stays_with_what_it_gives(one_store: Store) -> None:
+    async with provider(one_store) as found:
+        first, gid = _somebody(found), f"{NEW}Night shift"
+        plan_id = found.draft(
+            AccessChange("create_group", gid=gid),
+            AccessChange("add_member", gid=gid, principal=first),
+            AccessChange("add_group_permission", gid=gid, permission="dr.list"),
+            AccessChange("add_org", gid=gid, oid=found.oids[0]),
+        )
+        outcome = await _apply(found, plan_id)
+        assert outcome.whole, outcome.sentence
+        second = found.served.world.access.root
+        made = outcome.steps[0].made
+        joined = await _apply(found, found.draft(AccessChange("add_member", gid=made, principal=second)))
+        assert joined.whole, joined.sentence
+        undone = await _undo(found, plan_id)
+        assert undone.counts == {"done": 1}
+        (group,) = [group for group in found.groups if group.gid == made]
+        assert (group.members, group.permissions) == ((second,), ("dr.list",))
+        assert found.state()["groups"][made]["organizations"] == {found.oids[0]}
+
+
 async def test_what_holds_already_is_no_plan_and_what_contradicts_itself_none_either(store: Store) -> None:
     async with provider(store) as found:
         group = found.groups[0]
