@@ -44,7 +44,7 @@ class WrongName(Refused):
 
 
 class NotAllowed(Refused):
-    """The credential may not do this."""
+    """The console is read-only, or the credential may not do this."""
 
 
 class Unknown(GlassError):
@@ -284,8 +284,11 @@ async def end(
         why: the reason for that.
 
     Raises:
+        NotAllowed: the console is read-only.
         GlassError: there is no such break-glass, or it is over.
     """
+    if cloud is not None and cloud.read_only:
+        raise NotAllowed("This console is read-only; nothing was changed.")
     glass = await _glass(store, glass_id)
     await _write(store, lambda c: breakglass.ask_end(c, glass, by=operator, now=clock()))
     if cloud is not None:

@@ -65,7 +65,7 @@ class Refused(Exception):
 
 
 class NotAllowed(Refused):
-    """The credential may not do this."""
+    """The console is read-only, or the credential may not do this."""
 
 
 class WrongName(Refused):
@@ -184,6 +184,7 @@ async def create(
         LimaCharlieError: the keys could not be read before; nothing was sent.
         StoreError: the intent could not be written down; nothing was sent.
     """
+    _refuse_read_only(cloud)
     name = await _confirmed(store, oid, confirm)
     handle = cloud.organization(oid)
     keys = await _keys(handle, name)
@@ -221,8 +222,10 @@ async def create_many(
         confirm: what has to be typed for protected organizations: `store.accessplans.phrase`.
 
     Raises:
+        NotAllowed: the console is read-only; nothing was sent.
         WrongName: that was not typed; nothing was sent.
     """
+    _refuse_read_only(cloud)
     names = await _names(store, wanted)
     await _confirmed_all(store, names, confirm)
     turns = asyncio.Semaphore(SIDE_BY_SIDE)
@@ -275,6 +278,7 @@ async def rotate(
         LimaCharlieError: the keys could not be read before; nothing was sent.
         StoreError: the intent could not be written down; nothing was sent.
     """
+    _refuse_read_only(cloud)
     name = await _confirmed(store, oid, confirm)
     handle = cloud.organization(oid)
     keys = await _keys(handle, name)
@@ -429,6 +433,11 @@ async def revoke(
 
 
 # Making one
+
+
+def _refuse_read_only(cloud: "Cloud") -> None:
+    if cloud.read_only:
+        raise NotAllowed("This console is read-only, and this would make a key; nothing was sent.")
 
 
 async def _make(

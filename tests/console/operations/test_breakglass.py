@@ -346,6 +346,10 @@ async def test_a_console_that_may_not_write_neither_gives_nor_takes(one_store: S
             assert await deadlines.due(one_store, locked, started.glass.due_at) == []
             with pytest.raises(breakglass.NotAllowed, match="read-only"):
                 await begin(there, an_outsider(there, group), group, cloud=locked)
+            with pytest.raises(breakglass.NotAllowed, match="read-only"):
+                await breakglass.end(started.glass.id, store=one_store, cloud=locked, operator="ada")
+        (glass,) = listed(one_store)
+        assert (glass.due_at, glass.end_reason) == (started.glass.due_at, "")
         assert who in members(there, group)
         assert len(sent(there, "POST")) == 1
 

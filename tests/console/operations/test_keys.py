@@ -243,6 +243,23 @@ async def test_a_credential_without_apikey_ctrl_sends_nothing(one_store: Store) 
         assert in_cloud(served, 1, "another") == []
 
 
+async def test_a_read_only_console_makes_and_rotates_no_key(one_store: Store) -> None:
+    async with provider(one_store) as (served, cloud):
+        oid = served.world.organizations[0].oid
+        (old,) = served.world.access.keys(served.world.organizations[0])[:1]
+        cloud.read_only = True
+        given: Any = {"store": one_store, "cloud": cloud, "operator": "ada"}
+        for asked in (
+            keys.create(oid, bot(), **given),
+            keys.create_many({oid: bot()}, to_hive="bot", **given),
+            keys.rotate(oid, old.key_hash, **given),
+        ):
+            with pytest.raises(keys.NotAllowed, match="read-only"):
+                await asked
+        assert not in_cloud(served, 0, "ticket-bot")
+    assert journal(one_store) == []
+
+
 async def test_a_protected_organization_asks_for_its_name(one_store: Store) -> None:
     async with provider(one_store, protected=1) as (served, cloud):
         one = served.world.organizations[1]
