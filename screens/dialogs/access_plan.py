@@ -174,8 +174,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         left = max(0, plan.expires_at - self._shared.clock())
         lines = [
             line(
-                (f"Plan {plan.id}: ", "bold"), plan.title,
-                (f", {counted(len(plan.steps), 'change')}", "bold"),
+                (f"Plan {plan.id}, {counted(len(plan.steps), 'change')}: ", "bold"), plan.title,
                 (f"   good for {left // 60_000} min", "dim"),
             ),
             line("touches ", (counted(len(found.organizations), "organization"), "bold"), ": ")

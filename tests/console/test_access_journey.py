@@ -174,7 +174,7 @@ def confirm(screen: Tmux, desk: Desk, touched: frozenset[str]) -> None:
 def plan_and_apply(screen: Tmux, desk: Desk, touched: frozenset[str]) -> None:
     """The steps and the organizations are named before anything is sent."""
     screen.press("P")
-    seen = screen.wait(lambda seen: re.search(r"Plan \d+: 1 change .*what was staged", seen) is not None)
+    seen = screen.wait(lambda seen: re.search(r"Plan \d+, 1 change: what was staged", seen) is not None)
     assert f"touches {len(touched)} organization" in seen
     confirm(screen, desk, touched)
     screen.wait(lambda seen: re.search(r"Plan \d+  applied: 1 of 1 change hold", seen) is not None)
@@ -189,6 +189,6 @@ def undo(screen: Tmux, desk: Desk, touched: frozenset[str]) -> None:
     screen.press("Enter")
     screen.wait("U undo it: a plan that takes it back")
     screen.press("U")
-    screen.wait(lambda seen: re.search(r"Plan \d+: 1 change undo of plan \d+", seen) is not None)
+    screen.wait(lambda seen: re.search(r"Plan \d+, 1 change: undo of plan \d+", seen) is not None)
     confirm(screen, desk, touched)
     screen.wait(lambda seen: re.search(r"Plan \d+  applied: 1 of 1 change hold", seen) is not None)

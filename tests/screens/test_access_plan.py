@@ -64,7 +64,7 @@ async def test_a_plan_names_what_it_changes_where_and_is_approved_by_a_key(conte
     app = Asking(AccessPlan(shown(plan(), privileged=(("kim@acme.example", "user.ctrl", 2),)), context))
     async with app.run_test(size=(80, 24)) as pilot:
         said = await opened(pilot)
-        assert "Plan 7: what was staged, 2 changes   good for 60 min" in said
+        assert "Plan 7, 2 changes: what was staged   good for 60 min" in said
         assert "touches 2 organizations: Acme Dental" in said
         assert "1 gained and 4 lost by 2 principals" in said
         assert "! privileged gain: kim@acme.example user.ctrl on 2 organizations" in said

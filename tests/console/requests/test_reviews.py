@@ -196,7 +196,7 @@ async def test_what_is_revoked_becomes_a_plan_and_offline_nothing_of_it_is_made(
         operations.decide(app.store, 1, wanted, REVOKED, operator="kim", reason="left", now=NOW)
         await pilot.press("P")
         await on(pilot, AccessPlan)
-        assert "Plan 1: 1 change Revoked in review 1" in text_of(app)
+        assert "Plan 1, 1 change: Revoked in review 1" in text_of(app)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is view)
         await until(pilot, lambda: any(each.plan_id == 1 for each in view._found.lines))
