@@ -290,10 +290,10 @@ async def _carry_on(
             continue
         try:
             busy = await asyncio.to_thread(_begin, store, held.id, held.by, CONFIRMED, clock)
+            if busy is None:
+                outcomes.append(await _make(store, cloud, held.id, held.by, clock, None))
         except (Refused, Lost):
             continue
-        if busy is None:
-            outcomes.append(await _make(store, cloud, held.id, held.by, clock, None))
     return outcomes
 
 

@@ -205,6 +205,27 @@ async def test_what_somebody_was_given_since_is_not_taken_by_undoing_that_he_was
         assert found.state()["direct"][oid][email] == {"dr.list"}
 
 
+async def test_a_plan_that_another_process_takes_over_stops_nobody_who_carried_on_with_it(
+    one_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with provider(one_store) as found:
+        plan_id = found.draft(_grant(_somebody(found), found.oids[0]))
+        table = models.AccessPlan.__table__  # type: ignore[attr-defined]
+        with one_store.writing() as c:
+            c.execute(update(table).values(state=accessplans.APPLYING, beat_at=0))
+        organization = found.cloud.organization
+
+        def taken_over(oid: str) -> Any:
+            with one_store.writing() as c:
+                c.execute(update(table).values(holder="another"))
+            return organization(oid)
+
+        monkeypatch.setattr(found.cloud, "organization", taken_over)
+        assert await resume(one_store, found.cloud) == []
+        assert found.plan(plan_id).holder == "another"
+        assert found.changes() == []
+
+
 async def test_a_new_group_that_others_were_put_into_since_stays_with_what_it_gives(one_store: Store) -> None:
     async with provider(one_store) as found:
         first, gid = _somebody(found), f"{NEW}Night shift"
