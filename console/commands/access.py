@@ -93,6 +93,10 @@ def _permission(session: Session) -> str:
     return wanted
 
 
+NOT_READ = 3
+"""The exit code when who may do what was asked of an organization that was never read."""
+
+
 def _explain(session: Session) -> int:
     from store.access import cuts, explain
     from store.queries.access import facts, find_principal
@@ -110,7 +114,8 @@ def _explain(session: Session) -> int:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
     answer = explain(asked.facts, principal, permission, oid, kind=kind)
     smallest = cuts(asked.facts, principal, permission, oid, kind=kind)
-    if not answer.granted and not asked.known(kind):
+    unknown = not answer.granted and not asked.known(kind)
+    if unknown:
         session.say(_never_read(asked))
     session.show_object(
         shown_explanation(asked, answer)
@@ -124,7 +129,7 @@ def _explain(session: Session) -> int:
         rows=_explained(answer, smallest.cuts),
         columns=("what", "how"),
     )
-    return 0
+    return NOT_READ if unknown else 0
 
 
 def _who(session: Session) -> int:
@@ -168,7 +173,7 @@ def _who(session: Session) -> int:
         columns=("principal", "kind", "paths"),
         footer=f"{len(holders)} have {permission} on {asked.organization}, read {read}",
     )
-    return 0
+    return NOT_READ if asked.checked_at is None else 0
 
 
 def _never_read(asked: "Asked") -> str:

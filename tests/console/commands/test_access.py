@@ -186,9 +186,22 @@ def test_who_names_everybody_with_their_paths(filled, limegrove):
 def test_what_was_never_read_is_not_known_to_be_missing(filled, limegrove):
     answer = explained(limegrove, "ann@example.com", "dr.set", OIDS[1])
 
-    assert (answer.code, answer.json["granted"]) == (0, None)
+    assert (answer.code, answer.json["granted"]) == (3, None)
     assert answer.err.startswith("Who may do what on Böhm & Söhne was never read")
-    assert "was never read" in limegrove("access", "who", "--permission", "dr.set", "--org", OIDS[1]).err
+    who = limegrove("access", "who", "--permission", "dr.set", "--org", OIDS[1])
+    assert (who.code, who.json) == (3, [])
+    assert "was never read" in who.err
+
+
+def test_a_scope_that_is_nowhere_is_a_mistake_beside_an_organization_too(filled, limegrove):
+    for asked in (
+        ("matrix", "--org", OIDS[0]),
+        ("explain", "--principal", "ann@example.com", "--permission", "org.get", "--org", OIDS[0]),
+        ("who", "--permission", "org.get", "--org", OIDS[0]),
+    ):
+        answer = limegrove("--scope", "nowhere", "access", *asked)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("limegrove: --scope: the tree has no node `nowhere`")
 
 
 def test_an_unknown_principal_permission_or_organization_is_one_sentence_and_exit_code_2(filled, limegrove):
