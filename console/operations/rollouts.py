@@ -37,6 +37,7 @@ from store.configuration import Record, redact
 from store.errors import StoreError
 from store.queries.scopes import marked
 from store.rollouts import keeping, work
+from store.rollouts.compare import normalised_metadata, wanted_hash
 from store.rollouts.keeping import Plan, Step
 from store.rollouts.wanted import Placed, body_of, wanted
 from store.rollouts.windows import held_back
@@ -614,10 +615,7 @@ class _Applying:
                 current = await records.read(handle, change.section, change.name)
             except (Network, Auth) as error:
                 raise Away(str(error)) from error
-            except Throttled as error:
-                await self._wait(error, turn)
-                continue
-            except (Unavailable, Protocol) as error:
+            except (Throttled, Unavailable, Protocol) as error:
                 if turn < TURNS - 1:
                     await self._wait(error, turn)
                     continue
@@ -634,6 +632,14 @@ class _Applying:
                     step,
                     "conflict",
                     "It is not what the plan saw: somebody changed it since."
+                    + ("" if sent else " Nothing was sent."),
+                )
+                return
+            if not self._is_still_wanted(step):
+                await self._settle(
+                    step,
+                    "conflict",
+                    "Templates or parameters want something else than the plan by now; plan again."
                     + ("" if sent else " Nothing was sent."),
                 )
                 return
@@ -701,6 +707,23 @@ class _Applying:
         kept = self._before[step.change.oid, *step.change.key]
         return kept["body"], kept["metadata"] if step.change.section.startswith("hive/") else None
 
+    def _is_still_wanted(self, step: Step) -> bool:
+        """Whether templates and parameters say what they said when it was planned.
+
+        A plan that is carried on with may be old, and nothing is sent that was not in it.
+        """
+        change, after = step.change, step.change.after
+        if after is None or self.plan.undo_of is not None:
+            return True
+        try:
+            body, metadata = self._content(step)
+        except KeyError:
+            return False
+        said = None if metadata is None else normalised_metadata(metadata)
+        return said == after.metadata and after.hash == wanted_hash(
+            change.section, change.name, body, self.key
+        )
+
     async def _is_done(self, step: Step, current: Current | None, *, sent: bool) -> bool:
         """Whether a record is as the plan wants it.
 
@@ -717,7 +740,10 @@ class _Applying:
             return False
         etag, at = await asyncio.to_thread(self._read, lambda c: work.intended(c, self.plan.id, step.seq))
         if self._ident is None:
-            self._ident = (await self.cloud.who()).ident
+            try:
+                self._ident = (await self.cloud.who()).ident
+            except LimaCharlieError as error:
+                raise Away(str(error)) from error
         return (
             current.etag != etag
             and current.author == self._ident
@@ -736,7 +762,7 @@ class _Applying:
         if change.section == "extension":
             return True
         if change.section == "resource":
-            return set(self._content(step)[0]) <= set(current.body)
+            return self._is_still_wanted(step) and set(self._content(step)[0]) <= set(current.body)
         if current.body is not None and current.hash(change.section, change.name, self.key) != after.hash:
             return False
         if after.metadata is None or not change.section.startswith("hive/"):

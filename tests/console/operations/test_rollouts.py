@@ -158,6 +158,29 @@ async def test_a_plan_that_is_stale_sends_nothing(tmp_path):
         assert "scanner" not in await stage.cloud.organization(stage.oids[0]).hive("fp")
 
 
+@pytest.mark.parametrize(
+    "later",
+    [
+        FP.replace("VALUE", "b"),
+        FP.replace("VALUE", "a").replace("[ours]", "[others]"),
+        "version: 3\n",
+    ],
+    ids=["content", "metadata", "nothing"],
+)
+async def test_a_plan_that_is_carried_on_with_sends_nothing_else_than_was_planned(tmp_path, later):
+    async with staged(tmp_path) as stage:
+        stage.template(FP.replace("VALUE", "a"))
+        plan_id = stage.plan("1", "rest")
+        assert (await stage.apply(plan_id, Open("inconclusive"))).state == "paused"
+        stage.template(later)
+        outcome = await stage.apply(plan_id)
+        assert (await stage.scanner(stage.oids[0])).body["value"] == "a"
+        for oid in stage.oids[1:]:
+            assert "scanner" not in await stage.cloud.organization(oid).hive("fp")
+        assert (outcome.applied, len(outcome.failed)) == (1, 3)
+        assert "want something else than the plan by now" in outcome.failed[0][2]
+
+
 async def test_a_protected_organization_asks_for_its_name(tmp_path):
     async with staged(tmp_path, marks=("protected",)) as stage:
         stage.template(FP.replace("VALUE", "a"))
