@@ -346,25 +346,19 @@ def _apply(session: Session) -> int:
 
 
 def _pause(session: Session) -> int:
-    from console.operations.actor import actor
-    from store import journal
-    from store.rollouts import work
-    from store.rollouts.keeping import PlanError, load
+    from console.operations.rollouts import Refused, pause
+    from store.rollouts.keeping import PlanError
     from store.times import now_ms
 
-    given = session.arguments
+    number: int = session.arguments.plan
     session.refuse_read_only("rollout pause")
-    by, now = session.settings.operator or "somebody", now_ms()
     try:
-        with session.store().writing() as connection:
-            plan = load(connection, given.plan)
-            if not work.ask_to_pause(connection, plan.id, by, now=now):
-                raise Problem(f"Nobody rolls plan {plan.id} out: it is {plan.state}.", code=5)
-            detail = {"plan": plan.id, "hash": plan.hash, "by": by}
-            journal.append(connection, actor(), "rollout.pause", target=plan.title, detail=detail, now=now)
+        pause(number, store=session.store(), operator=session.settings.operator, now=now_ms())
     except PlanError as error:
         raise Problem(str(error), code=2) from error
-    session.show_object({"plan": plan.id, "asked": True})
+    except Refused as error:
+        raise Problem(str(error), code=5) from error
+    session.show_object({"plan": number, "asked": True})
     return 0
 
 

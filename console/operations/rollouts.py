@@ -233,6 +233,24 @@ async def apply(
     return await applying.run()
 
 
+def pause(plan_id: int, *, store: "Store", operator: str, now: int) -> None:
+    """Ask whoever rolls a plan out, here or elsewhere, to pause behind the steps at hand.
+
+    Args:
+        now: milliseconds, UTC.
+
+    Raises:
+        Refused: nobody rolls it out.
+        PlanError: there is no such plan.
+    """
+    with store.writing() as c:
+        plan = keeping.load(c, plan_id)
+        if not work.ask_to_pause(c, plan.id, operator, now=now):
+            raise Refused(f"Nobody rolls plan {plan.id} out: it is {plan.state}.")
+        detail = {"plan": plan.id, "hash": plan.hash, "by": operator}
+        journal.append(c, actor(), "rollout.pause", target=plan.title, detail=detail, now=now)
+
+
 _GOING: Final[dict[asyncio.Event, "asyncio.Task[Any] | None"]] = {}
 """What stops each rollout of this process, and its task."""
 

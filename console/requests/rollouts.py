@@ -36,7 +36,7 @@ from screens.widgets.text import line
 from store.access import counted
 from store.queries.organizations import TreeRow, organizations, tree
 from store.queries.rollouts import OPEN, progress, shape
-from store.rollouts import keeping, plans, work
+from store.rollouts import keeping, plans
 from store.rollouts.keeping import NothingToDo, PlanError
 from store.rollouts.waves import DEFAULT, WaveError, check
 from store.templates.library import UnknownTemplate
@@ -407,13 +407,12 @@ def _shown(connection: Connection, host: Host, number: int, ident: str) -> Shown
 async def pause(host: Host, request: PauseRollout) -> None:
     """Ask whoever rolls it out to stop behind the records that are under way."""
     store, now = host.writing_store(), host.context.clock()
-
-    def ask() -> bool:
-        with store.writing() as connection:
-            return work.ask_to_pause(connection, request.plan, host.operator, now=now)
-
-    if not await asyncio.to_thread(ask):
-        raise RefusedHere(f"Plan {request.plan} is not being rolled out.")
+    try:
+        await asyncio.to_thread(
+            lambda: operations.pause(request.plan, store=store, operator=host.operator, now=now)
+        )
+    except (operations.Refused, PlanError) as error:
+        raise RefusedHere(str(error)) from error
     host.say(f"Plan {request.plan} pauses behind the records that are under way. R carries on.")
 
 

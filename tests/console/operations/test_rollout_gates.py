@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from console.operations.gates import Bounds, CloudGates
-from console.operations.rollouts import Outcome
+from console.operations.rollouts import Outcome, Refused, pause
 from console.sandbox.faults import Rule
 from console.sandbox.rules import BASELINE, STORM
-from store.rollouts import keeping, plans, work
+from store import models
+from store.rollouts import keeping, plans
 from store.tree import TreeNode, replace_tree
 from tests.console.operations.test_rollouts import FP, KEY, NOW, Open, staged
 
@@ -252,12 +254,17 @@ async def test_a_pause_that_somebody_asks_for_ends_behind_the_step_at_hand(tmp_p
         plan_id = stage.plan("1", "rest")
 
         def ask() -> None:
-            with stage.store.writing() as c:
-                assert work.ask_to_pause(c, plan_id, "eve", now=NOW)
+            pause(plan_id, store=stage.store, operator="eve", now=NOW)
 
+        with pytest.raises(Refused, match="Nobody rolls plan 1 out: it is draft"):
+            ask()
         outcome = await stage.apply(plan_id, Frozen(ask))
         assert (outcome.state, outcome.applied) == ("paused", 0)
         assert "eve asked for a pause" in outcome.halted
+        with stage.store.reader.reading() as c:
+            table = models.Journal.__table__
+            asked = c.execute(select(table.c.detail).where(table.c.action == "rollout.pause")).scalars().all()
+        assert [each["by"] for each in asked] == ["eve"]
         outcome = await stage.apply(plan_id)
         assert (outcome.state, outcome.applied) == ("done", 4)
 
