@@ -117,6 +117,9 @@ class Session:
             if path is not None and not path.exists():
                 return
             store = await asyncio.to_thread(self.store)
+            if not await asyncio.to_thread(_has_a_time, store):
+                return
+            # Heavy, and almost never needed.
             from console.operations.accessplans import resume
             from console.operations.deadlines import due
 
@@ -222,10 +225,11 @@ class Session:
             wanted: its oid, the beginning of it, or its name.
 
         Raises:
-            Problem: there is no such organization, or several; exit code 2.
+            Problem: there is no such organization, or several, or `--scope` is nowhere; exit code 2.
         """
         from store.queries.organizations import find_organization
 
+        self.scope()
         with self.reader.reading() as connection:
             found = find_organization(connection, wanted)
         if not found:
@@ -330,6 +334,15 @@ class Session:
         import asyncio
 
         return asyncio.run(operation)
+
+
+def _has_a_time(store: "Store") -> bool:
+    """Whether a deadline is open, or a plan was cut off."""
+    from store.deadlines import waiting
+    from store.planwork import applying
+
+    with store.reader.reading() as connection:
+        return bool(waiting(connection) or applying(connection))
 
 
 def shown(word: str) -> str:
