@@ -167,7 +167,7 @@ def undoing(
     """Keep a plan that takes back what another one did, to what was there before; answers its number.
 
     What was so already is left alone. A record that held a secret cannot be written back, for the store never
-    had it: it is named among the blocked.
+    had it: it is named among the blocked, and so are names that a category of resources got besides others.
 
     Args:
         oids: only of these organizations.
@@ -199,6 +199,10 @@ def undoing(
             changes.append(
                 (step.wave, Change(change.oid, change.section, change.name, "removed", there, None))
             )
+            continue
+        if change.section == "resource":
+            reason = f"{change.what} only gets more names by a rollout: take them off by hand."
+            blocked.append({"oid": change.oid, "reason": reason})
             continue
         kept = work.body(connection, step.previous) if step.previous else None
         if kept is None or kept["body"] is None or has_secret(kept["body"]):

@@ -225,6 +225,23 @@ async def test_a_rollback_restores_bodies_and_metadata_exactly_and_leaves_foreig
         assert (await stage.scanner(stage.oids[3])).body["value"] == "theirs"
 
 
+async def test_a_rollback_says_of_which_resources_it_cannot_take_the_names_off_again(tmp_path):
+    async with staged(tmp_path, orgs=1) as stage:
+        handle = stage.cloud.organization(stage.oids[0])
+        await handle.add_resource("api", "ip-geo")
+        await Sync(store=stage.store, cloud=stage.cloud, redaction_key=KEY, only=("config",)).run()
+        stage.template(FP.replace("VALUE", "a") + "resources: {api: [vt]}\n")
+        plan_id = stage.plan()
+        assert (await stage.apply(plan_id)).state == "done"
+        with stage.store.writing() as c:
+            undo = keeping.load(c, keeping.undoing(c, plan_id, by="me", now=NOW))
+        ((oid, reason),) = undo.blocked
+        assert (oid, reason.partition(" ")[0]) == (stage.oids[0], "resources/api")
+        assert (await stage.apply(undo.id)).state == "done"
+        assert {"ip-geo", "vt"} <= set((await handle.resources())["api"])
+        assert "scanner" not in await handle.hive("fp")
+
+
 async def test_a_rollback_of_one_organization_touches_no_other(tmp_path):
     async with staged(tmp_path) as stage:
         stage.template(FP.replace("VALUE", "a"))
