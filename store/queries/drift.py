@@ -24,7 +24,7 @@ from store.drift import (
 )
 from store.queries.scopes import NODE, oids_of
 from store.rollouts.compare import has_secret, normalised, normalised_metadata, observed_name
-from store.rollouts.contents import before_of, wanted_of
+from store.rollouts.contents import NO_KEY, before_of, wanted_of
 from store.rollouts.diff import Difference, differences
 from store.rollouts.plans import Observed, compared
 from store.rollouts.wanted import Placed, Want, WantedSet, wanted
@@ -39,9 +39,6 @@ _AUDIT: Table = models.AuditEntry.__table__  # type: ignore[attr-defined]
 
 CHUNK = 500
 """Names asked for at once."""
-
-NO_KEY = bytes(32)
-"""Stands in for the key where it is not at hand: no secret has its digest."""
 
 AUDIT_LOOKED_AT = 5_000
 """Entries of an organization's audit log, newest first, among which one about a record is looked for."""

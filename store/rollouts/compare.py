@@ -15,11 +15,10 @@ Secrets are compared by their digests (`store.configuration.redact`), so that ne
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from store.configuration import SECRET_MARK, content_hash, redact
-from store.templates.documents import Key
 
 METADATA: Final = ("enabled", "expiry", "tags", "comment")
 
@@ -95,11 +94,6 @@ def has_secret(value: Any) -> bool:
     if isinstance(value, Mapping):
         return set(value) == {SECRET_MARK} or any(map(has_secret, value.values()))
     return isinstance(value, list) and any(map(has_secret, value))
-
-
-def by_document_name(records: Iterable[tuple[Key, Any]]) -> dict[Key, Any]:
-    """Observed records by the names that documents have for them."""
-    return {(section, observed_name(section, name, body)): body for (section, name), body in records}
 
 
 def _output(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,7 @@ def before_of(connection: Connection, change: Change) -> tuple[Any, dict[str, An
     """What is there, in the form in which it is compared, and its metadata; None when nothing is."""
     if change.before is None:
         return None, normalised_metadata(None)
-    held = connection.execute(
-        select(_CONTENT.c.body).where(_CONTENT.c.hash == change.before.body)
-    ).scalar_one_or_none()
-    body = None if held is None else json.loads(unpack(held))
-    return normalised(change.section, change.name, body), dict(change.before.metadata)
+    return _read(connection, change, change.before.body), dict(change.before.metadata)
 
 
 def wanted_of(placed: Placed, change: Change, key: bytes) -> tuple[Any, dict[str, Any]]:
@@ -54,7 +50,7 @@ class Both:
     """What is not in it, in a sentence; "" when all of it is."""
 
 
-_NO_KEY = bytes(32)
+NO_KEY = bytes(32)
 """Where there is no key: what is digested under it is never shown or compared."""
 GONE = "What this plan wants is not kept: templates or parameters changed since."
 UNREAD = "What is there was never read whole."
@@ -117,7 +113,7 @@ def _templates(connection: Connection, change: Change, key: bytes | None) -> tup
     want = library.effective_of(connection, change.oid).records.get(change.key)
     if want is None or change.after is None:
         return None, True
-    found = redact(change.section, normalised(change.section, change.name, want.record.body), key or _NO_KEY)
+    found = redact(change.section, normalised(change.section, change.name, want.record.body), key or NO_KEY)
     if key is None and has_secret(found):
         return found, False
     return (found, True) if content_hash(found) == change.after.hash else (None, True)

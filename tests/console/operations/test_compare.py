@@ -10,10 +10,10 @@ from store.bodies import unpack
 from store.database import Store
 from store.models import ConfigurationBody, ConfigurationRecord
 from store.rollouts.compare import (
-    by_document_name,
     has_secret,
     normalised_metadata,
     observed_hash,
+    observed_name,
     wanted_hash,
 )
 from store.secret import Secret
@@ -85,7 +85,8 @@ async def test_what_the_official_client_pushed_is_read_back_as_what_the_document
             .join(ConfigurationBody, ConfigurationBody.hash == ConfigurationRecord.hash)
             .where(ConfigurationRecord.oid == oid, ConfigurationRecord.valid_to.is_(None))
         ).all()  # fmt: skip
-    bodies = by_document_name(((row.section, row.name), load(unpack(row.body)).value) for row in rows)
+    read = [(row.section, row.name, load(unpack(row.body)).value) for row in rows]
+    bodies = {(section, observed_name(section, name, body)): body for section, name, body in read}
     metadata = {(row.section, row.name): row.metadata for row in rows}
     store.close()
     wanted = resolve("main.yaml", lambda _: DOCUMENT.encode()).records
