@@ -68,11 +68,11 @@ def acl_scopes(connection: Connection, oid: str) -> tuple[AclScope, ...]:
     for (listed,) in connection.execute(
         select(tags).where(Sensor.__table__.c.oid == oid, cast(tags, Text).contains(TAG))  # type: ignore[attr-defined]
     ):
-        for name in _scopes(listed):
+        for name in scopes_of(listed):
             sensors[name] = sensors.get(name, 0) + 1
     records: dict[str, int] = {}
     for listed in _tagged(connection, current):
-        for name in _scopes(listed):
+        for name in scopes_of(listed):
             records[name] = records.get(name, 0) + 1
     return tuple(
         AclScope(
@@ -99,7 +99,8 @@ def _tagged(connection: Connection, current: Any) -> Iterator[Any]:
         yield found.get("tags") if isinstance(found, dict) else None
 
 
-def _scopes(tags: object) -> set[str]:
+def scopes_of(tags: object) -> set[str]:
+    """The scopes that tags name: a list, or text with commas between them."""
     if isinstance(tags, str):
         tags = tags.split(",")
     if not isinstance(tags, list):

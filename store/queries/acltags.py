@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Text, cast, func, select
 
 from store.models import ConfigurationRecord, Sensor
+from store.queries.aclscopes import TAG, scopes_of
 from store.resources import facet
-
-ACL = "acl:"
 
 _HIVES = {
     "ext.conf": "extension_config",
@@ -52,14 +51,12 @@ def restricted(connection: Connection, oid: str, permission: str) -> Restricted 
         record = ConfigurationRecord.__table__.c  # type: ignore[attr-defined]
         what, tags = f"hive/{hive}", record.metadata
         mine = (record.oid == oid, record.section == what, record.valid_to.is_(None))
-    tagged = cast(tags, Text).contains(f'"{ACL}')  # only sorts most of them out
+    tagged = cast(tags, Text).contains(TAG)  # only sorts most of them out
     scopes: set[str] = set()
     count = 0
     for (held,) in connection.execute(select(tags).where(*mine, tagged)):
         listed = held.get("tags") if isinstance(held, dict) else held
-        found = {
-            tag.removeprefix(ACL) for tag in listed or () if isinstance(tag, str) and tag.startswith(ACL)
-        }
+        found = scopes_of(listed)
         scopes |= found
         count += bool(found)
     if not count:
