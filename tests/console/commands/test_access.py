@@ -326,7 +326,7 @@ def test_what_if_says_who_gains_what_where_and_calls_out_the_privileged(filled, 
     assert answer.code == 4
     found = answer.json
     assert [each["change"] for each in found["changes"]] == ["add_org", "add_group_permission"]
-    assert found["changes"][1]["words"] == "group Tier 1 gives user.ctrl"
+    assert found["changes"][1]["words"] == "give user.ctrl to group Tier 1"
     assert found["gained"]["count"] == 2 * (2 + 2)
     assert found["lost"] == {"count": 0, "rows": [], "more": False}
     assert found["organizations"] == {"count": 2, "oids": OIDS[:2]}

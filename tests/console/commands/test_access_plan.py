@@ -29,7 +29,7 @@ def test_a_plan_keeps_what_was_there_and_says_how_it_is_applied(filled, limegrov
     shown = answer.json
     assert (shown["plan"], shown["state"], shown["confirm"]) == (1, "draft", None)
     assert [(step["kind"], step["words"]) for step in shown["steps"]] == [
-        ("add_group_permission", "group Tier 1 gives dr.list"),
+        ("add_group_permission", "give dr.list to group Tier 1"),
         ("add_member", "add kim@acme.example to group Tier 1"),
     ]
     assert shown["steps"][0]["before"] == {"permissions": ["org.get", "sensor.get"]}

@@ -412,7 +412,7 @@ async def test_what_somebody_else_did_between_plan_and_apply_is_never_overwritte
         assert access.direct(one)[left] == ("payload.ctrl",)
         assert "payload.ctrl" in mine.permissions
         assert [what for what, _, _ in outcome.failed] == [
-            f"group {theirs.name} gives payload.ctrl", f"remove {left} from {one.name}",
+            f"give payload.ctrl to group {theirs.name}", f"remove {left} from {one.name}",
         ]  # fmt: skip
         # The store has learned of it: the next plan is about what is there.
         assert found.draft(AccessChange("remove_user", oid=one.oid, principal=left))
