@@ -1,17 +1,17 @@
 """The sandbox as tests use it: in this process, or in one that can be killed."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.forks import ROOT, Fork, run
+
+__all__ = ["ROOT", "as_user", "environment", "limegrove", "sandbox", "sandbox_process"]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -35,43 +35,32 @@ def as_user(home: Path, stage: dict[str, Any], **more: str) -> dict[str, str]:
 
 
 @contextmanager
-def sandbox_process(home: Path, *options: str) -> Iterator[tuple[dict[str, Any], "subprocess.Popen[str]"]]:
+def sandbox_process(home: Path, *options: str) -> Iterator[tuple[dict[str, Any], Fork]]:
     """`limegrove sandbox serve` in a process; the line that it printed, and the process."""
     home.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "console", "sandbox", "serve", *options],
-        stdout=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        cwd=ROOT,
-        env=environment(home),
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline()), process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
+    reading, writing = os.pipe()
+    with open(reading) as said:
+        try:
+            with open(os.devnull) as nothing:
+                process = Fork(
+                    ["sandbox", "serve", *options], environment(home), (nothing.fileno(), writing, 2)
+                )
+        finally:
+            os.close(writing)
+        process.stdout = said
+        try:
+            yield json.loads(said.readline()), process
+        finally:
             process.send_signal(signal.SIGCONT)
             process.terminate()
-        process.wait(20)
-        assert process.stdout is not None
-        process.stdout.close()
+            process.wait(20)
 
 
 def limegrove(
-    *arguments: str, env: dict[str, str], timeout: float = 120, stdin: str | None = None
+    *arguments: str, env: dict[str, str], timeout: float = 120, stdin: str = "", pass_fds: Sequence[int] = ()
 ) -> "subprocess.CompletedProcess[str]":
     """Run one command to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "console", *arguments],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        capture_output=True,
-        timeout=timeout,
-        input=stdin if stdin is not None else "",
-        check=False,
-    )
+    return run(arguments, env=env, stdin=stdin, timeout=timeout, pass_fds=pass_fds)
 
 
 @asynccontextmanager

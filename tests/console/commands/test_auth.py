@@ -16,7 +16,7 @@ import yaml
 from console.operations.connecting import RUN
 from store.database import Store
 from store.queries.activity import journal
-from tests.helpers.sandboxes import ROOT, environment, sandbox_process
+from tests.helpers.sandboxes import ROOT, environment, limegrove, sandbox_process
 
 PASSPHRASE = "correct horse battery"
 WRONG = "11111111-2222-4333-8444-555555555555"
@@ -53,16 +53,12 @@ def run(tmp_path: Path, stage: dict[str, Any]) -> Run:
         os.write(writer, passphrase.encode() + b"\n")
         os.close(writer)
         try:
-            ran = subprocess.run(
-                [sys.executable, "-m", "console", *arguments],
-                cwd=ROOT,
+            ran = limegrove(
+                *arguments,
                 env=environment(tmp_path, LIMEGROVE_PASSPHRASE_FD=str(reader), **environ),
-                input=stdin,
-                text=True,
-                capture_output=True,
+                stdin=stdin,
                 pass_fds=(reader,),
                 timeout=60,
-                check=False,
             )
         finally:
             os.close(reader)
