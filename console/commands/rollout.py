@@ -167,7 +167,7 @@ def _plan(session: Session) -> int:
             "organizations": len(drafted.organizations),
             "folds": folds,
             "blocked": blocked,
-            "risks": plans.risks(drafted),
+            "risks": plans.risks(drafted.changes),
         },
         rows=list(_rows(folds)),
         columns=("organizations", "class", "record", "diff"),

@@ -128,7 +128,7 @@ def keep(
         .values(
             title=storable(title), scope=drafted.seen["scope"], state=0, hash=drafted.hash,
             seen=dict(drafted.seen), options={**(options or {}), "waves": list(words)},
-            risks=plans.risks(drafted),
+            risks=plans.risks(drafted.changes),
             blocked=[{"oid": oid, "reason": storable(reason)} for oid, reason in drafted.blocked],
             by=storable(by), created_at=now, expires_at=now + LIVES, approved_by="", holder="", said="",
         )
@@ -227,7 +227,8 @@ def undoing(
         insert(_PLAN)
         .values(
             title=storable(f"Undo {plan.title}"), scope=plan.scope, state=0, hash=hashed,
-            seen={"undo_of": plan_id, "of": plan.hash}, options={"waves": []}, risks=[], blocked=blocked,
+            seen={"undo_of": plan_id, "of": plan.hash}, options={"waves": []},
+            risks=plans.risks(each for _, each in changes), blocked=blocked,
             by=storable(by), created_at=now, expires_at=now + LIVES, approved_by="", holder="", said="",
             undo_of=plan_id,
         )

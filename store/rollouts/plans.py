@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Table, Text, bindparam, cast, func, insert, s
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import models
+from store.access import counted
 from store.bodies import unpack
 from store.configuration import canonical, content_hash
 from store.rollouts.compare import normalised, normalised_metadata, observed_name
@@ -557,16 +558,16 @@ def newest_record(connection: Connection) -> int:
     return int(connection.execute(select(func.max(_RECORD.c.id))).scalar() or 0)
 
 
-def risks(drafted: Drafted) -> list[str]:
-    """Why a second identity has to approve a plan; empty when none has to."""
-    found = []
-    touched = {each.oid for each in drafted.changes}
-    if len(touched) > MANY:
-        found.append(f"It changes {len(touched):,} organizations; more than {MANY} need a second person.")
-    destructive = sum(each.destructive for each in drafted.changes)
+def risks(changes: Iterable[Change]) -> list[str]:
+    """Why a second identity has to approve what changes; empty when none has to."""
+    made, found = list(changes), []
+    touched = len({each.oid for each in made})
+    if touched > MANY:
+        found.append(f"It changes {touched:,} organizations; more than {MANY} need a second person.")
+    destructive = sum(each.destructive for each in made)
     if destructive:
-        found.append(f"{destructive:,} changes cannot be taken back.")
-    risky = sorted({each.section for each in drafted.changes if each.section in RISKY})
+        found.append(f"{counted(destructive, 'change')} cannot be taken back.")
+    risky = sorted({each.section for each in made if each.section in RISKY})
     if risky:
         found.append(f"It changes {', '.join(risky)}: where data goes, or who may do what.")
     return found

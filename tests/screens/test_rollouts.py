@@ -76,7 +76,7 @@ async def test_a_plan_says_at_a_glance_whom_it_changes_and_what_is_lost(filled_s
         await shows(pilot, "CHANGES 3 organizations: Acme Dental, Borealis Foods, Cedar Clinic")
         await shows(pilot, "1 of 3 get the same 1 change, 2 differ, 1 blocked expires in 52 min")
         await shows(pilot, "! DESTRUCTIVE, cannot be taken back: extensions/ext-cases")
-        await shows(pilot, "a second person has to approve: 1 changes cannot be taken back.")
+        await shows(pilot, "a second person has to approve: 1 change cannot be taken back.")
         await shows(pilot, "! extensions/ext-cases removed 1 DESTRUCTIVE")
         await pilot.press("slash", *"blocked", "enter")
         await shows(pilot, "Its configuration was never read whole")

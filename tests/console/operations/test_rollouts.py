@@ -9,7 +9,7 @@ from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.hive import ABSENT, HiveMetadata
 from console.operations import rollouts
-from console.operations.rollouts import Stale, Verdict, WrongName, apply
+from console.operations.rollouts import NotApproved, Stale, Verdict, WrongName, apply
 from console.operations.sync import Sync
 from store.database import Store
 from store.rollouts import keeping, plans, work
@@ -268,3 +268,18 @@ async def test_a_rollout_that_was_cut_off_is_named_once_nobody_has_it(tmp_path):
             f"Rollout {plan_id} (t) was cut off in wave 1 of 2, 0 of 4 steps done; "
             f"`limegrove rollout resume {plan_id}` goes on."
         )
+
+
+async def test_a_rollback_that_changes_where_data_goes_needs_a_second_person_like_any_plan(tmp_path):
+    async with staged(tmp_path) as stage:
+        stage.template(
+            "version: 3\noutputs:\n  siem: {module: syslog, for: detect, dest_host: 'log.example:514'}\n"
+        )
+        plan_id = stage.plan()
+        assert (await stage.apply(plan_id)).state == "done"
+        with stage.store.writing() as c:
+            undo = keeping.undoing(c, plan_id, by="me", now=NOW)
+        with pytest.raises(NotApproved, match="where data goes"):
+            await stage.apply(undo, approved=lambda c, plan: "Nobody approved it.")
+        for oid in stage.oids:
+            assert "siem" in await stage.cloud.organization(oid).outputs()
