@@ -84,6 +84,7 @@ def test_what_each_day_would_have_brought_is_what_one_replay_of_them_all_brings(
         async with Cloud(key, endpoint) as cloud:
             return len((await cloud.organization(oid).replay(rule, before - 2 * 86_400, before)).results)
 
+    assert len(found["organizations"]) == len(serving["oids"]) == 2
     for each in found["organizations"]:
         (rule,) = each["rules"]
         assert rule["rule"] == "dr-general/rule"

@@ -91,5 +91,6 @@ def test_a_file_like_each_of_them_is_taken_or_refused_in_the_same_way(store, tmp
         (tmp_path / name).write_text(text)
         made = import_templates(tmp_path / name, root=tmp_path, store=store)
         assert bool(made.taken) == (reason == IMPORTED)
+        assert bool(made.refused) == (reason != IMPORTED)
         assert all(reason in each.reason for each in made.refused)
         assert [each.findings[0].severity for each in made.taken] in ([], ["warning"])

@@ -191,7 +191,9 @@ def test_groups_are_the_same_in_every_field(both: Both) -> None:
 
 
 def test_the_logs_of_groups_are_the_same_in_every_field_and_order(both: Both) -> None:
-    for row in both.official.json("group", "list"):
+    rows = both.official.json("group", "list")
+    assert rows
+    for row in rows:
         said = both.official.json("group", "logs", "--gid", row["gid"])["logs"]
         with both.store.reader.reading() as connection:
             ours = timeline.of_groups(connection, [row["gid"]])[row["gid"]]

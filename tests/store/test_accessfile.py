@@ -387,6 +387,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused_with_lines(roles_: Any, gro
         file = read(text, KNOWN)
     except AccessFileError as error:
         remarks = error.remarks
+        assert remarks
     else:
         remarks = ()
         changes(drift(file, KNOWN), KNOWN)
