@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -64,13 +65,15 @@ def limegrove(home: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Callab
 
 
 @pytest.fixture
-def filled(home: Path) -> Path:
+def filled(home: Path, sqlite_made: Path) -> Path:
     """The workspace with three organizations: read now, failed, never read. Two have alerts."""
     from store import ingest
     from store.database import Store
     from store.times import now_ms
 
-    home.mkdir(mode=0o700)
+    (home / "default").mkdir(mode=0o700, parents=True)
+    home.chmod(0o700)
+    shutil.copy(sqlite_made, home / "default" / "store.db")
     now = now_ms()
     with closing(Store(f"sqlite:///{home / 'default' / 'store.db'}")) as store, store.writing() as connection:
         rows = [{"oid": oid, "name": name, "region": "eu"} for oid, name in zip(OIDS, NAMES, strict=True)]
