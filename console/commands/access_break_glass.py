@@ -325,9 +325,8 @@ def _typed(session: Session, effect: "Effect", lasts: int) -> list[str]:
 
 
 def _operator(session: Session) -> str:
-    from console.commands.alert_triage import operator
 
-    return operator(session)
+    return session.operator
 
 
 def _now(session: Session, glass: "Glass") -> dict[str, Any]:

@@ -207,14 +207,13 @@ def _show(session: Session, wanted: str) -> int:
 
 
 def _stage(session: Session, wanted: list[str]) -> int:
-    from console.operations.actor import actor
     from store import accessplans
     from store.access import counted
     from store.times import now_ms
 
     session.refuse_read_only("access findings --stage")
     changes = [change for each in wanted for change in remedy_of(session, each)]
-    operator = session.settings.operator or actor().partition("@")[0]
+    operator = session.operator
     with session.store().writing() as connection:
         new = accessplans.stage(connection, operator, changes, now=now_ms())
         staged = len(accessplans.staged(connection, operator))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from console.commands import access_findings, access_roles
 from console.commands.session import Problem, Session, safe
+from store.access import counted
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -100,7 +101,6 @@ def collect(session: Session, *, keep: bool) -> "tuple[list[AccessChange], str, 
     Raises:
         Problem: something cannot be understood or is not there, or nothing was named; exit code 2.
     """
-    from console.commands.alert_triage import operator
     from store.accesschanges import ordered
     from store.accessplans import PlanError, load, staged, undoing
 
@@ -112,7 +112,7 @@ def collect(session: Session, *, keep: bool) -> "tuple[list[AccessChange], str, 
             changes += [_parsed(line, connection, "--change") for line in given.change]
             sources.append(("", f"{len(given.change)} named"))
         if given.staged:
-            mine = staged(connection, operator(session))
+            mine = staged(connection, session.operator)
             if not mine:
                 raise Problem(
                     "Nothing is staged; `limegrove access stage add` stages changes, as space does in the "
@@ -132,7 +132,7 @@ def collect(session: Session, *, keep: bool) -> "tuple[list[AccessChange], str, 
                 for step in load(connection, given.undo).steps
             )
             if keys:
-                session.say(f"{_counted(keys, 'key')} that it deleted cannot come back.")
+                session.say(f"{counted(keys, 'key')} that it deleted cannot come back.")
     for wanted in given.finding:
         changes += access_findings.remedy_of(session, wanted)
         sources.append((f"finding:{wanted}", f"remedy of {wanted}"))
@@ -221,13 +221,12 @@ def _check(session: Session) -> int:
         session.say("Everything is so already; there is nothing to change.")
         return 0
     session.say(
-        f"{_counted(len(steps), 'change')} on {_counted(len(oids), 'organization')}; nothing was planned."
+        f"{counted(len(steps), 'change')} on {counted(len(oids), 'organization')}; nothing was planned."
     )
     return HAS_CHANGES
 
 
 def _draft(session: Session) -> int:
-    from console.commands.alert_triage import operator
     from store import accessplans
     from store.times import now_ms
 
@@ -236,7 +235,7 @@ def _draft(session: Session) -> int:
     try:
         with session.store().writing() as connection:
             plan_id = accessplans.draft(
-                connection, changes, title=title, by=operator(session), now=now_ms(), source=source
+                connection, changes, title=title, by=session.operator, now=now_ms(), source=source
             )
     except accessplans.NothingToDo as error:
         session.show_object({"plan": None, "title": title, "steps": []}, rows=[])
@@ -247,8 +246,8 @@ def _draft(session: Session) -> int:
     found = _print(session, plan_id)
     confirm = f" --confirm {_quoted(found.phrase)}" if found.phrase else ""
     session.say(
-        f"Plan {plan_id}: {_counted(len(found.steps), 'change')} on "
-        f"{_counted(len(found.organizations), 'organization')}; nothing was changed yet. "
+        f"Plan {plan_id}: {counted(len(found.steps), 'change')} on "
+        f"{counted(len(found.organizations), 'organization')}; nothing was changed yet. "
         f"`limegrove access apply {plan_id}{confirm}` makes them, for an hour from now."
     )
     return 0
@@ -310,12 +309,11 @@ def _drop(session: Session, plan_id: int) -> int:
 
 def stage(session: Session) -> int:
     """Put changes aside, list them, or forget them."""
-    from console.commands.alert_triage import operator
     from store import accessplans
     from store.accesslines import line, names, words
     from store.times import now_ms
 
-    given, who = session.arguments, operator(session)
+    given, who = session.arguments, session.operator
     if given.step != "list":
         session.refuse_read_only(f"access stage {given.step}")
     if given.step == "add":
@@ -325,7 +323,7 @@ def stage(session: Session) -> int:
             new = accessplans.stage(connection, who, changes, now=now_ms())
             total = len(accessplans.staged(connection, who))
         session.say(
-            f"{_counted(new, 'change')} staged, {total:,} in all; "
+            f"{counted(new, 'change')} staged, {total:,} in all; "
             "`limegrove access plan --staged` plans them."
         )
     elif given.step == "drop":
@@ -338,7 +336,7 @@ def stage(session: Session) -> int:
             total = len(accessplans.staged(connection, who))
         if not gone:
             raise Problem("That is not staged; `limegrove access stage list` names what is.", code=2)
-        session.say(f"{_counted(gone, 'change')} forgotten, {total:,} left.")
+        session.say(f"{counted(gone, 'change')} forgotten, {total:,} left.")
     with session.reader.reading() as connection:
         mine = accessplans.staged(connection, who)
         called = names(connection, mine)
@@ -354,14 +352,13 @@ def stage(session: Session) -> int:
 
 def apply(session: Session) -> int:
     """Make the changes of a plan."""
-    from console.commands.alert_triage import operator
     from console.operations import accessplans as operations
     from store import accessplans
 
     given = session.arguments
     session.refuse_read_only("access apply")
     found = _loaded(session, given.plan)
-    who = operator(session)
+    who = session.operator
     confirm = given.confirm
     if found.state == "draft":
         _summary(session, found)
@@ -369,7 +366,7 @@ def apply(session: Session) -> int:
             confirm = confirm or _typed(session, found)
             if not accessplans.confirmed(found.protected, confirm):
                 raise Problem(_not_the_name(found), code=5)
-        if not session.ask(f"Apply plan {found.id}, {_counted(len(found.steps), 'change')}?"):
+        if not session.ask(f"Apply plan {found.id}, {counted(len(found.steps), 'change')}?"):
             raise Problem("Nothing was changed; the plan stays a draft.", code=5)
 
     async def do() -> "Outcome":
@@ -420,8 +417,8 @@ def _summary(session: Session, found: "Plan") -> None:
             f"  ... and {len(found.steps) - 10:,} more; `access plan --show {found.id}` names them all."
         )
     session.say(
-        f"Plan {found.id}, {safe(found.title)}: {_counted(len(found.steps), 'change')} on "
-        f"{_counted(len(found.organizations), 'organization')}."
+        f"Plan {found.id}, {safe(found.title)}: {counted(len(found.steps), 'change')} on "
+        f"{counted(len(found.organizations), 'organization')}."
     )
 
 
@@ -550,10 +547,6 @@ def _names(connection: "Connection", steps: "tuple[Step, ...]", oids: Any) -> "N
 
     touched = [AccessChange("add_org", oid=oid) for oid in oids]
     return names(connection, [*(step.change for step in steps), *touched])
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _quoted(text: str) -> str:

@@ -3,7 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands.alert_triage import operator
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -163,7 +162,7 @@ def _start(session: Session) -> int:
     given = session.arguments
     wanted = Wanted(session.scope(), tuple(given.principal), tuple(given.kind), given.permission)
     made = _possible(
-        lambda: reviews.start(session.store(), given.title, wanted, operator=operator(session)), code=2
+        lambda: reviews.start(session.store(), given.title, wanted, operator=session.operator), code=2
     )
     session.show_object(listed(made))
     return 0
@@ -335,7 +334,7 @@ def _decide(session: Session) -> int:
         raise Problem(f"No line of review {given.id} matches {shown(given.filter)}.", code=2)
     decided = _possible(
         lambda: operations.decide(
-            session.store(), given.id, lines, verdict, operator=operator(session),
+            session.store(), given.id, lines, verdict, operator=session.operator,
             reason=getattr(given, "reason", ""),
         ),
         code=5,
@@ -364,7 +363,7 @@ def _planned(session: Session) -> dict[str, int]:
 
     return asdict(
         _possible(
-            lambda: reviews.plan(session.store(), session.arguments.id, operator=operator(session)), code=5
+            lambda: reviews.plan(session.store(), session.arguments.id, operator=session.operator), code=5
         )
     )
 
@@ -380,7 +379,7 @@ def _close(session: Session) -> int:
     given = session.arguments
     closed = _possible(
         lambda: reviews.close(
-            session.store(), given.id, operator=operator(session), incomplete=given.incomplete
+            session.store(), given.id, operator=session.operator, incomplete=given.incomplete
         ),
         code=5,
     )
@@ -403,7 +402,7 @@ def _export(session: Session) -> int:
         raise Problem(str(error), code=5 if session.settings.read_only else 1) from error
     made = _possible(
         lambda: reviews.export(
-            session.reader, given.id, Path(given.to), sign=sign, key=key, operator=operator(session)
+            session.reader, given.id, Path(given.to), sign=sign, key=key, operator=session.operator
         )
     )
     session.show_object(

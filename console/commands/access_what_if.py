@@ -85,7 +85,6 @@ def changes_of(session: Session, connection: "Connection") -> "list[AccessChange
     Raises:
         Problem: a line is not understood, or there is nothing; exit code 2.
     """
-    from console.commands.alert_triage import operator
     from store.accesschanges import ordered
     from store.accesslines import LineError, parse
     from store.accessplans import staged
@@ -97,7 +96,7 @@ def changes_of(session: Session, connection: "Connection") -> "list[AccessChange
         except LineError as error:
             raise Problem(f"--change {error}", code=2) from None
     if session.arguments.staged:
-        mine = staged(connection, operator(session))
+        mine = staged(connection, session.operator)
         if not mine:
             raise Problem("Nothing is staged: `space` on a cell of the matrix stages a change.", code=2)
         changes += mine

@@ -106,7 +106,7 @@ def wanted_by(session: Session) -> "AlertFilter":
         kept, within = alert_queue.line_of(session, given.queue)
         line, scope = f"{kept} {line}".strip(), scope or within
     try:
-        wanted = parse_filter(line, scope=scope, me=alert_triage.operator(session))
+        wanted = parse_filter(line, scope=scope, me=session.operator)
     except FilterError as error:
         raise Problem(f"--filter: {error}", code=2) from error
     if given.status is not None:

@@ -141,9 +141,8 @@ def _fold_key(session: Session) -> int:
         folding.recount(session.store(), now=now_ms(), report=report)
         return _keys(session, None)
     fields = None if given.default else _fields(given.fields)
-    from console.commands.alert_triage import operator
 
-    folding.set_key(session.store(), rule, fields, by=operator(session), now=now_ms(), report=report)
+    folding.set_key(session.store(), rule, fields, by=session.operator, now=now_ms(), report=report)
     return _keys(session, given.rule)
 
 

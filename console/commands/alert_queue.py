@@ -3,7 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands.alert_triage import operator
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def _list(session: Session) -> int:
     from store.times import now_ms
 
     with session.reader.reading() as connection:
-        rows = queues(connection, operator(session), scope=session.scope(), now=now_ms())
+        rows = queues(connection, session.operator, scope=session.scope(), now=now_ms())
     session.show_rows(
         [listed(row) for row in rows],
         columns=("name", "unread", "line", "by", "looked"),
@@ -68,7 +67,7 @@ def _save(session: Session) -> int:
 
     given = session.arguments
     try:
-        new = queues.save(session.store(), operator(session), given.name, given.line, scope=session.scope())
+        new = queues.save(session.store(), session.operator, given.name, given.line, scope=session.scope())
     except (QueueError, FilterError) as error:
         raise Problem(str(error), code=2) from error
     session.say(f"Kept as {given.name}." if new else f"{given.name} has another line now.")
@@ -80,7 +79,7 @@ def _delete(session: Session) -> int:
     from store.queues import QueueError
 
     try:
-        queues.remove(session.store(), operator(session), session.arguments.name)
+        queues.remove(session.store(), session.operator, session.arguments.name)
     except QueueError as error:
         raise Problem(str(error), code=2) from error
     return 0
@@ -108,7 +107,7 @@ def line_of(session: Session, name: str) -> tuple[str, str]:
             )
         return row.line, row.scope
     try:
-        found = queues.look(session.store(), operator(session), name)
+        found = queues.look(session.store(), session.operator, name)
     except QueueError as error:
         raise Problem(
             f"There is no queue {shown(name)}; `limegrove alert queue list` names them.", code=2

@@ -103,13 +103,6 @@ def run(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> int:
     return _decide(session, wanted_by)
 
 
-def operator(session: Session) -> str:
-    """The name that alerts are assigned to: the setting `operator`, else that of the system's user."""
-    from console.operations.actor import actor
-
-    return session.settings.operator or actor().partition("@")[0]
-
-
 def decided(session: Session, row: "AlertRow") -> dict[str, Any]:
     """What `alert show` tells of an alert's clocks, its snooze, and what was decided, the last first."""
     from store.alerts import SEVERITIES, STATUSES
@@ -186,7 +179,7 @@ def _claim_next(session: Session, wanted: "AlertFilter") -> int:
         if row is None:
             raise Problem("Nobody is needed: every alert of this queue has somebody.", code=1)
         chosen = Selection(ids=(row.id,), versions={row.id: row.version})
-        if operations.claim(session.store(), operator(session), chosen).changed:
+        if operations.claim(session.store(), session.operator, chosen).changed:
             break
     with session.reader.reading() as connection:
         found = detail(connection, row.id)
@@ -203,7 +196,7 @@ def _decide(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> 
     verb: str = given.verb
     selection, by_filter = _selected(session, wanted_by)
     _ask(session, selection, by_filter)
-    name, store = operator(session), session.store()
+    name, store = session.operator, session.store()
     common: dict[str, Any] = {"report": _reporting(session, Progress)}
     if verb != "note":
         common["comment"] = given.comment
@@ -242,7 +235,7 @@ def _close(session: Session, selection: "Selection", common: dict[str, Any]) -> 
     given = session.arguments
     benign = given.classification == "benign"
     return operations.close(
-        session.store(), operator(session), selection,
+        session.store(), session.operator, selection,
         1 if benign else CLASSIFICATIONS.index(given.classification),
         benign=benign, resolved=given.resolve, held=given.held, **common,
     )  # fmt: skip
@@ -379,13 +372,13 @@ def _undo(session: Session) -> int:
     action: int | None = given.action
     if action is None:
         with session.reader.reading() as connection:
-            last = undoable(connection, operator(session), now=now_ms())
+            last = undoable(connection, session.operator, now=now_ms())
         if last is None:
             raise Problem("There is nothing of yours within the last hour to undo; give the action.", code=1)
         action = last.id
     ids = _numbers(session, given.only) if given.only else None
     try:
-        done = operations.undo(session.store(), operator(session), action, ids=ids, comment=given.comment)
+        done = operations.undo(session.store(), session.operator, action, ids=ids, comment=given.comment)
     except TriageError as error:
         raise Problem(str(error), code=2) from error
     return _answer(session, done)

@@ -3,7 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands.alert_triage import operator
 from console.commands.session import Problem, Session, safe
 
 if TYPE_CHECKING:
@@ -150,11 +149,11 @@ def _create(session: Session) -> int:
     else:
         try:
             selection = Selection(
-                wanted=parse_filter(given.filter, scope=session.scope(), me=operator(session))
+                wanted=parse_filter(given.filter, scope=session.scope(), me=session.operator)
             )
         except FilterError as error:
             raise Problem(f"--filter: {error}", code=2) from error
-    made = campaigns.create(session.store(), operator(session), given.title, selection)
+    made = campaigns.create(session.store(), session.operator, given.title, selection)
     session.show_object(whole(made))
     return 0
 
@@ -169,11 +168,11 @@ def _note(session: Session) -> int:
         wanted = {"oid": oid, "into_case": given.case, "public": given.public}
         if session.settings.offline or not given.case:
             return await campaigns.note(
-                session.store(), operator(session), given.campaign, given.text, **wanted
+                session.store(), session.operator, given.campaign, given.text, **wanted
             )
         async with session.cloud() as cloud:
             return await campaigns.note(
-                session.store(), operator(session), given.campaign, given.text, cloud=cloud, **wanted
+                session.store(), session.operator, given.campaign, given.text, cloud=cloud, **wanted
             )
 
     found, said = session.run(go())
@@ -188,6 +187,6 @@ def _close(session: Session) -> int:
 
     given = session.arguments
     session.show_object(
-        whole(campaigns.close(session.store(), operator(session), given.campaign, given.conclusion))
+        whole(campaigns.close(session.store(), session.operator, given.campaign, given.conclusion))
     )
     return 0

@@ -294,10 +294,9 @@ def _edits(session: Session) -> int:
 
 
 async def _with_desk(session: Session, go: "Callable[[CaseDesk], Awaitable[Any]]") -> Any:
-    from console.commands.alert_triage import operator
     from console.operations.cases import CaseDesk
 
-    store, name = session.store(), operator(session)
+    store, name = session.store(), session.operator
     if session.settings.offline:
         return await go(CaseDesk(store, None, operator=name))
     async with session.cloud() as cloud:
@@ -308,11 +307,10 @@ def _work(session: Session, go: "Callable[[CaseDesk], Awaitable[Any]]", *, here:
     """Let an operator's desk do something; `here`: it takes no cloud."""
     if not here:
         return session.run(_with_desk(session, go))
-    from console.commands.alert_triage import operator
     from console.operations.cases import CaseDesk
 
     async def locally() -> Any:
-        return await go(CaseDesk(session.store(), None, operator=operator(session)))
+        return await go(CaseDesk(session.store(), None, operator=session.operator))
 
     return session.run(locally())
 

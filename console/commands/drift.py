@@ -247,7 +247,7 @@ def _decide(session: Session) -> int:
     try:
         done = decide(
             session.store(), one, given.decision, until=until, reason=given.reason,
-            by=session.settings.operator, key=session.known_redaction_key(), now=now,
+            by=session.operator, key=session.known_redaction_key(), now=now,
         )  # fmt: skip
     except Refused as error:
         raise Problem(str(error), code=2) from error
@@ -276,9 +276,7 @@ def _promote(session: Session) -> int:
     session.refuse_read_only("drift promote")
     one = _one(session, given.org, given.record)
     try:
-        made = promote(
-            session.store(), one, given.template, by=session.settings.operator, rewrite=given.rewrite
-        )
+        made = promote(session.store(), one, given.template, by=session.operator, rewrite=given.rewrite)
     except Refused as error:
         raise Problem(str(error), code=5) from error
     session.show_object(

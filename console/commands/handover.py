@@ -3,7 +3,6 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands.alert_triage import operator
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ def _draft(session: Session) -> int:
     from console.operations import handover
     from store.times import now_ms, parse_duration
 
-    given, name = session.arguments, operator(session)
+    given, name = session.arguments, session.operator
     texts = {each: getattr(given, each) for each in ("hypothesis", "next_step", "blocker")}
     texts = {each: text for each, text in texts.items() if text is not None}
     if texts and given.item is None:
@@ -141,7 +140,7 @@ def _show(session: Session) -> int:
     if session.arguments.handover is not None:
         _print(session, _found(session, session.arguments.handover))
         return 0
-    name = operator(session)
+    name = session.operator
     with session.reader.reading() as connection:
         mine = draft_of(connection, name)
         others = offered(connection, name, scope=session.scope())
@@ -165,7 +164,7 @@ def _publish(session: Session) -> int:
     from console.operations import handover
     from store.handover import draft_of
 
-    name, number = operator(session), session.arguments.handover
+    name, number = session.operator, session.arguments.handover
     if number is None:
         with session.reader.reading() as connection:
             mine = draft_of(connection, name)
@@ -188,7 +187,7 @@ def _withdraw(session: Session) -> int:
     from console.operations import handover
 
     number = session.arguments.handover
-    _possible(lambda: handover.withdraw(session.store(), operator(session), number))
+    _possible(lambda: handover.withdraw(session.store(), session.operator, number))
     _print(session, _found(session, number))
     return 0
 
@@ -197,7 +196,7 @@ def _accept(session: Session) -> int:
     from console.operations import handover
     from store.handover import HandoverError
 
-    name, refused = operator(session), 0
+    name, refused = session.operator, 0
     rows: list[dict[str, Any]] = []
 
     async def go() -> None:
@@ -231,7 +230,7 @@ def _bounce(session: Session) -> int:
     from console.operations import handover
 
     given = session.arguments
-    item = _possible(lambda: handover.bounce(session.store(), operator(session), given.item, given.reason))
+    item = _possible(lambda: handover.bounce(session.store(), session.operator, given.item, given.reason))
     session.show_object(listed_item(item))
     return 0
 

@@ -741,9 +741,8 @@ def _check_confirm(session: Session, oids: Sequence[str], typed: str) -> None:
 
 
 def _operator(session: Session) -> str:
-    from console.commands.alert_triage import operator
 
-    return operator(session)
+    return session.operator
 
 
 def _made(made: "Made") -> dict[str, Any]:

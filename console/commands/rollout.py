@@ -151,7 +151,7 @@ def _plan(session: Session) -> int:
                 connection,
                 drafted,
                 title=given.title or "Rollout",
-                by=session.settings.operator,
+                by=session.operator,
                 now=now,
                 words=given.wave,
                 options=options,
@@ -235,9 +235,9 @@ def _approve(session: Session) -> int:
 
     given = session.arguments
     session.refuse_read_only("rollout approve")
-    identity = given.identity or session.settings.operator
-    if not identity or not given.key:
-        raise Problem("`rollout approve` needs --key, and --identity where no operator is set.", code=2)
+    identity = given.identity or session.operator
+    if not given.key:
+        raise Problem("`rollout approve` needs --key, the OpenSSH key that signs.", code=2)
     signers = session.settings.allowed_signers
     if signers is None:
         raise Problem("No allowed-signers file is set: `allowed_signers` in the settings names it.", code=5)
@@ -307,14 +307,14 @@ def _apply(session: Session) -> int:
 
     async def roll(stop: asyncio.Event) -> "Outcome":
         async with session.cloud() as cloud:
-            applying = {session.settings.operator, (await cloud.who()).ident}
+            applying = {session.operator, (await cloud.who()).ident}
             gates = CloudGates(store=store, cloud=cloud, bounds=Bounds(soak=soak), clock=now_ms)
             return await apply(
                 plan.id,
                 store=store,
                 cloud=cloud,
                 key=key,
-                operator=session.settings.operator,
+                operator=session.operator,
                 gates=gates,
                 confirm=getattr(given, "confirm", ""),
                 stop=stop,
@@ -353,7 +353,7 @@ def _pause(session: Session) -> int:
     number: int = session.arguments.plan
     session.refuse_read_only("rollout pause")
     try:
-        pause(number, store=session.store(), operator=session.settings.operator, now=now_ms())
+        pause(number, store=session.store(), operator=session.operator, now=now_ms())
     except PlanError as error:
         raise Problem(str(error), code=2) from error
     except Refused as error:
@@ -388,7 +388,7 @@ def _rollback(session: Session) -> int:
             made = undoing(
                 connection,
                 given.plan,
-                by=session.settings.operator,
+                by=session.operator,
                 now=now_ms(),
                 oids=oids,
                 wave=given.wave,

@@ -38,6 +38,13 @@ class Session:
 
         return load(self.arguments)
 
+    @cached_property
+    def operator(self) -> str:
+        """Who works here, to whom alerts are assigned: the setting `operator`, else the system's user."""
+        from console.operations.actor import actor
+
+        return self.settings.operator or actor().partition("@")[0]
+
     def store(self) -> "Store":
         """The environment's store, opened at the first call and made if there is none.
 
@@ -123,7 +130,7 @@ class Session:
             from console.operations.accessplans import resume
             from console.operations.deadlines import due
 
-            for made in await due(store, cloud, operator=self.settings.operator):
+            for made in await due(store, cloud, operator=self.operator):
                 self.say(made.sentence)
             for carried in await resume(store, cloud):
                 self.say(carried.sentence)

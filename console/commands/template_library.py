@@ -73,9 +73,7 @@ def _import(session: Session) -> int:
     if not path.resolve().is_relative_to(root):
         raise Problem(f"{shown(given.path)} is not below {shown(str(root))}; give another --root.", code=2)
     try:
-        made = import_templates(
-            path, root=root, store=session.store(), name=given.name, by=session.settings.operator
-        )
+        made = import_templates(path, root=root, store=session.store(), name=given.name, by=session.operator)
     except ValueError as error:
         raise Problem(str(error), code=2) from error
     assigned = []
@@ -178,7 +176,7 @@ def _assign(session: Session) -> int:
     store = session.store()
     try:
         if given.verb == "assign":
-            done = assign(node, given.template, store=store, by=session.settings.operator)
+            done = assign(node, given.template, store=store, by=session.operator)
         else:
             done = unassign(node, given.template, store=store)
     except UnknownTemplate:
