@@ -323,8 +323,7 @@ def stage(session: Session) -> int:
             new = accessplans.stage(connection, who, changes, now=now_ms())
             total = len(accessplans.staged(connection, who))
         session.say(
-            f"{counted(new, 'change')} staged, {total:,} in all; "
-            "`limegrove access plan --staged` plans them."
+            f"{counted(new, 'change')} staged, {total:,} in all; `limegrove access plan --staged` plans them."
         )
     elif given.step == "drop":
         if given.all == bool(given.lines):
