@@ -3,26 +3,24 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.organization_tabs import TABS, Tab
+from screens.organization_tabs.words import field, severities
 from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowSensors, ShowTemplates
 from screens.view import View
-from screens.widgets.spark import spark
 from screens.widgets.text import content, line
 from screens.widgets.tree_table import Line, Tone, TreeColumn, TreeTable, arranged
-from store.alerts import SEVERITIES
-from store.freshness import SUBJECTS, state_of
-from store.queries.organizations import HEALTH, OrganizationDetail, TreeRow, organization, tree
-from store.sensors import platform_name
+from store.queries.organizations import HEALTH, TreeRow, tree
 from store.times import age
 
 _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
@@ -109,7 +107,7 @@ class Organizations(View[Found]):
             "organization_error", "configuration_record", "direct_permission", "group_member",
             "group_organization", "api_key",
         }
-    )  # fmt: skip
+    ).union(*(getattr(tab, "READS", ()) for tab in TABS))  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "enter", "detail", "detail", id="organizations.detail", tooltip="Open or close the detail"
@@ -135,6 +133,14 @@ class Organizations(View[Found]):
             "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
         ),
         Binding(
+            "right_square_bracket", "detail_tab(1)", "next tab", id="organizations.next_tab", show=False,
+            tooltip="The next tab of the detail",
+        ),
+        Binding(
+            "left_square_bracket", "detail_tab(-1)", "tab before", id="organizations.previous_tab",
+            show=False, tooltip="The tab before it",
+        ),
+        Binding(
             "J", "detail_scroll(1)", "detail down", id="organizations.detail_down", show=False,
             tooltip="Scroll the detail down",
         ),
@@ -149,14 +155,18 @@ class Organizations(View[Found]):
         self._found: Found | None = None
         self._worst_first = False
         self._open = False
+        self._tab = 0
+        self._told = ("", 0)
         self._wanted = ""
         self._shaped = False
 
     def compose_body(self) -> ComposeResult:
         """The tree, and the detail of one node below or beside it."""
         yield OrganizationTree(self.context)
-        with VerticalScroll(id="organization-detail", can_focus=False):
-            yield Static("", markup=False)
+        with Vertical(id="organization-detail"):
+            yield Static("", id="organization-tabs", markup=False)
+            with VerticalScroll(id="organization-tab", can_focus=False):
+                yield Static("", markup=False)
 
     def on_mount(self) -> None:
         """Begin without the detail."""
@@ -272,7 +282,13 @@ class Organizations(View[Found]):
 
     def action_detail_scroll(self, lines: int) -> None:
         """Scroll the detail."""
-        self.query_one("#organization-detail").scroll_relative(y=lines, animate=False)
+        self.query_one("#organization-tab").scroll_relative(y=lines, animate=False)
+
+    def action_detail_tab(self, step: int) -> None:
+        """Another tab of the detail, which opens where it is closed."""
+        self._tab = (self._tab + step) % len(TABS) if self._open else self._tab
+        self._show_pane(True)
+        self._show_detail()
 
     @on(TreeTable.Moved)
     def follow(self, event: TreeTable.Moved) -> None:
@@ -285,46 +301,51 @@ class Organizations(View[Found]):
         row = self.table.node
         if not self._open or row is None or self._found is None:
             return
+        self.query_one("#organization-tabs").display = row.oid is not None and len(TABS) > 1
         if row.oid is None:
             under = below(self._found.rows, row.id)
-            self._put(node_lines(row, under, self.context, self._found.now))
+            self._put(row.id, node_lines(row, under, self.context, self._found.now))
         else:
-            self._read_detail(row.oid, row.path)
+            self.query_one("#organization-tabs", Static).update(tab_line(TABS, self._tab))
+            self._read_detail(row.oid, row.path, self._tab)
 
     @work(exclusive=True, group="detail", exit_on_error=False)
-    async def _read_detail(self, oid: str, path: str) -> None:
+    async def _read_detail(self, oid: str, path: str, number: int) -> None:
         import asyncio
 
-        now = self.context.clock()
+        tab, now = TABS[number], self.context.clock()
 
-        def reading() -> OrganizationDetail | None:
+        def reading() -> Any:
             with self.context.reader.reading() as connection:
-                return organization(connection, oid, now=now)
+                return tab.read(connection, oid, now)
 
         try:
             found = await asyncio.to_thread(reading)
         except Exception as error:
-            self._put([line(("Its detail could not be read: ", "bold"), str(error))])
+            self._put(oid, [line(("Its detail could not be read: ", "bold"), str(error))])
             return
         row = self.table.node
-        if row is None or row.oid != oid:
+        if row is None or row.oid != oid or self._tab != number:
             return
         if found is None:
             self._put(
+                oid,
                 [
                     line((path or row.name, "bold")),
                     Content(
                         "The tree names this organization; the cloud did not list it to this credential."
                     ),
-                ]
+                ],
             )
         else:
-            self._put(organization_lines(found, self.context, now, wide=self.size.width >= 120))
+            self._put(oid, tab.lines(found, self.context, self.size.width >= 120))
 
-    def _put(self, lines: Iterable[Content]) -> None:
-        pane = self.query_one("#organization-detail", VerticalScroll)
+    def _put(self, about: str, lines: Iterable[Content]) -> None:
+        pane = self.query_one("#organization-tab", VerticalScroll)
         pane.query_one(Static).update(Content("\n").join(lines))
-        pane.scroll_home(animate=False)
+        if self._told != (about, self._tab):
+            self._told = (about, self._tab)
+            pane.scroll_home(animate=False)
 
     # -- requests ---------------------------------------------------------------------------------------
 
@@ -436,123 +457,12 @@ def compact(number: int) -> str:
     return f"{number / 1_000_000:.1f}M"
 
 
-def severities(by_severity: Sequence[int]) -> str:
-    """`2 critical, 8 high`: the worst first, those that are none left out; `none open`."""
-    parts = [
-        f"{count:,} {word}"
-        for word, count in zip(reversed(SEVERITIES), reversed(by_severity), strict=True)
-        if count
-    ]
-    return ", ".join(parts) or "none open"
-
-
-_LABEL = 11
-
-
-def _field(name: str, *parts: str | Content | tuple[str, str]) -> Content:
-    return line((f" {name:<{_LABEL}}", "bold"), *parts)
-
-
-def organization_lines(found: OrganizationDetail, context: Context, now: int, *, wide: bool) -> list[Content]:
-    """The detail of one organization, the most urgent first."""
-    row = found.row
-    fresh = {
-        "fresh": f"fresh, {age(row.synced_at, now)} old",
-        "stale": f"stale, {age(row.synced_at, now)} old",
-        "failed": "failed"
-        + (f", what is shown is {age(row.synced_at, now)} old" if row.synced_at else ", never read"),
-        "never": "never synced",
-    }[row.state]
-    health = {"fresh": "well", "stale": "unknown", "failed": "failed", "never": "unknown"}[row.state]
-    lines = [
-        line(
-            (f" {row.name}", "bold"),
-            "   ",
-            (f"{context.glyphs.health[health]} {fresh}", HEALTH_STYLES[health]),
-            f"   {row.region}" if row.region else "",
-            ("   no longer listed by the cloud", HEALTH_STYLES["failed"]) if row.gone else "",
-        ),
-        _field("oid", row.oid, f"   marked {', '.join(found.marks)}" if found.marks else ""),
-    ]
-    if row.reason:
-        lines.append(_field("because", (row.reason, HEALTH_STYLES["failed"])))
-    lines.append(
-        _field(
-            "alerts",
-            f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
-            f"   14 d {spark(found.days)} {sum(found.days):,} in all" if wide else "",
-        )
-    )
-    if not wide:
-        lines.append(_field("14 days", spark(found.days, gap=" "), f"   {sum(found.days):,} detections"))
-    if found.top_rules:
-        top = found.top_rules if wide else found.top_rules[:2]
-        lines.append(_field("top rules", ", ".join(f"{cat} ({count:,})" for cat, count in top)))
-    quota = ""
-    if row.sensor_quota:
-        used = f", {row.quota_used / row.sensor_quota:.0%} used" if row.quota_used is not None else ""
-        quota = f"   quota {row.sensor_quota:,}{used}"
-    online = "unknown" if row.sensors_online is None else f"{row.sensors_online:,}"
-    lines.append(_field("sensors", f"{row.sensors:,}, {online} online{quota}"))
-    if found.platforms:
-        lines.append(
-            _field(
-                "alive",
-                ", ".join(
-                    f"{platform_name(code)} {alive:,}/{count:,}" for code, count, alive in found.platforms
-                ),
-            )
-        )
-    lines.append(
-        _field(
-            "people",
-            f"{found.users:,} users, {found.groups:,} groups, {found.keys:,} keys   m shows who may what",
-        )
-    )
-    records = sum(count for _, count in found.records)
-    sections = ": " + ", ".join(
-        f"{section.removeprefix('hive/')} {count:,}" for section, count in found.records
-    )
-    if not wide:
-        sections = f" in {len(found.records)} sections"
-    lines.append(_field("records", f"{records:,}{sections}" if found.records else "none"))
-    lines.extend(
-        _field(
-            "error" if number else "errors",
-            (component, "bold"),
-            f": {error}   {age(time, now)}" if time else f": {error}",
-        )
-        for number, (component, error, time) in enumerate(found.errors)
-    )
-    lines.append(_field("copies", *_subject_parts(found, now)))
-    lines.extend(
-        _field("not read", (f"{subject}: {reason or failure}", HEALTH_STYLES["failed"]))
-        for subject, _, failure, reason in found.subjects
-        if failure and reason != row.reason
-    )
-    if found.labels:
-        lines.append(_field("labels", ", ".join(f"{key}={value}" for key, value in found.labels.items())))
-    if found.parameters:
-        lines.append(
-            _field("parameters", ", ".join(f"{key}={value}" for key, value in found.parameters.items()))
-        )
-    return lines
-
-
-def _subject_parts(found: OrganizationDetail, now: int) -> list[str | tuple[str, str]]:
-    """Each subject with its age, those that failed or were never read in words."""
-    known = {subject: (checked_at, failure) for subject, checked_at, failure, _ in found.subjects}
+def tab_line(tabs: Sequence[Tab], chosen: int) -> Content:
+    """The titles of the tabs, the chosen one in brackets."""
     parts: list[str | tuple[str, str]] = []
-    for subject in SUBJECTS[2:]:
-        if subject == "cases" and subject not in known:
-            continue  # most organizations do not have the extension
-        checked_at, failure = known.get(subject, (None, ""))
-        state = state_of(checked_at, failure, now)
-        text = f"{subject} {age(checked_at, now)}" if state in ("fresh", "stale") else f"{subject} {state}"
-        if parts:
-            parts.append(", ")
-        parts.append((text, HEALTH_STYLES["failed"]) if state == "failed" else text)
-    return parts
+    for number, tab in enumerate(tabs):
+        parts.append((f"[{tab.TITLE}]", "bold") if number == chosen else (f" {tab.TITLE} ", "dim"))
+    return line(*parts)
 
 
 def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: int) -> list[Content]:
@@ -564,27 +474,27 @@ def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: in
             (f"{context.glyphs.health[row.health]} {row.health}", HEALTH_STYLES[row.health]),
             f"   marked {', '.join(row.marks)}" if row.marks else "",
         ),
-        _field(
+        field(
             "made of",
             f"{row.fresh:,} of {row.organizations:,} organizations",
             f", {row.failed:,} failed" if row.failed else "",
             f", the oldest copy {age(row.synced_at, now)} old" if row.synced_at is not None else "",
         ),
-        _field(
+        field(
             "alerts",
             f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
         ),
-        _field(
+        field(
             "sensors",
             f"{row.sensors:,}, {row.sensors_online:,} online",
             f"   quota {row.quota:,}, {row.quota_used / row.quota:.0%} used"
             if row.quota and row.quota_used
             else "",
         ),
-        _field("errors", f"{row.errors:,} standing"),
+        field("errors", f"{row.errors:,} standing"),
     ]
     if row.labels:
-        lines.append(_field("labels", ", ".join(f"{key}={value}" for key, value in row.labels.items())))
+        lines.append(field("labels", ", ".join(f"{key}={value}" for key, value in row.labels.items())))
     ill = [each for each in under[1:] if each.oid is not None and each.health != "well"]
     ill.sort(key=_badness, reverse=True)
     for each in ill[:20]:

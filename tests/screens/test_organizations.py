@@ -5,7 +5,8 @@ from time import perf_counter
 import pytest
 
 from screens.context import Scope
-from screens.organizations import Organizations, below, brief, compact, severities
+from screens.organization_tabs.words import severities
+from screens.organizations import Organizations, below, brief, compact
 from screens.requests import Back, SetScope, ShowAccess, ShowAlerts
 from store import ingest
 from store.queries.organizations import tree
