@@ -1,7 +1,9 @@
 """Until when an alert has to be acknowledged and resolved, and how long that took.
 
 Both clocks run from the time of the detection, as those of Cases do: until somebody acknowledges it (it
-becomes in_progress), and until it is resolved or closed. A snooze stops neither.
+becomes in_progress), and until it is resolved or closed. A snooze stops neither. Where an organization has
+service hours (`store.customers`) they run within them alone, but for severities that it wants looked at
+around the clock; what an alert took is then counted in service time too.
 
 The targets of an organization are, per severity, the first of these that says anything:
 
@@ -12,8 +14,9 @@ The targets of an organization are, per severity, the first of these that says a
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -41,6 +44,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from store import models
 from store.alerts import SEVERITIES
 from store.queries.scopes import NODE, oids_of
+from store.servicehours import ServiceHours
 
 MINUTE: Final = 60_000
 
@@ -58,6 +62,7 @@ _TOGETHER = 500
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
 _ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
+_CUSTOMER: Table = models.CustomerDocument.__table__  # type: ignore[attr-defined]
 _CASES: Table = models.CaseConfiguration.__table__  # type: ignore[attr-defined]
 
 
@@ -71,6 +76,8 @@ class Targets:
     """Of each severity: `tree`, `cases` or `default`."""
     problems: tuple[str, ...] = ()
     """What was not understood, and therefore passed over; sentences for the operator."""
+    service: ServiceHours | None = None
+    """When the clocks run; None for around the clock."""
 
     def due_at(self, severity: int, status: int, time: int) -> int | None:
         """When the clock breaches that runs for an alert in this state (ms); None when none runs.
@@ -82,7 +89,19 @@ class Targets:
         """
         if status > 1:
             return None
-        return time + (self.resolve if status else self.acknowledge)[severity]
+        return self.after(severity, time, (self.resolve if status else self.acknowledge)[severity])
+
+    def after(self, severity: int, time: int, span: int) -> int:
+        """The moment (ms) at which an alert's clock has run for so long since a moment."""
+        if self.service is None or severity in self.service.always:
+            return time + span
+        return self.service.after(time, span)
+
+    def took(self, severity: int, time: int, until: int) -> int:
+        """How long an alert's clock ran between two moments (ms)."""
+        if self.service is None or severity in self.service.always:
+            return until - time
+        return self.service.between(time, until)
 
 
 DEFAULT: Final = Targets(
@@ -94,7 +113,8 @@ DEFAULT: Final = Targets(
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long the alerts of one organization and severity took; milliseconds."""
+    """How long the alerts of one organization and severity took; milliseconds, of service time where it has
+    service hours."""
 
     oid: str
     severity: int
@@ -188,17 +208,33 @@ _ABOVE = (
 )
 """What is said on the way from organizations up to the root. Put together once: ingest asks it often."""
 
+_BESIDE = (
+    text(
+        "SELECT oid, sla, NULL AS calendar FROM case_configuration WHERE oid IN :oids UNION ALL"
+        " SELECT oid, NULL, calendar FROM customer_document WHERE oid IN :oids AND calendar IS NOT NULL"
+    )
+    .bindparams(bindparam("oids", expanding=True))
+    .columns(sla=JSON, calendar=JSON)
+)
+"""What Cases and service hours say of organizations, in one question."""
+
 
 def _read(c: Connection, oids: list[str]) -> dict[str, Targets]:
     chains: dict[str, list[tuple[int, str, Mapping[str, Any]]]] = {}
     for row in c.execute(_ABOVE, {"oids": oids}):
         if row.parameters:
             chains.setdefault(row.oid, []).append((row.depth, row.id, row.parameters))
-    configured = {
-        row.oid: row.sla
-        for row in c.execute(select(_CASES.c.oid, _CASES.c.sla).where(_CASES.c.oid.in_(oids)))
-    }
-    return {oid: _merged(sorted(chains.get(oid, ()), key=_depth), configured.get(oid)) for oid in oids}
+    configured: dict[str, Any] = {}
+    calendars: dict[str, Any] = {}
+    for row in c.execute(_BESIDE, {"oids": oids}):
+        (configured if row.calendar is None else calendars)[row.oid] = row.sla or row.calendar
+    found = {oid: _merged(sorted(chains.get(oid, ()), key=_depth), configured.get(oid)) for oid in oids}
+    if calendars:
+        from store.customers import service_hours
+
+        for oid, calendar in calendars.items():
+            found[oid] = replace(found[oid], service=service_hours(calendar))
+    return found
 
 
 def _depth(link: tuple[int, str, Mapping[str, Any]]) -> int:
@@ -239,7 +275,10 @@ def due_at(c: Connection, oid: str, severity: int, status: int, time: int) -> in
 
 
 def due(wanted: Targets, *, acknowledged: bool) -> ColumnElement[int]:
-    """The same as an expression over the table of detections, for alerts that are open."""
+    """The same as an expression over the table of detections, for alerts that are open.
+
+    Only around the clock: service hours are no expression (`put_clocks`).
+    """
     spans = wanted.resolve if acknowledged else wanted.acknowledge
     span = case(dict(enumerate(spans)), value=_D.c.severity, else_=spans[2])
     total: ColumnElement[int] = _D.c.time + span
@@ -289,22 +328,64 @@ def drop_case_configuration(c: Connection, oid: str) -> int:
 
 
 def restate(c: Connection, oid: str) -> int:
-    """Set the clocks of an organization's open alerts anew, after its targets changed; how many differed."""
+    """Set the clocks of an organization's open alerts anew, after its targets changed; how many differed.
+
+    The folds that these alerts are shown in are counted again.
+    """
     wanted = targets(c, oid)
+    folded: set[int] = set()
     changed = 0
     for acknowledged in (False, True):
-        moment = due(wanted, acknowledged=acknowledged)
-        changed += c.execute(
-            update(_D)
-            .where(
-                _D.c.oid == oid,
-                literal_column("detection.status < 2"),
-                _D.c.status == int(acknowledged),
-                _D.c.due_at.is_distinct_from(moment),
+        here = [
+            _D.c.oid == oid, literal_column("detection.status < 2"), _D.c.status == int(acknowledged)
+        ]  # fmt: skip
+        if wanted.service is not None:
+            rows = c.execute(
+                select(_D.c.id, _D.c.severity, _D.c.time, _D.c.due_at, _D.c.fold_id).where(*here)
             )
-            .values(due_at=moment)
-        ).rowcount
+            differing = []
+            for row in rows.all():
+                moment = wanted.due_at(row.severity, int(acknowledged), row.time)
+                if moment != row.due_at:
+                    differing.append({"number": row.id, "moment": moment})
+                    folded.add(row.fold_id)
+            _put_clocks(c, differing)
+            changed += len(differing)
+            continue
+        moment = due(wanted, acknowledged=acknowledged)
+        here.append(_D.c.due_at.is_distinct_from(moment))
+        folded.update(c.execute(select(_D.c.fold_id).where(*here).distinct()).scalars())
+        changed += c.execute(update(_D).where(*here).values(due_at=moment)).rowcount
+    if folded:
+        from store import folds
+
+        folds.recount(c, folded)
     return changed
+
+
+def put_clocks(c: Connection, wanted: Targets, alerts: Select[Any], *, acknowledged: bool) -> None:
+    """Set the clocks of some open alerts of organizations that keep service hours.
+
+    Args:
+        wanted: the targets that those organizations share.
+        alerts: their id, severity and time.
+    """
+    status = int(acknowledged)
+    _put_clocks(
+        c,
+        [
+            {"number": number, "moment": wanted.due_at(severity, status, time)}
+            for number, severity, time in c.execute(alerts).all()
+        ],
+    )
+
+
+_CLOCK = update(_D).where(_D.c.id == bindparam("number")).values(due_at=bindparam("moment"))
+
+
+def _put_clocks(c: Connection, moments: list[dict[str, Any]]) -> None:
+    if moments:
+        c.execute(_CLOCK, moments)
 
 
 def acknowledged(
@@ -320,7 +401,7 @@ def acknowledged(
     """
     wanted = _wanted(c, scope, oid, since, until)
     values = select(
-        _D.c.oid, _D.c.severity, (_D.c.acknowledged_at - _D.c.time).label("took")
+        _D.c.oid, _D.c.severity, _D.c.time, (_D.c.acknowledged_at - _D.c.time).label("took")
     ).where(_D.c.acknowledged_at.is_not(None), *wanted)  # fmt: skip
     return _times(c, values, "acknowledge")
 
@@ -330,11 +411,11 @@ def resolved(
 ) -> list[Times]:
     """Time to resolve, per organization and severity; of an alert that was reopened, each time it was."""
     wanted = _wanted(c, scope, oid, since, until)
-    last = select(_D.c.oid, _D.c.severity, (_D.c.resolved_at - _D.c.time).label("took")).where(
+    last = select(_D.c.oid, _D.c.severity, _D.c.time, (_D.c.resolved_at - _D.c.time).label("took")).where(
         _D.c.resolved_at.is_not(None), *wanted
     )
     earlier = (
-        select(_D.c.oid, _D.c.severity, (_CHANGE.c.resolved_at - _D.c.time).label("took"))
+        select(_D.c.oid, _D.c.severity, _D.c.time, (_CHANGE.c.resolved_at - _D.c.time).label("took"))
         .join(_CHANGE, _CHANGE.c.detection_id == _D.c.id)
         .join(_ACTION, _ACTION.c.id == _CHANGE.c.action_id)
         .where(
@@ -362,6 +443,39 @@ def _wanted(
 
 def _times(c: Connection, values: Select[Any] | Any, clock: str) -> list[Times]:
     took = values.subquery("took")
+    served = list(c.execute(_SERVED).scalars())
+    some = select(took).where(took.c.oid.not_in(served)).subquery("took") if served else took
+    found = _around_the_clock(c, some, clock)
+    for at in range(0, len(served), _TOGETHER):
+        found += _in_service(c, select(took).where(took.c.oid.in_(served[at : at + _TOGETHER])), clock)
+    return sorted(found, key=lambda each: (each.oid, -each.severity)) if served else found
+
+
+_SERVED = select(_CUSTOMER.c.oid).where(_CUSTOMER.c.calendar.is_not(None))
+
+
+def _in_service(c: Connection, values: Select[Any], clock: str) -> list[Times]:
+    """Of organizations with service hours: alert by alert."""
+    spans: dict[tuple[str, int], list[int]] = {}
+    rows = c.execute(values).all()
+    known = targets_of(c, sorted({row.oid for row in rows}))
+    for oid, severity, moment, span in rows:
+        spans.setdefault((oid, severity), []).append(known[oid].took(severity, moment, moment + span))
+    found = []
+    for (oid, severity), took in spans.items():
+        took.sort()
+        limit = getattr(known[oid], clock)[severity]
+        count = len(took)
+        found.append(
+            Times(
+                oid, severity, count, took[-(-count * 50 // 100) - 1], took[-(-count * 90 // 100) - 1],
+                bisect_right(took, limit),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _around_the_clock(c: Connection, took: Any, clock: str) -> list[Times]:
     group = (took.c.oid, took.c.severity)
     placed = select(
         *group,

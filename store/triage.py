@@ -636,8 +636,15 @@ def _change(c: Connection, here: ColumnElement[bool], decision: Decision, now: i
     mine = and_(_D.c.id == _CHANGE.c.detection_id, here)
     if acknowledges or verb == "reopen":
         for wanted, oids in _by_targets(c, here).items():
-            clock = {"due_at": sla.due(wanted, acknowledged=True)}
-            c.execute(update(_D).where(mine, _CHANGE.c.oid.in_(oids)).values(values | clock))
+            theirs = and_(mine, _CHANGE.c.oid.in_(oids))
+            if wanted.service is None:
+                clock = {"due_at": sla.due(wanted, acknowledged=True)}
+                c.execute(update(_D).where(theirs).values(values | clock))
+                continue
+            c.execute(update(_D).where(theirs).values(values))
+            sla.put_clocks(
+                c, wanted, select(_D.c.id, _D.c.severity, _D.c.time).where(theirs), acknowledged=True
+            )
     else:
         c.execute(update(_D).where(mine).values(values))
     if decision.add or decision.remove:

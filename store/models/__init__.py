@@ -18,6 +18,7 @@ from store.models.cases import (
     CaseRecord,
 )
 from store.models.configuration import ConfigurationBody, ConfigurationRecord
+from store.models.customers import CustomerDocument
 from store.models.detections import (
     AlertLabel,
     Detection,
@@ -89,6 +90,7 @@ __all__ = [
     "CaseRecord",
     "ConfigurationBody",
     "ConfigurationRecord",
+    "CustomerDocument",
     "Detection",
     "DetectionBody",
     "DetectionCount",

@@ -46,6 +46,7 @@ def upgrade() -> None:
     _deadlines()
     _access_events()
     _audit_use()
+    _customers()
     op.create_index("ix_api_key_name", "api_key", ["name", "oid", "key_hash"])
 
 
@@ -917,3 +918,20 @@ def _compact(value: str) -> str | bytes:
     except (ValueError, AttributeError, TypeError):
         return value
     return found.bytes if str(found) == value else value
+
+
+def _customers() -> None:
+    op.create_table(
+        "customer_document",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("document", sa.JSON(), nullable=False),
+        sa.Column("calendar", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("missing", sa.JSON(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("pushed_hash", sa.String(), nullable=False),
+        sa.Column("pushed_etag", sa.String(), nullable=False),
+        sa.Column("pushed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("oid"),
+    )
