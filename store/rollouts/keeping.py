@@ -220,7 +220,7 @@ def undoing(
         raise NothingToDo(f"There is nothing of plan {plan_id} to take back.")
     hashed = plans.hash_of(
         {"undo_of": plan_id, "of": plan.hash},
-        [each for _, each in changes],
+        plans.gathered(each for _, each in changes),
         [tuple(each.values()) for each in blocked],
     )
     made = connection.execute(

@@ -9,8 +9,11 @@ look at that record in every organization, and not at all of their records.
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -22,7 +25,7 @@ from store.access import counted
 from store.bodies import unpack
 from store.configuration import canonical, content_hash
 from store.rollouts.compare import normalised, normalised_metadata, observed_name
-from store.rollouts.wanted import Placed, Want, WantedSet, versions, wanted
+from store.rollouts.wanted import Placed, Want, WantedSet, runs, versions, wanted
 from store.templates.documents import Key
 from store.templates.effective import document_key
 
@@ -59,6 +62,9 @@ UNREADABLE: Final = frozenset({"hive/secret"})
 
 UNSEEN: Final = ("yara/sources/", "exfil/perf/")
 """Of these not even the names are read."""
+
+_BETWEEN: Final = "\x1f"
+"""Between texts that the database joins."""
 
 _RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
 _CONTENT: Table = models.ConfigurationBody.__table__  # type: ignore[attr-defined]
@@ -118,6 +124,32 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """One change of one record, the same in all of these organizations."""
+
+    section: str
+    name: str
+    change: ChangeClass
+    before: Observed | None
+    """Without an etag: each organization has its own."""
+    after: Want | None
+    etags: Mapping[str, str]
+    """oid -> etag; "" where there is no record."""
+
+    @property
+    def key(self) -> Key:
+        """Section and name."""
+        return self.section, self.name
+
+    def of(self, oid: str) -> Change:
+        """The change in one of them."""
+        before = self.before
+        if before is not None:
+            before = Observed(before.hash, before.metadata, self.etags[oid], before.body)
+        return Change(oid, self.section, self.name, self.change, before, self.after)
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """Organizations that get exactly the same changes."""
 
@@ -131,8 +163,8 @@ class Drafted:
     """What a plan would be."""
 
     organizations: Mapping[str, str]
-    """All that were looked at: oid -> name."""
-    changes: tuple[Change, ...]
+    """All that were looked at, in the order of the tree: oid -> name."""
+    alike: tuple[Alike, ...]
     blocked: tuple[tuple[str, str], ...]
     """(oid, reason)."""
     seen: Mapping[str, Any]
@@ -142,30 +174,85 @@ class Drafted:
     differing: frozenset[str] = field(default=frozenset(), repr=False)
     """Organizations with anything that differs, excluded or not."""
 
-    @property
+    @cached_property
+    def changes(self) -> tuple[Change, ...]:
+        """One by one: organization by organization, by section and name."""
+        return tuple(unfolded(self.alike, self.organizations))
+
+    @cached_property
     def folds(self) -> tuple[Fold, ...]:
         """The organizations by what is to become of them, the most first."""
-        return folded(self.changes)
+        same: dict[tuple[Any, ...], int] = {}
+        looks: dict[str, list[int]] = {}
+        kinds: dict[int, Alike] = {}
+        for alike in sorted(self.alike, key=lambda each: each.key):
+            before, after = alike.before, alike.after
+            look = (
+                alike.section, alike.name, alike.change, before.hash if before else "",
+                after.hash if after else "",
+                json.dumps(after.metadata, sort_keys=True) if after else "",
+            )  # fmt: skip
+            number = same.setdefault(look, len(same))
+            kinds[number] = alike
+            for oid in alike.etags:
+                looks.setdefault(oid, []).append(number)
+        found: dict[tuple[int, ...], list[str]] = {}
+        for oid in self.organizations if len(same) > 1 else ():
+            if oid in looks:
+                found.setdefault(tuple(looks[oid]), []).append(oid)
+        if len(same) == 1:
+            found[(0,)] = [oid for oid in self.organizations if oid in looks]
+        firsts: dict[str, list[Change]] = {oids[0]: [] for oids in found.values()}
+        for change in unfolded(self.alike, firsts):
+            firsts[change.oid].append(change)
+        folds = [Fold(tuple(oids), tuple(firsts[oids[0]])) for oids in found.values()]
+        return tuple(sorted(folds, key=lambda fold: (-len(fold.oids), fold.oids[0])))
 
 
-def folded(changes: Iterable[Change]) -> tuple[Fold, ...]:
-    """Organizations with the same changes together, the most first."""
-    by_oid: dict[str, list[Change]] = {}
-    for change in changes:
-        by_oid.setdefault(change.oid, []).append(change)
-    found: dict[tuple[Any, ...], list[str]] = {}
-    for oid, each in by_oid.items():
-        same = tuple(
-            (
-                one.section, one.name, one.change, one.before.hash if one.before else "",
-                one.after.hash if one.after else "",
-                json.dumps(one.after.metadata, sort_keys=True) if one.after else "",
-            )
-            for one in each
+def unfolded(alike: Iterable[Alike], oids: Iterable[str]) -> Iterator[Change]:
+    """The changes of these organizations one by one: in their order, by section and name."""
+    by_oid: dict[str, list[Alike]] = {oid: [] for oid in oids}
+    for each in sorted(alike, key=lambda one: one.key):
+        for oid in each.etags if len(each.etags) < len(by_oid) else by_oid:
+            if oid in by_oid and oid in each.etags:
+                by_oid[oid].append(each)
+    for oid, found in by_oid.items():
+        for each in found:
+            yield each.of(oid)
+
+
+class Gathering:
+    """Changes put together that are the same but for the organization."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Any, ...], Alike] = {}
+        self._etags: dict[tuple[Any, ...], dict[str, str]] = {}
+
+    def add(self, change: Change) -> None:
+        """One more."""
+        before, after = change.before, change.after
+        # Held on to by what is kept here, so that an identity stays what it is.
+        same = (
+            change.section, change.name, change.change, id(after),
+            None if before is None else (before.hash, before.body, id(before.metadata)),
         )  # fmt: skip
-        found.setdefault(same, []).append(oid)
-    folds = [Fold(tuple(oids), tuple(by_oid[oids[0]])) for oids in found.values()]
-    return tuple(sorted(folds, key=lambda fold: (-len(fold.oids), fold.oids[0])))
+        etags = self._etags.get(same)
+        if etags is None:
+            etags = self._etags[same] = {}
+            self._found[same] = Alike(change.section, change.name, change.change, before, after, etags)
+        etags[change.oid] = before.etag if before is not None else ""
+
+    def alike(self) -> list[Alike]:
+        """All of them."""
+        return list(self._found.values())
+
+
+def gathered(changes: Iterable[Change]) -> list[Alike]:
+    """Put changes together that are the same but for the organization."""
+    gathering = Gathering()
+    for each in changes:
+        gathering.add(each)
+    return gathering.alike()
 
 
 def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bool = False) -> Drafted:
@@ -179,24 +266,35 @@ def drafted(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bo
     found = compared(connection, scope=scope, key=key, ignore_frozen=ignore_frozen)
     placed, blocked = found.placed, found.blocked
     decided = _excluded(connection)
-    changes = [each for each in found.changes if (each.oid, each.section, each.name) not in decided]
+    alike = [kept for each in found.alike if (kept := _without(each, decided)) is not None]
     seen = {
         "scope": scope,
         "templates": {name: list(each) for name, each in versions(connection).items()},
         "wanted": _digest_of_lines(
-            f"{each.oid} {each.wanted.hash} {' '.join(sorted(each.marks)) if each.marks else ''}"
-            for each in placed
+            line
+            for wanted_set, marks, some in runs(placed)
+            for line in (" ".join((wanted_set.hash, *sorted(marks))), *(each.oid for each in some))
         ),
     }
     return Drafted(
         {each.oid: each.name for each in placed},
-        tuple(changes),
+        tuple(alike),
         tuple(blocked),
         seen,
-        hash_of(seen, changes, blocked),
+        hash_of(seen, alike, blocked),
         {each.oid: each for each in placed},
-        frozenset(each.oid for each in found.changes),
+        frozenset().union(*(each.etags for each in found.alike)),
     )
+
+
+def _without(alike: Alike, excluded: Collection[tuple[str, str, str]]) -> Alike | None:
+    """Less the organizations in which this record was excluded; None when none is left."""
+    if alike.key not in {(section, name) for _, section, name in excluded}:
+        return alike
+    kept = {
+        oid: etag for oid, etag in alike.etags.items() if (oid, alike.section, alike.name) not in excluded
+    }
+    return replace(alike, etags=kept) if kept else None
 
 
 @dataclass(frozen=True)
@@ -207,8 +305,13 @@ class Compared:
     """All that were looked at."""
     blocked: list[tuple[str, str]]
     """(oid, reason): these were not compared."""
-    changes: list[Change]
+    alike: list[Alike]
     """Excluded ones too."""
+
+    @property
+    def changes(self) -> Iterator[Change]:
+        """One by one: organization by organization, by section and name."""
+        return unfolded(self.alike, (each.oid for each in self.placed))
 
 
 def compared(connection: Connection, *, scope: str, key: bytes, ignore_frozen: bool = False) -> Compared:
@@ -217,16 +320,17 @@ def compared(connection: Connection, *, scope: str, key: bytes, ignore_frozen: b
     blocked: list[tuple[str, str]] = []
     ready: list[Placed] = []
     unread = _unread(connection, [each.oid for each in placed])
-    for each in placed:
-        if each.wanted.blocked:
-            blocked.append((each.oid, each.wanted.blocked[0]))
-        elif "frozen" in each.marks and not ignore_frozen:
-            blocked.append((each.oid, "It is frozen: no rollout until the mark is taken away."))
-        elif each.oid in unread:
-            blocked.append((each.oid, unread[each.oid]))
+    for wanted_set, marks, some in runs(placed):
+        if wanted_set.blocked:
+            blocked += [(each.oid, wanted_set.blocked[0]) for each in some]
+        elif "frozen" in marks and not ignore_frozen:
+            blocked += [(each.oid, "It is frozen: no rollout until the mark is taken away.") for each in some]
+        elif unread:
+            blocked += [(each.oid, unread[each.oid]) for each in some if each.oid in unread]
+            ready += [each for each in some if each.oid not in unread]
         else:
-            ready.append(each)
-    return Compared(placed, blocked, _Comparing(connection, key).changes(ready))
+            ready += some
+    return Compared(placed, blocked, _Comparing(connection, key).alike(ready))
 
 
 def _excluded(connection: Connection) -> set[tuple[str, str, str]]:
@@ -266,9 +370,9 @@ def _digest_of_lines(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def hash_of(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterable[tuple[str, ...]]) -> str:
+def hash_of(seen: Mapping[str, Any], alike: Iterable[Alike], blocked: Iterable[tuple[str, ...]]) -> str:
     """What an approval signs: SHA-256 over what a plan rests on and every change in it."""
-    alike: dict[tuple[Any, ...], list[str]] = {}
+    lines: dict[tuple[Any, ...], list[str]] = {}
     said: dict[int, str] = {}
 
     def text(metadata: Mapping[str, Any] | None) -> str:
@@ -280,21 +384,19 @@ def hash_of(seen: Mapping[str, Any], changes: Iterable[Change], blocked: Iterabl
     wants: dict[int, tuple[Any, ...] | None] = {id(None): None}
     key: tuple[Any, ...]
     # Held on to: what is known by its identity must not go meanwhile.
-    for each in (every := list(changes)):
+    for each in (every := list(alike)):
         before, after = each.before, each.after
         if id(after) not in wants and after is not None:
             wants[id(after)] = (after.hash, text(after.metadata), after.template, after.version)
         if before is None:
             key = (each.section, each.name, each.change, None, None, wants[id(after)])
-            alike.setdefault(key, []).append(each.oid)
+            lines.setdefault(key, []).extend(each.etags)
         else:
             key = (
                 each.section, each.name, each.change, before.hash, text(before.metadata), wants[id(after)],
             )  # fmt: skip
-            alike.setdefault(key, []).append(f"{each.oid} {before.etag}")
-    groups = sorted(
-        [canonical(key).decode(), _digest_of_lines(sorted(lines))] for key, lines in alike.items()
-    )
+            lines.setdefault(key, []).extend(map(" ".join, each.etags.items()))
+    groups = sorted([canonical(key).decode(), _digest_of_lines(sorted(some))] for key, some in lines.items())
     del every
     return _digest({"seen": dict(seen), "changes": groups, "blocked": [list(each) for each in blocked]})
 
@@ -307,8 +409,8 @@ class _Comparing:
         """(section, hash of the stored content) -> (hash of its form, what a document calls it)."""
         self._said: dict[str, Mapping[str, Any]] = {}
 
-    def changes(self, placed: list[Placed]) -> list[Change]:
-        """What differs, organization by organization, by section and name."""
+    def alike(self, placed: list[Placed]) -> list[Alike]:
+        """What differs."""
         # Most were compared at once and found the same: one row for all of those.
         oids = func.aggregate_strings(_STATE.c.oid, "\n")
         rows = self._connection.execute(
@@ -319,25 +421,32 @@ class _Comparing:
         known: dict[str, Any] = {}
         for row in rows:
             known.update(dict.fromkeys(row[0].split("\n"), row))
-        moved = self._moved(rows, known)
+        for oid in self._moved(rows, known):
+            del known[oid]
         whole: list[Placed] = []
         turned: dict[tuple[str, str], list[Placed]] = {}
-        for each in placed:
-            state = known.get(each.oid)
-            if state is None or each.oid in moved or each.wanted.own:
-                whole.append(each)
-            elif state[1] != each.wanted.hash:
-                turned.setdefault((state[1], each.wanted.hash), []).append(each)
-        found: dict[str, list[Change]] = {}
+        for wanted_set, _, some in runs(placed):
+            if wanted_set.own:
+                whole += some
+                continue
+            states = [known.get(each.oid) for each in some]
+            for state, run in groupby(zip(states, some, strict=True), itemgetter(0)):
+                if state is None:
+                    whole += [each for _, each in run]
+                elif state[1] != wanted_set.hash:
+                    turned.setdefault((state[1], wanted_set.hash), []).extend(each for _, each in run)
+        found: list[Alike] = []
         for (before, _), some in turned.items():
             old = self._set(before)
             if old is None:
                 whole += some
             else:
-                self._turned(old, some, found)
+                found += self._turned(old, some)
+        gathering = Gathering()
         for each in whole:
-            found[each.oid] = self._whole(each)
-        return [change for each in placed for change in found.get(each.oid, ())]
+            for change in self._whole(each):
+                gathering.add(change)
+        return found + gathering.alike()
 
     def _moved(self, states: Sequence[Any], known: Mapping[str, Any]) -> set[str]:
         """The organizations of which anything changed since they were last compared.
@@ -379,42 +488,57 @@ class _Comparing:
             for section, name, each, metadata in json.loads(zlib.decompress(held))
         }
 
-    def _turned(
-        self, old: Mapping[Key, tuple[str, Any]], some: list[Placed], found: dict[str, list[Change]]
-    ) -> None:
+    def _turned(self, old: Mapping[Key, tuple[str, Any]], some: list[Placed]) -> Iterator[Alike]:
         """Organizations that were as the old set wanted: only where the sets differ can anything differ."""
         new = some[0].wanted.records
-        differing = sorted(
-            key
-            for key in old.keys() | new.keys()
-            if key not in old or key not in new or old[key] != (new[key].hash, _said(new[key].metadata))
-        )
         oids = {each.oid for each in some}
-        for key in differing:
-            held = self._held(key, oids)
-            owned = self._owning(key, oids)
-            for each in some:
-                change = self._change(each.oid, key, new.get(key), held.get(each.oid), owned.get(each.oid))
-                if change is not None:
-                    found.setdefault(each.oid, []).append(change)
-
-    def _held(self, key: Key, oids: set[str]) -> dict[str, Observed]:
-        """A record in every organization that has it."""
-        section, name = key
-        columns = (
-            _RECORD.c.oid, _RECORD.c.name, _RECORD.c.hash, cast(_RECORD.c.metadata, Text).label("said"),
-            _RECORD.c.etag,
-        )  # fmt: skip
-        query = select(*columns).where(_RECORD.c.section == section, _RECORD.c.valid_to.is_(None))
-        if section != "installation_key":
-            query = query.where(_RECORD.c.name == (name.partition("/")[2] if section == "yara" else name))
-        found: dict[str, Observed] = {}
-        for oid, each, digest, said, etag in self._connection.execute(query).fetchall():
-            if oid not in oids:
+        for key in old.keys() | new.keys():
+            if key in old and key in new and old[key] == (new[key].hash, _said(new[key].metadata)):
                 continue
+            owned, want = self._owning(key, oids), new.get(key)
+            held = self._held(key, oids)
+            missing = dict.fromkeys(oids.difference(*(etags for _, etags in held)), "")
+            for observed, etags in (*held, (None, missing)):
+                for owns, each in _by_owned(etags, owned):
+                    word = self._differs(key, want, observed, owns) if each else None
+                    if word is not None:
+                        yield Alike(*key, word, observed, want, each)
+
+    def _held(self, key: Key, oids: set[str]) -> list[tuple[Observed, dict[str, str]]]:
+        """A record in every organization that has it: those with the same together, with their etags."""
+        section, name = key
+        there = [_RECORD.c.section == section, _RECORD.c.valid_to.is_(None)]
+        if section != "installation_key":
+            there.append(_RECORD.c.name == (name.partition("/")[2] if section == "yara" else name))
+        same = (_RECORD.c.name, _RECORD.c.hash, cast(_RECORD.c.metadata, Text))
+        # A row for each look that the record has, and not for each organization.
+        rows = self._connection.execute(
+            select(
+                *same, func.count(), func.aggregate_strings(_RECORD.c.oid, _BETWEEN),
+                func.aggregate_strings(_RECORD.c.etag, _BETWEEN),
+            )
+            .where(*there)
+            .group_by(*same)
+        ).fetchall()  # fmt: skip
+        found: list[tuple[Observed, dict[str, str]]] = []
+        for each, digest, said, count, listed, etags in rows:
             form, called = self._form(section, each, digest)
-            if called == name:
-                found[oid] = Observed(form, self._metadata(said), etag, digest)
+            if called != name:
+                continue
+            held = dict(zip(listed.split(_BETWEEN), etags.split(_BETWEEN), strict=False))
+            if not len(held) == count == etags.count(_BETWEEN) + 1:
+                # An etag is whatever the cloud says, and this one looks like two.
+                held = dict(
+                    self._connection.execute(
+                        select(_RECORD.c.oid, _RECORD.c.etag).where(
+                            *there, same[0] == each, same[1] == digest, same[2] == said
+                        )
+                    ).fetchall()
+                )
+            if not held.keys() <= oids:
+                held = {oid: etag for oid, etag in held.items() if oid in oids}
+            if held:
+                found.append((Observed(form, self._metadata(said), "", digest), held))
         return found
 
     def _owning(self, key: Key, oids: set[str]) -> dict[str, str]:
@@ -481,31 +605,34 @@ class _Comparing:
     def _change(
         self, oid: str, key: Key, want: Want | None, held: Observed | None, owned: str | None
     ) -> Change | None:
+        word = self._differs(key, want, held, owned)
+        return None if word is None else Change(oid, *key, word, held, want)
+
+    def _differs(
+        self, key: Key, want: Want | None, held: Observed | None, owned: str | None
+    ) -> ChangeClass | None:
+        """What is to become of a record; None when nothing is."""
         section, name = key
-
-        def change(word: ChangeClass) -> Change:
-            return Change(oid, section, name, word, held, want)
-
         if want is None:
             # Which names of a category of resources a template brought is not known: the category stays.
             gone = held is not None and owned is not None and section != "resource"
-            return change("removed") if gone else None
+            return "removed" if gone else None
         if held is None:
             unseen = f"{section}/{name}".startswith(UNSEEN) and owned == want.hash
-            return None if unseen else change("added")
+            return None if unseen else "added"
         if section == "extension":
             return None
         if section == "resource":
-            return change("changed") if self._lacks(want, held) else None
+            return "changed" if self._lacks(want, held) else None
         different = (owned != want.hash) if section in UNREADABLE else (held.hash != want.hash)
         if different:
-            return change("changed")
+            return "changed"
         if want.metadata is None or not section.startswith("hive/") or want.metadata == held.metadata:
             return None
         on, was = want.metadata["enabled"], held.metadata["enabled"]
         if on != was:
-            return change("enabled" if on else "disabled")
-        return change("changed")
+            return "enabled" if on else "disabled"
+        return "changed"
 
     def _lacks(self, want: Want, held: Observed) -> bool:
         """Whether a category of resources lacks a name; more than is wanted is fine."""
@@ -515,6 +642,16 @@ class _Comparing:
             select(_CONTENT.c.body).where(_CONTENT.c.hash == held.body)
         ).scalar_one()
         return not set(want.names) <= set(json.loads(unpack(body)))
+
+
+def _by_owned(etags: dict[str, str], owned: Mapping[str, str]) -> Iterable[tuple[str | None, dict[str, str]]]:
+    """Organizations by what a template wrote there last."""
+    if not owned:
+        return ((None, etags),)
+    found: dict[str | None, dict[str, str]] = {}
+    for oid, etag in etags.items():
+        found.setdefault(owned.get(oid), {})[oid] = etag
+    return found.items()
 
 
 def _said(metadata: Mapping[str, Any] | None) -> Any:

@@ -6,11 +6,14 @@ set is one `WantedSet`; only records that name the organization itself (`${oid}`
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import Connection, Table, Text, cast, select
+import msgspec
+from sqlalchemy import Connection, Table, Text, cast, or_, select
 
 from store import models
 from store.configuration import canonical
@@ -24,6 +27,8 @@ from store.templates.parameters import BUILT_IN, parameters_of, used
 _NODE: Table = models.Node.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
 _VERSION: Table = models.TemplateVersion.__table__  # type: ignore[attr-defined]
+
+_SAME = attrgetter("wanted.hash", "marks")
 
 _SELF = {name: f"${{{name}}}" for name in BUILT_IN}
 
@@ -76,14 +81,21 @@ class WantedSet:
         return found
 
 
-class Placed(NamedTuple):
-    """An organization with layers."""
+class Placed(msgspec.Struct, frozen=True, gc=False):
+    """An organization with layers. There are tens of thousands of them."""
 
     oid: str
     name: str
     path: str
     marks: frozenset[str]
     wanted: WantedSet
+
+
+def runs(placed: Iterable[Placed]) -> Iterator[tuple[WantedSet, frozenset[str], list[Placed]]]:
+    """Organizations that stand one after the other and have the same wanted set and marks, together."""
+    for _, run in groupby(placed, _SAME):
+        some = list(run)
+        yield some[0].wanted, some[0].marks, some
 
 
 def filled_in(value: Any, oid: str, name: str) -> Any:
@@ -121,15 +133,15 @@ def versions(connection: Connection) -> dict[str, tuple[int, str]]:
     return found
 
 
-_EMPTY = frozenset({None, "", "{}", "[]", "null"})
+_EMPTY = ("", "{}", "[]", "null")
 """JSON columns in which there is nothing."""
 
 
 @dataclass(slots=True)
 class _Above:
-    """What holds below a node."""
+    """What holds from a place of the tree on, until the next one."""
 
-    last: int
+    first: int
     layers: tuple[tuple[str, str, str], ...]
     parameters: dict[str, Any]
     marks: frozenset[str]
@@ -149,35 +161,60 @@ class _Working:
         self._sets: dict[bytes, WantedSet] = {}
 
     def placed(self) -> Iterator[Placed]:
+        # Ten thousand nodes have nothing of their own, and a handful has: what is above is theirs.
+        above = list(self._above())
+        at, here = 0, above[0] if above else None
         listed = self._connection.execute(
-            select(
-                _NODE.c.id, _NODE.c.oid, _NODE.c.last, _NODE.c.first, _NODE.c.path,
-                cast(_NODE.c.parameters, Text), cast(_NODE.c.marks, Text), _ORGANIZATION.c.name,
-            )
-            .select_from(_NODE.outerjoin(_ORGANIZATION, _ORGANIZATION.c.oid == _NODE.c.oid))
+            select(_NODE.c.first, _NODE.c.oid, _NODE.c.path, _ORGANIZATION.c.name)
+            .join_from(_NODE, _ORGANIZATION, _ORGANIZATION.c.oid == _NODE.c.oid)
             .order_by(_NODE.c.first)
-        )  # fmt: skip
-        above: list[_Above] = []
-        layered, nothing = self._layers, _Above(-1, (), {}, frozenset())
-        for id_, oid, last, first, path, parameters, marks, name in listed.fetchall():
-            while above and above[-1].last < first:
-                above.pop()
-            here = over = above[-1] if above else nothing
-            # Ten thousand nodes have nothing of their own, and a handful has: what is above is theirs.
-            own = layered.get(id_)
-            if own or parameters not in _EMPTY or marks not in _EMPTY:
-                here = _Above(
-                    last,
-                    (*over.layers, *((id_, path, each) for each in own or ())),
-                    over.parameters | (json.loads(parameters) or {}) if parameters else over.parameters,
-                    over.marks | set(json.loads(marks) or ()) if marks else over.marks,
-                )
-            if last > first:
-                above.append(here if here.last == last else replace(here, last=last))
-            if name is not None and here.layers:
+        )
+        for first, oid, path, name in listed.fetchall():
+            while at < len(above) and above[at].first <= first:
+                here = above[at]
+                at += 1
+            if here is not None and here.layers:
                 if here.wanted is None:
                     here.wanted = self._set(here.layers, here.parameters)
                 yield Placed(oid, name, path, here.marks, here.wanted)
+
+    def _above(self) -> Iterator[_Above]:
+        """What holds from each place of the tree on, in its order."""
+        own = or_(
+            cast(_NODE.c.parameters, Text).not_in(_EMPTY),
+            cast(_NODE.c.marks, Text).not_in(_EMPTY),
+            _NODE.c.id.in_(list(self._layers)),
+        )
+        listed = self._connection.execute(
+            select(
+                _NODE.c.id, _NODE.c.first, _NODE.c.last, _NODE.c.path,
+                cast(_NODE.c.parameters, Text), cast(_NODE.c.marks, Text),
+            )
+            .where(own)
+            .order_by(_NODE.c.first)
+        )  # fmt: skip
+        nothing = _Above(0, (), {}, frozenset())
+        open_: list[tuple[int, _Above]] = []
+        for id_, first, last, path, parameters, marks in listed.fetchall():
+            while open_ and open_[-1][0] < first:
+                yield self._after(open_, nothing)
+            over = open_[-1][1] if open_ else nothing
+            here = _Above(
+                first,
+                (*over.layers, *((id_, path, each) for each in self._layers.get(id_, ()))),
+                over.parameters | (json.loads(parameters) or {}) if parameters else over.parameters,
+                over.marks | set(json.loads(marks) or ()) if marks else over.marks,
+            )
+            yield here
+            open_.append((last, here))
+        while open_:
+            yield self._after(open_, nothing)
+
+    @staticmethod
+    def _after(open_: list[tuple[int, _Above]], nothing: _Above) -> _Above:
+        """What holds behind the innermost node: what held before it."""
+        last, _ = open_.pop()
+        return replace(open_[-1][1] if open_ else nothing, first=last + 1)
 
     def _set(self, layers: tuple[tuple[str, str, str], ...], parameters: Mapping[str, Any]) -> WantedSet:
         wanted = frozenset[str]().union(*(self._used(name) for _, _, name in layers))

@@ -147,13 +147,19 @@ def _unfit(parameter: Parameter, value: Any) -> str:
 
 def used(value: Any) -> set[str]:
     """The names in every `${name}` of a value."""
-    if isinstance(value, str):
-        return set(_USED.findall(value))
-    if isinstance(value, Mapping):
-        return set[str]().union(*(used(each) for pair in value.items() for each in pair))
-    if isinstance(value, list):
-        return set[str]().union(*map(used, value))
-    return set()
+    found: set[str] = set()
+    left = [value]
+    while left:
+        each = left.pop()
+        if isinstance(each, str):
+            if "${" in each:
+                found.update(_USED.findall(each))
+        elif isinstance(each, list):
+            left += each
+        elif isinstance(each, dict) or isinstance(each, Mapping):  # noqa: SIM101 - the first is asked faster
+            left += each
+            left += each.values()
+    return found
 
 
 def filled(

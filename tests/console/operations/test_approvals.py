@@ -57,7 +57,12 @@ def drafted(word: str = "a") -> plans.Drafted:
     placed = Placed("o1", "Acme", "Acme", frozenset(), WantedSet("h", {}, {}, frozenset(), (), effective))
     change = plans.Change("o1", "output", "siem", "added", None, Want(word, None, "t", 1))
     return plans.Drafted(
-        {"o1": "Acme"}, (change,), (), {"scope": "", "templates": {}}, f"hash-{word}", {"o1": placed}
+        {"o1": "Acme"},
+        tuple(plans.gathered([change])),
+        (),
+        {"scope": "", "templates": {}},
+        f"hash-{word}",
+        {"o1": placed},
     )
 
 
