@@ -2,17 +2,15 @@
 
 import csv
 import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
-"""What a spreadsheet may take for a formula, or strip and then take for one."""
+from store.text import is_formula
 
 
 def guarded(text: str) -> str:
     """The text, preceded by `'` where a spreadsheet could take it for a formula."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    return f"'{text}" if is_formula(text) else text
 
 
 def csv_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], cell: Callable[[Any], str]) -> str:

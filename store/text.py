@@ -46,10 +46,19 @@ _wide = re.compile(
 ).match
 
 
+_FORMULA = re.compile(r"[\s\u200b-\u200f\u2060\ufeff]*[=+\-@\t\r\n\x00\uff1d\uff0b\uff0d\uff20]")
+"""What a spreadsheet may take for a formula, or strip and then take for one."""
+
+
 class Untrusted(str):
     """A string that a stranger chose: telemetry, names, comments. Show it through `safe_text` only."""
 
     __slots__ = ()
+
+
+def is_formula(value: str) -> bool:
+    """Whether a spreadsheet could take a cell with this text for a formula and run it."""
+    return _FORMULA.match(value) is not None
 
 
 def safe_text(value: str, limit: int = 4096, *, marks: int = 3) -> str:
