@@ -5,7 +5,6 @@ a plan holds it: whoever does not any more cannot say anything about its steps.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Table, select, update
@@ -13,34 +12,23 @@ from sqlalchemy import Connection, Table, select, update
 from store import models
 from store.accessplans import APPLYING, DRAFT, OUTCOMES, SENDING, WAITING
 from store.bodies import storable
+from store.holding import Held, Holding, Lost
+
+__all__ = [
+    "Held", "Lost", "applying", "beat", "finish", "intend", "intents", "release", "settle", "take",
+]  # fmt: skip
 
 _PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
 _STEP: Table = models.AccessStep.__table__  # type: ignore[attr-defined]
 _JOURNAL: Table = models.Journal.__table__  # type: ignore[attr-defined]
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A plan that is being applied, or was when its process ended."""
-
-    id: int
-    title: str
-    holder: str
-    """"" when nobody has it."""
-    beat_at: int
-    """When its holder last said that it is there; milliseconds, UTC."""
-    by: str
-    """Who approved it."""
-
-
-class Lost(Exception):
-    """Another process holds the plan."""
+_HOLDING = Holding(_PLAN, APPLYING)
 
 
 def applying(c: Connection) -> list[Held]:
     """The plans that are being applied or were cut off, the oldest first."""
-    rows = c.execute(select(_PLAN).where(_PLAN.c.state == APPLYING).order_by(_PLAN.c.id))
-    return [Held(row.id, row.title, row.holder, row.beat_at or 0, row.approved_by) for row in rows]
+    return _HOLDING.running(c)
 
 
 def take(
@@ -60,56 +48,13 @@ def take(
             return held
         if held.id == plan_id:
             mine = held
-    values: dict[str, Any] = {"state": APPLYING, "holder": holder, "beat_at": now}
-    if mine is None:
-        values |= {"approved_by": storable(operator), "approved_at": now}
-    taken = c.execute(
-        update(_PLAN)
-        .where(
-            _PLAN.c.id == plan_id,
-            _PLAN.c.state.in_((DRAFT, APPLYING)),
-            _PLAN.c.holder == ("" if mine is None else mine.holder),
-        )
-        .values(**values)
-    ).rowcount
-    if not taken:
-        raise Lost
+    _HOLDING.take(c, plan_id, holder, was=mine, states=(DRAFT, APPLYING), operator=operator, now=now)
     return None
 
 
-def beat(c: Connection, plan_id: int, holder: str, *, now: int) -> None:
-    """Say that the process which holds a plan is there.
-
-    Raises:
-        Lost: it does not hold it any more.
-    """
-    kept = c.execute(
-        update(_PLAN)
-        .where(_PLAN.c.id == plan_id, _PLAN.c.state == APPLYING, _PLAN.c.holder == holder)
-        .values(beat_at=now)
-    ).rowcount
-    if not kept:
-        raise Lost
-
-
-def release(c: Connection, plan_id: int, holder: str) -> None:
-    """Give a plan back that is not finished."""
-    c.execute(update(_PLAN).where(_PLAN.c.id == plan_id, _PLAN.c.holder == holder).values(holder=""))
-
-
-def finish(c: Connection, plan_id: int, holder: str, state: int, *, now: int) -> None:
-    """Say that a plan came to its end.
-
-    Raises:
-        Lost: another process holds it.
-    """
-    done = c.execute(
-        update(_PLAN)
-        .where(_PLAN.c.id == plan_id, _PLAN.c.state == APPLYING, _PLAN.c.holder == holder)
-        .values(state=state, holder="", finished_at=now)
-    ).rowcount
-    if not done:
-        raise Lost
+beat = _HOLDING.beat
+release = _HOLDING.release
+finish = _HOLDING.finish
 
 
 def intend(c: Connection, plan_id: int, seq: int, intent: int) -> None:

@@ -47,6 +47,7 @@ from store.models.rollouts import (
     WantedContent,
     WantedState,
 )
+from store.models.runs import Run, RunItem, RunStep
 from store.models.searches import LcqlOrganization, LcqlRow, LcqlSearch
 from store.models.sensors import Sensor
 from store.models.shift import (
@@ -122,6 +123,9 @@ __all__ = [
     "RolloutPlan",
     "RolloutStep",
     "RolloutWave",
+    "Run",
+    "RunItem",
+    "RunStep",
     "SavedQueue",
     "Sensor",
     "Sighting",

@@ -41,6 +41,7 @@ def upgrade() -> None:
     _access_plans()
     _templates()
     _rollouts()
+    _runs()
     _text()
     _reviews()
     _deadlines()
@@ -865,6 +866,61 @@ def _rollouts() -> None:
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("oid", "section", "name"),
+    )
+
+
+def _runs() -> None:
+    """What is done to many organizations in a row."""
+    op.create_table(
+        "run",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("approved_by", sa.String(), nullable=False),
+        sa.Column("approved_at", sa.BigInteger(), nullable=True),
+        sa.Column("holder", sa.String(), nullable=False),
+        sa.Column("beat_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("undo_of", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_run_running", "run", ["id"], **_where("state = 1"))
+    op.create_index("ix_run_undo_of", "run", ["undo_of"])
+    op.create_table(
+        "run_item",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("item", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("options", sa.JSON(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("run_id", "item"),
+    )
+    op.create_index("ix_run_item_oid", "run_item", ["oid", "run_id"])
+    op.create_table(
+        "run_step",
+        sa.Column("run_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("item", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("verb", sa.String(), nullable=False),
+        sa.Column("target", sa.String(), nullable=False),
+        sa.Column("arguments", sa.JSON(), nullable=False),
+        sa.Column("needed", sa.Boolean(), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=True),
+        sa.Column("outcome", sa.SmallInteger(), nullable=False),
+        sa.Column("error", sa.String(), nullable=False),
+        sa.Column("intent", sa.BigInteger(), nullable=True),
+        sa.Column("made", sa.JSON(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("run_id", "item", "seq"),
     )
 
 
