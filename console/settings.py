@@ -88,6 +88,11 @@ class Settings:
         return self.home / "key-recipes.yaml"
 
     @property
+    def brands(self) -> Path:
+        """The directory of the provider's brands for reports; it need not exist."""
+        return self.home / "brands"
+
+    @property
     def directory(self) -> Path:
         """Where this environment's own files lie."""
         return self.home / self.environment

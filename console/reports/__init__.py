@@ -1,0 +1,1 @@
+"""Reports as documents: composed once, written as HTML, PDF and Markdown."""
