@@ -35,6 +35,8 @@ VERBS: dict[str, Words] = {
     "user.add": Words("add a user", "add {target} {role}"),
     "user.remove": Words("remove a user", "remove {target} and what is granted directly"),
     "user.role": Words("give a user a role", "make {target} {role}"),
+    "user.grant": Words("grant a permission", "grant {permission} to {target}"),
+    "user.revoke": Words("take a permission", "take {permission} from {target}"),
     "key.revoke": Words("revoke an API key", "revoke the API key {name}", destructive=True),
     "output.set": Words("make an output", "send {stream} to the output {target} ({module})"),
     "output.remove": Words("remove an output", "remove the output {target}", destructive=True),

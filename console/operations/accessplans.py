@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection
 
 from console.operations.actor import actor
+from console.operations.holding import is_live
 from console.operations.ports import Report
-from console.operations.processes import alive, holder
+from console.operations.processes import holder
 from store import accesslines, accessplans, accessroles, breakglass, journal, planwork
 from store.accesschanges import AccessChange
 from store.accessplans import APPLIED, FAILED, GOOD, OUTCOMES, PARTLY, Plan, PlanError, Step
@@ -197,17 +198,7 @@ def _refuse_read_only(cloud: "Cloud") -> None:
 
 
 def _is_live(store: "Store", now: int) -> Callable[[Held], bool]:
-    from console.operations.accesssteps import LEASE
-
-    me = holder()
-
-    def is_live(held: Held) -> bool:
-        if held.holder == me:
-            return (store.url, held.id) in _LIVE
-        there = alive(held.holder)
-        return there if there is not None else held.beat_at + LEASE > now
-
-    return is_live
+    return is_live(now, mine=lambda plan_id: (store.url, plan_id) in _LIVE)
 
 
 def _begin(

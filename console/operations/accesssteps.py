@@ -6,11 +6,10 @@ is made before what takes, and what takes waits for it.
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
@@ -26,19 +25,16 @@ from console.limacharlie.errors import (
     Throttled,
 )
 from console.operations.actor import actor
+from console.operations.holding import Keeper
 from console.operations.ports import Progress, Report
 from console.operations.sync import fingerprint
 from store import accesslines, ingest, journal, planwork
 from store.accesschanges import NEW, AccessChange, ChangeKind
 from store.accessplans import Facts, Plan, Step, UnknownThing, holds
-from store.errors import StoreError
-from store.planwork import Lost
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
     from store.database import Store
-
-Result = TypeVar("Result")
 
 AT_ONCE = 8
 """Organizations and groups worked on at once; the credential's rate budget is kept below this."""
@@ -52,11 +48,6 @@ PAUSE = 1.0
 """Seconds between two looks."""
 TOLD = 0.1
 """Seconds between two reports of how far it has come."""
-BEAT = 30.0
-"""Seconds after which a process says that it is still there."""
-LEASE = 300_000
-"""Milliseconds without such a sign after which another machine's process is taken for gone: far beyond any
-call's deadline."""
 
 GIVING: frozenset[ChangeKind] = frozenset(
     ("create_group", "add_user", "grant", "add_org", "add_group_permission", "add_owner", "add_member")
@@ -275,12 +266,12 @@ class Applying:
         self.trouble = ""
         """Why not everything came to an end."""
         self._store, self._cloud = store, cloud
-        self._operator, self._holder = operator, holder
+        self._operator = operator
+        self._keeper = Keeper(store, lambda c: planwork.beat(c, plan.id, holder, now=clock()))
         self._clock, self._report, self._pause = clock, report, pause
         self._late = clock() > plan.expires_at
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._away = False
-        self._beaten = time.monotonic()
         self._told = 0.0
         self._members: dict[str, set[str]] = {}
         self._names = accesslines.Names()
@@ -299,16 +290,14 @@ class Applying:
         """
         await asyncio.to_thread(self._look_up)
         self._tell()
-        beating = asyncio.create_task(self._beat_on())
         try:
-            await self._phase([work for work in self.works if work.step.change.kind in GIVING])
-            if all(work.outcome in FINAL for work in self.works if work.step.change.kind in GIVING):
-                self._note_losers()
-                await self._phase([work for work in self.works if work.step.change.kind not in GIVING])
+            async with self._keeper.beating():
+                await self._phase([work for work in self.works if work.step.change.kind in GIVING])
+                if all(work.outcome in FINAL for work in self.works if work.step.change.kind in GIVING):
+                    self._note_losers()
+                    await self._phase([work for work in self.works if work.step.change.kind not in GIVING])
         except Away as away:
             self.trouble = str(away)
-        finally:
-            beating.cancel()
 
     def _look_up(self) -> None:
         changes = [work.change for work in self.works]
@@ -568,7 +557,7 @@ class Applying:
                 work.outcome, work.error = "held back", f"{work.change.principal} was not added."
                 continue
             together = whole if work in whole else [work]
-            await self._still_ours()
+            await self._keeper.still_ours()
             try:
                 await self._sent(target, work.change, [each.change for each in together])
             except Ambiguous as error:
@@ -743,7 +732,7 @@ class Applying:
             return numbers
 
         if works or settled:
-            numbers = await self._write(write)
+            numbers = await self._keeper.write(write)
             for (work, _), number in zip(works, numbers, strict=True):
                 work.intent, work.outcome, work.error = number, "sending", ""
             self._tell()
@@ -757,7 +746,7 @@ class Applying:
                 target.keep(c)
 
         if works:
-            await self._write(write)
+            await self._keeper.write(write)
             self._tell()
 
     def _settle(self, c: Connection, works: Sequence[Work], target: _Target | None) -> None:
@@ -787,38 +776,6 @@ class Applying:
         return journal.append(
             c, actor(), f"access.{change.kind}", change.oid, target, detail, now=self._clock()
         )
-
-    async def _write(self, write: Callable[[Connection], Result]) -> Result:
-        """Write to the store, if the plan is still this process's.
-
-        Raises:
-            Lost: it is not.
-        """
-
-        def held() -> Result:
-            with self._store.writing() as c:
-                planwork.beat(c, self.plan.id, self._holder, now=self._clock())
-                return write(c)
-
-        result = await asyncio.to_thread(held)
-        self._beaten = time.monotonic()
-        return result
-
-    async def _still_ours(self) -> None:
-        """After a long pause, such as a stopped process's, see whether the plan was taken over.
-
-        Raises:
-            Lost: it was.
-        """
-        if time.monotonic() - self._beaten > LEASE / 3000:
-            await self._write(lambda _: None)
-
-    async def _beat_on(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT)
-            # Whoever sends next meets the same failure, and says it.
-            with contextlib.suppress(Lost, StoreError):
-                await self._write(lambda _: None)
 
     def _tell(self) -> None:
         if self._report is None:

@@ -54,6 +54,7 @@ from store.times import now_ms
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
+    from console.operations.runsteps import Verb
     from store.database import Store
 
 __all__ = [
@@ -283,8 +284,8 @@ def undoing(store: "Store", run_id: int) -> Planned:
         raise Refused(f"Run {run_id} was taken back by run {run.undone_by}.")
     by_item: dict[int, list[PlannedStep]] = {}
     for step in reversed(steps):
-        if step.outcome == "done" and (back := verb(step.verb).undo(step)) is not None:
-            by_item.setdefault(step.item, []).append(back)
+        if back := _back(verb(step.verb), step):
+            by_item.setdefault(step.item, []).extend(back)
     if not by_item:
         raise Refused(f"Run {run_id} did nothing that can be taken back.")
     items = tuple(
@@ -301,7 +302,13 @@ def not_undone(store: "Store", run_id: int) -> list[RunStep]:
 
     with store.reader.reading() as c:
         steps = kept.steps(c, run_id)
-    return [step for step in steps if step.outcome == "done" and verb(step.verb).undo(step) is None]
+    return [step for step in steps if step.outcome == "done" and not _back(verb(step.verb), step)]
+
+
+def _back(verb: "Verb", step: RunStep) -> tuple[PlannedStep, ...]:
+    """What takes a step back; nothing of what the run did not make."""
+    back = verb.undo(step) if step.outcome == "done" else None
+    return (back,) if isinstance(back, PlannedStep) else back or ()
 
 
 def _is_live(store: "Store", now: int) -> Callable[[kept.Held], bool]:

@@ -209,9 +209,12 @@ class Verb:
     def keep(self, c: Connection, work: Work) -> None:
         """Write into the store what is so now, in the transaction that says that the step is done."""
 
-    def undo(self, step: RunStep) -> PlannedStep | None:
-        """What takes a step back that a run made (`before` is what was there, `made` what it brought); None
-        when nothing does."""
+    def undo(self, step: RunStep) -> PlannedStep | tuple[PlannedStep, ...] | None:
+        """What takes a step back that a run made: `before` is what was there, `made` what it brought.
+
+        Returns:
+            One step, or several in their order; None when nothing takes it back.
+        """
         del step
         return None
 
