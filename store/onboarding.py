@@ -744,3 +744,36 @@ def _meant(word: str, options: Iterable[str], *, few: bool = False) -> str:
     if not few and 0 < len(listed) <= 8:
         return f"; there are {', '.join(_q(each) for each in listed)}."
     return "."
+
+
+# How sensors are installed
+
+_DOWNLOADS: Final = "https://downloads.limacharlie.io/sensor"
+
+
+def commands_of(description: str, key: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(platform, command) for an installation key as the cloud has it.
+
+    What a key admits is not bound to a platform: a description that names none of PLATFORMS gives the command
+    of each. Documentation: "Endpoint agent installation" of each platform; a browser takes `json_key`, an
+    adapter the key's id.
+
+    Args:
+        key: with `key`, `json_key` and `iid`: strangers' text, quoted here for the shell that it is for.
+    """
+    held = {name: str(key.get(name) or "") for name in ("key", "json_key", "iid")}
+    native = shlex.quote(held["key"])
+    shell = "curl -fsSL {url} -o /tmp/lc_sensor && chmod 500 /tmp/lc_sensor && sudo /tmp/lc_sensor -i {key}"
+    powershell = "'" + held["key"].replace("'", "''") + "'"
+    commands = {
+        "windows": (
+            f"Invoke-WebRequest -Uri {_DOWNLOADS}/windows/64 -OutFile $env:TEMP\\lc_sensor.exe; "
+            f"& $env:TEMP\\lc_sensor.exe -i {powershell}"
+        ),
+        "linux": shell.format(url=f"{_DOWNLOADS}/linux/64", key=native),
+        "macos": shell.format(url=f"{_DOWNLOADS}/mac/64", key=native),
+        "chrome": f"{_DOWNLOADS}/chrome with {held['json_key']}",
+        "adapter": f"client_options.identity.installation_key={held['iid']}",
+    }
+    wanted = [description] if description in commands else list(commands)
+    return [(platform, commands[platform]) for platform in wanted]

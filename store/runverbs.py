@@ -44,6 +44,18 @@ VERBS: dict[str, Words] = {
     "installation-key.remove": Words(
         "remove an installation key", "remove the installation key {target}", destructive=True
     ),
+    # Onboarding
+    "organization.create": Words("make an organization", "make the organization in {region}"),
+    "node.place": Words("place it in the tree", "place it in the tree below {below}"),
+    "template.assign": Words("assign a template", "assign the template {target} to its node"),
+    "customer.document": Words("document the customer", "keep whom to call and when"),
+    "group.add-organization": Words("let a group hold for it", "let the group {group} hold for it"),
+    "record.set": Words("apply its layers", "apply {target}"),
+    "smoke.sensor": Words("test: sensor", "test that a sensor is online"),
+    "smoke.event": Words("test: event", "test that events arrive"),
+    "smoke.detection": Words("test: detection", "test that a rule detects"),
+    "smoke.case": Words("test: case", "test that a detection becomes a case"),
+    "smoke.output": Words("test: output", "test that no output has an error"),
 }
 
 

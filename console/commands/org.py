@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from console.commands import org_onboard
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -15,11 +16,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs.add_parser("list", help="all organizations, or those below --scope")
     show = verbs.add_parser("show", help="one organization, whole")
     show.add_argument("organization", metavar="OID|NAME", help="its oid, the beginning of it, or its name")
+    org_onboard.configure(verbs)
 
 
 def run(session: Session) -> int:
-    """List organizations, or show one."""
-    return _list(session) if session.arguments.verb == "list" else _show(session)
+    """Do what the verb says."""
+    match session.arguments.verb:
+        case "list":
+            return _list(session)
+        case "create" | "onboard":
+            return org_onboard.onboard(session)
+        case "install":
+            return org_onboard.install(session)
+    return _show(session)
 
 
 def _list(session: Session) -> int:

@@ -37,10 +37,14 @@ class CloudOrganizations(CloudPart):
         )
         return answers.who(answer.json(), answer.what)
 
-    async def organizations(self) -> AsyncIterator[list[OrganizationRow]]:
+    async def organizations(self, named: str = "") -> AsyncIterator[list[OrganizationRow]]:
         """All organizations of the credential, page by page (`GET user/orgs`).
 
         An organization's key has one page with one row, made of the organization's own record.
+
+        Args:
+            named: only those that the cloud finds by this text; how it searches is not documented, so
+                whoever looks for a name compares, and looks through all when it was not found.
 
         Raises:
             Protocol: the pages do not add up to the `total` that they name, so organizations may be
@@ -55,6 +59,8 @@ class CloudOrganizations(CloudPart):
         offset = 0
         while True:
             query = {"offset": str(offset), "limit": str(ORGANIZATIONS_PAGE), "fields": FIELDS}
+            if named:
+                query["filter"] = named
             answer = await self._send(Call("GET", "user/orgs", query=query, scope=IDENTITY))
             held = answer.json()
             rows = answers.mappings(answers.member(held, "orgs", answer.what), answer.what, "orgs")

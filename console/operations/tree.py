@@ -153,7 +153,7 @@ def add(
         if not nodes:
             add_node(connection, ROOT)
             nodes = [ROOT]
-        chosen = _id_for(name, {node.id for node in nodes}) if node_id is None else node_id
+        chosen = id_for(name, {node.id for node in nodes}) if node_id is None else node_id
         node = TreeNode(chosen, nodes[0].id if parent is None else parent, name, oid)
         add_node(connection, node, oids=_known_oids(connection) or None)
         append(connection, actor(), "tree.add", oid or "", chosen, {"after": fields_of(node)})
@@ -230,8 +230,8 @@ def _difference(before: TreeNode, after: TreeNode) -> dict[str, dict[str, Any]]:
     return {"before": {name: was[name] for name in changed}, "after": {name: is_[name] for name in changed}}
 
 
-def _id_for(name: str, taken: set[str]) -> str:
-    """`Müller & Co` -> `muller-co`, with a number behind it where that is taken."""
+def id_for(name: str, taken: set[str]) -> str:
+    """An id for a node: `Müller & Co` -> `muller-co`, with a number behind it where that is taken."""
     import re
     import unicodedata
 

@@ -1,0 +1,107 @@
+"""New customers: judged against the store and the cloud, and then made by a run."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from console.limacharlie.credentials import OrganizationKey
+from console.limacharlie.handle import all_of
+from console.operations import runs
+from console.operations.ports import Progress, Report
+from store.onboarding import Judged, Known, Row, Wrong, judged, same
+from store.onboardsteps import planned
+from store.queries.onboarding import known
+from store.runs import Planned
+
+if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
+    from store.database import Reader, Store
+
+AT_ONCE = 12
+"""Names asked for at once; the credential's rate budget is kept below this."""
+
+
+async def judge(
+    rows: Sequence[Row],
+    *,
+    reader: "Reader",
+    cloud: "Cloud | None",
+    wrong: Sequence[Wrong] = (),
+    report: Report | None = None,
+) -> tuple[Judged, Known]:
+    """Every line, against the others, the store, and the cloud where it can be asked. Nothing is changed.
+
+    The cloud says which extensions there are, and whether each name is still free.
+
+    Args:
+        wrong: what was found in the file before.
+
+    Raises:
+        LimaCharlieError: the cloud does not answer.
+    """
+    if cloud is not None and isinstance(cloud.credentials, OrganizationKey):
+        more = Wrong(0, "", "Organizations are made with a user's API key only; this is an organization's.")
+        return Judged((), (*wrong, more)), Known()
+    extensions = taken = None
+    found = await asyncio.to_thread(_known, reader)
+    if cloud is not None:
+        if any(row.get("extensions") for _, row in rows):
+            extensions = await _extensions(cloud, found)
+        # Only of what could be made: a file of nonsense is not worth two hundred questions.
+        if not judged(rows, found, wrong).stopped:
+            there = {same(name) for name in found.organizations.values()}
+            names = [row["name"] for _, row in rows if same(row["name"]) not in there]
+            taken = await _taken(cloud, names, report)
+    found = await asyncio.to_thread(_known, reader, extensions, taken)
+    return judged(rows, found, wrong), found
+
+
+def _known(
+    reader: "Reader", extensions: frozenset[str] | None = None, taken: frozenset[str] | None = None
+) -> Known:
+    with reader.reading() as connection:
+        return known(connection, extensions=extensions, taken=taken)
+
+
+async def _extensions(cloud: "Cloud", found: Known) -> frozenset[str] | None:
+    """Those that exist; None when there is no organization to ask with."""
+    for oid in found.organizations:
+        listed = await cloud.organization(oid).extension_definitions()
+        return frozenset(str(each["name"]) for each in listed)
+    return None
+
+
+async def _taken(cloud: "Cloud", names: Sequence[str], report: Report | None) -> frozenset[str]:
+    limit = asyncio.Semaphore(AT_ONCE)
+    found: set[str] = set()
+    asked = 0
+
+    async def ask(name: str) -> None:
+        nonlocal asked
+        async with limit:
+            if not await cloud.name_available(name):
+                found.add(name)
+        asked += 1
+        if report is not None:
+            report(Progress(asked, len(names), "names"))
+
+    await all_of([ask(name) for name in names])
+    return frozenset(found)
+
+
+def plan(wishes: Judged, found: Known, *, source: str, smoke: bool = False) -> Planned:
+    """The run that makes wishes come true; nothing is kept yet."""
+    return planned(wishes, found, source=source, smoke=smoke)
+
+
+async def onboard(
+    wanted: Planned,
+    *,
+    store: "Store",
+    cloud: "Cloud",
+    operator: str,
+    key: Callable[[], bytes],
+    report: Report | None = None,
+) -> runs.Result:
+    """Make it; `runs.begin` says what it raises."""
+    return await runs.begin(wanted, store=store, cloud=cloud, operator=operator, key=key, report=report)

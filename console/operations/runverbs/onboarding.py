@@ -1,0 +1,295 @@
+"""What is done for a new customer: the organization, its place, its groups, and what its layers bring."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from sqlalchemy import Connection, Table, select
+
+from console.limacharlie.answers import OrganizationRow
+from console.limacharlie.errors import Ambiguous, Gone, Invalid
+from console.operations import records
+from console.operations.actor import actor
+from console.operations.runsteps import Seen, StepFailed, Verb, Work
+from console.operations.tree import ROOT, id_for
+from store import customers, ingest, journal, models, sla
+from store.rollouts.compare import normalised_metadata, wanted_hash
+from store.templates import library
+from store.templates.documents import Record
+from store.tree import TreeNode, add_node, replace_tree, stored_tree
+
+_OWNED: Table = models.TemplateOwned.__table__  # type: ignore[attr-defined]
+_ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
+
+LOOKS = 3
+"""How often a name is looked for that nobody gets any more, and that no organization of ours has."""
+PAUSE = 1.0
+"""Seconds between two looks."""
+
+
+class Create(Verb):
+    """Make the organization; never a second one of its name."""
+
+    name = "organization.create"
+
+    async def check(self, work: Work) -> Seen:
+        """Whether it is there: by its id once that is known, else by its name."""
+        oid = work.oid or str(work.made.get("oid", ""))
+        if oid:
+            try:
+                record = await work.cloud.organization(oid).record()
+            except Gone:
+                return Seen(
+                    fulfilled=False, fact={"oid": oid}, conflict="The organization is not there any more."
+                )
+            return Seen(fulfilled=True, fact={"oid": oid, "name": record["name"]}, made={"oid": oid})
+        for look in range(LOOKS):
+            if await work.cloud.name_available(work.target):
+                return Seen(fulfilled=False, fact={"oid": ""})
+            if (found := await _named(work)) is not None:
+                fact, made = {"oid": found.oid}, {"oid": found.oid, "site": found.region}
+                if work.sent:
+                    return Seen(fulfilled=True, fact=fact, made=made)
+                return Seen(
+                    fulfilled=False, fact=fact,
+                    conflict="An organization of this name was made by somebody else since this was planned.",
+                )  # fmt: skip
+            if look + 1 < LOOKS:
+                await asyncio.sleep(PAUSE)
+        raise StepFailed("The name is taken, by an organization that this credential does not see.")
+
+    async def send(self, work: Work) -> Mapping[str, Any]:
+        """Make it."""
+        try:
+            oid = await work.cloud.create_organization(work.target, str(work.arguments["region"]))
+        except Invalid as error:
+            if work.trouble or work.step.intent is not None:
+                # An earlier one that nobody heard of again may have arrived in the meantime.
+                raise Ambiguous(str(error)) from error
+            raise
+        return {"oid": oid}
+
+    def keep(self, c: Connection, work: Work) -> None:
+        """Know it from now on."""
+        row = {"oid": work.oid, "name": work.target, "region": str(work.made.get("site", ""))}
+        there = c.execute(select(_ORGANIZATION.c.oid).where(_ORGANIZATION.c.oid == work.oid)).first()
+        if there is None:
+            ingest.put_organizations(c, [row], complete=False, now=work.clock())
+
+
+async def _named(work: Work) -> OrganizationRow | None:
+    """The organization of this name among those that the credential sees."""
+    for part in (work.target, ""):
+        async for page in work.cloud.organizations(part):
+            for row in page:
+                if row.name == work.target:
+                    return row
+    return None
+
+
+class Place(Verb):
+    """Give the organization its node, with labels, parameters and marks."""
+
+    name = "node.place"
+    here = True
+
+    async def check(self, work: Work) -> Seen:
+        """Whether it stands there like that."""
+
+        def look() -> TreeNode | None:
+            with work.store.reader.reading() as c:
+                return next((node for node in stored_tree(c) if node.oid == work.oid), None)
+
+        node = await asyncio.to_thread(look)
+        fact = None if node is None else {"node": node.id, "parent": node.parent}
+        made = None if node is None else {"node": node.id}
+        return Seen(node is not None and node == _placed(node, work), fact, made=made)
+
+    async def send(self, work: Work) -> Mapping[str, Any]:
+        """Put it there."""
+
+        def put(c: Connection) -> str:
+            nodes = stored_tree(c)
+            if not nodes:
+                nodes = [ROOT]
+                add_node(c, nodes[0])
+            there = next((node for node in nodes if node.oid == work.oid), None)
+            wanted = str(work.arguments["node"]) or id_for(work.target, {node.id for node in nodes})
+            node = _placed(there or TreeNode(wanted, nodes[0].id, work.target, work.oid), work)
+            if node.parent not in {each.id for each in nodes}:
+                raise StepFailed(f"The tree has no node {str(node.parent)[:60]!a} any more.")
+            if there is None and node.id in {each.id for each in nodes}:
+                raise StepFailed(f"The tree has another node {node.id[:60]!a} by now.")
+            replace_tree(c, [*(each for each in nodes if each.oid != work.oid), node])
+            detail = {"parent": node.parent, "labels": node.labels, "marks": list(node.marks),
+                      "parameters": node.parameters}  # fmt: skip
+            journal.append(c, actor(), "tree.add", work.oid, node.id, {"after": detail}, now=work.clock())
+            sla.forget(c)
+            sla.restate(c, work.oid)
+            return node.id
+
+        return {"node": await work.write(put)}
+
+
+def _placed(node: TreeNode, work: Work) -> TreeNode:
+    """A node as the step wants it; what it does not speak of stays."""
+    said = work.arguments
+    return TreeNode(
+        node.id,
+        str(said["parent"]) or node.parent,
+        node.name,
+        node.oid,
+        {**node.labels, **said["labels"]},
+        {**node.parameters, **said["parameters"]},
+        (*node.marks, *(mark for mark in said["marks"] if mark not in node.marks)),
+        node.line,
+    )
+
+
+class Assign(Verb):
+    """Lay a template on the organization's own node."""
+
+    name = "template.assign"
+    here = True
+
+    async def check(self, work: Work) -> Seen:
+        """Whether it is laid there."""
+
+        def look() -> bool:
+            with work.store.reader.reading() as c:
+                node = work.made_by("node.place").get("node", "")
+                return any(each.node == node for each in library.assignments(c, work.target))
+
+        return Seen(fulfilled=await asyncio.to_thread(look))
+
+    async def send(self, work: Work) -> None:
+        """Lay it there."""
+
+        def put(c: Connection) -> None:
+            node = str(work.made_by("node.place")["node"])
+            try:
+                library.assign(c, node, work.target, by=work.operator, now=work.clock())
+            except library.UnknownTemplate:
+                raise StepFailed("The template is not in the store any more.") from None
+            journal.append(
+                c, actor(), "template.assign", work.oid, work.target, {"node": node}, now=work.clock()
+            )
+
+        await work.write(put)
+
+
+class Document(Verb):
+    """Keep whom to call and when."""
+
+    name = "customer.document"
+    here = True
+
+    async def check(self, work: Work) -> Seen:
+        """Whether the documentation says all of it."""
+
+        def look() -> Mapping[str, Any]:
+            with work.store.reader.reading() as c:
+                return customers.plain(customers.customer(c, work.oid))
+
+        said = await asyncio.to_thread(look)
+        return Seen(all(said.get(name) == value for name, value in work.arguments["document"].items()))
+
+    async def send(self, work: Work) -> None:
+        """Write it; what else is kept stays."""
+
+        def put(c: Connection) -> None:
+            whole = {**customers.plain(customers.customer(c, work.oid)), **work.arguments["document"]}
+            customers.put(c, work.oid, customers.from_plain(whole), by=work.operator, now=work.clock())
+
+        await work.write(put)
+
+
+class AddToGroup(Verb):
+    """Let a group hold for the organization."""
+
+    name = "group.add-organization"
+    stale: ClassVar[Mapping[str, tuple[str, ...]]] = {"access": ("*",)}
+
+    async def check(self, work: Work) -> Seen:
+        """Whether the group holds it."""
+        group = await work.cloud.group(work.target)
+        held = any(each.get("org_id") == work.oid for each in group.get("orgs", ()))
+        return Seen(held, {"held": held})
+
+    async def send(self, work: Work) -> None:
+        """Put it into the group."""
+        await work.cloud.add_group_organization(work.target, work.oid)
+
+
+class SetRecord(Verb):
+    """Write a record that the layers of the organization's node bring."""
+
+    name = "record.set"
+    stale: ClassVar[Mapping[str, tuple[str, ...]]] = {"configuration": ("*",)}
+
+    async def check(self, work: Work) -> Seen:
+        """Whether the record is as the layers have it now."""
+        record, _, _ = await asyncio.to_thread(_wanted, work)
+        current = await records.read(work.handle, record.section, record.name)
+        if current is None:
+            return Seen(fulfilled=False, fact={"there": False})
+        fact = {"there": True, "etag": current.etag}
+        return Seen(_is_so(work, record, current), fact)
+
+    async def send(self, work: Work) -> None:
+        """Write it."""
+        record, _, _ = await asyncio.to_thread(_wanted, work)
+        current = await records.read(work.handle, record.section, record.name)
+        await records.write(work.handle, record.section, record.name, record.body, record.metadata, current)
+
+    def keep(self, c: Connection, work: Work) -> None:
+        """Remember which template it is of, so that a rollout knows it."""
+        record, template, version = _wanted_of(c, work)
+        where = (
+            (_OWNED.c.oid == work.oid) & (_OWNED.c.section == record.section) & (_OWNED.c.name == record.name)
+        )
+        c.execute(_OWNED.delete().where(where))
+        c.execute(
+            _OWNED.insert().values(
+                oid=work.oid, section=record.section, name=record.name, template=template, version=version,
+                hash=wanted_hash(record.section, record.name, record.body, work.key()),
+                metadata=None if record.metadata is None else normalised_metadata(record.metadata),
+                plan_id=0, at=work.clock(),
+            )
+        )  # fmt: skip
+
+
+def _wanted(work: Work) -> tuple[Record, str, int]:
+    with work.store.reader.reading() as c:
+        return _wanted_of(c, work)
+
+
+def _wanted_of(c: Connection, work: Work) -> tuple[Record, str, int]:
+    """The record as the layers have it, filled in, with its template and the template's version.
+
+    Raises:
+        StepFailed: they do not bring it any more.
+    """
+    found = library.effective_of(c, work.oid)
+    if found.blocked:
+        raise StepFailed(f"The layers of the organization cannot be applied: {found.blocked[0]}")
+    key = (str(work.arguments["section"]), str(work.arguments["name"]))
+    if key not in found.records:
+        raise StepFailed("The layers of the organization do not bring this record any more.")
+    wanted = found.records[key]
+    template = wanted.origins[-1].layer
+    (stored,) = library.listed(c, [template])
+    return wanted.record, template, stored.version
+
+
+def _is_so(work: Work, record: Record, current: records.Current) -> bool:
+    if record.metadata is not None and normalised_metadata(record.metadata) != dict(current.metadata):
+        return False
+    if current.body is None:
+        # Nobody reads a secret back; that it is ours is told by its having been sent.
+        return work.sent
+    section, name = record.section, record.name
+    return current.hash(section, name, work.key()) == wanted_hash(section, name, record.body, work.key())
+
+
+VERBS = (Create(), Place(), Assign(), Document(), AddToGroup(), SetRecord())
