@@ -41,7 +41,7 @@ from console.operations.caseclocks import read_case_clocks
 from console.operations.casesync import CaseSync
 from console.operations.ports import Progress, Report
 from console.operations.triage import wake_due
-from store import ingest
+from store import billingwork, ingest
 from store.configuration import Record, canonical, redact
 from store.database import Store
 from store.times import now_ms
@@ -623,18 +623,25 @@ class Sync:
         record = await handle.record()
         quota = await self._optional(handle.quota_usage())
         online = await self._optional(handle.online())
-        answer = [record, quota and [quota.quota, quota.usage], online]
+        answer = [record, quota and [quota.quota, quota.usage, quota.breakdown], online]
         await self._put(
             handle.oid,
             "organization",
             answer,
-            lambda c: ingest.put_organization_facts(
-                c,
-                handle.oid,
-                details=record,
-                quota=quota.quota if quota else None,
-                quota_used=quota.usage if quota else None,
-                sensors_online=online,
+            lambda c: (
+                ingest.put_organization_facts(
+                    c,
+                    handle.oid,
+                    details=record,
+                    quota=quota.quota if quota else None,
+                    quota_used=quota.usage if quota else None,
+                    sensors_online=online,
+                )
+                + (
+                    billingwork.put_quota(c, handle.oid, quota.quota, quota.usage, quota.breakdown, now=began)
+                    if quota
+                    else 0
+                )
             ),
             began=began,
             state=state,

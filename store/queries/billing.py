@@ -302,7 +302,7 @@ def _figures(
 ) -> dict[str, dict[str, list[tuple[str, Fraction]]]]:
     """oid -> metric -> (day, value), the oldest first."""
     # By the organizations: the key of the table begins with them.
-    among = select(ORGANIZATIONS.c.oid) if wanted is None else wanted
+    among: Any = select(ORGANIZATIONS.c.oid) if wanted is None else wanted
     query = (
         select(_USAGE.c.oid, _USAGE.c.metric, _USAGE.c.day, _USAGE.c.value)
         .where(_USAGE.c.oid.in_(among), _USAGE.c.day >= first, _USAGE.c.day <= last)
@@ -616,11 +616,11 @@ def seconds_logged(connection: Connection, month: str, wanted: Any = None) -> di
     )
     if wanted is not None:
         edits = edits.where(_EDIT.c.oid.in_(wanted))
-    for row in connection.execute(edits):
-        key = row.oid, row.case_number
-        if key in having and row.finished_at <= (row.read_at or 0):
+    for edit in connection.execute(edits):
+        key = edit.oid, edit.case_number
+        if key in having and edit.finished_at <= (edit.read_at or 0):
             continue  # the history that was read afterwards tells it
-        told[key] = told.get(key, 0) + _seconds(row.wanted)
+        told[key] = told.get(key, 0) + _seconds(edit.wanted)
     found: dict[str, int] = {}
     for (oid, _), seconds in told.items():
         found[oid] = found.get(oid, 0) + seconds
