@@ -89,7 +89,8 @@ class Targets:
         """
         if status > 1:
             return None
-        return self.after(severity, time, (self.resolve if status else self.acknowledge)[severity])
+        span = (self.resolve if status else self.acknowledge)[severity]
+        return time + span if self.service is None else self.after(severity, time, span)
 
     def after(self, severity: int, time: int, span: int) -> int:
         """The moment (ms) at which an alert's clock has run for so long since a moment."""
@@ -443,35 +444,30 @@ def _wanted(
 
 def _times(c: Connection, values: Select[Any] | Any, clock: str) -> list[Times]:
     took = values.subquery("took")
-    served = list(c.execute(_SERVED).scalars())
-    some = select(took).where(took.c.oid.not_in(served)).subquery("took") if served else took
-    found = _around_the_clock(c, some, clock)
-    for at in range(0, len(served), _TOGETHER):
-        found += _in_service(c, select(took).where(took.c.oid.in_(served[at : at + _TOGETHER])), clock)
-    return sorted(found, key=lambda each: (each.oid, -each.severity)) if served else found
+    served = c.execute(_SERVED).scalars().all()
+    if not served:
+        return _around_the_clock(c, took, clock)
+    others = select(took).where(took.c.oid.not_in(_SERVED)).subquery("took")
+    found = _around_the_clock(c, others, clock)
+    found += _in_service(c, select(took).where(took.c.oid.in_(_SERVED)), targets_of(c, served), clock)
+    return sorted(found, key=lambda each: (each.oid, -each.severity))
 
 
 _SERVED = select(_CUSTOMER.c.oid).where(_CUSTOMER.c.calendar.is_not(None))
 
 
-def _in_service(c: Connection, values: Select[Any], clock: str) -> list[Times]:
+def _in_service(c: Connection, values: Select[Any], known: Mapping[str, Targets], clock: str) -> list[Times]:
     """Of organizations with service hours: alert by alert."""
     spans: dict[tuple[str, int], list[int]] = {}
-    rows = c.execute(values).all()
-    known = targets_of(c, sorted({row.oid for row in rows}))
-    for oid, severity, moment, span in rows:
+    for oid, severity, moment, span in c.execute(values.execution_options(yield_per=5_000)):
         spans.setdefault((oid, severity), []).append(known[oid].took(severity, moment, moment + span))
     found = []
     for (oid, severity), took in spans.items():
         took.sort()
-        limit = getattr(known[oid], clock)[severity]
         count = len(took)
-        found.append(
-            Times(
-                oid, severity, count, took[-(-count * 50 // 100) - 1], took[-(-count * 90 // 100) - 1],
-                bisect_right(took, limit),
-            )
-        )  # fmt: skip
+        median, p90 = (took[-(-count * percent // 100) - 1] for percent in (50, 90))
+        met = bisect_right(took, getattr(known[oid], clock)[severity])
+        found.append(Times(oid, severity, count, median, p90, met))
     return found
 
 
