@@ -413,13 +413,13 @@ def failures(c: Connection, run_id: int, *, limit: int | None = None) -> list[tu
 def listed(
     c: Connection, *, limit: int = 50, before: int | None = None, kinds: Collection[str] = ()
 ) -> list[RunRow]:
-    """The latest runs, the last first.
+    """The latest runs, the last first; those that were put away before they were begun are left out.
 
     Args:
         before: only those with a lower number: the last of the page before.
         kinds: of KINDS; all when empty.
     """
-    chosen = select(_RUN).order_by(_RUN.c.id.desc()).limit(limit)
+    chosen = select(_RUN).where(_RUN.c.state != DROPPED).order_by(_RUN.c.id.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(_RUN.c.id < before)
     if kinds:

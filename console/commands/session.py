@@ -127,6 +127,7 @@ class Session:
             if not await asyncio.to_thread(_has_a_time, store):
                 return
             # Heavy, and almost never needed.
+            from console.operations import runs
             from console.operations.accessplans import resume
             from console.operations.deadlines import due
 
@@ -134,6 +135,8 @@ class Session:
                 self.say(made.sentence)
             for carried in await resume(store, cloud):
                 self.say(carried.sentence)
+            for result in await runs.resume(store, cloud, key=self.redaction_key):
+                self.say(result.sentence)
         except StoreError as error:
             self.say(f"What has a time could not be looked at: {error}")
 
@@ -344,12 +347,13 @@ class Session:
 
 
 def _has_a_time(store: "Store") -> bool:
-    """Whether a deadline is open, or a plan was cut off."""
+    """Whether a deadline is open, or a plan or a run was cut off."""
     from store.deadlines import waiting
     from store.planwork import applying
+    from store.runs import HOLDING
 
     with store.reader.reading() as connection:
-        return bool(waiting(connection) or applying(connection))
+        return bool(waiting(connection) or applying(connection) or HOLDING.running(connection))
 
 
 def shown(word: str) -> str:
