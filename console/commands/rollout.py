@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.commands.session import Problem, Session, safe
+from console.commands.template_backtest import add_options as add_backtest_options
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -71,6 +72,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="you have looked at the wave whose gate could not tell, and take it for good; once",
     )
+    past = verbs.add_parser(
+        "backtest",
+        help="the rules of a plan over each organization's last days, through replay; its price first",
+        description="Runs the rules that a plan adds or changes over the last days of the organizations "
+        "that get them, through LimaCharlie's replay, which bills by the event. What came of it is kept with "
+        "the plan, in place of an older one: a wave with an outlier does not begin. Exit codes: 0 done, "
+        "1 none could be asked, 3 some could not or are outliers (named), 5 not agreed to, or stale.",
+    )
+    past.add_argument("plan", metavar="PLAN", type=int)
+    add_backtest_options(past)
     pause = verbs.add_parser(
         "pause",
         help="ask whoever rolls a plan out to pause behind the step at hand",
@@ -115,8 +126,8 @@ def run(session: Session) -> int:
     """Do what the verb says."""
     verb: str = session.arguments.verb
     return {
-        "plan": _plan, "approve": _approve, "apply": _apply, "resume": _apply, "pause": _pause,
-        "rollback": _rollback, "list": _list, "status": _status,
+        "plan": _plan, "backtest": _backtest, "approve": _approve, "apply": _apply, "resume": _apply,
+        "pause": _pause, "rollback": _rollback, "list": _list, "status": _status,
     }[verb](session)  # fmt: skip
 
 
@@ -226,6 +237,36 @@ def _rows(folds: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
                 "record": f"{change['section']}/{change['name']}",
                 "diff": "; ".join(change["diff"]),
             }
+
+
+def _backtest(session: Session) -> int:
+    from console.commands.template_backtest import ask, check, outliers, show
+    from console.operations import backtest
+    from store.rollouts import backtests
+    from store.rollouts.keeping import PlanError
+    from store.times import now_ms
+
+    given = session.arguments
+    check(session)
+    key = session.redaction_key()
+    try:
+        with session.reader.reading() as connection:
+            jobs, unable = backtest.jobs_of_plan(connection, given.plan, key=key, now=now_ms())
+    except PlanError as error:
+        raise Problem(str(error), code=2) from error
+    except backtest.Stale as error:
+        raise Problem(str(error), code=5) from error
+    for name in unable:
+        session.say(f"{safe(name)} is left out: replay keeps nothing of what it looks at.")
+    if not jobs:
+        raise Problem(f"Plan {given.plan} adds and changes no rule that replay can run.", code=2)
+    quotes, found = session.run(ask(session, jobs, f"plan {given.plan}"))
+    odd = outliers(session, found)
+    if not given.estimate:
+        kept = backtest.kept(quotes, found, odd, jobs=jobs, days=given.days, now=now_ms())
+        with session.store().writing() as connection:
+            backtests.keep(connection, given.plan, kept)
+    return show(session, {"plan": given.plan}, quotes, found, odd)
 
 
 def _approve(session: Session) -> int:
@@ -430,7 +471,10 @@ def _shown(plan: "Plan") -> dict[str, Any]:
         "expires_at": rfc3339(plan.expires_at),
         "approved_by": plan.approved_by or None,
         "undo_of": plan.undo_of,
-        "options": {name: value for name, value in plan.options.items() if name != "pause_asked"},
+        "options": {
+            name: value for name, value in plan.options.items() if name not in ("pause_asked", "backtest")
+        },
+        "backtest": plan.options.get("backtest"),
         "risks": list(plan.risks),
         "blocked": [{"oid": oid, "reason": reason} for oid, reason in plan.blocked],
         "said": plan.said,

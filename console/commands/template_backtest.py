@@ -32,40 +32,54 @@ def configure(verbs: Any) -> None:
         "5 not agreed to.",
     )
     parser.add_argument("template", metavar="TEMPLATE|PATH")
-    parser.add_argument("--days", metavar="N", type=int, default=7, help=f"how far back, up to {LONGEST} (7)")
     parser.add_argument(
         "--rule", metavar="NAME", action="append", default=[], help="only this one; again for more"
     )
+    add_options(parser)
+    parser.add_argument("--root", metavar="DIR", help="nothing outside it is read; as in `template lint`")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what every backtest can be asked."""
+    parser.add_argument("--days", metavar="N", type=int, default=7, help=f"how far back, up to {LONGEST} (7)")
     parser.add_argument(
         "--most", metavar="N", type=float, default=None, help="alerts a day that are always too many (50)"
     )
+    parser.add_argument(
+        "--few",
+        metavar="N",
+        type=float,
+        default=None,
+        help="alerts a day that are never odd, however quiet the others are (10)",
+    )
     parser.add_argument("--estimate", action="store_true", help="say what it would cost, and run nothing")
-    parser.add_argument("--root", metavar="DIR", help="nothing outside it is read; as in `template lint`")
+
+
+def check(session: Session) -> None:
+    """Refuse what cannot be asked."""
+    given = session.arguments
+    if not 1 <= given.days <= LONGEST:
+        raise Problem(f"--days takes a number from 1 to {LONGEST}.", code=2)
+    for option in ("most", "few"):
+        value = getattr(given, option)
+        if value is not None and not value > 0:
+            raise Problem(f"--{option} takes a number above 0.", code=2)
+    if not given.estimate:
+        session.refuse_read_only(f"{given.noun} backtest")
 
 
 def run(session: Session) -> int:
     """Say what it costs, ask, run it, and name the outliers."""
-    from console.operations import backtest
-
     given = session.arguments
-    if not 1 <= given.days <= LONGEST:
-        raise Problem(f"--days takes a number from 1 to {LONGEST}.", code=2)
-    if given.most is not None and not given.most > 0:
-        raise Problem("--most takes a number above 0.", code=2)
-    if not given.estimate:
-        session.refuse_read_only("template backtest")
+    check(session)
     jobs, unable, blocked = _jobs(session, _template(session))
     for name in unable:
         session.say(f"{safe(name)} is left out: replay keeps nothing of what it looks at.")
     for reason in blocked:
         session.say(f"Left out: {safe(reason)}")
-    quotes, found = session.run(_ask(session, jobs))
-    odd = backtest.outliers(found, many=backtest.MANY if given.most is None else given.most)
-    _show(session, quotes, found, odd)
-    failed = any(quote.error for quote in quotes) or any(each.error for each in found)
-    if quotes and all(each.error for each in quotes):
-        return 1
-    return 3 if failed or odd or blocked else 0
+    quotes, found = session.run(ask(session, jobs, given.template))
+    odd = outliers(session, found)
+    return show(session, {"template": given.template}, quotes, found, odd) or (3 if blocked else 0)
 
 
 def _template(session: Session) -> "Template":
@@ -129,7 +143,27 @@ def _jobs(session: Session, template: "Template") -> tuple[list["Job"], list[str
     return jobs, unable, blocked
 
 
-async def _ask(session: Session, jobs: list["Job"]) -> tuple[list["Quoted"], list["Predicted"]]:
+def outliers(session: Session, found: list["Predicted"]) -> list["Outlier"]:
+    """What is odd, by the bounds that were given."""
+    from console.operations import backtest
+
+    given = session.arguments
+    return backtest.outliers(
+        found,
+        many=backtest.MANY if given.most is None else given.most,
+        few=backtest.FEW if given.few is None else given.few,
+    )
+
+
+async def ask(session: Session, jobs: list["Job"], what: str) -> tuple[list["Quoted"], list["Predicted"]]:
+    """Say what it costs, and run it once somebody agreed; nothing is predicted where it was not run.
+
+    Args:
+        what: whose rules these are, for the journal.
+
+    Raises:
+        Problem: nobody agreed.
+    """
     import asyncio
     import time
 
@@ -160,15 +194,24 @@ async def _ask(session: Session, jobs: list["Job"]) -> tuple[list["Quoted"], lis
         if not await session.asking(f"This backtest costs about {words}. Run it?"):
             raise Problem("Nothing was run.", code=5)
         todo = [job for job in jobs if job.oid in able]
-        await asyncio.to_thread(
-            backtest.journalled, session.store(), given.template, todo, given.days, totals
-        )
+        await asyncio.to_thread(backtest.journalled, session.store(), what, todo, given.days, totals)
         found = await backtest.run(cloud, todo, start, given.days, report=report)
     session.clear_progress()
     return quotes, found
 
 
-def _show(session: Session, quotes: list["Quoted"], found: list["Predicted"], odd: list["Outlier"]) -> None:
+def show(
+    session: Session,
+    of: dict[str, Any],
+    quotes: list["Quoted"],
+    found: list["Predicted"],
+    odd: list["Outlier"],
+) -> int:
+    """Print what came of it; answers the exit code.
+
+    Args:
+        of: what the rules are of, at the head of the object.
+    """
     why = {(each.oid, each.rule): each.why for each in odd}
     rules: dict[str, list[dict[str, Any]]] = {}
     for each in found:
@@ -198,7 +241,7 @@ def _show(session: Session, quotes: list["Quoted"], found: list["Predicted"], od
     ]
     session.show_object(
         {
-            "template": session.arguments.template,
+            **of,
             "days": session.arguments.days,
             "organizations": organizations,
             "outliers": [
@@ -227,3 +270,7 @@ def _show(session: Session, quotes: list["Quoted"], found: list["Predicted"], od
             session.say(f"{safe(quote.name)} cannot be asked: {safe(quote.error)}")
     for one in odd:
         session.say(f"{safe(one.rule)} in {safe(one.name)}: {one.per_day:.1f} alerts a day; {one.why}.")
+    if quotes and all(each.error for each in quotes):
+        return 1
+    failed = any(each.error for each in quotes) or any(each.error for each in found)
+    return 3 if failed or odd else 0

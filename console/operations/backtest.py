@@ -15,16 +15,20 @@ from console.limacharlie.errors import LimaCharlieError
 from console.operations.actor import actor
 from console.operations.ports import Progress, Report
 from store.journal import append
-from store.templates.documents import Record
+from store.rollouts import backtests, keeping
+from store.rollouts.wanted import body_of, wanted
+from store.templates.documents import Place, Record
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from console.limacharlie.client import Cloud
     from store.database import Store
 
 AT_ONCE: Final = 8
 """Requests under way; the client sends at most 16."""
 DAY: Final = 86_400
-SECTIONS: Final = ("hive/dr-general", "hive/dr-managed")
+SECTIONS: Final = backtests.RULES
 STREAMS: Final[Mapping[str, str]] = {"edr": "event", "detection": "detect", "audit": "audit"}
 """Target of a rule -> the stream that replay has of it; others are not kept."""
 TIMES, FEW, MANY = 5.0, 10.0, 50.0
@@ -116,6 +120,78 @@ def rules_of(records: Iterable[Record], only: Sequence[str] = ()) -> tuple[list[
     return found, unable
 
 
+class Stale(Exception):
+    """A plan is not what the templates want any more; the text is the sentence for the operator."""
+
+
+def jobs_of_plan(c: "Connection", plan_id: int, *, key: bytes, now: int) -> tuple[list[Job], list[str]]:
+    """What is asked of each organization that a plan brings rules to, and the rules that replay cannot run.
+
+    Args:
+        key: the installation's redaction key.
+        now: milliseconds, UTC.
+
+    Raises:
+        PlanError: there is no such plan.
+        Stale: it would be refused.
+    """
+    plan = keeping.load(c, plan_id)
+    if plan.undo_of is not None:
+        raise Stale(f"Plan {plan_id} brings back what was there: nothing of it is new.")
+    why = keeping.stale(c, plan, key=key, now=now) if plan.state == "draft" else ""
+    if why:
+        raise Stale(why)
+    placed = {each.oid: each for each in wanted(c, plan.scope, key)}
+    records: dict[str, list[Record]] = {}
+    for step in keeping.steps(c, plan_id):
+        change = step.change
+        if change.section not in SECTIONS or change.after is None:
+            continue
+        here = placed.get(change.oid)
+        if here is None or change.key not in here.wanted.effective.records:
+            raise Stale(f"The templates changed since plan {plan_id} was made; plan again.")
+        if change.after.metadata is None or change.after.metadata["enabled"]:
+            body, metadata = body_of(here, change.key)
+            enabled = {**(metadata or {}), "enabled": True}
+            records.setdefault(change.oid, []).append(
+                Record(change.section, change.name, body, enabled, Place(plan.title, 0))
+            )
+    jobs: list[Job] = []
+    unable: list[str] = []
+    for oid, held in records.items():
+        rules, odd = rules_of(held)
+        unable += [each for each in odd if each not in unable]
+        if rules:
+            jobs.append(Job(oid, placed[oid].name, tuple(rules)))
+    return jobs, unable
+
+
+def kept(
+    quotes: Iterable[Quoted],
+    found: Iterable[Predicted],
+    odd: Iterable[Outlier],
+    *,
+    jobs: Sequence[Job],
+    days: int,
+    now: int,
+) -> backtests.Kept:
+    """What is kept with a plan of what came of its backtest.
+
+    Args:
+        now: milliseconds, UTC.
+    """
+    unasked = {each.oid: each.error for each in quotes if each.error}
+    failed = [
+        backtests.Found(job.oid, job.name, rule.name, unasked[job.oid])
+        for job in jobs
+        if job.oid in unasked
+        for rule in job.rules
+    ]
+    failed += [backtests.Found(each.oid, each.name, each.rule, each.error) for each in found if each.error]
+    outliers = (backtests.Found(each.oid, each.name, each.rule, each.why, each.per_day) for each in odd)
+    return backtests.Kept(now, days, len(jobs), tuple(outliers), tuple(failed))
+
+
 def _silent(progress: Progress) -> None:
     """Say nothing."""
 
@@ -189,11 +265,12 @@ async def run(
     return list(await asyncio.gather(*(one(job, rule) for job in jobs for rule in job.rules)))
 
 
-def outliers(found: Iterable[Predicted], *, many: float = MANY) -> list[Outlier]:
+def outliers(found: Iterable[Predicted], *, many: float = MANY, few: float = FEW) -> list[Outlier]:
     """The organizations in which a rule would be too noisy, the noisiest first.
 
     Args:
         many: alerts a day of one rule that are always too many.
+        few: so many are never odd, however quiet the others are.
     """
     by_rule: dict[str, list[Predicted]] = {}
     for each in found:
@@ -206,7 +283,7 @@ def outliers(found: Iterable[Predicted], *, many: float = MANY) -> list[Outlier]
             median = statistics.median(others) if others else None
             if row.per_day > many:
                 why = f"more than {many:g} alerts a day"
-            elif median is not None and row.per_day > max(FEW, TIMES * median):
+            elif median is not None and row.per_day > max(few, TIMES * median):
                 why = f"{median:.1f} a day is the median of the other organizations"
             else:
                 continue

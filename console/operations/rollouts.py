@@ -36,7 +36,7 @@ from store import ingest, journal
 from store.configuration import Record, redact
 from store.errors import StoreError
 from store.queries.scopes import marked
-from store.rollouts import keeping, work
+from store.rollouts import backtests, keeping, work
 from store.rollouts.compare import normalised_metadata, wanted_hash
 from store.rollouts.keeping import Plan, Step
 from store.rollouts.wanted import Placed, body_of, wanted
@@ -471,6 +471,9 @@ class _Applying:
             self._read, lambda c: list(keeping.steps(c, self.plan.id, wave=number))
         )
         oids = list(dict.fromkeys(each.change.oid for each in steps))
+        held_up = await self._past(number, steps, baseline)
+        if held_up is not None:
+            return held_up
         if baseline is None:
             baseline = await self._unless_stopped(self.gates.baseline(oids))
         kept = {"baseline": dict(baseline)}
@@ -514,17 +517,7 @@ class _Applying:
             more = f", and {len(closed) - 1:,} organizations more" if len(closed) > 1 else ""
             raise Closed(f"{closed[0]}{more}")
         verdict = await self._unless_stopped(self.gates.verdict(self.plan, number, baseline))
-        if verdict.word == "inconclusive" and self.accept:
-            verdict = replace(verdict, word="pass", said=f"{verdict.said}; accepted by {self.operator}")
-            detail = {"plan": self.plan.id, "wave": number, "said": verdict.said, "by": self.operator}
-            await asyncio.to_thread(
-                self._write,
-                lambda c: journal.append(
-                    c, actor(), "rollout.accept", target=self.plan.title, detail=detail, now=self.clock()
-                ),
-            )
-        # One look, one wave: what comes later is looked at on its own.
-        self.accept = False
+        verdict = await self._accepted(number, verdict)
         gate = {
             "baseline": dict(baseline), "verdict": verdict.word, "said": verdict.said,
             "checks": {check: dict(said) for check, said in verdict.checks.items()},
@@ -532,6 +525,42 @@ class _Applying:
         state = {"pass": "done", "fail": "failed"}.get(verdict.word, "gate")
         await asyncio.to_thread(
             self._write, lambda c: work.wave(c, self.plan.id, number, state, now=self.clock(), gate=gate)
+        )
+        return verdict
+
+    async def _past(
+        self, number: int, steps: list[Step], baseline: Mapping[str, Any] | None
+    ) -> Verdict | None:
+        """Why a wave does not begin over what its rules would have said before; None when it does."""
+        if not any(each.outcome in OPEN or each.outcome in AGAIN for each in steps):
+            return None
+        word, said = await asyncio.to_thread(self._read, lambda c: backtests.verdict(c, self.plan.id, steps))
+        if word == "pass":
+            return None
+        verdict = Verdict(word, said, {"backtest": {"verdict": word, "said": said}})
+        if word == "inconclusive" and self.accept:
+            await self._accepted(number, verdict)
+            return None
+        gate = {} if baseline is None else {"baseline": dict(baseline)}
+        gate |= {"verdict": word, "said": said, "checks": {"backtest": dict(verdict.checks["backtest"])}}
+        state = "failed" if word == "fail" else "gate"
+        await asyncio.to_thread(
+            self._write, lambda c: work.wave(c, self.plan.id, number, state, now=self.clock(), gate=gate)
+        )
+        return verdict
+
+    async def _accepted(self, number: int, verdict: Verdict) -> Verdict:
+        """What a person took for good where nobody can tell; one look, one wave."""
+        accept, self.accept = self.accept, False
+        if verdict.word != "inconclusive" or not accept:
+            return verdict
+        verdict = replace(verdict, word="pass", said=f"{verdict.said}; accepted by {self.operator}")
+        detail = {"plan": self.plan.id, "wave": number, "said": verdict.said, "by": self.operator}
+        await asyncio.to_thread(
+            self._write,
+            lambda c: journal.append(
+                c, actor(), "rollout.accept", target=self.plan.title, detail=detail, now=self.clock()
+            ),
         )
         return verdict
 

@@ -112,7 +112,12 @@ def keep(
         WaveError: a wave is not understood.
     """
     if not drafted.changes:
-        left = f" {len(drafted.blocked):,} organizations are blocked." if drafted.blocked else ""
+        several = len(drafted.blocked) != 1
+        left = (
+            f" {len(drafted.blocked):,} organization{'s are' if several else ' is'} blocked."
+            if drafted.blocked
+            else ""
+        )
         raise NothingToDo(f"Everything is as the templates want it; there is nothing to roll out.{left}")
     touched = list(dict.fromkeys(each.oid for each in drafted.changes))
     order = {oid: place for place, oid in enumerate(drafted.organizations)}

@@ -151,3 +151,35 @@ def test_rules_that_replay_cannot_run_are_named_and_not_run():
     found, unable = rules_of(records)
     assert [each.name for each in found] == ["dr-general/noisy", "dr-general/never"]
     assert unable == ["dr-general/timed"]
+
+
+def test_a_plan_is_run_over_the_past_and_its_outliers_are_kept_with_it(stage):
+    env, home, serving = stage
+    assert limegrove("sync", "--only", "orgs,config", env=env).returncode == 0
+    tree = "- {id: root, parent: null, name: All}\n" + "".join(
+        f"- {{id: o{n}, parent: root, name: O{n}, oid: {oid}}}\n" for n, oid in enumerate(serving["oids"])
+    )
+    (home / "tree.yaml").write_text(tree)
+    assert limegrove("tree", "import", str(home / "tree.yaml"), "--yes", env=env).returncode == 0
+    assert limegrove("template", "assign", "template", "root", env=env).returncode == 0
+    planned = limegrove("rollout", "plan", "--output", "json", env=env)
+    assert planned.returncode == 4, planned.stdout + planned.stderr
+    plan = str(json.loads(planned.stdout)["plan"])
+
+    def run(*words, code):
+        answer = limegrove("rollout", *words, "--output", "json", env=env)
+        assert answer.returncode == code, answer.stdout + answer.stderr
+        return json.loads(answer.stdout)
+
+    priced = run("backtest", plan, "--days", "1", "--estimate", code=0)
+    assert all(each["events"] > 0 for each in priced["organizations"])
+    assert run("status", plan, code=0)["backtest"] is None
+    found = run("backtest", plan, "--days", "1", "--yes", "--most", "1", code=3)
+    assert found["plan"] == int(plan)
+    kept = run("status", plan, code=0)["backtest"]
+    assert {(each["oid"], each["rule"]) for each in kept["outliers"]} == {
+        (oid, "dr-general/noisy") for oid in serving["oids"]
+    }
+    applied = run("apply", plan, "--yes", code=3)
+    assert "dr-general/noisy would have made" in applied["halted"]
+    assert applied["applied"] == 0
