@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "BrandError", "ReportError", "Written", "customer"]
 
-FORMATS: Final = ("html", "md")
+FORMATS: Final = ("html", "pdf", "md")
 
 _UNFIT = re.compile(r"[^a-z0-9]+")
 
@@ -128,8 +128,15 @@ def _markdown(document: "Document", brand: Brand) -> bytes:
     return markdown(document).encode("utf-8", "backslashreplace")
 
 
+def _pdf(document: "Document", brand: Brand) -> bytes:
+    from console.reports.pdf import pdf
+
+    return pdf(document, brand)
+
+
 WRITERS: Final[dict[str, Callable[["Document", Brand], bytes]]] = {
     "html": _html,
+    "pdf": _pdf,
     "md": _markdown,
 }
 

@@ -57,7 +57,11 @@ def counted(w: Words, value: float, source: Source) -> str:
 
 def footed(w: Words, now: int, zone: str, sources: Iterable[Source], more: str = "") -> str:
     """What figures rest on, a line for each source, with more before them."""
-    lines = [w.source(source, now, zone) for source in {each.name: each for each in sources}.values()]
+    # Sources of which the rest is the same share a line.
+    alike: dict[str, list[str]] = {}
+    for source in {each.name: each for each in sources}.values():
+        alike.setdefault(w.source(source, now, zone), []).append(w(f"source_{source.name}"))
+    lines = [f"{w('source', name=', '.join(names))} · {rest}" for rest, names in alike.items()]
     return "\n".join([*([more] if more else []), *lines])
 
 
@@ -199,7 +203,8 @@ def _alerts(made: Composer) -> list[Block]:
             for severity in range(4, -1, -1)
         ),
         made.foot(alerts.source),
-        w.number(highest),
+        counted(w, highest, alerts.source),
+        alerts.source.state == "part",
     )
     whole = _sum(alerts.severities)
     rows = [
@@ -210,13 +215,12 @@ def _alerts(made: Composer) -> list[Block]:
     table = Table(
         w("by_severity"),
         (
-            Column(w("severity"), share=3),
-            Column(w("alerts"), "right", 2),
-            Column(w("true_positive"), "right", 2),
-            Column(w("benign"), "right", 2),
-            Column(w("false_positive"), "right", 2),
-            Column(w("undecided"), "right", 2),
-            Column(w("open"), "right", 2),
+            Column(w("severity"), share=4),
+            Column(w("alerts"), "right", 8),
+            *(
+                Column(w(key), "right", 4)
+                for key in ("true_positive", "benign", "false_positive", "undecided", "open")
+            ),
         ),
         tuple(rows),
         made.foot(alerts.decided),
@@ -249,9 +253,9 @@ def _ranked(made: Composer, title: str, column: str, of: str, found: Sequence[Ra
     return Table(
         w(title),
         (
-            Column(w(column), share=6),
-            Column(w("alerts"), "right", 2),
-            Column(w("true_positive"), "right", 2),
+            Column(w(column), share=13),
+            Column(w("alerts"), "right", 7),
+            Column(w("true_positive"), "right", 5),
         ),
         tuple(
             (
@@ -284,16 +288,13 @@ def _response(made: Composer) -> list[Block]:
 def response_columns(w: Words) -> tuple[Column, ...]:
     """Of a table of `response_row`."""
     return (
-        Column(w("severity"), share=3),
-        Column(w("alerts"), "right", 2),
-        Column(w("clock_acknowledge", name=w("target")), "right", 3),
-        Column(w("median"), "right", 3),
-        Column(w("p90"), "right", 3),
-        Column(w("in_time"), "right", 3),
-        Column(w("clock_resolve", name=w("target")), "right", 3),
-        Column(w("median"), "right", 3),
-        Column(w("p90"), "right", 3),
-        Column(w("in_time"), "right", 3),
+        Column(w("severity"), share=9),
+        Column(w("alerts"), "right", 6),
+        *(
+            Column(w(key), "right", share, w(group))
+            for group in ("to_acknowledge", "to_resolve")
+            for key, share in (("target", 9), ("median", 9), ("p90", 9), ("in_time", 12))
+        ),
     )
 
 
@@ -366,17 +367,17 @@ def _cases(made: Composer) -> list[Block]:
     table = Table(
         w("notable"),
         (
-            Column(w("case"), share=2),
-            Column(w("severity"), share=2),
-            Column(w("opened"), share=4),
-            Column(w("summary"), share=10),
-            Column(w("state"), share=5),
+            Column(w("case"), share=3),
+            Column(w("severity"), share=4),
+            Column(w("opened"), share=7),
+            Column(w("summary"), share=22),
+            Column(w("state"), share=9),
         ),
         rows,
         made.foot(cases.source, more=w("n_of_cases", n=w.number(len(rows)), of=number)),
         w("no_cases") if cases.source.state != "unknown" else w("not_known"),
     )
-    return [Paragraph(" ".join(said)), table]
+    return [Paragraph(" ".join(said), "plain"), table]
 
 
 def _ms(value: float | None) -> int | None:
@@ -403,7 +404,7 @@ def _sensors(made: Composer) -> list[Block]:
             ),
             tuple(
                 (
-                    Cell(safe(name)),
+                    Cell(safe(name) or w("others")),
                     Cell(made.count(count, sensors.source), bar=count / most),
                     Cell(made.count(quiet, sensors.source), "" if quiet else "quiet"),
                 )
@@ -425,9 +426,14 @@ def _usage(made: Composer) -> list[Block]:
             (Column(w("metric"), share=5), Column(w("amount"), "right", 4)),
             tuple(
                 (Cell(_metric(w, metric)), Cell(made.count(value, usage.source)))
-                for metric, value, _ in usage.metrics
+                for metric, value in usage.metrics
             ),
-            made.foot(usage.source),
+            made.foot(
+                usage.source,
+                more=w("n_of_metrics", n=w.number(len(usage.metrics)), of=w.number(usage.metric_count))
+                if len(usage.metrics) < usage.metric_count
+                else "",
+            ),
             w("no_usage"),
             half="sensors" in made.brand.sections,
         )

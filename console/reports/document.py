@@ -11,7 +11,7 @@ from typing import Literal
 from store.text import safe_text
 
 Align = Literal["left", "right"]
-Tone = Literal["", "critical", "high", "medium", "low", "info", "good", "bad", "quiet"]
+Tone = Literal["", "critical", "high", "medium", "low", "info", "good", "bad", "quiet", "plain"]
 
 LONGEST = 96
 """Characters of a stranger's text in a report; the middle of more is left out."""
@@ -48,6 +48,8 @@ class Column:
     align: Align = "left"
     share: int = 1
     """Of the width, against the others."""
+    group: str = ""
+    """What stands above it and the neighbours with the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Cell:
     text: str
     tone: Tone = ""
     bar: float | None = None
-    """Draws a bar of this share (0 to 1) below or behind the text."""
+    """Draws a bar of this share (0 to 1) beside the text."""
     strong: bool = False
 
 
@@ -74,6 +76,17 @@ class Table:
     """Said in place of rows when there are none."""
     half: bool = False
     """It may stand beside another one."""
+
+    @property
+    def groups(self) -> tuple[tuple[str, int], ...]:
+        """(what stands above, how many columns), over all columns; () when nothing does."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and column.group and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return tuple(found) if any(group for group, _ in found) else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,8 @@ class Chart:
     foot: str = ""
     top: str = ""
     """The highest day's number, as it is written beside the axis."""
+    at_least: bool = False
+    """Its numbers are of a part only."""
 
     @property
     def highest(self) -> int:

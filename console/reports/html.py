@@ -7,6 +7,7 @@ from typing import Any
 
 from console.reports.brand import Brand
 from console.reports.document import Chart, Document, Table, Tiles, rows_of
+from console.reports.fonts import carried
 from console.reports.words import words
 
 _WIDTH, _HEIGHT, _AXIS = 720, 130, 16
@@ -22,7 +23,11 @@ def html(document: Document, brand: Brand) -> str:
 
     environment = _environment()
     style = environment.get_template("report.css.jinja").render(
-        colour=brand.colour, accent=brand.accent, paper=brand.paper
+        colour=brand.colour,
+        accent=brand.accent,
+        paper=brand.paper,
+        regular=carried("Regular"),
+        bold=carried("Bold"),
     )
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return str(
@@ -62,6 +67,7 @@ def _environment() -> Any:
         kind_of=lambda block: type(block).__name__,
         chart=_chart,
         foot=_foot,
+        shares=_shares,
         severities=("critical", "high", "medium", "low", "info"),
     )
     return made
@@ -71,6 +77,12 @@ def _foot(block: Tiles | Chart | Table) -> Any:
     from markupsafe import Markup
 
     return Markup('<p class="foot">{}</p>').format(block.foot) if block.foot else ""
+
+
+def _shares(table: Table) -> list[str]:
+    """The width of each column, in percent."""
+    whole = sum(column.share for column in table.columns)
+    return [f"{100 * column.share / whole:.2f}" for column in table.columns]
 
 
 def _chart(chart: Chart) -> Any:

@@ -44,7 +44,7 @@ def _block(block: Block) -> Iterator[str]:
             ["", *(plain(each.label) for each in series)],
             "l" + "r" * len(series),
             [
-                [plain(day), *(str(each.values[number]) for each in series)]
+                [plain(day), *(f"{'≥ ' if block.at_least else ''}{each.values[number]}" for each in series)]
                 for number, day in enumerate(block.days)
                 if any(each.values[number] for each in series)
             ],
@@ -60,7 +60,10 @@ def _table(block: Table) -> Iterator[str]:
         yield from (plain(block.empty), "")
         return
     yield from _rows(
-        [plain(column.title) for column in block.columns],
+        [
+            plain(f"{column.group}: {column.title}" if column.group else column.title)
+            for column in block.columns
+        ],
         "".join(column.align[0] for column in block.columns),
         [[_cell(cell) for cell in row] for row in block.rows],
     )

@@ -110,11 +110,11 @@ class Words:
             return self("hours", n=minutes // 60)
         return self("days", n=self.number(minutes // 1440))
 
-    def source(self, source: Source, now: int, zone: str, *, window: bool = True) -> str:
-        """The quiet line below a figure: where from, what time, how old, how whole."""
-        parts = [self("source", name=self(f"source_{source.name}"))]
-        if source.window is not None and window:
-            parts.append(self.dates(source.window))
+    def source(self, source: Source, now: int, zone: str) -> str:
+        """What follows the name of a source: about what time, how old, how whole."""
+        parts = []
+        if source.window is not None:
+            parts.append(self.period(source.window))
         if source.organizations is not None:
             parts.append(
                 self(

@@ -30,8 +30,23 @@ from store.sensors import platform_name
 from store.sla import Times
 from store.text import Untrusted
 
-TOP: Final = 8
+TOP: Final = 6
 """Rules, hosts and cases that are named; the rest is counted."""
+METRICS: Final = 6
+"""Of usage, that are named."""
+FIRST: Final = {
+    metric: place
+    for place, metric in enumerate(
+        (
+            "peak_sensors",
+            "sensor_events",
+            "output_bytes_tx",
+            "event_retained",
+            "sensor_retained",
+            "replay_num_evals",
+        )
+    )
+}
 SILENT: Final = 7 * DAY
 """Milliseconds without a sign of life after which a sensor is called silent."""
 
@@ -170,7 +185,7 @@ class Sensors:
     enrolled: Figure
     """In the period, of those that are there."""
     platforms: tuple[tuple[str, int, int], ...]
-    """(platform, sensors, silent), most first."""
+    """(platform, sensors, silent), most first; the last ones of more than TOP together as ""."""
     quota: Figure
     quota_used: Figure
 
@@ -180,8 +195,9 @@ class Usage:
     """What was used in the period, day by day of UTC."""
 
     source: Source
-    metrics: tuple[tuple[str, float, bool], ...]
-    """(metric, sum or peak, whether it is the peak), by name."""
+    metrics: tuple[tuple[str, float], ...]
+    """(metric, its sum; of a level its peak), those that LimaCharlie charges for first, at most METRICS."""
+    metric_count: int
     days: int
     """Of the period, those for which there are figures."""
 
@@ -541,10 +557,18 @@ def _sensors(c: Connection, oid: str, period: Period, source: Source, facts: Sou
         online=Figure.count(row.sensors_online, facts),
         silent=Figure.count(sum(each[2] for each in platforms), source),
         enrolled=Figure.count(sum(each[3] for each in platforms), source),
-        platforms=tuple((name, count, quiet) for name, count, quiet, _ in platforms),
+        platforms=_together([(name, count, quiet) for name, count, quiet, _ in platforms]),
         quota=Figure.count(row.sensor_quota, facts),
         quota_used=Figure.count(row.quota_used, facts),
     )
+
+
+def _together(platforms: list[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
+    if len(platforms) <= TOP:
+        return tuple(platforms)
+    rest = platforms[TOP - 1 :]
+    others = ("", sum(each[1] for each in rest), sum(each[2] for each in rest))
+    return (*platforms[: TOP - 1], others)
 
 
 def _usage(c: Connection, oid: str, period: Period, state: sources.Known | None, now: int) -> Usage:
@@ -562,17 +586,20 @@ def _usage(c: Connection, oid: str, period: Period, state: sources.Known | None,
     source = sources.moment(state, "usage")
     notes = list(source.notes)
     word = source.state
-    lacking = period.days - len(days)
-    if word == "whole" and lacking:
-        # LimaCharlie adds a day up about a day later.
+    # LimaCharlie adds a day up about a day later; days are UTC's.
+    over = max(0, min(period.days, (now // DAY) - (period.since // DAY)))
+    if word == "whole" and len(days) < (over if period.until <= now else over - 1):
         notes.append(Note("days", {"known": len(days), "of": period.days}))
         word = "part" if days else "unknown"
+    elif word == "whole" and period.until > now:
+        notes.append(Note("not_over", {"at": source.read_at or now}))
     return Usage(
         source=Source("usage", period, source.read_at, word, tuple(notes)),
         metrics=tuple(
-            (metric, max(values) if _is_peak(metric) else sum(values), _is_peak(metric))
-            for metric, values in sorted(found.items())
+            (metric, max(found[metric]) if _is_peak(metric) else sum(found[metric]))
+            for metric in sorted(found, key=lambda each: (FIRST.get(each, len(FIRST)), each))[:METRICS]
         ),
+        metric_count=len(found),
         days=len(days),
     )
 

@@ -1,0 +1,467 @@
+"""A document as PDF: the same blocks, drawn line by line, in a typeface that is carried along.
+
+A block is measured before it is drawn, so that the end of a page cuts none; one taller than a page goes on
+with its header repeated.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from console.reports.brand import Brand
+from console.reports.document import (
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Document,
+    Paragraph,
+    Table,
+    Tiles,
+    rows_of,
+)
+from console.reports.fonts import covered, path
+from console.reports.words import words
+
+_MARGIN: Final = 14.0
+"""Millimetres, like every length here; sizes of type are points."""
+_TOP: Final = 13.0
+_BOTTOM: Final = 16.0
+_GAP: Final = 8.0
+"""Between two tables beside each other."""
+_LINES: Final = 2
+"""Of one cell; a longer text is cut."""
+
+INK: Final = (28, 33, 38)
+QUIET: Final = (102, 112, 122)
+LINE: Final = (217, 222, 227)
+TRACK: Final = (233, 237, 240)
+WASH: Final = (245, 247, 248)
+FILLS: Final = {
+    "critical": (179, 38, 30), "high": (221, 122, 31), "medium": (217, 177, 59), "low": (127, 163, 196),
+    "info": (195, 203, 211), "good": (33, 110, 78), "bad": (179, 38, 30), "quiet": (195, 203, 211),
+}  # fmt: skip
+TEXTS: Final = {"quiet": QUIET, "bad": (179, 38, 30), "good": (33, 110, 78)}
+_SEVERITIES: Final = frozenset(("critical", "high", "medium", "low", "info"))
+
+Colour = tuple[int, int, int]
+
+
+def pdf(document: Document, brand: Brand, *, made: int | None = None) -> bytes:
+    """The file's bytes.
+
+    Args:
+        made: what the file says of when it was made (ms, UTC); the moment of the call when None.
+    """
+    drawing = _Drawing(document, brand)
+    when = datetime.now(UTC) if made is None else datetime.fromtimestamp(made / 1000, UTC)
+    drawing.pdf.set_creation_date(when)
+    drawing.whole()
+    return bytes(drawing.pdf.output())
+
+
+class _Drawing:
+    """One document on its way to paper."""
+
+    def __init__(self, document: Document, brand: Brand) -> None:
+        from fpdf import FPDF
+
+        self.document, self.brand = document, brand
+        self.words = words(document.language)
+        self.colour = _rgb(brand.colour)
+        self.covered = covered()
+
+        class Paper(FPDF):
+            def footer(inner) -> None:
+                self.page_foot()
+
+        self.pdf: Any = Paper(format=brand.paper, unit="mm")
+        self.pdf.set_auto_page_break(False)
+        self.pdf.set_margins(_MARGIN, _TOP, _MARGIN)
+        for style, weight in (("", "Regular"), ("B", "Bold")):
+            self.pdf.add_font("Roboto", style, path("Bold" if weight == "Bold" else "Regular"))
+        self.pdf.set_title(self.text(f"{document.title}: {document.kind}, {document.subtitle}"))
+        self.pdf.set_author(self.text(document.provider))
+        self.pdf.set_lang(document.language)
+        self.pdf.set_creator("")
+        self.pdf.set_producer("")
+        # A cell has a millimetre before and behind its text otherwise.
+        self.pdf.c_margin = 0
+        self.width = self.pdf.w - 2 * _MARGIN
+
+    # -- type ------------------------------------------------------------------------------------------
+
+    def text(self, said: str) -> str:
+        """What the typeface cannot write is written as notation, never left out."""
+        if said.isascii():
+            return said
+        return "".join(
+            each
+            if ord(each) in self.covered
+            else f"\\u{ord(each):04x}"
+            if ord(each) < 0x10000
+            else f"\\U{ord(each):08x}"
+            for each in said
+        )
+
+    def font(self, size: float, *, bold: bool = False, colour: Colour = INK) -> None:
+        """Type from here on."""
+        self.pdf.set_font("Roboto", "B" if bold else "", size)
+        self.pdf.set_text_color(*colour)
+
+    def lines(self, said: str, width: float, most: int = 0) -> list[str]:
+        """A text broken to a width in the type in force; a word too long is broken too.
+
+        Args:
+            most: lines; what is beyond is cut with `...`. 0 for as many as it takes.
+        """
+        wide: Callable[[str], float] = self.pdf.get_string_width
+        found: list[str] = []
+        for part in said.split("\n"):
+            line = ""
+            for word in self.text(part).split(" "):
+                joined = f"{line} {word}" if line else word
+                if wide(joined) <= width:
+                    line = joined
+                    continue
+                if line:
+                    found.append(line)
+                line = word
+                while wide(line) > width and len(line) > 1:
+                    kept = self._fits(line, width)
+                    found.append(line[:kept])
+                    line = line[kept:]
+            found.append(line)
+        if most and len(found) > most:
+            found = found[:most]
+            last = found[-1]
+            while last and wide(f"{last}…") > width:
+                last = last[:-1]
+            found[-1] = f"{last.rstrip()}…"
+        return found
+
+    def _fits(self, text: str, width: float) -> int:
+        """How many characters of a text do, at least one."""
+        low, high = 1, len(text)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.pdf.get_string_width(text[:middle]) <= width:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def put(self, x: float, y: float, width: float, height: float, said: str, align: str = "L") -> None:
+        """One line of text in a box."""
+        self.pdf.set_xy(x, y)
+        self.pdf.cell(width, height, said, align=align)
+
+    def fill(self, x: float, y: float, width: float, height: float, colour: Colour) -> None:
+        """A bar."""
+        if width > 0 and height > 0:
+            self.pdf.set_fill_color(*colour)
+            self.pdf.rect(x, y, width, height, style="F")
+
+    # -- pages -----------------------------------------------------------------------------------------
+
+    @property
+    def bottom(self) -> float:
+        """Where the room for blocks ends."""
+        return float(self.pdf.h) - _BOTTOM
+
+    def page_foot(self) -> None:
+        """Whose report it is, and which page."""
+        pdf, document = self.pdf, self.document
+        y = pdf.h - 12.5
+        self.fill(_MARGIN, y - 1.5, self.width, 0.2, LINE)
+        self.font(7, colour=QUIET)
+        said = " · ".join(each for each in (document.provider, document.contact) if each)
+        self.put(_MARGIN, y, self.width, 3.4, (self.lines(said, self.width - 30, 1) or [""])[0])
+        self.put(_MARGIN, y, self.width, 3.4, self.words("page", n=pdf.page_no(), of="{nb}"), "R")
+        self.put(_MARGIN, y + 3.4, self.width, 3.4, self.lines(document.made, self.width, 1)[0])
+
+    def whole(self) -> None:
+        """Every page."""
+        self.pdf.add_page()
+        y = self._head(_TOP)
+        for section in self.document.sections:
+            first = True
+            for row in rows_of(section.blocks):
+                head = 10.0 if first and section.key != "summary" else 0.0
+                tall = max(self.height(block, self._part(row)) for block in row)
+                if y + head + min(tall, 60.0 if self._splits(row) else tall) > self.bottom and y > _TOP + 1:
+                    self.pdf.add_page()
+                    y = _TOP
+                if head:
+                    y = self._section(y, section.title)
+                first = False
+                ends = []
+                for number, block in enumerate(row):
+                    x = _MARGIN + number * (self._part(row) + _GAP)
+                    ends.append(self.draw(block, x, y, self._part(row), alone=len(row) == 1))
+                y = max(ends) + 3.0
+
+    def _part(self, row: Sequence[Block]) -> float:
+        return float(self.width) if len(row) == 1 else (self.width - _GAP) / 2
+
+    def _splits(self, row: Sequence[Block]) -> bool:
+        """Whether it may go on on the next page: only what is taller than one."""
+        return (
+            len(row) == 1
+            and isinstance(row[0], Table)
+            and self.height(row[0], self.width) > self.bottom - _TOP
+        )
+
+    def _head(self, y: float) -> float:
+        pdf, document = self.pdf, self.document
+        self.fill(_MARGIN, y - 2, self.width, 0.8, self.colour)
+        y += 2
+        tall = 8.0
+        if self.brand.logo:
+            wide, high = self.brand.logo_size
+            scale = min(11.0 / high, 55.0 / wide)
+            tall = max(tall, high * scale)
+            pdf.image(io.BytesIO(self.brand.logo), _MARGIN, y, wide * scale, high * scale)
+        else:
+            self.font(10, bold=True, colour=self.colour)
+            self.put(
+                _MARGIN, y, self.width * 0.6, tall, (self.lines(document.provider, self.width * 0.6, 1))[0]
+            )
+        self.font(7.5, colour=QUIET)
+        pdf.set_char_spacing(0.8)
+        self.put(_MARGIN, y, self.width, tall, self.text(document.kind.upper()), "R")
+        pdf.set_char_spacing(0)
+        y += tall + 3
+        self.font(20, bold=True, colour=self.colour)
+        for line in self.lines(document.title, self.width, 2):
+            self.put(_MARGIN, y, self.width, 8.5, line)
+            y += 8.5
+        self.font(11, colour=QUIET)
+        self.put(_MARGIN, y, self.width, 6, self.text(document.subtitle))
+        y += 8.5
+        if document.warnings:
+            y = self._warnings(y)
+        return y
+
+    def _warnings(self, y: float) -> float:
+        self.font(7.5)
+        said = [line for each in self.document.warnings for line in self.lines(f"- {each}", self.width - 6)]
+        self.fill(_MARGIN, y, self.width, 6.5 + 3.4 * len(said), WASH)
+        self.fill(_MARGIN, y, 0.8, 6.5 + 3.4 * len(said), FILLS["bad"])
+        self.font(7.5, bold=True)
+        self.put(_MARGIN + 2, y + 1.2, self.width, 3.6, self.text(self.words("missing")))
+        self.font(7.5)
+        at = y + 4.8
+        for line in said:
+            self.put(_MARGIN + 2, at, self.width, 3.4, line)
+            at += 3.4
+        return at + 4
+
+    def _section(self, y: float, title: str) -> float:
+        self.font(11.5, bold=True, colour=self.colour)
+        self.put(_MARGIN, y + 1, self.width, 6, self.text(title))
+        self.fill(_MARGIN, y + 7.4, self.width, 0.2, LINE)
+        return y + 9.2
+
+    # -- blocks ----------------------------------------------------------------------------------------
+
+    def height(self, block: Block, width: float) -> float:
+        """How tall a block is."""
+        if isinstance(block, Paragraph):
+            self._paragraph_type(block)
+            return 4.8 * len(self.lines(block.text, width)) + 0.5
+        foot = self._foot_height(block.foot, width)
+        if isinstance(block, Tiles):
+            return 18.5 + foot
+        if isinstance(block, Chart):
+            return 5.0 + 34.0 + 5.0 + foot
+        rows = sum(self._row_height(block, row, width) for row in block.rows) if block.rows else 5.0
+        return 5.0 + (self._header_height(block, width) if block.rows else 0) + rows + foot
+
+    def draw(self, block: Block, x: float, y: float, width: float, *, alone: bool) -> float:
+        """Draw it; where it ends."""
+        if isinstance(block, Paragraph):
+            self._paragraph_type(block)
+            for line in self.lines(block.text, width):
+                self.put(x, y, width, 4.8, line)
+                y += 4.8
+            return y - 1.5
+        if isinstance(block, Tiles):
+            y = self._tiles(block, x, y, width)
+        elif isinstance(block, Chart):
+            y = self._chart(block, x, y, width)
+        else:
+            y = self._table(block, x, y, width, alone=alone)
+        return self._foot(block.foot, x, y, width)
+
+    def _paragraph_type(self, block: Paragraph) -> None:
+        self.font(9 if block.tone else 10.5, colour=TEXTS.get(block.tone, INK))
+
+    def _foot_height(self, foot: str, width: float) -> float:
+        self.font(6.3, colour=QUIET)
+        return 2.75 * len(self.lines(foot, width)) + 0.8 if foot else 0.0
+
+    def _foot(self, foot: str, x: float, y: float, width: float) -> float:
+        if not foot:
+            return y
+        self.font(6.3, colour=QUIET)
+        y += 0.8
+        for line in self.lines(foot, width):
+            self.put(x, y, width, 2.75, line)
+            y += 2.75
+        return y
+
+    def _tiles(self, block: Tiles, x: float, y: float, width: float) -> float:
+        tall = 18.0
+        each = width / max(1, len(block.items))
+        self.pdf.set_draw_color(*LINE)
+        self.pdf.set_line_width(0.2)
+        self.pdf.rect(x, y, width, tall)
+        for number, tile in enumerate(block.items):
+            left = x + number * each
+            if number:
+                self.fill(left, y, 0.2, tall, LINE)
+            inner = each - 4
+            self.font(7, colour=QUIET)
+            self.put(left + 2, y + 1.6, inner, 3.4, self.lines(tile.label, inner, 1)[0])
+            self.font(16, bold=True, colour=(168, 72, 10) if tile.tone == "high" else self.colour)
+            value = self.text(tile.value)
+            while self.pdf.get_string_width(value) > inner and self.pdf.font_size_pt > 6:
+                self.pdf.set_font_size(self.pdf.font_size_pt - 1)
+            self.put(left + 2, y + 5.2, inner, 6, value)
+            self.font(6.6, colour=QUIET)
+            for at, line in enumerate(self.lines(tile.detail, inner, 2)):
+                self.put(left + 2, y + 11.4 + 2.9 * at, inner, 2.9, line)
+        return y + tall
+
+    def _title(self, title: str, x: float, y: float, width: float) -> float:
+        self.font(8.6, bold=True)
+        self.put(x, y, width, 4, self.lines(title, width, 1)[0])
+        return y + 5.0
+
+    def _chart(self, block: Chart, x: float, y: float, width: float) -> float:
+        y = self._title(block.title, x, y, width)
+        self.font(6, colour=QUIET)
+        self.put(x, y - 1, width, 3, self.text(block.top))
+        top, high = y + 2.4, 27.0
+        self.fill(x, top, width, 0.15, LINE)
+        self.fill(x, top + high, width, 0.2, LINE)
+        number, highest = max(1, len(block.days)), max(1, block.highest)
+        step = width / number
+        thick = step * 0.72
+        every = max(1, -(-number // 31))
+        for day in range(number):
+            at = top + high
+            for series in reversed(block.series):
+                tall = high * series.values[day] / highest
+                at -= tall
+                self.fill(
+                    x + day * step + (step - thick) / 2, at, thick, tall, FILLS.get(series.tone, self.colour)
+                )
+            if day % every == 0:
+                self.put(x + day * step - 2, top + high + 0.6, step + 4, 3, block.days[day], "C")
+        y = top + high + 4.4
+        self.font(7, colour=QUIET)
+        at = x
+        for series in block.series:
+            if any(series.values):
+                label = self.text(series.label)
+                self.fill(at, y + 0.6, 2.2, 2.2, FILLS.get(series.tone, self.colour))
+                self.put(at + 3, y, 30, 3.4, label)
+                at += 7 + float(self.pdf.get_string_width(label))
+        return y + 4.2
+
+    # -- tables ----------------------------------------------------------------------------------------
+
+    def _widths(self, columns: Sequence[Column], width: float) -> list[float]:
+        whole = sum(column.share for column in columns)
+        return [width * column.share / whole for column in columns]
+
+    def _header_height(self, block: Table, width: float) -> float:
+        self.font(6.8, colour=QUIET)
+        widths = self._widths(block.columns, width)
+        most = max(
+            len(self.lines(column.title, wide - 1.2, 2))
+            for column, wide in zip(block.columns, widths, strict=True)
+        )
+        return 3.0 * most + 1.0 + (4.0 if block.groups else 0.0)
+
+    def _row_height(self, block: Table, row: Sequence[Cell], width: float) -> float:
+        return 3.7 * max(len(lines) for lines in self._cells(block, row, width)) + 1.1
+
+    def _cells(self, block: Table, row: Sequence[Cell], width: float) -> list[list[str]]:
+        self.font(8, bold=row[0].strong)
+        found = []
+        for cell, column, wide in zip(row, block.columns, self._widths(block.columns, width), strict=True):
+            room = wide - 1.2 - (3.4 if cell.tone in _SEVERITIES and cell is row[0] else 0.0)
+            found.append(self.lines(cell.text, room, _LINES if column.align == "left" else 1))
+        return found
+
+    def _table(self, block: Table, x: float, y: float, width: float, *, alone: bool) -> float:
+        y = self._title(block.title, x, y, width)
+        if not block.rows:
+            self.font(8, colour=QUIET)
+            self.put(x, y, width, 4, self.lines(block.empty, width, 1)[0])
+            return y + 5.0
+        y = self._header(block, x, y, width)
+        for row in block.rows:
+            tall = self._row_height(block, row, width)
+            if alone and y + tall > self.bottom:
+                self.pdf.add_page()
+                y = self._header(block, x, _TOP, width)
+            self._row(block, row, x, y, width, tall)
+            y += tall
+        return y
+
+    def _header(self, block: Table, x: float, y: float, width: float) -> float:
+        widths = self._widths(block.columns, width)
+        tall = self._header_height(block, width)
+        end = y + tall
+        if block.groups:
+            at, number = x, 0
+            for group, span in block.groups:
+                wide = sum(widths[number : number + span])
+                if group:
+                    self.font(6.8, bold=True)
+                    self.put(at, y, wide, 3.2, self.text(group), "R")
+                    self.fill(at + 2, y + 3.4, wide - 2, 0.15, LINE)
+                at, number = at + wide, number + span
+        self.font(6.8, colour=QUIET)
+        at = x
+        for column, wide in zip(block.columns, widths, strict=True):
+            lines = self.lines(column.title, wide - 1.2, 2)
+            top = end - 1.0 - 3.0 * len(lines)
+            for number, line in enumerate(lines):
+                self._aligned(column, at, top + 3.0 * number, wide, 3.0, line)
+            at += wide
+        self.fill(x, end - 0.3, width, 0.25, INK)
+        return end
+
+    def _aligned(self, column: Column, x: float, y: float, width: float, height: float, said: str) -> None:
+        self.put(x, y, width, height, said, "R" if column.align == "right" else "L")
+
+    def _row(self, block: Table, row: Sequence[Cell], x: float, y: float, width: float, tall: float) -> None:
+        texts = self._cells(block, row, width)
+        at = x
+        for cell, lines, column, wide in zip(
+            row, texts, block.columns, self._widths(block.columns, width), strict=True
+        ):
+            left = at
+            if cell.tone in _SEVERITIES and cell is row[0]:
+                self.pdf.set_fill_color(*FILLS[cell.tone])
+                self.pdf.ellipse(at, y + 1.35, 2.1, 2.1, style="F")
+                left += 3.4
+            if cell.bar is not None:
+                room = max(0.0, wide - 14.0)
+                self.fill(at + 2, y + 1.75, room, 1.3, TRACK)
+                self.fill(at + 2, y + 1.75, room * min(1.0, cell.bar), 1.3, FILLS.get(cell.tone, self.colour))
+            self.font(8, bold=row[0].strong, colour=TEXTS.get(cell.tone, INK))
+            for number, line in enumerate(lines):
+                self._aligned(column, left, y + 0.5 + 3.7 * number, wide - (left - at), 3.7, line)
+            at += wide
+        self.fill(x, y + tall - 0.15, width, 0.2 if row[0].strong else 0.12, INK if row[0].strong else LINE)
+
+
+def _rgb(colour: str) -> Colour:
+    return (int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16))
