@@ -41,6 +41,7 @@ from store.rollouts.keeping import NothingToDo, PlanError
 from store.rollouts.waves import DEFAULT, WaveError, check
 from store.templates.library import UnknownTemplate
 from store.text import safe_text
+from store.times import parse_duration
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -185,7 +186,8 @@ async def draft(host: Host, _request: DraftRollout) -> None:
     def wrong(values: Values) -> str:
         try:
             check(values[1].split())
-        except WaveError as error:
+            _options(values)
+        except (WaveError, ValueError) as error:
             return str(error)
         return "It needs a title: what is it for?" if not values[0] else ""
 
@@ -203,6 +205,9 @@ async def draft(host: Host, _request: DraftRollout) -> None:
             [
                 Field("title", hint="what it is for, such as: scanner exclusions"),
                 Field("waves", " ".join(DEFAULT), hint="canary, 5, 10%, node:ID, rest"),
+                Field("pause", "0s", hint="between two waves, such as 30m or 4h"),
+                Field("soak", "0s", hint="how long a gate waits before it looks"),
+                Field("budget", "0", hint="steps of a wave that may fail before it halts"),
             ],
             does="plan it",
             wrong=wrong,
@@ -222,8 +227,9 @@ async def draft(host: Host, _request: DraftRollout) -> None:
             if not drafted.changes:
                 return 0, drafted
             number = keeping.keep(
-                connection, drafted, title=values[0], by=host.operator, now=now, words=values[1].split()
-            )
+                connection, drafted, title=values[0], by=host.operator, now=now, words=values[1].split(),
+                options=_options(values),
+            )  # fmt: skip
             return number, drafted
 
     try:
@@ -239,6 +245,23 @@ async def draft(host: Host, _request: DraftRollout) -> None:
         await _blocked(host, drafted)
     else:
         host.say("Everything is as the templates want it; there is nothing to roll out.")
+
+
+def _options(values: Values) -> dict[str, int]:
+    """How a rollout is to go, of what was filled in; seconds.
+
+    Raises:
+        ValueError: the text says which of them is not understood.
+    """
+    found: dict[str, int] = {}
+    for name, text in zip(("pause", "soak"), values[2:4], strict=True):
+        try:
+            found[name] = parse_duration(text)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    if not (values[4].isascii() and values[4].isdigit()):
+        raise ValueError("budget: a number of steps, 0 or more")
+    return found | {"budget": int(values[4])}
 
 
 async def _blocked(host: Host, drafted: plans.Drafted) -> None:

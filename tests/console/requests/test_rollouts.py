@@ -264,3 +264,29 @@ async def test_a_read_only_console_refuses_in_the_handler_too(store, tmp_path):
             await pilot.press("j")
             app.post_message(request)
             await until(pilot, lambda: "This console is read-only; nothing was changed." in said(app))
+
+
+async def test_how_a_rollout_is_to_go_is_asked_for_with_it(store, tmp_path):
+    async with console(store, tmp_path) as (_, app), app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await assign(pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: "base is on Gold now" in said(app))
+        await pilot.press("n")
+        await on(pilot, FillIn)
+        await pilot.press(*"Slowly", "tab", "tab")
+        pilot.app.focused.value = "soon"
+        await pilot.press("enter")
+        await shows(pilot, "pause: use a number and a unit")
+        pilot.app.focused.value = "30m"
+        await pilot.press("tab", "tab")
+        pilot.app.focused.value = "-1"
+        await pilot.press("enter")
+        await shows(pilot, "budget: a number of steps, 0 or more")
+        pilot.app.focused.value = "2"
+        await pilot.press("enter")
+        await until(pilot, lambda: app.current_mode == "rollouts")
+        with store.reader.reading() as c:
+            assert keeping.load(c, 1).options == {
+                "waves": ["canary", "10%", "rest"], "pause": 1_800, "soak": 0, "budget": 2,
+            }  # fmt: skip
