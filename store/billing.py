@@ -303,14 +303,14 @@ class Statement:
 
     @property
     def n_of_m(self) -> str:
-        """`213 of 216 organizations complete; lacking: Acme (..), ...`, with at most three of them named."""
+        """`213 of 216 organizations complete; lacking: Acme (partly), ...`, at most three of them named."""
         said = f"{self.complete:,} of {len(self.customers):,} organizations complete"
         if not self.closed:
             said = f"the month is not over; {said}"
         lacking = self.lacking
         if not lacking:
             return said
-        named = ", ".join(str(each.name) for each in lacking[:3])
+        named = ", ".join(f"{each.name} ({each.state})" for each in lacking[:3])
         more = f", and {len(lacking) - 3:,} more" if len(lacking) > 3 else ""
         return f"{said}; lacking: {named}{more}"
 
@@ -644,8 +644,10 @@ def compared(facts: Facts, contract: Sequence[Item]) -> Comparison:
 
 TREND_BLOCKS: Final = 6
 """Weeks that a trend is taken over: of each the highest day, so that weekends are no trend."""
-FARTHEST: Final = 3_650
+FARTHEST: Final = 730
 """Days beyond which nothing is foretold."""
+LEAST: Final = (1.0, 0.02)
+"""Sensors, and the share of all, below which growth over the weeks looked at is not told from chance."""
 
 
 def growth_a_day(days: Sequence[tuple[int, float]]) -> float | None:
@@ -655,7 +657,7 @@ def growth_a_day(days: Sequence[tuple[int, float]]) -> float | None:
         days: (number of the day, value), in any order; the last one is the newest.
 
     Returns:
-        None with less than three weeks of them.
+        None with less than three weeks of them; 0 where it is so little that it may be chance.
     """
     if not days:
         return None
@@ -671,7 +673,9 @@ def growth_a_day(days: Sequence[tuple[int, float]]) -> float | None:
     middle = sum(at for at, _ in points) / len(points)
     mean = sum(value for _, value in points) / len(points)
     spread = sum((at - middle) ** 2 for at, _ in points)
-    return sum((at - middle) * (value - mean) for at, value in points) / spread
+    slope = sum((at - middle) * (value - mean) for at, value in points) / spread
+    grown = slope * (max(at for at, _ in points) - min(at for at, _ in points))
+    return slope if abs(grown) >= max(LEAST[0], LEAST[1] * mean) else 0.0
 
 
 def days_until_full(quota: int | None, used: float | None, growth: float | None) -> int | None:

@@ -38,11 +38,15 @@ def rounded(amount: Fraction | int) -> int:
     return cents if exact >= 0 else -cents
 
 
+def digits(currency: str) -> int:
+    """How many digits an amount has behind its point: 2, with some currencies 0 or 3."""
+    return _DIGITS.get(currency, 2)
+
+
 def money(cents: int, currency: str) -> str:
     """`1,234.50 EUR`; the digits behind the point are the currency's."""
-    digits = _DIGITS.get(currency, 2)
-    whole, part = divmod(abs(cents), 10**digits)
-    behind = f".{part:0{digits}d}" if digits else ""
+    whole, part = divmod(abs(cents), 10 ** digits(currency))
+    behind = f".{part:0{digits(currency)}d}" if digits(currency) else ""
     return f"{'-' if cents < 0 else ''}{whole:,}{behind} {currency}".rstrip()
 
 

@@ -26,6 +26,7 @@ NOUNS: dict[str, str] = {
     "drift": "where organizations are not as templates want them, and by whom",
     "template": "infrastructure documents: checked, kept, laid over the tree",
     "report": "what there is to say of many organizations: ATT&CK coverage",
+    "billing": "usage, quotas, and what customers are charged by your own prices",
     "access": "who may do what, and through what",
     "key": "API keys: made from recipes, handed over once, rotated, revoked",
     "auth": "credentials, kept in the keyring",

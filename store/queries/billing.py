@@ -177,8 +177,9 @@ class UsageRow:
     """Weighted sensors a day; None where too little is known."""
     days_left: int | None
     """Until the quota is used up; 0 when it is; None when nothing says that it will be."""
-    turned_away: int
-    """Times that a sensor was sent away in the last 30 days, as far as the audit log was read."""
+    turned_away: int | None
+    """Times that a sensor was sent away in the last 30 days, as far as the audit log was read; None where it
+    never was."""
     daily: Mapping[str, tuple[tuple[str, Fraction], ...]] = field(default_factory=dict)
     """Metric -> (day, value), the oldest first."""
 
@@ -229,6 +230,9 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
     people = [row for row in _organizations(connection, wanted) if row.gone_at is None]
     figures = _figures(connection, wanted, first, last)
     states = _states(connection, wanted)
+    logs = {
+        oid for oid, state in _states(connection, wanted, "audit").items() if state.checked_at is not None
+    }
     quotas = _quotas(connection, wanted)
     away = turned_away(connection, wanted, since=now - 30 * DAY)
     today = day_of(now)
@@ -259,7 +263,7 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
                 breakdown=_breakdown(newest),
                 growth=growth,
                 days_left=days_until_full(row.sensor_quota, row.quota_used, growth),
-                turned_away=away.get(row.oid, 0),
+                turned_away=away.get(row.oid, 0) if row.oid in logs else None,
                 daily={metric: tuple(each) for metric, each in sorted(days.items())},
             )
         )
@@ -316,9 +320,9 @@ def _figures(
     return found
 
 
-def _states(connection: Connection, wanted: Any) -> dict[str, Any]:
+def _states(connection: Connection, wanted: Any, subject: str = "usage") -> dict[str, Any]:
     query = select(_STATE.c.oid, _STATE.c.checked_at, _STATE.c.failure, _STATE.c.reason).where(
-        _STATE.c.subject == "usage"
+        _STATE.c.subject == subject
     )
     if wanted is not None:
         query = query.where(_STATE.c.oid.in_(wanted))
