@@ -793,6 +793,29 @@ def recount(c: Connection, fold_ids: Iterable[int], *, moved: bool = False) -> N
         _recount_storms(c, part)
 
 
+def forget(c: Connection, oid: str) -> int:
+    """Take the folds of an organization away, and count its alerts out of the storms; answers how many.
+
+    Its alerts belong to no fold afterwards: they are to be deleted, whole organizations at a time. What a
+    storm is called is told by a fold that is left.
+    """
+    storms = c.execute(select(_FOLD.c.storm).where(_FOLD.c.oid == oid).distinct()).scalars().all()
+    c.execute(update(_D).where(_D.c.oid == oid, _D.c.fold_id != 0).values(fold_id=0))
+    gone = c.execute(delete(_FOLD).where(_FOLD.c.oid == oid)).rowcount
+    for part in _chunks(sorted(storms)):
+        _recount_storms(c, part)
+        left: dict[int, list[tuple[str, str]]] = {}
+        rows = select(_FOLD.c.storm, _FOLD.c.rule, _FOLD.c.cat).where(_FOLD.c.storm.in_(part))
+        for row in c.execute(rows.order_by(_FOLD.c.id)):
+            left.setdefault(row.storm, []).append((row.rule, row.cat))
+        for row in c.execute(select(_STORM.c.key, _STORM.c.rule, _STORM.c.cat).where(_STORM.c.key.in_(part))):
+            named = left[row.key]
+            if (row.rule, row.cat) not in named:
+                rule, cat = named[0]
+                c.execute(update(_STORM).where(_STORM.c.key == row.key).values(rule=rule, cat=cat))
+    return int(gone)
+
+
 def recount_next(c: Connection, after: int) -> int | None:
     """Count the folds behind `after` again, some of them; the last id, None when there is none."""
     following = select(_FOLD.c.id).where(_FOLD.c.id > after).order_by(_FOLD.c.id).limit(_CHUNK)

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,19 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
 from sqlmodel import SQLModel
 
-from store import folds, journal, models, textindex, tree
+from store import folds, journal, models, preferences, textindex, tree
 from store.bodies import unpack
-from store.database import PATIENCE, open_engine, prepare_private, shown_url, sqlite_path, translated
+from store.database import (
+    PATIENCE,
+    open_engine,
+    parsed_url,
+    prepare_private,
+    shown_url,
+    sqlite_path,
+    translated,
+)
 from store.errors import StoreDamaged, StoreRefused, StoreTooNew, StoreUnavailable
+from store.forgetting import REWRITE
 from store.schema import REVISIONS, create_schema, is_empty, revision_of
 
 VERSIONS: list[Path] = [Path(__file__).parent / "migrations" / "versions"]
@@ -267,6 +276,92 @@ def upgrade(url: str, *, yes: bool = False, backup_to: Path | None = None) -> Up
         _migrate(engine)
         _catch_up(engine)
         return Upgraded(found, REVISIONS[-1], copied)
+
+
+def rewrite(url: str, report: Callable[[str], object] = lambda _: None) -> None:
+    """Write the files of a store anew, so that nothing of what was deleted is left on their pages.
+
+    SQLite: the text index in one piece, `VACUUM`, and the write-ahead log emptied; it takes as much room
+    again as the store, and writers wait. PostgreSQL: `VACUUM FULL` of every table, which holds each while it
+    runs.
+
+    Raises:
+        StoreUnavailable: another process is in the way; the sentence says what is left. Nothing is lost, and
+            it can be repeated.
+    """
+    with translated(url):
+        path = sqlite_path(url)
+        if path is None:
+            _rewrite_postgres(url, report)
+        else:
+            _rewrite_sqlite(path, report)
+        with _engine(url, writing=True) as engine, engine.begin() as connection:
+            preferences.put(connection, REWRITE, None)
+        if path is not None:
+            _empty_log(path)
+
+
+def wants_rewriting(url: str) -> bool:
+    """Whether something was forgotten, and the files were not written anew since."""
+    with translated(url), _engine(url) as engine, _reading(engine) as connection:
+        return bool(preferences.get(connection, REWRITE))
+
+
+def copies(url: str) -> list[Path]:
+    """The files beside a SQLite store that hold what it held: backups of upgrades, what was damaged."""
+    path = sqlite_path(url)
+    if path is None or not path.parent.is_dir():
+        return []
+    mine = {path.name, f"{path.name}-wal", f"{path.name}-shm"}
+    return sorted(
+        each for each in path.parent.iterdir() if each.name.startswith(path.name) and each.name not in mine
+    )
+
+
+def holding(path: Path, words: Iterable[str]) -> bool:
+    """Whether the bytes of a file hold one of these words, as text."""
+    wanted = [word.encode() for word in words]
+    longest = max(map(len, wanted))
+    kept = b""
+    with path.open("rb") as file:
+        while part := file.read(4 * 1024 * 1024):
+            here = kept + part
+            if any(word in here for word in wanted):
+                return True
+            kept = here[1 - longest :] if longest > 1 else b""
+    return False
+
+
+def _rewrite_sqlite(path: Path, report: Callable[[str], object]) -> None:
+    with closing(_plain_sqlite(path, "rw")) as connection:
+        connection.isolation_level = None
+        connection.execute("PRAGMA synchronous=FULL")
+        report("the text index")
+        connection.execute(f"INSERT INTO {textindex.TABLE} ({textindex.TABLE}) VALUES ('optimize')")
+        report("the file")
+        connection.execute("VACUUM")
+    _empty_log(path)
+
+
+def _empty_log(path: Path) -> None:
+    with closing(_plain_sqlite(path, "rw")) as connection:
+        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreUnavailable(
+            f"The store {path} is read by another process, so what was forgotten may still be in its files: "
+            "close the other consoles and run `limegrove store prune --rewrite`."
+        )
+
+
+def _rewrite_postgres(url: str, report: Callable[[str], object]) -> None:
+    import psycopg
+
+    address = parsed_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True, connect_timeout=PATIENCE) as connection:
+        connection.execute(f"SET lock_timeout = '{PATIENCE}s'")
+        for table in (*sorted(SQLModel.metadata.tables), textindex.TABLE):
+            report(table)
+            connection.execute(f'VACUUM (FULL, ANALYZE) "{table}"')
 
 
 def _catch_up(engine: Engine) -> None:

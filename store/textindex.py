@@ -50,6 +50,9 @@ MOST: Final = 600
 LABELS: Final[tuple[str, ...]] = ("cat", "rule", "hostname")
 """Columns whose distinct values are kept, so that a part of one finds the alerts that have it."""
 
+LABEL: Final = 500
+"""Letters of such a value that are kept."""
+
 SPREAD: Final = 400
 """With at most so many labels or organizations behind a word the index answers; else the columns do."""
 
@@ -293,7 +296,7 @@ def put(c: Connection, oid: str, rows: Sequence[tuple[int, int, str, tuple[str, 
     mine = _token("oid", oid)
     _insert(c, [(number, f"{tokens} {mine}".lstrip()) for number, _, tokens, _ in rows])
     _put_labels(
-        c, {(place, value[:500]) for *_, labels in rows for place, value in enumerate(labels) if value}
+        c, {(place, value[:LABEL]) for *_, labels in rows for place, value in enumerate(labels) if value}
     )
     _count_common(c, oid, rows)
 

@@ -15,8 +15,9 @@ from typing import Any, Final
 from store.errors import StoreError
 from store.yaml import Document, Problem, YamlError, load
 
-MARKS: Final = ("protected", "frozen", "canary", "leaving")
-"""protected: a write asks for its name; frozen: no rollout; canary: first in one; leaving: offboarded."""
+MARKS: Final = ("protected", "frozen", "canary", "leaving", "hold")
+"""protected: a write asks for its name; frozen: no rollout; canary: first in one; leaving: offboarded; hold:
+what there is of it has to be kept, so it is neither deleted nor forgotten nor pruned."""
 
 FIELDS: Final = ("id", "parent", "name", "oid", "labels", "parameters", "marks")
 LONGEST: Final = 200

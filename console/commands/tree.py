@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     label.add_argument("node", metavar="NODE", help="its id, path, name or oid")
     label.add_argument("labels", metavar="NAME=TEXT", nargs="+", help="`tier=` takes it away")
 
-    mark = verbs.add_parser("mark", help="mark a node: protected, frozen, canary or leaving")
+    mark = verbs.add_parser("mark", help="mark a node: protected, frozen, canary, leaving or hold")
     mark.add_argument("node", metavar="NODE", help="its id, path, name or oid")
     mark.add_argument("marks", metavar="MARK", nargs="+", help="`canary` sets one, `no-canary` takes it away")
 

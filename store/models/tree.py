@@ -20,7 +20,7 @@ class Node(SQLModel, table=True):
     labels: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
     parameters: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     marks: list[str] = Field(default_factory=list, sa_type=JSON)
-    """Of `store.tree.MARKS`: protected, frozen, canary, leaving."""
+    """Of `store.tree.MARKS`: protected, frozen, canary, leaving, hold."""
     first: int = Field(default=0, index=True)
     """Depth-first number. The nodes below this one are exactly those numbered first < n <= last."""
     last: int = Field(default=0)
