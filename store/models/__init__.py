@@ -7,6 +7,7 @@ from store.models.access import ApiKey, DirectPermission, Group, GroupMember, Gr
 from store.models.accessevents import AccessEvent, AccessFile, GroupRole
 from store.models.accessplans import AccessPlan, AccessStep, StagedChange
 from store.models.activity import Journal, Preference, SyncRun, SyncState
+from store.models.billing import PriceBook, QuotaReading, VendorInvoice
 from store.models.breakglass import AccessDeadline, BreakGlass
 from store.models.cases import (
     CaseConfiguration,
@@ -113,7 +114,9 @@ __all__ = [
     "Organization",
     "OrganizationError",
     "Preference",
+    "PriceBook",
     "QueueLook",
+    "QuotaReading",
     "ReviewContent",
     "ReviewDecision",
     "ReviewLine",
@@ -143,6 +146,7 @@ __all__ = [
     "TriageChange",
     "Usage",
     "User",
+    "VendorInvoice",
     "WantedContent",
     "WantedState",
 ]

@@ -47,6 +47,7 @@ def upgrade() -> None:
     _deadlines()
     _access_events()
     _audit_use()
+    _billing()
     _customers()
     op.create_index("ix_api_key_name", "api_key", ["name", "oid", "key_hash"])
 
@@ -689,6 +690,42 @@ def _audit_use() -> None:
     for oid, told in groupby(found, key=lambda each: each.oid):
         if rows := rows_of(oid, ((each.actor, each.time, each.details) for each in told)):
             connection.execute(use.insert(), rows)
+
+
+def _billing() -> None:
+    """Price books, the vendor's invoices, and how full quotas were."""
+    op.create_table(
+        "price_book",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("hash", sa.String(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "vendor_invoice",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("month", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("number", sa.String(), nullable=False),
+        sa.Column("currency", sa.String(), nullable=False),
+        sa.Column("cents", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.JSON(), nullable=False),
+        sa.Column("read_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "month"),
+    )
+    op.create_table(
+        "quota_reading",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("day", sa.String(), nullable=False),
+        sa.Column("quota", sa.Integer(), nullable=True),
+        sa.Column("used", sa.Float(), nullable=True),
+        sa.Column("breakdown", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "day"),
+    )
 
 
 def _templates() -> None:
