@@ -154,6 +154,10 @@ class Known:
     """The stored ones by name, each as a layer of no node."""
     groups: Mapping[str, tuple[Untrusted, bool]] = field(default_factory=dict)
     """Gid -> name, and whether this credential may change it."""
+    me: str = ""
+    """Whose key makes them: an owner of each from the beginning."""
+    people: frozenset[str] | None = None
+    """Addresses of everybody who has access to anything, in lower case; None checks none."""
     extensions: frozenset[str] | None = None
     """Those that exist; None when nobody asked, and none is checked."""
     taken: frozenset[str] | None = None
@@ -503,15 +507,23 @@ def _users(at: _Line) -> tuple[tuple[str, str], ...]:
         else:
             found[address.casefold()] = (column, address, role)
 
+    people = at.known.people
     for address in at.listed("owners"):
         put("owners", address, "Owner")
+        if people is not None and is_address(address) and address.casefold() not in people:
+            at.say(
+                "owners",
+                f"Nobody with access to anything is called {_q(address)}; to invite it, write ADDRESS:Owner "
+                "among the users.",
+            )
     for value in at.listed("users"):
         address, colon, word = (part.strip() for part in value.rpartition(":"))
         if not colon:
             at.say("users", f"{_q(value)} has to be an address and a role, such as kim@acme.example:Viewer.")
         elif role := at.chosen("users", word, ROLES, "role"):
             put("users", address, role)
-    return tuple((address, role) for _, address, role in found.values())
+    me = at.known.me.casefold()
+    return tuple((address, role) for key, (_, address, role) in found.items() if (key, role) != (me, "Owner"))
 
 
 def is_address(text: str) -> bool:

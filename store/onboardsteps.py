@@ -73,7 +73,11 @@ def steps_of(wish: Wish, known: Known, *, smoke: bool = False) -> tuple[PlannedS
         for name in wish.extensions
         if ("extension", name) not in brought
     ]
-    steps += [PlannedStep("user.add", email, {"role": role}, needed=False) for email, role in wish.users]
+    # An owner is an account of the provider's: one that nobody knows is a slip, and is not invited.
+    steps += [
+        PlannedStep("user.add", email, {"role": role, "invite": role != "Owner"}, needed=False)
+        for email, role in wish.users
+    ]
     steps += [
         PlannedStep("group.add-organization", gid, {"group": str(known.groups[gid][0])}, needed=False)
         for gid in wish.groups

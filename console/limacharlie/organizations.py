@@ -43,8 +43,8 @@ class CloudOrganizations(CloudPart):
         An organization's key has one page with one row, made of the organization's own record.
 
         Args:
-            named: only those that the cloud finds by this text; how it searches is not documented, so
-                whoever looks for a name compares, and looks through all when it was not found.
+            named: only those whose name, or oid, holds this text in any case (official client,
+                `list_accessible_orgs`).
 
         Raises:
             Protocol: the pages do not add up to the `total` that they name, so organizations may be

@@ -1,10 +1,12 @@
 """New customers: judged against the store and the cloud, and then made by a run."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from console.limacharlie.credentials import OrganizationKey
+from console.limacharlie.errors import Protocol, Unavailable
 from console.limacharlie.handle import all_of
 from console.operations import runs
 from console.operations.ports import Progress, Report
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
     from store.database import Reader, Store
 
+Result = TypeVar("Result")
+
+LOOKS = 4
+"""How often the cloud is asked for what it could not say."""
+PAUSE = 0.5
+"""Seconds between the first two."""
 AT_ONCE = 12
 """Names asked for at once; the credential's rate budget is kept below this."""
 
@@ -43,8 +51,11 @@ async def judge(
         more = Wrong(0, "", "Organizations are made with a user's API key only; this is an organization's.")
         return Judged((), (*wrong, more)), Known()
     extensions = taken = None
+    me = ""
     found = await asyncio.to_thread(_known, reader)
     if cloud is not None:
+        if any(row.get("owners") for _, row in rows):
+            me = (await _answered(cloud.who)).ident
         if any(row.get("extensions") for _, row in rows):
             extensions = await _extensions(cloud, found)
         # Only of what could be made: a file of nonsense is not worth two hundred questions.
@@ -52,23 +63,36 @@ async def judge(
             there = {same(name) for name in found.organizations.values()}
             names = [row["name"] for _, row in rows if same(row["name"]) not in there]
             taken = await _taken(cloud, names, report)
-    found = await asyncio.to_thread(_known, reader, extensions, taken)
+    found = await asyncio.to_thread(_known, reader, me, extensions, taken)
     return judged(rows, found, wrong), found
 
 
 def _known(
-    reader: "Reader", extensions: frozenset[str] | None = None, taken: frozenset[str] | None = None
+    reader: "Reader",
+    me: str = "",
+    extensions: frozenset[str] | None = None,
+    taken: frozenset[str] | None = None,
 ) -> Known:
     with reader.reading() as connection:
-        return known(connection, extensions=extensions, taken=taken)
+        return known(connection, me=me, extensions=extensions, taken=taken)
 
 
 async def _extensions(cloud: "Cloud", found: Known) -> frozenset[str] | None:
     """Those that exist; None when there is no organization to ask with."""
     for oid in found.organizations:
-        listed = await cloud.organization(oid).extension_definitions()
+        listed = await _answered(cloud.organization(oid).extension_definitions)
         return frozenset(str(each["name"]) for each in listed)
     return None
+
+
+async def _answered(read: Callable[[], Awaitable[Result]]) -> Result:
+    """What a reading says; an answer that cannot be read is asked for again."""
+    for look in range(LOOKS - 1):
+        try:
+            return await read()
+        except (Protocol, Unavailable) as error:
+            await asyncio.sleep(error.retry_after or PAUSE * 2**look)
+    return await read()
 
 
 async def _taken(cloud: "Cloud", names: Sequence[str], report: Report | None) -> frozenset[str]:
@@ -79,7 +103,7 @@ async def _taken(cloud: "Cloud", names: Sequence[str], report: Report | None) ->
     async def ask(name: str) -> None:
         nonlocal asked
         async with limit:
-            if not await cloud.name_available(name):
+            if not await _answered(partial(cloud.name_available, name)):
                 found.add(name)
         asked += 1
         if report is not None:

@@ -21,6 +21,7 @@ from console.limacharlie.errors import (
     Gone,
     LimaCharlieError,
     Network,
+    Protocol,
     Throttled,
     Unavailable,
 )
@@ -399,7 +400,7 @@ class Making:
         settled = []
         for work in works:
             try:
-                seen = await verb.check(work)
+                seen = await self._checked(verb, work)
             except StepFailed as error:
                 work.outcome, work.error = error.outcome, str(error)
                 settled.append(work)
@@ -418,6 +419,17 @@ class Making:
                 settled.append(work)
         await self._record(settled, verb)
         return [work for work in works if work not in settled]
+
+    async def _checked(self, verb: Verb, work: Work) -> Seen:
+        """What a look finds; an answer that cannot be read, or none for now, is asked for again."""
+        for look in range(LOOKS):
+            try:
+                return await verb.check(work)
+            except (Protocol, Throttled, Unavailable) as error:
+                if look + 1 == LOOKS:
+                    raise
+                await self._pause(error.retry_after or PAUSE * 2**look)
+        raise AssertionError("unreachable")
 
     @staticmethod
     def _fulfilled(work: Work, seen: Seen) -> None:
@@ -491,8 +503,9 @@ class Making:
         for turn in range(TURNS):
             try:
                 return await verb.send(work)
-            except (Throttled, Unavailable, Network) as error:
-                # Of a change it is `Network` only as long as nothing was sent.
+            except (Throttled, Unavailable, Network, Protocol) as error:
+                # Of a change it is `Network` only as long as nothing was sent; `Protocol` is of a reading
+                # before it.
                 turned_away: LimaCharlieError = error
                 # For the rate the client itself holds everybody back until the cloud's pause is over.
                 if not isinstance(error, Throttled) and turn + 1 < TURNS:
@@ -515,7 +528,7 @@ class Making:
             settled = []
             for work in left:
                 try:
-                    seen = await verb.check(work)
+                    seen = await self._checked(verb, work)
                 except StepFailed as error:
                     work.outcome, work.error = error.outcome, str(error)
                     settled.append(work)

@@ -13,18 +13,22 @@ from store.text import Untrusted
 
 _NODE: Table = models.Node.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
+_DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
+_MEMBER: Table = models.GroupMember.__table__  # type: ignore[attr-defined]
 _GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
 
 
 def known(
     connection: Connection,
     *,
+    me: str = "",
     extensions: Collection[str] | None = None,
     taken: Collection[str] | None = None,
 ) -> Known:
     """Everything that a wish may name.
 
     Args:
+        me: the user whose key makes them, as the cloud calls him.
         extensions: those that exist, as the cloud says; None when it was not asked.
         taken: names that the cloud gives to nobody any more; None when it was not asked.
     """
@@ -46,8 +50,15 @@ def known(
         stored.name: Layer("", "", stored.name, library.template(connection, stored.name))
         for stored in library.listed(connection)
     }
+    people = {
+        str(email).casefold()
+        for column in (_DIRECT.c.email, _MEMBER.c.email)
+        for email in connection.execute(select(column).distinct()).scalars()
+    }
     return replace(
         Known(),
+        me=me,
+        people=frozenset(people),
         places=_places(connection, templates),
         organizations=organizations,
         templates=templates,

@@ -55,6 +55,7 @@ KNOWN = Known(
     templates={"base/all": BASE, "edr": EDR},
     groups={"g1": (Untrusted("SOC L1"), True), "g2": (Untrusted("Twin"), True), "g3": (Untrusted("Twin"), True),
             "g4": (Untrusted("Theirs"), False)},
+    people=frozenset({"owner@msp.example", "a@b.example"}),
     extensions=frozenset({"ext-cases", "ext-exfil"}),
 )  # fmt: skip
 
@@ -167,6 +168,7 @@ def test_a_line_becomes_a_wish_with_all_that_it_says() -> None:
         ({"users": "kim@@acme.example:Viewer"}, "is no e-mail address."),
         ({"users": "k\u0456m@acme.example:Viewer"}, "is no e-mail address."),
         ({"owners": "root@", "users": ""}, "owners: 'root@' is no e-mail address."),
+        ({"owners": "ovner@msp.example"}, "owners: Nobody with access to anything is called 'ovner@msp.example'"),
         ({"owners": "a@b.example", "users": "A@b.example:Viewer"}, "users: 'A@b.example' is there twice."),
         ({"users": "a@b.example:Viewer;=cmd:Viewer"}, "begins as a formula does"),
         ({"installation_keys": "beos"}, "installation_keys: 'beos' is no platform"),
@@ -285,6 +287,15 @@ def test_a_file_that_cannot_be_read_says_where_and_why(content: bytes, text: str
 
     assert found.stopped
     assert text in " ".join(said(found))
+
+
+def test_whoever_makes_them_owns_them_already() -> None:
+    known = Known(places=KNOWN.places, me="Root@msp.example", people=frozenset({"root@msp.example"}))
+
+    found = judged([(2, cells(owners="root@msp.example", users="kim@acme.example:Basic"))], known)
+
+    assert said(found) == []
+    assert found.wishes[0].users == (("kim@acme.example", "Basic"),)
 
 
 def test_what_an_extension_is_called_is_checked_only_where_the_cloud_was_asked() -> None:
