@@ -211,7 +211,7 @@ class Kept:
     """When it was changed last (ms, UTC); None when there is none."""
     hash: str = ""
     pushed_hash: str = ""
-    """Of what was written to `org_notes` last."""
+    """`document_hash` of what was written to `org_notes` last, or read from there."""
     pushed_etag: str = ""
     pushed_at: int | None = None
 
@@ -308,7 +308,7 @@ def pushed(c: Connection, oid: str, text: str, etag: str, *, now: int) -> None:
     c.execute(
         update(_DOCUMENT)
         .where(_DOCUMENT.c.oid == oid)
-        .values(pushed_hash=text_hash(text), pushed_etag=storable(etag), pushed_at=now)
+        .values(pushed_hash=document_hash(text), pushed_etag=storable(etag), pushed_at=now)
     )
 
 
@@ -451,9 +451,17 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
+def document_hash(text: str) -> str:
+    """The same whatever the form of the text: `Kept.hash` of what it says; of no document, of its text."""
+    try:
+        return text_hash(text_of(read_document(text)))
+    except CustomerError:
+        return text_hash(text)
+
+
 def from_plain(document: Mapping[str, Any]) -> Customer:
     """The customer of a document that was kept. What a newer limegrove wrote besides is passed over."""
-    return replace(EMPTY, **_fields(document, lambda text, *path: None))
+    return replace(EMPTY, **fields_of(document, lambda text, *path: None))
 
 
 def checked(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -463,7 +471,7 @@ def checked(document: Mapping[str, Any]) -> dict[str, Any]:
         CustomerError: something in it cannot be.
     """
     problems: list[Problem] = []
-    found = _fields(document, lambda text, *path: problems.append(Problem(0, text)))
+    found = fields_of(document, lambda text, *path: problems.append(Problem(0, text)))
     if problems:
         raise CustomerError(problems)
     return plain(replace(EMPTY, **found))
@@ -488,9 +496,9 @@ def read_document(text: str | bytes) -> Customer:
     def wrong(text: str, *path: str | int) -> None:
         problems.append(Problem(document.key_line(*path), text))
 
-    found = _fields({key: each for key, each in value.items() if key not in ("organization", "oid")}, wrong)
+    found = fields_of({key: each for key, each in value.items() if key not in ("organization", "oid")}, wrong)
     if problems:
-        raise CustomerError(_in_order(problems))
+        raise CustomerError(in_order(problems))
     return replace(EMPTY, **found)
 
 
@@ -524,7 +532,7 @@ def read_documents(text: str | bytes, organizations: Mapping[str, str]) -> dict[
             wrong("A documentation is a mapping that begins with its organization.")
             continue
         oid = named(entry, organizations, wrong)
-        told = _fields({k: v for k, v in entry.items() if k not in ("organization", "oid")}, wrong)
+        told = fields_of({k: v for k, v in entry.items() if k not in ("organization", "oid")}, wrong)
         if oid is None:
             continue
         if oid in found:
@@ -532,7 +540,7 @@ def read_documents(text: str | bytes, organizations: Mapping[str, str]) -> dict[
             continue
         found[oid], lines[oid] = told, document.line(index)
     if problems:
-        raise CustomerError(_in_order(problems))
+        raise CustomerError(in_order(problems))
     return found
 
 
@@ -575,7 +583,8 @@ def _loaded(text: str | bytes) -> Document:
         raise CustomerError([error.problem]) from None
 
 
-def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once, by its line."""
     return sorted(set(problems), key=lambda problem: (problem.line, problem.text))
 
 
@@ -585,7 +594,7 @@ Wrong = Callable[..., None]
 """`wrong(sentence, *path)`: what is wrong, and where in the document."""
 
 
-def _fields(document: Mapping[Any, Any], wrong: Wrong) -> dict[str, Any]:
+def fields_of(document: Mapping[Any, Any], wrong: Wrong) -> dict[str, Any]:
     """The fields of `Customer` that a document names; what is wrong is said, and left out."""
     found: dict[str, Any] = {}
     for key, value in document.items():
@@ -740,6 +749,9 @@ def _dates(value: object, key: str, wrong: Wrong) -> tuple[Day, ...]:
             wrong(f"{str(each)[:40]!a} is no date; write 2026-12-24{every}.", "holidays", key, index)
             continue
         name = _line(match[4], wrong, "holidays", key, index)
+        if ";" in name:
+            wrong(f"The name {name[:40]!a} holds a semicolon.", "holidays", key, index)
+            continue
         found.append(Day(int(match[2]), int(match[3]), year, name))
     if len(found) > MOST_DATES:
         wrong(f"More than {MOST_DATES} dates are {key}.", "holidays", key)
@@ -867,7 +879,7 @@ def _block(value: object, wrong: Wrong, *path: str | int) -> str:
         return ""
     if not isinstance(value, str):
         return _line(value, wrong, *path)
-    text = value.replace("\r\n", "\n").strip("\n ")
+    text = value.replace("\r\n", "\n").strip()
     if len(text) > LONGEST_TEXT:
         wrong(f"The text has more than {LONGEST_TEXT} characters.", *path)
         return ""

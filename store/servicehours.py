@@ -321,12 +321,12 @@ def _open_hours(service: ServiceHours, year: int) -> _Hours:
         else:
             merged.append([first, latest])
     merged = [[max(first, start), min(latest, end)] for first, latest in merged]
-    until = tuple(accumulate(latest - first for first, latest in merged))
+    sums = tuple(accumulate(latest - first for first, latest in merged))
     return _Hours(
         tuple(first for first, _ in merged),
         tuple(latest for _, latest in merged),
-        until,
-        until[-1] if until else 0,
+        sums,
+        sums[-1] if sums else 0,
     )
 
 

@@ -346,9 +346,9 @@ def restate(c: Connection, oid: str) -> int:
             )
             differing = []
             for row in rows.all():
-                moment = wanted.due_at(row.severity, int(acknowledged), row.time)
-                if moment != row.due_at:
-                    differing.append({"number": row.id, "moment": moment})
+                runs_out = wanted.due_at(row.severity, int(acknowledged), row.time)
+                if runs_out != row.due_at:
+                    differing.append({"number": row.id, "moment": runs_out})
                     folded.add(row.fold_id)
             _put_clocks(c, differing)
             changed += len(differing)
