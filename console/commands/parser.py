@@ -25,7 +25,7 @@ NOUNS: dict[str, str] = {
     "rollout": "what templates want: planned, approved, brought out in waves",
     "drift": "where organizations are not as templates want them, and by whom",
     "template": "infrastructure documents: checked, kept, laid over the tree",
-    "report": "what there is to say of many organizations: ATT&CK coverage",
+    "report": "for customers, for management, on service levels, on ATT&CK coverage",
     "billing": "usage, quotas, and what customers are charged by your own prices",
     "access": "who may do what, and through what",
     "key": "API keys: made from recipes, handed over once, rotated, revoked",

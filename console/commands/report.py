@@ -1,4 +1,4 @@
-"""`limegrove report`: what there is to say about many organizations at once."""
+"""`limegrove report`: what there is to say about customers, written down for them and for their provider."""
 
 import argparse
 from pathlib import Path
@@ -9,12 +9,56 @@ from console.commands.session import Problem, Session, shown
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from console.operations.reports import Prepared
     from store.coverage import Coverage
+    from store.reports.periods import Period
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verbs of `report`."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    customer = verbs.add_parser(
+        "customer",
+        help="a report for each customer: HTML, PDF, Markdown, under the provider's brand",
+        description="Writes a report for one customer, or for each below --scope, out of the store: what "
+        "happened in a month, how fast it was dealt with, and what is protected; each figure with its "
+        "source, window, age and completeness. Names, logo, colours, language and sections come from the "
+        "brand (directory `brands` of the workspace) that the tree's parameter report_brand names. Exit "
+        "codes: 0 done, 1 none could be written, 3 some could not, or lack something (they are named).",
+    )
+    customer.add_argument(
+        "organization", nargs="?", metavar="ORG", help="its name, its oid, or the beginning of it"
+    )
+    customer.add_argument("--all", action="store_true", help="a report for every customer there is")
+    executive = verbs.add_parser(
+        "executive",
+        help="one report over all customers, for the provider's management",
+        description="Sums over all customers of the scope, each of n of m organizations, the customers with "
+        "most high and critical alerts, and who is missing and why. Exit codes: 0 done, 3 some are missing.",
+    )
+    sla = verbs.add_parser(
+        "sla",
+        help="one report over all customers about service levels",
+        description="How many alerts were acknowledged and resolved within their targets, by severity and by "
+        "customer. Exit codes: 0 done, 3 some customers are missing.",
+    )
+    for verb in (customer, executive, sla):
+        verb.add_argument("--month", metavar="YYYY-MM", help="which month (the last one that is over)")
+        verb.add_argument(
+            "--from", dest="first", metavar="DAY", help="not a month: the first day, 2026-10-01"
+        )
+        verb.add_argument("--to", dest="last", metavar="DAY", help="and the last day, included")
+        verb.add_argument("--format", default="html", metavar="F,F", help="of html, pdf, md (html)")
+        verb.add_argument(
+            "--out", metavar="DIR", default=".", help="where the files go (the current directory)"
+        )
+        verb.add_argument("--language", metavar="L", help="en, de, fr or es in place of the brand's")
+        verb.add_argument("--time-zone", metavar="ZONE", help="whose days they are, in place of the brand's")
+        verb.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="say what would be in it and what is missing; write nothing",
+        )
     coverage = verbs.add_parser(
         "coverage",
         help="ATT&CK techniques that enabled rules are tagged with, and what is missing",
@@ -34,6 +78,172 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: Session) -> int:
+    """Write a report, or say what is covered."""
+    if session.arguments.verb == "coverage":
+        return _coverage(session)
+    period, formats = _period(session), _formats(session.arguments.format)
+    if session.arguments.verb == "customer":
+        return _customers(session, period, formats)
+    return _provider(session, period, formats)
+
+
+def _period(session: Session) -> "Period":
+    from store.reports.periods import PeriodError, days, month, month_before
+    from store.times import now_ms
+
+    given = session.arguments
+    # Without a zone it is in that of each customer's brand.
+    zone = given.time_zone or ""
+    try:
+        if given.first or given.last:
+            if given.month:
+                raise Problem("--month goes neither with --from nor with --to.", code=2)
+            if not (given.first and given.last):
+                raise Problem("--from and --to go together.", code=2)
+            return days(given.first, given.last, zone)
+        if given.month:
+            return month(given.month, zone)
+        before = month_before(now_ms(), zone or session.settings.time_zone)
+        return month(before.label, zone)
+    except PeriodError as error:
+        raise Problem(str(error), code=2) from None
+
+
+def _formats(text: str) -> list[str]:
+    from console.operations.reports import FORMATS
+
+    wanted = list(dict.fromkeys(each.strip().lower() for each in text.split(",") if each.strip()))
+    unknown = [each for each in wanted if each not in FORMATS]
+    if unknown or not wanted:
+        raise Problem(f"--format takes some of {', '.join(FORMATS)}, with commas between.", code=2)
+    return wanted
+
+
+def _language(session: Session) -> str:
+    from console.reports.words import LANGUAGES
+
+    language: str = session.arguments.language or ""
+    if language and language not in LANGUAGES:
+        raise Problem(f"--language takes one of {', '.join(LANGUAGES)}.", code=2)
+    return language
+
+
+def _customers(session: Session, period: "Period", formats: list[str]) -> int:
+    from console.operations.reports import BrandError, ReportError, prepare_customer, put
+    from store.times import now_ms
+
+    given, language = session.arguments, _language(session)
+    if given.organization and given.all:
+        raise Problem("An organization and --all do not go together.", code=2)
+    if given.organization:
+        oids = [session.organization(given.organization)]
+    elif given.scope is not None or given.all:
+        oids = session.scope_oids() or _every(session)
+    else:
+        raise Problem(
+            "Name an organization, or the node whose customers get one with --scope, or say --all.", code=2
+        )
+    rows, failed, now, brands = [], [], now_ms(), session.settings.brands
+    for number, oid in enumerate(oids, 1):
+        session.progress(f"{number:,} of {len(oids):,} reports")
+        try:
+            made = prepare_customer(session.reader, oid, period, brands=brands, language=language, now=now)
+            files = () if given.dry_run else put(made, formats, Path(given.out)).files
+        except (ReportError, BrandError) as error:
+            failed.append((oid, str(error)))
+            continue
+        rows.append(_row(made, files, formats))
+    _say(session, rows, given.dry_run)
+    for oid, why in failed:
+        session.say(f"{oid}: not written. {why}")
+    if failed and not rows:
+        return 1
+    return 3 if failed or any(row["gaps"] for row in rows) else 0
+
+
+def _every(session: Session) -> list[str]:
+    """All organizations, of a scope that is the root."""
+    from store.queries.organizations import organizations
+    from store.times import now_ms
+
+    with session.reader.reading() as connection:
+        return [row.oid for row in organizations(connection, now=now_ms()) if not row.gone]
+
+
+def _provider(session: Session, period: "Period", formats: list[str]) -> int:
+    from console.operations.reports import BrandError, ReportError, prepare_provider, put
+
+    given = session.arguments
+    scope = session.scope()
+    try:
+        made = prepare_provider(
+            session.reader,
+            given.verb,
+            period,
+            scope=scope,
+            name=_scope_name(session, scope),
+            brands=session.settings.brands,
+            language=_language(session),
+        )
+        files = () if given.dry_run else put(made, formats, Path(given.out)).files
+    except (ReportError, BrandError) as error:
+        raise Problem(str(error)) from None
+    _say(session, [_row(made, files, formats)], given.dry_run)
+    return 3 if made.document.warnings else 0
+
+
+def _scope_name(session: Session, scope: str) -> str:
+    """The name of a node that is not the root."""
+    if not scope:
+        return ""
+    from store.queries.organizations import find_node
+
+    with session.reader.reading() as connection:
+        found = find_node(connection, scope)
+    return found[0][1].rpartition("/")[2] if found else ""
+
+
+def _row(made: "Prepared", files: tuple[Path, ...], formats: list[str]) -> dict[str, Any]:
+    return {
+        "oid": made.oid or None,
+        "organization": made.name or None,
+        "title": made.document.title,
+        "language": made.brand.language,
+        "brand": made.brand.name or None,
+        "period": made.figures["period"],
+        "files": [str(each) for each in files] or [f"{made.file}.{ending}" for ending in formats],
+        "gaps": list(made.document.warnings),
+        **{
+            key: made.figures[key]
+            for key in ("time_zone", "figures", "organizations", "complete", "missing", "customers")
+            if key in made.figures
+        },
+    }
+
+
+def _say(session: Session, rows: list[dict[str, Any]], dry: bool) -> None:
+    from store.access import counted
+
+    session.show_object(
+        {"reports": rows, "written": not dry},
+        rows=[
+            {
+                "report": row["title"],
+                "period": row["period"],
+                "language": row["language"],
+                "files": ", ".join(row["files"]),
+                "missing": " ".join(row["gaps"]),
+            }
+            for row in rows
+        ],
+        columns=("report", "period", "language", "files", "missing"),
+    )
+    whole = sum(not row["gaps"] for row in rows)
+    what = "would be written" if dry else "written"
+    session.say(f"{counted(len(rows), 'report')} {what}; {whole:,} of {len(rows):,} lack nothing.")
+
+
+def _coverage(session: Session) -> int:
     """Say what is covered."""
     from store.coverage import Coverage, Covered, coverage, of_records
     from store.templates.library import UnknownTemplate, template

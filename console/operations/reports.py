@@ -20,9 +20,24 @@ if TYPE_CHECKING:
     from console.reports.document import Document
     from store.database import Reader
 
-__all__ = ["FORMATS", "BrandError", "ReportError", "Written", "customer"]
+__all__ = [
+    "FORMATS",
+    "KINDS",
+    "BrandError",
+    "Prepared",
+    "ReportError",
+    "Written",
+    "customer",
+    "prepare_customer",
+    "prepare_provider",
+    "provider",
+    "put",
+    "write",
+]
 
 FORMATS: Final = ("html", "pdf", "md")
+KINDS: Final = ("executive", "sla")
+"""Reports about all customers."""
 
 _UNFIT = re.compile(r"[^a-z0-9]+")
 
@@ -46,6 +61,19 @@ class Written:
     """The headline figures for JSON, each with what it rests on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A report before it is written."""
+
+    oid: str
+    name: str
+    document: "Document"
+    brand: Brand
+    figures: dict[str, Any]
+    file: str
+    """The name of its files, without their endings."""
+
+
 def customer(
     reader: "Reader",
     oid: str,
@@ -61,7 +89,7 @@ def customer(
     """Write the report of one customer.
 
     Args:
-        period: as `store.reports.periods` makes them.
+        period: as `store.reports.periods` makes them; without a zone it is in that of the brand.
         formats: of FORMATS.
         out: the directory; it is made when missing, readable by this user alone.
         brands: the directory of brands (`Settings.brands`); it need not exist.
@@ -73,27 +101,108 @@ def customer(
         ReportError: there is no such organization, or a file cannot be written.
         BrandError: the customer's brand cannot be used.
     """
+    made = prepare_customer(reader, oid, period, brands=brands, language=language, brand=brand, now=now)
+    return put(made, formats, out)
+
+
+def prepare_customer(
+    reader: "Reader",
+    oid: str,
+    period: Period,
+    *,
+    brands: Path,
+    language: str = "",
+    brand: Brand | None = None,
+    now: int | None = None,
+) -> Prepared:
+    """The report of one customer, read and composed; arguments and errors as those of `customer`."""
     from console.reports.customer import compose
+    from store.queries.organizations import parameters_of
     from store.reports.customer import customer as figures
 
-    moment = now_ms() if now is None else now
     with reader.reading() as connection:
-        found = figures(connection, oid, period, now=moment)
+        chosen = brand or brand_of(brands, parameters_of(connection, oid), language=language)
+        days = period.within(chosen.time_zone)
+        found = figures(connection, oid, days, now=now_ms() if now is None else now)
     if found is None:
         raise ReportError(f"There is no organization {oid} in the store.")
-    chosen = brand or brand_of(brands, found.parameters, language=language)
-    document = compose(found, chosen)
-    files = write(document, chosen, formats, out, file_name(found.name, oid, period))
-    return Written(oid, found.name, files, document.warnings, found.as_dict())
+    name = file_name(found.name, _UNFIT.sub("", oid.lower())[:8], days)
+    return Prepared(oid, found.name, compose(found, chosen), chosen, found.as_dict(), name)
 
 
-def file_name(name: str, oid: str, period: Period) -> str:
-    """Of a report's files, without their endings: letters and digits of the name, and enough of the oid."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    words = _UNFIT.sub("-", plain).strip("-")[:48].strip("-")
-    return "_".join(
-        part for part in (words or "customer", _UNFIT.sub("", oid.lower())[:8], period.label) if part
+def provider(
+    reader: "Reader",
+    kind: str,
+    period: Period,
+    formats: Iterable[str],
+    out: Path,
+    *,
+    scope: str = "",
+    name: str = "",
+    brands: Path,
+    language: str = "",
+    now: int | None = None,
+) -> Written:
+    """Write a report about all customers of a scope.
+
+    Args:
+        kind: of KINDS.
+        scope: id of a tree node; "" is all.
+        name: of the scope, as the report is to call it.
+
+    Raises:
+        ReportError: a file cannot be written.
+        BrandError: the brand of the node cannot be used.
+    """
+    made = prepare_provider(
+        reader, kind, period, scope=scope, name=name, brands=brands, language=language, now=now
     )
+    return put(made, formats, out)
+
+
+def prepare_provider(
+    reader: "Reader",
+    kind: str,
+    period: Period,
+    *,
+    scope: str = "",
+    name: str = "",
+    brands: Path,
+    language: str = "",
+    now: int | None = None,
+) -> Prepared:
+    """A report about all customers of a scope, read and composed; as `provider`."""
+    from console.reports import provider as documents
+    from store.reports.provider import parameters_at
+    from store.reports.provider import provider as figures
+
+    with reader.reading() as connection:
+        chosen = brand_of(brands, parameters_at(connection, scope), language=language)
+        days = period.within(chosen.time_zone)
+        found = figures(connection, days, scope=scope, name=name, now=now_ms() if now is None else now)
+    document = (documents.executive if kind == "executive" else documents.levels)(found, chosen)
+    return Prepared("", name, document, chosen, found.as_dict(), file_name(name, kind, days))
+
+
+def put(made: Prepared, formats: Iterable[str], out: Path) -> Written:
+    """Write a prepared report.
+
+    Raises:
+        ReportError: a file cannot be written.
+    """
+    files = write(made.document, made.brand, formats, out, made.file)
+    return Written(made.oid, made.name, files, made.document.warnings, made.figures)
+
+
+def file_name(name: str, what: str, period: Period) -> str:
+    """Of a report's files, without their endings: letters and digits of the name, and what it is about.
+
+    Args:
+        what: the beginning of an oid, or of KINDS.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    slug = _UNFIT.sub("-", plain).strip("-")[:48].strip("-")
+    return "_".join(part for part in (slug, what, period.label) if part)
 
 
 def write(

@@ -48,9 +48,9 @@ class Composer:
 
 
 def counted(w: Words, value: float, source: Source) -> str:
-    """A count: `≥` where its source is a part, in words where it is not known."""
+    """A count in a table: `≥` where its source is a part, `?` where it is not known."""
     if source.state == "unknown":
-        return w("not_known")
+        return w("unknown_count")
     text = w.number(value)
     return w("at_least", value=text) if source.state == "part" else text
 

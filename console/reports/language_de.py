@@ -15,6 +15,7 @@ DAY = "{day}. {month} {year}"
 
 WORDS = {
     "not_known": "nicht bekannt",
+    "unknown_count": "?",
     "at_least": "≥ {value}",
     "dash": "–",
     "never": "nie",

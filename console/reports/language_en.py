@@ -13,6 +13,7 @@ DAY = "{day} {month} {year}"
 WORDS = {
     # Figures, times, sources
     "not_known": "not known",
+    "unknown_count": "?",
     "at_least": "≥ {value}",
     "dash": "–",
     "never": "never",

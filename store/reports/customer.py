@@ -339,7 +339,7 @@ def _alerts(
 ) -> tuple[Alerts, dict[tuple[int, int], int]]:
     """The alerts, and how many open ones are late by (severity, status)."""
     # One walk over the alerts, and what is asked of them side by side: the first column says by which.
-    benign = case((and_(_D.c.tags != "", _like(_D.c.tags)), 1), else_=0).label("benign")
+    benign = benign_of().label("benign")
     late = case((_D.c.due_at <= now, 1), else_=0).label("late")
     held = in_window(
         oid, period, _D.c.severity, _D.c.status, _D.c.classification, _D.c.cat, _D.c.hostname, benign, late,
@@ -372,7 +372,7 @@ def _alerts(
         if what == 0:
             line = lines[first]
             line[0] += count
-            line[_place(second, third, fourth)] += count
+            line[place_of(second, third, fourth)] += count
             if second < 2 and fifth:
                 overdue[first, second] += count
         elif what == 1:
@@ -401,12 +401,14 @@ def _alerts(
     )
 
 
-def _like(tags: ColumnElement[str]) -> ColumnElement[bool]:
-    spaced = literal(" ") + tags + literal(" ")
-    return spaced.contains(f" {BENIGN} ", autoescape=True)
+def benign_of() -> ColumnElement[int]:
+    """1 of an alert that is tagged as benign."""
+    spaced = literal(" ") + _D.c.tags + literal(" ")
+    tagged = and_(_D.c.tags != "", spaced.contains(f" {BENIGN} ", autoescape=True))
+    return case((tagged, literal_column("1")), else_=literal_column("0"))
 
 
-def _place(status: int, classification: int, benign: int) -> int:
+def place_of(status: int, classification: int, benign: int) -> int:
     """Where an alert is counted in `SeverityLine`, from `total` on."""
     if status < 2:
         return 5

@@ -1,7 +1,7 @@
 """The time that a report is about: a month or some days, as a clock on the customer's wall counts them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,7 +26,7 @@ class Period:
     last: date
     """The last day; it belongs to it."""
     zone: str = "UTC"
-    """IANA name."""
+    """IANA name; "" is to become that of whom the report is for (`within`)."""
 
     @property
     def since(self) -> int:
@@ -62,6 +62,10 @@ class Period:
             return _month(last.year, last.month, self.zone)
         return Period(last - timedelta(days=self.days - 1), last, self.zone)
 
+    def within(self, zone: str) -> "Period":
+        """The same days in another zone, unless they have one."""
+        return self if self.zone else replace(self, zone=zone)
+
     @property
     def label(self) -> str:
         """For a file's name: `2026-10`, or `2026-10-01_2026-10-14`."""
@@ -74,7 +78,7 @@ def zone_of(name: str) -> tzinfo:
     Raises:
         PeriodError: there is none.
     """
-    if name == "UTC":
+    if name in ("UTC", ""):
         return UTC
     try:
         return ZoneInfo(name)
