@@ -242,16 +242,20 @@ def read_pricebook(
     known = None if metrics is None else frozenset(METRICS) | frozenset(metrics)
     reading = _Reading(document, known, oids, nodes)
     book = reading.book()
-    if reading.problems:
-        # One place, one complaint: of a word that YAML reads as something else the type is wrong as well.
-        found: dict[int, Problem] = {}
-        for problem in (*document.surprises, *reading.problems):
-            found.setdefault(problem.line, problem)
-        raise PriceBookError(sorted(found.values(), key=lambda each: each.line), file)
-    if document.surprises:
-        raise PriceBookError(sorted(document.surprises, key=lambda each: each.line), file)
+    if problems := _by_line(document.surprises, reading.problems):
+        raise PriceBookError(problems, file)
     raw = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     return PriceBook(**book, digest=hashlib.sha256(raw).hexdigest())
+
+
+def _by_line(surprises: Sequence[Problem], problems: Sequence[Problem]) -> list[Problem]:
+    """What is wrong, one complaint a line: that a word is not what it looks like says more than what is wrong
+    with what YAML makes of it. A date, and what is no number, say it themselves."""
+    found: dict[int, Problem] = {}
+    quiet = [each for each in surprises if " as a date" in each.text or "YAML reads ." in each.text]
+    for each in (*(one for one in surprises if one not in quiet), *problems, *quiet):
+        found.setdefault(each.line, each)
+    return sorted(found.values(), key=lambda each: each.line)
 
 
 class _Reading:
