@@ -1,0 +1,114 @@
+"""New customers from the console: filled in or read from a file, judged, planned, and made by a run."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.limacharlie.errors import LimaCharlieError
+from console.operations.onboarding import judge, plan
+from console.requests import Handler, Host, RefusedHere, read
+from console.requests.runs import Agreed, asking, keep_and_show, telling
+from screens.dialogs.onboard import LINES, Cells, Onboard, filled
+from screens.dialogs.results import Item, Results
+from screens.requests import OnboardOrganizations
+from screens.widgets.text import line
+from store.access import counted
+from store.onboarding import LARGEST, Judged, Known, judged, read_csv
+from store.queries.onboarding import known
+from store.text import safe_text
+
+if TYPE_CHECKING:
+    from screens.requests import Work
+    from store.onboarding import Row, Wrong
+
+
+async def onboard(host: Host, request: OnboardOrganizations) -> Agreed | None:
+    """Fill it in, judge it, and show the run that makes it."""
+    host.writing_store()
+    cloud = host.cloud()
+    found = await read(host, known)
+    place = found.places.get(request.node)
+    dialog = Onboard(
+        (place.path or place.id) if place is not None and place.path else "",
+        wrong=lambda cells: _wrong(cells, found),
+        doubtful=lambda cells: _doubtful(cells, found),
+    )
+    values = await host.ask(dialog)
+    if values is None:
+        return None
+    cells = filled(values)
+    rows: list[Row] = [(0, cells)]
+    wrong: list[Wrong] = []
+    source = "name"
+    if file := cells.get("file"):
+        rows, wrong = await asyncio.to_thread(_read, file)
+        source = f"file:{Path(file).name}"
+    host.say(f"Judging {counted(len(rows), 'customer')}.")
+    try:
+        verdict, found = await judge(
+            rows, reader=host.context.reader, cloud=cloud, wrong=wrong, report=telling(host, "Judging: ")
+        )
+    except LimaCharlieError as error:
+        raise RefusedHere(str(error)) from error
+    if verdict.stopped:
+        await _told(host, verdict)
+        return None
+    return await keep_and_show(host, plan(verdict, found, source=source))
+
+
+def _wrong(cells: Cells, found: Known) -> str:
+    if "file" in cells:
+        if len([column for column in cells if column != "node"]) > 1:
+            return "Give a file, or the lines of one customer, not both."
+        return "" if Path(cells["file"]).expanduser().is_file() else "There is no such file on this machine."
+    stopped = judged([(0, cells)], found).stopped
+    more = f" And {len(stopped) - 1:,} more." if len(stopped) > 1 else ""
+    return f"{_said(stopped[0])}{more}" if stopped else ""
+
+
+def _doubtful(cells: Cells, found: Known) -> str:
+    if "file" in cells:
+        return ""
+    return next((_said(each) for each in judged([(0, cells)], found).wrong if each.warning), "")
+
+
+def _said(wrong: Wrong) -> str:
+    """A complaint under the word that stands before the line in the dialog."""
+    label = next((label for column, label, _ in LINES if column == wrong.column), wrong.column)
+    return f"{label}: {wrong.text}"
+
+
+def _read(file: str) -> tuple[list[Row], list[Wrong]]:
+    try:
+        with Path(file).expanduser().open("rb") as opened:
+            return read_csv(opened.read(LARGEST + 1))
+    except OSError as error:
+        raise RefusedHere(f"{safe_text(file, 80)} cannot be read: {error.strerror}.") from error
+
+
+async def _told(host: Host, verdict: Judged) -> None:
+    """Everything that is wrong, where there is more of it than a line holds."""
+    stopped = verdict.stopped
+    if len(stopped) == 1:
+        raise RefusedHere(f"{stopped[0]} Nothing was done.")
+    lines = len({each.line for each in stopped})
+    heading = line(
+        (f"{counted(len(stopped), 'mistake')} on {counted(lines, 'line')}; nothing was done.", "bold")
+    )
+    items = [
+        Item(
+            str(number),
+            f"line {each.line}" if each.line else "",
+            each.column,
+            "look" if each.warning else "wrong",
+            each.text,
+            bad=not each.warning,
+        )
+        for number, each in enumerate(verdict.wrong)
+    ]
+    await host.ask(Results(heading, items, can_undo=False, kind="COLUMN", where="LINE"))
+
+
+HANDLERS: dict[type[Work], Handler] = {OnboardOrganizations: asking(onboard)}
