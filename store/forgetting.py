@@ -25,8 +25,8 @@ from sqlalchemy import (
     and_,
     cast,
     delete,
+    func,
     insert,
-    literal,
     or_,
     select,
     union_all,
@@ -170,6 +170,13 @@ Report = Callable[[str], object]
 class CannotForget(StoreError):
     """It may not be forgotten, or not yet; the text says why and what to do."""
 
+    def __init__(self, text: str, *, known: bool = True) -> None:
+        """Args:
+        known: whether it is clear which organization is meant.
+        """
+        super().__init__(text)
+        self.known = known
+
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
@@ -282,8 +289,8 @@ def why_not(c: Connection, oid: str) -> str:
         CannotForget: nothing of it is here.
     """
     row = c.execute(select(_ORGANIZATION).where(_ORGANIZATION.c.oid == oid)).one_or_none()
-    if row is None and not any(True for _ in _holding(c, oid)):
-        raise CannotForget(f"The store has nothing of the organization {oid}.")
+    if row is None and not held(c, oid):
+        raise CannotForget(f"The store has nothing of the organization {oid}.", known=False)
     name = safe_text(row.name, 60) if row is not None else oid
     if marked(c, HOLD, [oid]):
         return f"{name} carries the mark {HOLD}: what is stored of it is kept until somebody takes that away."
@@ -314,11 +321,15 @@ _RUNNING: Final = (
 )
 
 
-def _holding(c: Connection, oid: str) -> Iterable[str]:
-    """The tables that have rows of an organization."""
-    for name, table in _METADATA.items():
-        if "oid" in table.c and c.execute(select(literal(1)).where(table.c.oid == oid).limit(1)).first():
-            yield name
+def held(c: Connection, oid: str) -> dict[str, int]:
+    """How many rows of an organization's own each table has; those that have none are left out."""
+    found = {}
+    for name, table in sorted(_METADATA.items()):
+        if "oid" in table.c:
+            query = select(func.count()).select_from(table).where(table.c.oid == oid)
+            if number := int(c.execute(query).scalar_one()):
+                found[name] = number
+    return found
 
 
 # Doing it

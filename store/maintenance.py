@@ -30,7 +30,7 @@ from store.database import (
     sqlite_path,
     translated,
 )
-from store.errors import StoreDamaged, StoreRefused, StoreTooNew, StoreUnavailable
+from store.errors import StoreDamaged, StoreRefused, StoreTooNew, StoreTooOld, StoreUnavailable
 from store.forgetting import REWRITE
 from store.schema import REVISIONS, create_schema, is_empty, revision_of
 
@@ -278,12 +278,15 @@ def upgrade(url: str, *, yes: bool = False, backup_to: Path | None = None) -> Up
         return Upgraded(found, REVISIONS[-1], copied)
 
 
-def rewrite(url: str, report: Callable[[str], object] = lambda _: None) -> None:
+def rewrite(url: str, report: Callable[[str], object] = lambda _: None, *, alone: bool = False) -> None:
     """Write the files of a store anew, so that nothing of what was deleted is left on their pages.
 
     SQLite: the text index in one piece, `VACUUM`, and the write-ahead log emptied; it takes as much room
     again as the store, and writers wait. PostgreSQL: `VACUUM FULL` of every table, which holds each while it
     runs.
+
+    Args:
+        alone: it is a backup, and is to be one file again, without a log beside it.
 
     Raises:
         StoreUnavailable: another process is in the way; the sentence says what is left. Nothing is lost, and
@@ -299,6 +302,28 @@ def rewrite(url: str, report: Callable[[str], object] = lambda _: None) -> None:
             preferences.put(connection, REWRITE, None)
         if path is not None:
             _empty_log(path)
+            if alone:
+                with closing(_plain_sqlite(path, "rw")) as connection:
+                    connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def check_backup(path: Path) -> None:
+    """See that a file is a whole backup of the schema that this limegrove writes.
+
+    Raises:
+        StoreUnavailable: it cannot be read, or is none.
+        StoreDamaged: it is not whole.
+        StoreTooOld, StoreTooNew: of another schema; the text says what to do.
+    """
+    if not path.is_file():
+        raise StoreUnavailable(f"There is no backup {path}.")
+    schema = _whole(path, f"The backup {path}")
+    if schema != REVISIONS[-1]:
+        kind = StoreTooNew if schema not in REVISIONS else StoreTooOld
+        raise kind(
+            f"The backup {path} has schema {schema}, and only one of {REVISIONS[-1]} can be changed: delete "
+            "it, or restore it, upgrade, and back up again. Nothing was changed."
+        )
 
 
 def wants_rewriting(url: str) -> bool:

@@ -56,6 +56,22 @@ VERBS: dict[str, Words] = {
     "smoke.detection": Words("test: detection", "test that a rule detects"),
     "smoke.case": Words("test: case", "test that a detection becomes a case"),
     "smoke.output": Words("test: output", "test that no output has an error"),
+    # Offboarding
+    "node.mark": Words("mark it in the tree", "mark it {mark} in the tree"),
+    "offboard.export": Words("export everything", "read it once more and export it to {target}"),
+    "offboard.report": Words("write the final report", "write the final report to {target}"),
+    "group.remove-organization": Words("take it out of a group", "take it out of the group {group}"),
+    "group.delete": Words(
+        "delete a group that holds nothing else", "delete the group {group}", destructive=True
+    ),
+    "ingestion-key.remove": Words(
+        "remove an ingestion key", "remove the ingestion key {target}", destructive=True
+    ),
+    "sensor.delete": Words("delete sensors", "delete the sensor {hostname}", destructive=True),
+    "offboard.cleared": Words("look whether it is cleared", "look whether anything of it is left: {what}"),
+    "organization.delete": Words(
+        "delete the organization", "delete the organization, which nothing brings back", destructive=True
+    ),
 }
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands import org_document, org_onboard
+from console.commands import org_document, org_offboard, org_onboard, org_runs
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     show = verbs.add_parser("show", help="one organization, whole")
     show.add_argument("organization", metavar="OID|NAME", help="its oid, the beginning of it, or its name")
     org_onboard.configure(verbs)
+    org_runs.configure(verbs)
+    org_offboard.configure(verbs)
     org_document.configure(verbs)
 
 
@@ -29,8 +31,14 @@ def run(session: Session) -> int:
             return org_onboard.onboard(session)
         case "install":
             return org_onboard.install(session)
+        case "offboard":
+            return org_offboard.offboard(session)
+        case "forget":
+            return org_offboard.forget(session)
         case "document":
             return org_document.run(session)
+        case "bulk" | "runs" | "resume" | "undo":
+            return org_runs.run(session)
     return _show(session)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from console.limacharlie.client import Cloud
     from console.operations.bulk import Drafted
@@ -44,7 +44,7 @@ def configure(verbs: Any) -> None:
     _add_confirm(resume)
     undo = verbs.add_parser("undo", help="take back what a run did, as far as the API allows it")
     undo.add_argument("run", metavar="RUN", type=int, help="its number")
-    _add_ways(undo)
+    add_ways(undo)
 
 
 def _tag(changes: Any) -> None:
@@ -115,11 +115,12 @@ def _change(changes: Any, name: str, help_: str) -> argparse.ArgumentParser:
         "--file", metavar="OIDS", help="a file with an oid or a name a line; - is standard input"
     )
     which.add_argument("--all", action="store_true", help="all of them, when nothing else is given")
-    _add_ways(parser)
+    add_ways(parser)
     return parser
 
 
-def _add_ways(parser: argparse.ArgumentParser) -> None:
+def add_ways(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a run is begun: `--dry-run`, `--plan`, `--confirm`."""
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     parser.add_argument(
         "--plan",
@@ -183,7 +184,7 @@ def _bulk(session: Session) -> int:
         session.show_object(shown_planned(drafted.planned), rows=[], columns=("organization",))
         session.say("There is nothing to do.")
         return 0
-    return _carry_out(session, drafted.planned, left_out=len(drafted.left_out))
+    return carry_out(session, drafted.planned, left_out=len(drafted.left_out))
 
 
 def _wish(session: Session) -> "Wish":
@@ -271,7 +272,7 @@ def _file(session: Session, path: str) -> list[str]:
 # a run, kept and made
 
 
-def _carry_out(session: Session, planned: "Planned", *, left_out: int = 0) -> int:
+def carry_out(session: Session, planned: "Planned", *, left_out: int = 0) -> int:
     """Show, keep or make what is planned, as the options say."""
     from console.operations import runs as operations
     from store.runs import RunError, load
@@ -459,7 +460,7 @@ def _undo(session: Session) -> int:
         raise Problem(str(error), code=5) from error
     if stays := operations.not_undone(session.store(), given.run):
         session.say(f"{len(stays):,} steps cannot be taken back, such as: {safe(stays[0].words)}.")
-    return _carry_out(session, planned)
+    return carry_out(session, planned)
 
 
 def _loaded(session: Session, run_id: int) -> "Run":
@@ -544,6 +545,7 @@ def shown_run(kept: "Run", made: "list[RunStep]") -> dict[str, Any]:
             }
             for item in kept.items
         ],
+        **_checklist(kept.options),
     }
 
 
@@ -560,6 +562,11 @@ def shown_step(step: "RunStep") -> dict[str, Any]:
         "error": step.error or None,
         "made": dict(step.made),
     }
+
+
+def _checklist(options: "Mapping[str, Any]") -> dict[str, Any]:
+    """Of an offboarding what there is and what stays; nothing of other runs."""
+    return {name: options[name] for name in ("checklist", "notes") if name in options}
 
 
 def shown_planned(planned: "Planned") -> dict[str, Any]:
@@ -589,6 +596,7 @@ def shown_planned(planned: "Planned") -> dict[str, Any]:
             }
             for item in planned.items
         ],
+        **_checklist(planned.options),
     }
 
 

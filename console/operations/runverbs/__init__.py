@@ -7,7 +7,7 @@ from importlib import import_module
 
 from console.operations.runsteps import Verb
 
-MODULES = ("bulk", "onboarding")
+MODULES = ("bulk", "onboarding", "offboarding")
 """Modules of this package that have a `VERBS`, a sequence of `Verb`s."""
 
 _known: dict[str, Verb] = {}
