@@ -250,13 +250,12 @@ async def _apply(rule: Rule, call: Call, act: Answer) -> web.StreamResponse:
         case _:
             status = 429 if rule.fault == "throttle" else rule.status or 500
             text = rule.body or _PHRASES.get(status, "trouble on demand")
-            return _answer(status, orjson.dumps({"error": text}), _waiting(rule))
+            return _answer(status, orjson.dumps({"error": text}), _waiting(rule, call.world.clock() / 1000))
 
 
-def _waiting(rule: Rule) -> dict[str, str]:
+def _waiting(rule: Rule, now: float) -> dict[str, str]:
     headers = {}
     if rule.seconds is not None:
-        now = time.time()
         if rule.date:
             headers["Date"] = formatdate(now, usegmt=True)
             headers["Retry-After"] = formatdate(now + rule.seconds, usegmt=True)
@@ -271,7 +270,7 @@ async def _altered(rule: Rule, call: Call, right: web.StreamResponse) -> web.Str
     if not isinstance(right, web.Response):
         return right  # a stream, which has begun
     if rule.fault == "skew":
-        right.headers["Date"] = formatdate(time.time() + (rule.seconds or 0), usegmt=True)
+        right.headers["Date"] = formatdate(call.world.clock() / 1000 + (rule.seconds or 0), usegmt=True)
         return right
     body = _bytes(right)
     if rule.fault == "drift":

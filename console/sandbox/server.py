@@ -168,6 +168,9 @@ class Sandbox:
         try:
             response = await self._respond(call, request)
             status = response.status
+            # Also what is broken on demand tells the time of the stage, which need not be the machine's.
+            if not response.prepared:
+                response.headers.setdefault("Date", self._date())
         except Dropped as dropped:
             if request.transport is not None and dropped.at_once:
                 request.transport.abort()
@@ -246,8 +249,7 @@ class Sandbox:
             raise Refusal(429, "rate limit exceeded", retry_after=left)
 
     def _answer(self, status: int, body: object) -> web.Response:
-        # The time of the stage, which need not be that of the machine.
-        headers = self._headers | {"Date": formatdate(self.world.clock() // 1000, usegmt=True)}
+        headers = self._headers
         if status == 429 and isinstance(body, dict) and "retry_after" in body:
             headers = headers | {"Retry-After": str(body["retry_after"])}
         return web.Response(
@@ -256,6 +258,9 @@ class Sandbox:
             content_type="application/json",
             headers=headers,
         )
+
+    def _date(self) -> str:
+        return formatdate(self.world.clock() // 1000, usegmt=True)
 
     async def _about(self, request: web.BaseRequest, path: str) -> web.Response:
         """What other processes may know of this one, or have it do; no part of LimaCharlie's API."""

@@ -52,6 +52,18 @@ async def test_a_rule_holds_for_its_count_from_its_nth_request_on():
         assert served.faults.listed()[0]["applied"] == 2
 
 
+@pytest.mark.parametrize(
+    "rule", [Rule("status", status=504, effect=True), Rule("body", body="html"), Rule("throttle")]
+)
+async def test_trouble_tells_the_time_of_the_stage_as_every_answer_does(rule):
+    """Whoever compares it with when a record was written must not believe that days lie between."""
+    async with serving(rule) as (served, ask):
+        served.world.now_ms += 8 * 86_400_000
+        moments = [parsedate_to_datetime((await ask())[1]["Date"]).timestamp() for _ in range(2)]
+        assert abs(served.world.clock() / 1000 - moments[0]) < 60
+        assert abs(moments[1] - moments[0]) < 60
+
+
 async def test_a_rule_for_good_ends_when_the_rules_are_cleared():
     async with serving(Rule("status", status=401, count=None)) as (served, ask):
         assert await statuses(ask, 3) == [401] * 3
