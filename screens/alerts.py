@@ -125,8 +125,11 @@ class Alerts(View[Found]):
     CSS_PATH = "alerts.tcss"
     AUTO_FOCUS = "#queue"
     READS = frozenset(
-        {"detection", "detection_count", "organization", "node", "fold", "storm", "snooze", "triage_action"}
-    )
+        {
+            "detection", "detection_count", "organization", "node", "fold", "storm", "snooze",
+            "triage_action", "customer_document",
+        }
+    )  # fmt: skip
     EMPTY = "No open alert in this scope. status:any shows closed ones too."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "detail", "open", id="alerts.detail",
@@ -745,7 +748,7 @@ class Alerts(View[Found]):
 
     def _detail_of(self, row: AlertRow) -> Whole | None:
         with self.context.reader.reading() as connection:
-            return alert_context.whole(connection, row.id)
+            return alert_context.whole(connection, row.id, self.context.clock())
 
     def action_further(self, by: int) -> None:
         """The next lines of the pane, or the ones before."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sqlalchemy import Connection
@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.customer_words import escalation_words, first_contact, standing_words
 from screens.detailed import Detailed
 from screens.frame import Line, Part, WrittenLine, two_sided
 from screens.queue import clock_style, clock_words
@@ -30,8 +31,10 @@ from screens.requests import (
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import content, line
 from store import handover
+from store.customers import Customer, kept_of
 from store.handover import Handover as Whole
 from store.handover import Item
+from store.queries.customers import Standing, standing
 from store.times import age
 
 SECTIONS: tuple[tuple[str, str], ...] = (("offered", "To accept"), ("own", "Yours"))
@@ -57,6 +60,8 @@ class Found:
     draft: Whole | None
     published: Whole | None
     """The operator's newest one that nobody has dealt with wholly."""
+    customers: Mapping[str, tuple[Customer, Standing]] = field(default_factory=dict)
+    """By organization what is documented of its customer, and how it stands with it."""
 
 
 class Handover(Detailed[Found]):
@@ -67,7 +72,7 @@ class Handover(Detailed[Found]):
     TITLE = "Hand-over"
     CSS_PATH = "handover.tcss"
     AUTO_FOCUS = "RowTable.-current"
-    READS = frozenset({"handover", "handover_item", "organization", "node", "detection"})
+    READS = frozenset({"handover", "handover_item", "organization", "node", "detection", "customer_document"})
     EMPTY = "Nothing is handed over to you, and you have no draft. d makes one from what you hold."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "accept", "accept", id="handover.accept", tooltip="Take it: what is in it is yours"),
@@ -157,7 +162,15 @@ class Handover(Detailed[Found]):
         published = next((each for each in mine if each.state == handover.PUBLISHED), None)
         done = next((each for each in mine if each.state == handover.DONE), None)
         shown = [each for each in (draft, published or done) if each is not None]
-        return Found(_lines(handover.offered(connection, me, scope=scope)), _lines(shown), draft, published)
+        offered = _lines(handover.offered(connection, me, scope=scope))
+        own = _lines(shown)
+        oids = {row.item.oid for row in (*offered, *own)}
+        now = self.context.clock()
+        customers = {
+            oid: (kept.customer, standing(kept.customer, now))
+            for oid, kept in kept_of(connection, oids).items()
+        }
+        return Found(offered, own, draft, published, customers)
 
     def has_nothing(self, found: Found) -> bool:
         """Whether neither section has anything."""
@@ -251,7 +264,8 @@ class Handover(Detailed[Found]):
         """The item under the cursor."""
         row = self.table.current
         if row is not None:
-            lines = item_lines(row.whole, row.item, self.context)
+            known = self._found.customers.get(row.item.oid) if self._found is not None else None
+            lines = item_lines(row.whole, row.item, self.context, known)
         elif self.filter_line:
             lines = [Content("No item matches the filter; esc forgets it.")]
         elif self._section:
@@ -362,23 +376,39 @@ def _filter_of(item: Item) -> str:
     return " ".join(parts)
 
 
-def item_lines(whole: Whole, item: Item, context: Context) -> list[Content]:
-    """One item as an analyst reads it: what is thought, what comes next, what is in the way, and done."""
+def item_lines(
+    whole: Whole, item: Item, context: Context, known: tuple[Customer, Standing] | None = None
+) -> list[Content]:
+    """One item as an analyst reads it: what is thought, what comes next, what is in the way, and done.
+
+    Args:
+        known: what is documented of the customer, and how it stands with it; None for nothing.
+    """
     now = context.clock()
 
-    def field(label: str, text: str, style: str = "") -> Content:
+    def told(label: str, text: str, style: str = "") -> Content:
         head = Content.styled(f"{label:<11}", "dim")
         return line(head, (text, style)) if text else line(head, ("-", "dim"))
 
     lines = [
         line((item.organization, "bold"), "   ", (item.title, "bold"), "   ", (item.host, "")),
-        field("hypothesis", item.hypothesis),
-        field("next", item.next_step),
-        field("blocker", item.blocker, "ansi_yellow" if item.blocker else ""),
+        told("hypothesis", item.hypothesis),
+        told("next", item.next_step),
+        told("blocker", item.blocker, "ansi_yellow" if item.blocker else ""),
     ]
     clock = clock_words(item.due_at, now)
     said = clock or "no clock runs"
     lines.append(line(("SLA left   ", "dim"), (said, clock_style(item.due_at, now))))
+    if known is not None:
+        customer, stands = known
+        style = "ansi_yellow" if stands.window else ""
+        for label, text in (
+            ("customer", standing_words(customer, stands, now)),
+            ("contact", first_contact(customer)),
+            ("escalate", escalation_words(customer)),
+        ):
+            if text:
+                lines.append(told(label, text, style if label == "customer" else ""))
     if item.state != handover.WAITING:
         verb = "accepted" if item.state == handover.ACCEPTED else "bounced"
         reason = f": {item.reason}" if item.reason else ""
@@ -401,12 +431,12 @@ def item_lines(whole: Whole, item: Item, context: Context) -> list[Content]:
             )
         )
     if not item.done:
-        lines.append(field("done", ""))
+        lines.append(told("done", ""))
     by = whole.by if whole.state != handover.DRAFT else ""
     if by:
-        lines.append(field("from", f"{by}, published {context.when(whole.published_at, seconds=False)}"))
+        lines.append(told("from", f"{by}, published {context.when(whole.published_at, seconds=False)}"))
     if whole.note:
-        lines.append(field("for all", whole.note))
+        lines.append(told("for all", whole.note))
     if not item.alerts and item.case_number is not None:
         lines.append(line(("case       ", "dim"), content(f"#{item.case_number}")))
     return lines

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from screens.organization_tabs import summary
+from screens.organization_tabs import customer, summary
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -47,5 +47,6 @@ class Tab(Protocol):
 
 TABS: tuple[Tab, ...] = (
     summary,
+    customer,
 )  # fmt: skip
 """In the order in which `]` goes through them."""

@@ -12,9 +12,11 @@ from textual.visual import VisualType
 from textual.widget import Widget
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.customer_words import escalation_words, first_contact, standing_words
 from screens.widgets.text import content
-from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, STATUSES, WOKEN
+from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, SEVERITIES, STATUSES, WOKEN
 from store.observables import detection_of, event_of, event_words
+from store.queries.customers import procedures_for
 from store.text import CUT, cell_width, fit, safe_text
 from store.times import age
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     )
     from store.queries.alerts import AlertDetail, AlertRow
     from store.queries.cases import CaseRow
+    from store.queries.customers import Card
     from store.queries.pivot import Prevalence
     from store.triage import Past, Snoozed
 
@@ -227,6 +230,8 @@ def lines_of(
     if around is not None:
         for case in around.cases:
             made.add("case", _case_words(case), weight=2)
+        if around.customer is not None:
+            _customer(made, around.customer, row, now)
         _decisions(made, around.decisions, now)
         _neighbours(made, around, row, now)
 
@@ -388,9 +393,9 @@ def _state_words(row: AlertRow, around: AlertContext | None, context: Context, n
             parts.append(f"{step} OVERDUE by {age(row.due_at, now)}")
             style = "bold ansi_red"
         else:
-            parts.append(
-                f"{step} within {age(now, row.due_at)} (until {context.when(row.due_at, seconds=False)})"
-            )
+            until = context.when(row.due_at, seconds=False)
+            stands = "; its clock stands, they are closed" if _is_closed(around, row) else ""
+            parts.append(f"{step} within {age(now, row.due_at)} (until {until}{stands})")
     if around is not None and around.acknowledged_at is not None:
         parts.append(f"acknowledged {_ago(around.acknowledged_at, now)}")
     if around is not None and around.resolved_at is not None:
@@ -425,6 +430,31 @@ def _case_words(case: CaseRow) -> str:
         state += f", {VERDICTS[case.classification]}"
     who = f" ({', '.join(case.assignees)})" if case.assignees else ""
     return f"{case.name} {state}{who}  {case.summary}".rstrip()
+
+
+def _is_closed(around: AlertContext | None, row: AlertRow) -> bool:
+    """Whether the alert's clock stands still, for it is outside of the customer's service hours."""
+    if around is None or around.customer is None or around.customer.standing.open is not False:
+        return False
+    return SEVERITIES[row.severity] not in around.customer.customer.always
+
+
+def _customer(made: _Lines, found: Card, row: AlertRow, now: int) -> None:
+    """Whom to call, whether somebody is there, and what to do."""
+    customer, standing = found.customer, found.standing
+    made.add(
+        "customer",
+        standing_words(customer, standing, now),
+        weight=1 if standing.window else 3,
+        style="ansi_yellow" if standing.window else "",
+    )
+    made.add("contact", first_contact(customer), weight=3)
+    made.add("escalate", escalation_words(customer), weight=5, most=2, further=6)
+    procedures = procedures_for(found, row.cat, row.rule)
+    told = [f"{title} ({count} step{'' if count == 1 else 's'})" for title, count in procedures[:3]]
+    made.add("SOP", ", ".join(told), weight=3)
+    notes = " ".join(customer.notes.split())
+    made.add("notes", notes, weight=6, most=2, further=7)
 
 
 _DID = {

@@ -12,6 +12,7 @@ from store.observables import detection_of, folded, observables
 from store.queries import alerts, cases
 from store.queries.alerts import AlertDetail, AlertRow
 from store.queries.cases import CaseRow
+from store.queries.customers import Card, card
 from store.queries.matching import few_of_host
 from store.queries.pivot import Prevalence, prevalence
 from store.text import Untrusted
@@ -122,6 +123,8 @@ class AlertContext:
     """Oldest first, the nearest on both sides of it."""
     neighbours_cut: bool
     """Whether the host has more within the time looked at."""
+    customer: Card | None = None
+    """What the customer's documentation says; None when it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +135,24 @@ class Whole:
     around: AlertContext
 
 
-def whole(connection: Connection, alert_id: int) -> Whole | None:
-    """One alert by its number in the store, with everything around it."""
+def whole(connection: Connection, alert_id: int, now: int | None = None) -> Whole | None:
+    """One alert by its number in the store, with everything around it.
+
+    Args:
+        now: as `context_of` takes it.
+    """
     found = alerts.detail(connection, alert_id)
-    return None if found is None else Whole(found, context_of(connection, found.row, found.body))
+    return None if found is None else Whole(found, context_of(connection, found.row, found.body, now))
 
 
-def context_of(connection: Connection, row: AlertRow, body: bytes = b"") -> AlertContext:
+def context_of(
+    connection: Connection, row: AlertRow, body: bytes = b"", now: int | None = None
+) -> AlertContext:
     """Everything around an alert that the store knows, by indexes alone.
 
     Args:
         body: the detection as received; without it nothing is said of where its values were seen.
+        now: when it is looked at (ms, UTC); without it nothing is said of the customer.
     """
     clocks = connection.execute(
         select(_D.c.acknowledged_at, _D.c.resolved_at).where(_D.c.id == row.id)
@@ -159,6 +169,7 @@ def context_of(connection: Connection, row: AlertRow, body: bytes = b"") -> Aler
         cases=_cases(connection, row),
         neighbours=neighbours,
         neighbours_cut=cut,
+        customer=None if now is None else card(connection, row.oid, now),
     )
 
 

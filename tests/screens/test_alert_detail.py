@@ -345,11 +345,11 @@ async def test_an_answer_that_comes_late_does_not_overwrite_a_newer_one(rich_sto
     asked, answered = [], []
     read = alert_context.whole
 
-    def slowly(connection, number):
+    def slowly(connection, number, now):
         asked.append(number)
         if number == first:
             released.wait(20)
-        found = read(connection, number)
+        found = read(connection, number, now)
         answered.append(number)
         return found
 
