@@ -280,7 +280,7 @@ class Console(App[int], inherit_bindings=False):
         cloud = self._link.cloud if self._link is not None else None
         if self.store is None or cloud is None or not self.context.writable or self._making:
             return
-        from console.operations import accessplans, deadlines
+        from console.operations import accessplans, deadlines, runs
 
         self._making = True
         try:
@@ -289,6 +289,8 @@ class Console(App[int], inherit_bindings=False):
             for carried in await accessplans.resume(self.store, cloud, now=self.context.clock()):
                 if carried.state != "applying":
                     self.say(carried.sentence, "plain" if carried.whole else "warning")
+            for result in await runs.resume(self.store, cloud, key=self.context.redaction_key):
+                self.say(result.sentence, "plain" if result.whole else "warning")
         finally:
             self._making = False
 

@@ -42,6 +42,7 @@ ASIDE: tuple[Aside, ...] = (
     Aside("findings", "Findings", "findings", ("finding",), "what is wrong with who may do what"),
     Aside("templates", "Templates", "templates", ("template",), "what organizations are to have, and why"),
     Aside("drift", "DriftView", "drift", (), "where customers are not as templates want them"),
+    Aside("runs", "Runs", "runs", ("run",), "what was done to many organizations, and how far it has come"),
     Aside("rollouts", "Rollouts", "rollouts", ("rollout",), "plans of changed configuration, wave by wave"),
 )
 """A line here is all that a view without a number needs to be shown."""

@@ -16,10 +16,19 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.organization_tabs import TABS, Tab
 from screens.organization_tabs.words import field, severities
-from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowSensors, ShowTemplates
+from screens.requests import (
+    ChangeMany,
+    OnboardOrganizations,
+    SetScope,
+    ShowAccess,
+    ShowAlerts,
+    ShowSensors,
+    ShowTemplates,
+)
 from screens.view import View
 from screens.widgets.text import content, line
-from screens.widgets.tree_table import Line, Tone, TreeColumn, TreeTable, arranged
+from screens.widgets.tree_table import Line, MarkTree, Tone, TreeColumn, TreeTable, arranged
+from store.bulk import hay
 from store.queries.organizations import HEALTH, TreeRow, tree
 from store.times import age
 
@@ -57,7 +66,7 @@ class Found:
     now: int
 
 
-class OrganizationTree(TreeTable[TreeRow]):
+class OrganizationTree(MarkTree[TreeRow]):
     """The tree, with as many columns as there is room for."""
 
     def __init__(self, context: Context) -> None:
@@ -66,7 +75,11 @@ class OrganizationTree(TreeTable[TreeRow]):
         self._clock = context.clock
         self._wide = False
         super().__init__(
-            _NARROW, self._figures, title="ORGANIZATION", signs=(glyphs.cursor, glyphs.open, glyphs.closed)
+            _NARROW,
+            self._figures,
+            counts=lambda row: row.oid is not None,
+            title="ORGANIZATION",
+            signs=(glyphs.cursor, glyphs.open, glyphs.closed),
         )
 
     def on_resize(self) -> None:
@@ -130,6 +143,14 @@ class Organizations(View[Found]):
             tooltip="What this organization is to have, and which template brings it",
         ),
         Binding(
+            "B", "bulk", "bulk", id="organizations.bulk",
+            tooltip="One change on every marked organization, or on all below the cursor; space marks",
+        ),
+        Binding(
+            "n", "onboard", "new", id="organizations.onboard",
+            tooltip="Onboard a customer below this node, or a file of them",
+        ),
+        Binding(
             "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
         ),
         Binding(
@@ -183,7 +204,7 @@ class Organizations(View[Found]):
         """The tree below the scope."""
         now = self.context.clock()
         rows = below(tree(connection, now=now), self.context.scope.node_id)
-        return Found(rows, {row.id: _hay(row) for row in rows}, now)
+        return Found(rows, {row.id: hay(row) for row in rows}, now)
 
     def has_nothing(self, found: Found) -> bool:
         """Whether no organization is known at all."""
@@ -241,7 +262,15 @@ class Organizations(View[Found]):
         counts = f"{root.fresh:,} of {root.organizations:,} organizations fresh"
         if self.filter_line:
             counts = f"{self.table.matches:,} found   {counts}"
+        if self.table.marks:
+            counts = f"{len(self.table.marks):,} marked   {counts}"
         self.say(counts=counts)
+
+    @on(MarkTree.Marked)
+    def _marked(self, event: MarkTree.Marked) -> None:
+        event.stop()
+        self._say_counts()
+        self.keys_changed()
 
     # -- filter -----------------------------------------------------------------------------------------
 
@@ -256,8 +285,8 @@ class Organizations(View[Found]):
         words = line.casefold().split()
         if not words or self._found is None:
             return None
-        hay = self._found.hay
-        return lambda row: all(word in hay[row.id] for word in words)
+        hays = self._found.hay
+        return lambda row: all(word in hays[row.id] for word in words)
 
     # -- the detail -------------------------------------------------------------------------------------
 
@@ -267,12 +296,15 @@ class Organizations(View[Found]):
         self._show_detail()
 
     def close_inner(self) -> bool:
-        """Close the detail, then forget the filter."""
+        """Close the detail, then forget the filter, then the marks."""
         if self._open:
             self._show_pane(False)
             return True
         if self.filter_line:
             self.apply_filter("")
+            return True
+        if self.table.marks:
+            self.table.action_unmark()
             return True
         return False
 
@@ -352,7 +384,7 @@ class Organizations(View[Found]):
     def why_not(self, action: str) -> str:
         """Why a key cannot work on the node of the cursor."""
         row = self.table.node
-        if action in ("scope", "alerts", "access", "detail") and row is None:
+        if action in ("scope", "alerts", "access", "detail", "bulk") and row is None:
             return "No node is selected."
         if action == "access" and row is not None and row.oid is None:
             return "A folder has no matrix: choose an organization."
@@ -363,6 +395,29 @@ class Organizations(View[Found]):
         if action == "scope_up" and not self.context.scope.node_id:
             return "The scope is all organizations already."
         return ""
+
+    def action_onboard(self) -> None:
+        """A new customer below the folder of the cursor, or beside the organization of the cursor."""
+        row = self.table.node
+        node = "" if row is None else row.id if row.oid is None else row.parent_id or ""
+        self.post_message(OnboardOrganizations(node))
+
+    def action_bulk(self) -> None:
+        """One change on what is marked; without marks, on the organization or the folder of the cursor."""
+        row, table = self.table.node, self.table
+        if table.marks and self._found is not None:
+            oids = [each.oid for each in self._found.rows if each.id in table.marks and each.oid]
+        elif row is not None:
+            oids = [each.oid for each in table.markable(row) if each.oid]
+        else:
+            oids = []
+        if oids:
+            where = (
+                "marked in Organizations" if table.marks or row is None else f"below {row.path or row.name}"
+            )
+            self.post_message(ChangeMany(tuple(oids), where))
+        else:
+            self.tell("There is no organization below this folder.", "warning")
 
     def action_scope(self) -> None:
         """Limit everything to this node."""
@@ -427,11 +482,6 @@ def below(rows: Sequence[TreeRow], node_id: str) -> list[TreeRow]:
     if depth == 0:
         return list(rows[start:end])
     return [replace(row, depth=row.depth - depth) for row in rows[start:end]]
-
-
-def _hay(row: TreeRow) -> str:
-    labels = " ".join(f"{key}={value}" for key, value in row.labels.items())
-    return f"{row.name}\n{row.oid or ''}\n{labels}\n{' '.join(row.marks)}\n{row.health}".casefold()
 
 
 def _badness(row: TreeRow) -> tuple[int, ...]:

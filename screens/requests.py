@@ -490,6 +490,60 @@ class DecideDrift(Work):
 
 
 @dataclass
+class ChangeMany(Work):
+    """Choose one change, and make it on all these organizations when that is agreed to."""
+
+    oids: tuple[str, ...]
+    where: str = ""
+    """How they were chosen, in words; may hold strangers' text."""
+
+
+@dataclass
+class OnboardOrganizations(Work):
+    """Fill in a new customer, or name a file of them; judge it, show what is made, and make it."""
+
+    node: str = ""
+    """Of the tree: what stands there at first."""
+
+
+@dataclass
+class BeginRun(Work):
+    """Say what a run does; begin it, carry on, or try again what failed, when that is agreed to."""
+
+    run: int
+
+
+@dataclass
+class UndoRun(Work):
+    """Plan what takes a run back, and show it."""
+
+    run: int
+
+
+@dataclass
+class DropRun(Work):
+    """Put a run away that was not begun."""
+
+    run: int
+
+
+@dataclass
+class ReadInvoices(Work):
+    """Say how many are asked for, and read LimaCharlie's invoices of a month below this node."""
+
+    month: str
+    scope: str = ""
+
+
+@dataclass
+class ExportStatement(Work):
+    """Ask for a file, and write what customers below this node are charged for a month."""
+
+    month: str
+    scope: str = ""
+
+
+@dataclass
 class SetScope(Request):
     """Limit everything on screen to this tree node; "" is all organizations."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, case, func, insert, select, update
 
 from store import accessplans, models
+from store.access import counted
 from store.bodies import storable
 from store.configuration import canonical
 from store.holding import Held, Holding, Lost
@@ -375,9 +376,9 @@ def items(c: Connection, run_id: int) -> list[Item]:
     ]
 
 
-def steps(c: Connection, run_id: int, item: int | None = None) -> list[RunStep]:
+def steps(c: Connection, run_id: int, item: int | None = None, *, limit: int | None = None) -> list[RunStep]:
     """The steps of a run, or of one of its items, in their order."""
-    chosen = select(_STEP).where(_STEP.c.run_id == run_id).order_by(_STEP.c.item, _STEP.c.seq)
+    chosen = select(_STEP).where(_STEP.c.run_id == run_id).order_by(_STEP.c.item, _STEP.c.seq).limit(limit)
     if item is not None:
         chosen = chosen.where(_STEP.c.item == item)
     return [
@@ -387,6 +388,13 @@ def steps(c: Connection, run_id: int, item: int | None = None) -> list[RunStep]:
         )
         for row in c.execute(chosen)
     ]  # fmt: skip
+
+
+def progress(c: Connection, run_id: int) -> dict[int, tuple[int, int]]:
+    """(steps as they were wanted, all steps) of each item of a run."""
+    good = func.sum(case((_STEP.c.outcome.in_([OUTCOMES.index(word) for word in GOOD]), 1), else_=0))
+    chosen = select(_STEP.c.item, good, func.count()).where(_STEP.c.run_id == run_id).group_by(_STEP.c.item)
+    return {item: (int(done or 0), int(total)) for item, done, total in c.execute(chosen)}
 
 
 def failures(c: Connection, run_id: int, *, limit: int | None = None) -> list[tuple[Untrusted, RunStep]]:
@@ -470,7 +478,8 @@ HOLDING = Holding(_RUN, RUNNING)
 
 def running(c: Connection) -> list[tuple[Held, int]]:
     """(run, until when it is carried on unasked) of what is being made or was cut off, the oldest first."""
-    until = dict(c.execute(select(_RUN.c.id, _RUN.c.expires_at).where(_RUN.c.state == RUNNING)).tuples())
+    chosen = select(_RUN.c.id, _RUN.c.expires_at).where(_RUN.c.state == RUNNING)
+    until = {row.id: row.expires_at for row in c.execute(chosen)}
     return [(held, until[held.id]) for held in HOLDING.running(c)]
 
 
@@ -591,13 +600,13 @@ def sentence(run: Run, failed: Sequence[tuple[str, RunStep]], trouble: str = "")
         trouble: why it was cut off.
     """
     whole = sum(item.state == "done" for item in run.items)
-    parts = [f"{whole:,} of {len(run.items):,} organizations done"]
+    parts = [f"{whole:,} of {counted(len(run.items), 'organization')} done"]
     for state in ("partly", "failed", "refused"):
         number = sum(item.state == state for item in run.items)
         if number:
             parts.append(f"{number:,} {state}")
     done, already = run.counts.get("done", 0), run.counts.get("already", 0)
-    parts.append(f"{done:,} {'step' if done == 1 else 'steps'} made")
+    parts.append(f"{counted(done, 'step')} made")
     if already:
         parts.append(f"{already:,} already so")
     text = f"Run {run.id}: {', '.join(parts)}."

@@ -37,7 +37,7 @@ To add a verb:
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -141,7 +141,7 @@ async def begin(
     operator: str,
     confirm: str = "",
     report: Report | None = None,
-    key: Callable[[], bytes] | None = None,
+    key: Callable[[], bytes | None] | None = None,
     now: int | None = None,
 ) -> Result:
     """Keep a run and make it at once; what it raises leaves no draft behind.
@@ -174,7 +174,7 @@ async def apply(
     holder: str = "",
     confirm: str = "",
     report: Report | None = None,
-    key: Callable[[], bytes] | None = None,
+    key: Callable[[], bytes | None] | None = None,
     now: int | None = None,
 ) -> Result:
     """Begin a run, or carry on with it where it was cut off; of one that has ended, try again what failed.
@@ -203,7 +203,7 @@ async def resume(
     store: "Store",
     cloud: "Cloud | None",
     *,
-    key: Callable[[], bytes] | None = None,
+    key: Callable[[], bytes | None] | None = None,
     report: Report | None = None,
     now: int | None = None,
 ) -> list[Result]:
@@ -305,6 +305,14 @@ def not_undone(store: "Store", run_id: int) -> list[RunStep]:
     return [step for step in steps if step.outcome == "done" and not _back(verb(step.verb), step)]
 
 
+def cannot_be_undone(steps: Iterable[RunStep]) -> int:
+    """How many steps have a verb that nothing takes back."""
+    from console.operations.runsteps import Verb
+    from console.operations.runverbs import verb
+
+    return sum(type(verb(step.verb)).undo is Verb.undo for step in steps)
+
+
 def _back(verb: "Verb", step: RunStep) -> tuple[PlannedStep, ...]:
     """What takes a step back; nothing of what the run did not make."""
     back = verb.undo(step) if step.outcome == "done" else None
@@ -389,7 +397,7 @@ async def _make(
     me: str,
     clock: Callable[[], int],
     report: Report | None,
-    key: Callable[[], bytes] | None,
+    key: Callable[[], bytes | None] | None,
 ) -> Result:
     """Make the steps of a run that this process has just taken."""
     from console.operations.runsteps import Making
@@ -399,7 +407,7 @@ async def _make(
     try:
         making = Making(
             run, steps, store=store, cloud=cloud, operator=operator, holder=me, clock=clock,
-            key=key or _no_key, verb=verb, report=report,
+            key=partial(_needed, key), verb=verb, report=report,
         )  # fmt: skip
         try:
             await making.make()
@@ -422,8 +430,13 @@ async def _make(
     return await asyncio.to_thread(partial(result, store, run.id, making.trouble))
 
 
-def _no_key() -> bytes:
-    raise Refused("This needs the installation's key, and there is none here.")
+def _needed(key: Callable[[], bytes | None] | None) -> bytes:
+    from console.operations.runsteps import StepFailed
+
+    found = key() if key is not None else None
+    if found is None:
+        raise StepFailed("The key under which secrets are compared is not at hand: `limegrove auth login`.")
+    return found
 
 
 def _load(store: "Store", run_id: int) -> Run:

@@ -33,10 +33,12 @@ MODULES: tuple[str, ...] = (
     "cases",
     "drift",
     "falsepositives",
+    "onboarding",
     "pivot",
     "respond",
     "reviews",
     "rollouts",
+    "runs",
     "shift",
     "triage",
 )

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.keys import MOVES, count_for, has_count, motion
+from screens.keys import MARKING_MOVES, MOVES, count_for, has_count, motion
 from store.text import fit
 
 Tone = Literal["", "bad", "warn", "faint"]
@@ -70,6 +70,15 @@ class Line:
     """Colours the last cell, whose words must say the same."""
 
 
+FOLDING: tuple[Binding, ...] = (
+    motion("l,right", "open", "Unfold, or go to the first below it"),
+    motion("h,left", "close", "Fold, or go to the one above it"),
+    Binding(
+        "Z", "fold_all", "fold all", id="tree.fold_all", show=False, tooltip="Fold everything, or unfold it"
+    ),
+)  # fmt: skip
+
+
 class TreeTable(Widget, Generic[Node], can_focus=True):
     """Nodes in depth-first order, foldable, with a cursor that stays on its node.
 
@@ -82,19 +91,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
     """
     ALLOW_SELECT = False
     BINDING_GROUP_TITLE = "Moving"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *MOVES,
-        motion("l,right", "open", "Unfold, or go to the first below it"),
-        motion("h,left", "close", "Fold, or go to the one above it"),
-        Binding(
-            "Z",
-            "fold_all",
-            "fold all",
-            id="tree.fold_all",
-            show=False,
-            tooltip="Fold everything, or unfold it",
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*MOVES, *FOLDING]
 
     @dataclass
     class Moved(Message):
@@ -450,7 +447,10 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
             style = base + (_CURSOR if self.has_focus else _BOLD)
         fold = " " if not self._has_children(number) else self._fold_sign(node)
         indent = " " * self._indent * min(node.depth, _DEEPEST)
-        text = f"{self._sign if here else ' '}{indent}{fold} "
+        # Beside the cursor, where every level but the root's is indented.
+        mark = self._marked_sign(node)
+        sign = self._sign if here else " "
+        text = f"{sign}{mark}{indent[1:]}{fold} " if indent else f"{sign}{fold}{mark}"
         text += fit(node.name, names - len(text), cut="middle")
         shown = self._draw(node)
         if not shown.tone or here or not widths:
@@ -463,12 +463,132 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
             ]
         return Strip(segments).adjust_cell_length(width, style)
 
+    def _marked_sign(self, node: Node) -> str:
+        """What stands before a node that is marked: one cell."""
+        del node
+        return " "
+
     def _cells(self, cells: Sequence[str], widths: Sequence[int], first: int = 0) -> str:
         parts: list[str] = []
         for cell, width, column in zip(cells, widths, self._columns[first:], strict=False):
             gap = " " if column.width else "  "
             parts.append(gap + fit(cell, width, align=column.align))
         return "".join(parts)
+
+
+class MarkTree(TreeTable[Node], inherit_bindings=False):
+    """A tree whose nodes can be marked; marks are on things, and survive folding, filters and reloads."""
+
+    BINDING_GROUP_TITLE = "Moving"
+    BINDINGS: ClassVar[list[BindingType]] = [*MARKING_MOVES, *FOLDING]
+
+    @dataclass
+    class Marked(Message):
+        """Other nodes are marked than before."""
+
+        tree: "MarkTree[Any]"
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the last count matters."""
+            return isinstance(message, MarkTree.Marked)
+
+        @property
+        def control(self) -> "MarkTree[Any]":
+            """The tree."""
+            return self.tree
+
+    def __init__(
+        self,
+        columns: Sequence[TreeColumn],
+        draw: Callable[[Node], Line],
+        *,
+        counts: Callable[[Node], bool],
+        title: str = "",
+        signs: tuple[str, str, str] = (">", "v", ">"),
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        """As of `TreeTable`.
+
+        Args:
+            counts: whether a node itself can be marked; marking any other marks those below it that can.
+        """
+        super().__init__(columns, draw, title=title, signs=signs, id=id)
+        self._counts = counts
+        self.marks: set[str] = set()
+        """Ids of the marked nodes; only of those that can be."""
+        self._last: str | None = None
+
+    def fill(self, nodes: Sequence[Node], keep: Callable[[Node], bool] | None = None) -> None:
+        """As of `TreeTable`; marks of what is not there any more go."""
+        super().fill(nodes, keep)
+        gone = self.marks - {node.id for node in nodes}
+        if gone:
+            self.marks -= gone
+            self._say_marks()
+
+    def markable(self, node: Node) -> list[Node]:
+        """The nodes that stand for one: itself, or those below it that the filter lets through."""
+        if self._counts(node):
+            return [node]
+        at = next(number for number, each in enumerate(self._items) if each.id == node.id)
+        found = []
+        for number in range(at + 1, len(self._items)):
+            below = self._items[number]
+            if below.depth <= node.depth:
+                break
+            if self._counts(below) and (self._kept is None or number in self._kept):
+                found.append(below)
+        return found
+
+    def action_mark(self) -> None:
+        """Mark the node of the cursor, or take its mark away, and go on below; so many as were typed."""
+        count = count_for(self)
+        for line in self._lines[self._line : self._line + count]:
+            node = self._items[line]
+            ids = {each.id for each in self.markable(node)}
+            if count == 1 and ids and ids <= self.marks:
+                self.marks -= ids
+            else:
+                self.marks |= ids
+                self._last = node.id
+        self.step(count)
+        self._say_marks()
+
+    def action_mark_range(self) -> None:
+        """Mark every visible node from the last mark to the cursor."""
+        at = next((at for at, line in enumerate(self._lines) if self._items[line].id == self._last), None)
+        if at is None or self.node is None:
+            return
+        low, high = sorted((at, self._line))
+        for line in self._lines[low : high + 1]:
+            # A folder between them is marked by what is visible of it, or all of it when it is folded.
+            node = self._items[line]
+            if self._counts(node) or node.id in self.folded:
+                self.marks |= {each.id for each in self.markable(node)}
+        self._last = self.node.id
+        self._say_marks()
+
+    def action_unmark(self) -> None:
+        """Take all marks away."""
+        if self.marks:
+            self.marks.clear()
+            self._last = None
+            self._say_marks()
+
+    def _say_marks(self) -> None:
+        self.refresh()
+        self.post_message(self.Marked(self))
+
+    def _marked_sign(self, node: Node) -> str:
+        if not self.marks:
+            return " "
+        if self._counts(node):
+            return "*" if node.id in self.marks else " "
+        # A folder says it only where its own line hides what is below.
+        if node.id not in self.folded:
+            return " "
+        ids = {each.id for each in self.markable(node)}
+        return "*" if ids and ids <= self.marks else "+" if ids & self.marks else " "
 
 
 def arranged(nodes: Sequence[Node], badness: Callable[[Node], Any]) -> list[Node]:

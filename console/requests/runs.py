@@ -1,0 +1,287 @@
+"""Changes of many organizations: chosen, planned, shown, begun, carried on and taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from textual.content import Content
+
+from console.limacharlie.errors import LimaCharlieError
+from console.operations import bulk
+from console.operations import runs as operations
+from console.requests import Handler, Host, RefusedHere, read
+from console.requests.triage import one_at_a_time
+from screens.dialogs.choose_one import ChooseOne, Option
+from screens.dialogs.fill_in import Field, FillIn, Values
+from screens.dialogs.run_plan import RunPlan, Shown, Target, named
+from screens.requests import BeginRun, ChangeMany, DropRun, UndoRun
+from store import runs as kept
+from store.access import counted
+from store.bulk import KINDS, BadWish, Kind, Selection, Wish, select, wish
+from store.runs import RunError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from console.operations.ports import Progress, Report
+    from screens.requests import Work
+    from store.runs import Planned, RunStep
+
+SAID_EVERY = 0.25
+"""Seconds between two sentences about how far it has come."""
+
+_running: WeakKeyDictionary[Host, set[int]] = WeakKeyDictionary()
+"""The runs that a console makes at this moment."""
+
+
+# -- choosing --------------------------------------------------------------------------------------------
+
+
+Agreed = tuple[int, str]
+"""A run that may be begun, and what was typed for it."""
+
+
+def asking(question: Callable[[Host, Any], Awaitable[Agreed | None]]) -> Handler:
+    """Put one question at a time; what was agreed to is made while others are put."""
+
+    async def handler(host: Host, request: Work) -> None:
+        agreed: list[Agreed] = []
+
+        async def ask(host: Host, request: Work) -> None:
+            if (found := await question(host, request)) is not None:
+                agreed.append(found)
+
+        await one_at_a_time(ask)(host, request)
+        for number, typed in agreed:
+            view = await host.show_mode("runs")
+            view.open_run(number)
+            await _make(host, number, typed)
+
+    return handler
+
+
+async def change_many(host: Host, request: ChangeMany) -> Agreed | None:
+    """Choose what is done, fill it in, plan it, and show the plan."""
+    host.writing_store()
+    cloud = host.cloud()
+    now = host.context.clock()
+    selection = await read(host, lambda c: select(c, now=now, oids=request.oids, source=request.where))
+    if not selection.chosen:
+        why = "every one of them is frozen" if selection.frozen else "none of them is there any more"
+        raise RefusedHere(f"Nothing can be done: {why}.")
+    kind = await _kind(host, selection)
+    if kind is None:
+        return None
+    wanted = await _filled_in(host, kind, selection)
+    if wanted is None:
+        return None
+    host.say(f"Planning it on {counted(len(selection.chosen), 'organization')}.")
+    try:
+        drafted = await bulk.draft(wanted, selection, cloud=cloud, report=telling(host, "Planning it: "))
+    except (operations.Refused, LimaCharlieError) as error:
+        raise RefusedHere(str(error)) from error
+    if not drafted.planned.items:
+        left = drafted.left_out
+        out = f", and {len(left):,} were left out: {left[0].reason}" if left else "."
+        raise RefusedHere(f"There is nothing to do: no organization has anything of the kind{out}")
+    return await keep_and_show(host, drafted.planned, nothing=len(drafted.nothing))
+
+
+async def _kind(host: Host, selection: Selection) -> Kind | None:
+    heading = Content("\n").join(
+        [
+            Content.styled(f"Change {counted(len(selection.chosen), 'organization')}", "bold"),
+            named([each.name for each in selection.chosen]),
+        ]
+    )
+    options = [
+        Option(each.key, each.does + (", for good" if each.destructive else "")) for each in KINDS.values()
+    ]
+    answer = await host.ask(ChooseOne(heading, options))
+    return next((each for each in KINDS.values() if each.key == answer), None)
+
+
+async def _filled_in(host: Host, kind: Kind, selection: Selection) -> Wish | None:
+    def given(values: Values) -> dict[str, str]:
+        return {field.name: value for field, value in zip(kind.fields, values, strict=True)}
+
+    def wrong(values: Values) -> str:
+        try:
+            wish(kind.name, given(values))
+        except BadWish as error:
+            return str(error)
+        return ""
+
+    heading = Content("\n").join(
+        [
+            Content.styled(
+                f"{kind.does.capitalize()}: {counted(len(selection.chosen), 'organization')}", "bold"
+            ),
+            named([each.name for each in selection.chosen]),
+            Content.styled("It is planned and shown first; nothing is sent by this.", "dim"),
+        ]
+    )
+    fields = [Field(each.label, hint=each.hint) for each in kind.fields]
+    values = await host.ask(FillIn(heading, fields, does="plan it", wrong=wrong))
+    return None if values is None else wish(kind.name, given(values))
+
+
+# -- a run, shown and made -------------------------------------------------------------------------------
+
+
+async def keep_and_show(host: Host, planned: Planned, *, nothing: int = 0) -> Agreed | None:
+    """Keep a run, and show it; what was agreed to, None when it was left.
+
+    Args:
+        nothing: organizations of a choice that have nothing it could be done to.
+    """
+    store, now = host.writing_store(), host.context.clock()
+    try:
+        number = await asyncio.to_thread(
+            lambda: operations.keep(store, planned, operator=host.operator, now=now)
+        )
+    except RunError as error:
+        raise RefusedHere(str(error)) from error
+    return await _ask(host, number, nothing=nothing)
+
+
+async def begin(host: Host, request: BeginRun) -> Agreed | None:
+    """Show a run, to be begun or carried on with."""
+    host.writing_store()
+    host.cloud()
+    if request.run in _running.get(host, ()):
+        raise RefusedHere(f"Run {request.run} is being made here already.")
+    return await _ask(host, request.run)
+
+
+async def _ask(host: Host, number: int, *, nothing: int = 0) -> Agreed | None:
+    try:
+        shown = await read(host, lambda c: _shown(c, number, nothing))
+    except RunError as error:
+        raise RefusedHere(str(error)) from error
+    answer = await host.ask(RunPlan(shown, host.context))
+    if answer is not None and answer.deed == "begin":
+        return number, answer.confirm
+    if answer is not None and answer.deed == "keep":
+        host.say(f"Run {number} is kept for an hour: :runs lists it, A begins it.")
+    elif answer is not None:
+        await _drop(host, number)
+        host.say("Nothing was sent.")
+    return None
+
+
+async def _make(host: Host, number: int, confirm: str) -> None:
+    store = host.writing_store()
+    going = _running.setdefault(host, set())
+    going.add(number)
+    try:
+        result = await operations.apply(
+            store,
+            host.cloud(),
+            number,
+            operator=host.operator,
+            confirm=confirm,
+            report=telling(host, f"Run {number}: "),
+            key=host.context.redaction_key,
+        )
+    except (RunError, LimaCharlieError) as error:
+        raise RefusedHere(str(error)) from error
+    finally:
+        going.discard(number)
+    host.say(result.sentence, "plain" if result.whole else "warning")
+
+
+def telling(host: Host, before: str) -> Report:
+    """Told, perhaps in a thread, how far something has come; said four times a second."""
+    loop = asyncio.get_running_loop()
+    said = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SAID_EVERY:
+            said = time.monotonic()
+            words = f"{before}{progress.done:,} of {progress.total:,} {progress.note}."
+            loop.call_soon_threadsafe(host.say, words)
+
+    return tell
+
+
+def _shown(connection: Connection, number: int, nothing: int) -> Shown:
+    run = kept.load(connection, number)
+    by_item: dict[int, list[RunStep]] = {}
+    every = kept.steps(connection, number)
+    for step in every:
+        by_item.setdefault(step.item, []).append(step)
+    targets = [
+        Target(item.item, item.name, _what(by_item.get(item.item, ())), _why_left(item.reason, item.state))
+        for item in run.items
+    ]
+    if len(run.items) == 1 and len(every) > 1:
+        # Of one organization there is room for each step.
+        targets = [
+            Target(
+                step.seq,
+                run.items[0].name,
+                step.words if step.outcome in kept.OPEN else f"{step.words}: {step.outcome}",
+            )
+            for step in every
+        ]
+    left = run.options.get("left_out") or ()
+    targets += [
+        Target(len(run.items) + place, name, "", f"left out: {reason}")
+        for place, (_, name, reason) in enumerate(left, 1)
+    ]
+    return Shown(run, tuple(targets), operations.cannot_be_undone(every), nothing)
+
+
+def _why_left(reason: str, state: str) -> str:
+    return reason if state == "refused" else ""
+
+
+def _what(made: tuple[RunStep, ...] | list[RunStep]) -> str:
+    """What is done to one organization, in a line."""
+    open_ = [step for step in made if step.outcome not in kept.GOOD]
+    if not open_:
+        return "everything is done"
+    more = f", and {len(open_) - 1:,} more steps" if len(open_) > 1 else ""
+    return f"{open_[0].words}{more}"
+
+
+async def _drop(host: Host, number: int) -> bool:
+    store, now = host.writing_store(), host.context.clock()
+
+    def drop() -> bool:
+        with store.writing() as connection:
+            return kept.drop(connection, number, now=now)
+
+    return await asyncio.to_thread(drop)
+
+
+async def drop(host: Host, request: DropRun) -> None:
+    """Put a run away that was not begun."""
+    if not await _drop(host, request.run):
+        raise RefusedHere(f"Run {request.run} was begun; only what was not is put away.")
+    host.say(f"Run {request.run} was put away.")
+
+
+async def undo(host: Host, request: UndoRun) -> Agreed | None:
+    """Plan what takes a run back, and show it."""
+    store = host.writing_store()
+    host.cloud()
+    try:
+        planned = await asyncio.to_thread(lambda: operations.undoing(store, request.run))
+    except RunError as error:
+        raise RefusedHere(str(error)) from error
+    return await keep_and_show(host, planned)
+
+
+HANDLERS: dict[type[Work], Handler] = {
+    ChangeMany: asking(change_many),
+    BeginRun: asking(begin),
+    UndoRun: asking(undo),
+    DropRun: drop,
+}

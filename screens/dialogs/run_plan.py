@@ -1,0 +1,211 @@
+"""A run before it is begun: what it does where, whether it can be taken back, what has to be typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.widgets import Input, Static
+
+from screens.context import HEALTH_STYLES, Context
+from screens.dialogs.dialog import TABS, Dialog
+from screens.widgets.row_table import Column, Listed, RowTable
+from screens.widgets.text import line
+from store.access import counted
+from store.runs import Run
+
+NAMED = 3
+"""Organizations that are named before the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One organization of a run. All texts are strangers'."""
+
+    item: int
+    name: str
+    what: str
+    """What is done to it: its step, or how many and the first of them."""
+    left: str = ""
+    """Why it is left out; "" for what is in the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A run with all that is said of it before it is begun."""
+
+    run: Run
+    targets: tuple[Target, ...]
+    """Those that are left out come last."""
+    stays: int = 0
+    """Steps that nothing takes back."""
+    nothing: int = 0
+    """Organizations of the choice that have nothing it could be done to."""
+
+
+@dataclass(frozen=True)
+class RunAnswer:
+    """What to do with a run."""
+
+    deed: Literal["begin", "keep", "drop"]
+    confirm: str = ""
+    """What was typed."""
+
+
+def named(names: Sequence[str], most: int = NAMED) -> Content:
+    """`Acme Dental, Borealis Foods, Cedar Clinic +211 more`."""
+    parts: list[str | tuple[str, str]] = []
+    for number, name in enumerate(names[:most]):
+        parts += [", "] if number else []
+        parts.append((name, "bold"))
+    if len(names) > most:
+        parts.append(f" +{len(names) - most:,} more")
+    return line(*parts)
+
+
+class RunPlan(Dialog[RunAnswer | None]):
+    """A run that waits to be begun, or to be carried on. Answers what to do with it."""
+
+    AUTO_FOCUS = "#targets"
+    DEFAULT_CSS = """
+    RunPlan > Vertical { width: 100%; max-width: 130; height: 100%; max-height: 40; }
+    RunPlan RowTable { height: 1fr; margin-top: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *TABS,
+        Binding("a", "begin", "begin", id="run_plan.begin", tooltip="Begin it"),
+        Binding("s", "keep", "keep", id="run_plan.keep", tooltip="Keep it to be begun within an hour"),
+        Binding(
+            "escape,q,ctrl+c", "do('drop')", "put away", id="run_plan.drop",
+            tooltip="Put it away; nothing is sent",
+        ),
+    ]  # fmt: skip
+
+    def __init__(self, found: Shown, context: Context) -> None:
+        """Show it."""
+        super().__init__()
+        self._found = found
+        self._shared = context
+        self._trouble = ""
+
+    def on_mount(self) -> None:
+        """The organizations."""
+        self.query_one("#targets", RowTable).put(Listed(self._found.targets, key=_number))
+        if self._phrase:
+            self.query_one("#confirm", Input).focus()
+
+    @property
+    def _draft(self) -> bool:
+        return self._found.run.state == "draft"
+
+    @property
+    def _phrase(self) -> str:
+        """What has to be typed; what was begun once was typed then."""
+        return self._found.run.phrase if self._draft else ""
+
+    def heading(self) -> Content:
+        """What happens to whom, and whether it can be taken back."""
+        found, run = self._found, self._found.run
+        does = "CHANGES" if self._draft else "goes on with"
+        left = max(0, run.expires_at - self._shared.clock())
+        good = f"   good for {left // 60_000} min" if self._draft else ""
+        lines = [
+            line((run.title, "bold"), (good, "dim")),
+            line((f"{does} {counted(len(run.items), 'organization')}: ", "bold"))
+            + named([item.name for item in run.items]),
+        ]
+        if not self._draft:
+            counts = ", ".join(f"{number:,} {word}" for word, number in run.counts.items())
+            lines.append(Content(f"so far: {counts}"))
+        if run.destructive:
+            lines.append(Content.styled("! this takes what cannot be brought back", HEALTH_STYLES["failed"]))
+        elif found.stays:
+            lines.append(
+                Content.styled(f"{found.stays:,} steps of it cannot be taken back", HEALTH_STYLES["partly"])
+            )
+        if run.protected:
+            lines.append(
+                Content.styled("protected: ", "bold ansi_yellow")
+                + named([name for _, name in run.protected], 8)
+            )
+        out = [row.name for row in found.targets if row.left]
+        if out:
+            lines.append(Content.styled(f"left out {len(out):,}: ", HEALTH_STYLES["failed"]) + named(out))
+        if found.nothing:
+            lines.append(Content.styled(f"{found.nothing:,} have nothing of the kind", "dim"))
+        return Content("\n").join(lines)
+
+    def compose_body(self) -> ComposeResult:
+        """The organizations, and what has to be typed."""
+        yield RowTable[Target](
+            [
+                Column("ORGANIZATION", lambda row: row.name, 22, grow=1, cut="middle"),
+                Column(
+                    "WHAT", lambda row: row.left or row.what, 30, grow=2, cut="middle",
+                    style=lambda row: HEALTH_STYLES["failed"] if row.left else "",
+                ),
+            ],
+            cursor=self._shared.glyphs.cursor,
+            id="targets",
+        )  # fmt: skip
+        if self._phrase:
+            with Container(classes="dialog-field"):
+                yield Static("confirm", classes="dialog-label", markup=False)
+                yield Input(id="confirm", compact=True, select_on_focus=False)
+
+    def keys(self) -> Content:
+        """How it is begun."""
+        begin = "begin" if self._draft else "go on"
+        way = line(
+            *(("type ", (self._phrase, "bold"), f", enter {begin}") if self._phrase else (f"a {begin}",)),
+            "   s keep it for an hour" if self._draft and not self._phrase else "",
+            "   esc put away" if self._draft else "   esc leave it",
+        )
+        if not self._trouble:
+            return way
+        return Content("\n").join([line((self._trouble, "bold ansi_yellow")), way])
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_begin()
+
+    def action_begin(self) -> None:
+        """Answer it, once what has to be typed is."""
+        run, typed = self._found.run, ""
+        if self._phrase:
+            field = self.query_one("#confirm", Input)
+            typed = field.value.strip()
+            if not run.confirmed(typed):
+                self._say(f"Not begun: type {self._phrase}, exactly so.")
+                field.focus()
+                return
+        if not self._shared.writable:
+            self._say("This console is read-only.")
+        elif self._draft and run.expires_at <= self._shared.clock():
+            self._say("It was planned too long ago: esc, and plan it anew.")
+        else:
+            self.dismiss(RunAnswer("begin", typed))
+
+    def action_keep(self) -> None:
+        """Answer it."""
+        if self._draft:
+            self.dismiss(RunAnswer("keep"))
+
+    def action_do(self, deed: Literal["drop"]) -> None:
+        """Answer it."""
+        self.dismiss(RunAnswer(deed) if self._draft else None)
+
+    def _say(self, trouble: str) -> None:
+        self._trouble = trouble
+        self.refresh_words()
+
+
+def _number(row: Target) -> int:
+    return row.item
