@@ -285,6 +285,7 @@ def _say_lacking(session: Session, found: "Used") -> None:
 
 
 def _statement(session: Session) -> int:
+    from console.operations.billing import form_of
     from store.queries.billing import statement
     from store.times import now_ms
 
@@ -292,28 +293,16 @@ def _statement(session: Session) -> int:
     month, oid, scope = _month(session), _oid(session), session.scope()
     form: str = given.format or session.output
     if given.out is not None and given.format is None:
-        form = _form_of(given.out)
+        form = form_of(given.out)
     with session.reader.reading() as connection:
         book = _book(session, connection, month)
         found = statement(connection, book, month, scope=scope, now=now_ms(), oid=oid)
     if form in ("csv", "html", "md", "pdf") or given.out is not None:
-        _deliver(session, _document(session, found, form), form)
+        _deliver(session, found, form)
     else:
         _show(session, found, form)
     _say_totals(session, found)
     return 3 if found.lacking else 0
-
-
-def _form_of(out: str) -> str:
-    ending = Path(out).suffix.lower().lstrip(".")
-    ending = {"htm": "html", "markdown": "md"}.get(ending, ending)
-    if ending not in FORMATS or ending == "table":
-        raise Problem(
-            f"--out {shown(out)}: what this is to be is not told by its name; give --format "
-            f"{'|'.join(FORMATS[1:])}.",
-            code=2,
-        )
-    return ending
 
 
 def _show(session: Session, found: "Statement", form: str) -> None:
@@ -370,60 +359,33 @@ def _money(cents: int, currency: str) -> str:
     return money(cents, currency)
 
 
-def _document(session: Session, found: "Statement", form: str) -> bytes:
-    """The statement as a file."""
-    from console.commands.output import json_text
-    from console.reports.statement import statement_csv, statement_data, statement_document
+def _deliver(session: Session, found: "Statement", form: str) -> None:
+    """To the file, else to standard output."""
+    from console.operations.billing import statement_file, write_private
 
     given = session.arguments
-    if form == "csv":
-        return statement_csv(found)
-    if form == "json":
-        return (json_text(statement_data(found, margins=given.margin)) + "\n").encode()
-    from console.reports.brand import BrandError, brand_of
-
-    try:
-        brand = brand_of(session.settings.home / "brands", {})
-    except BrandError as error:
-        raise Problem(str(error)) from None
-    document = statement_document(
+    out: str | None = given.out
+    if out is None and form == "pdf" and sys.stdout.isatty():
+        raise Problem("A PDF is not for a terminal; give --out FILE.", code=2)
+    content = statement_file(
         found,
-        provider=brand.provider,
-        contact=brand.contact,
-        of=given.scope or "",
+        form,
+        brands=session.settings.home / "brands",
+        scope_name=given.scope or "",
         lines=given.lines,
         margins=given.margin,
     )
-    if form == "html":
-        from console.reports.html import html
+    if out is not None:
+        write_private(Path(out), content)
+        session.say(f"Written: {out}, for this user alone.")
+    elif sys.stdout.isatty():
+        from store.text import safe_block
 
-        return html(document, brand).encode("utf-8", "backslashreplace")
-    if form == "md":
-        from console.reports.markdown import markdown
-
-        return markdown(document).encode("utf-8", "backslashreplace")
-    from console.reports.pdf import pdf
-
-    return bytes(pdf(document, brand))
-
-
-def _deliver(session: Session, content: bytes, form: str) -> None:
-    """To the file, else to standard output."""
-    out: str | None = session.arguments.out
-    if out is None:
-        if form == "pdf" and sys.stdout.isatty():
-            raise Problem("A PDF is not for a terminal; give --out FILE.", code=2)
+        # Names are exact there, and this is a terminal.
+        print("\n".join(safe_block(content.decode("utf-8", "replace"), len(content) + 1)))
+    else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-        return
-    from store.credentials import CredentialError
-    from store.credentials.files import write_private
-
-    try:
-        write_private(Path(out), content)
-    except CredentialError as error:
-        raise Problem(str(error)) from None
-    session.say(f"Written: {out}, for this user alone.")
 
 
 def _say_totals(session: Session, found: "Statement") -> None:

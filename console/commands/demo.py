@@ -185,6 +185,32 @@ async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
     await asyncio.to_thread(play, store, world.access.analysts, now_ms())
 
 
+async def _write_down(store: "Store", cloud: "Cloud", arguments: argparse.Namespace) -> None:
+    """Once the organizations are known, import what is known about their customers, and push some of it.
+
+    As `org document import` and `org document push` do.
+    """
+    from console.operations import documents
+    from console.sandbox.documents import documentations
+    from console.sandbox.world import World
+    from store.customers import read_documents, yaml_of
+    from store.queries.falsepositives import names
+
+    world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections)
+
+    def known() -> dict[str, str]:
+        with store.reader.reading() as connection:
+            return dict(names(connection))
+
+    while len(listed := await asyncio.to_thread(known)) < len(world.by_oid):  # noqa: ASYNC110  (as above)
+        await asyncio.sleep(0.3)
+    told = await asyncio.to_thread(lambda: read_documents(yaml_of(documentations(world)), listed))
+    by = world.access.managers[0]
+    await asyncio.to_thread(documents.keep, store, told, by=by)
+    gold = [oid for oid in told if world.by_oid[oid].tier == "gold"]
+    await documents.push(gold, store=store, cloud=cloud, by=by)
+
+
 async def _once(session: Session, home: Path) -> int:
     from console.operations.sync import Sync
     from store.database import Store
@@ -230,7 +256,9 @@ def _console(session: Session, home: Path) -> int:
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
             await asyncio.to_thread(_stock_library, store)
-            past = asyncio.create_task(_past_shifts(store, session.arguments))
+            past = asyncio.gather(
+                _past_shifts(store, session.arguments), _write_down(store, cloud, session.arguments)
+            )
             try:
                 with link.holding(cloud), in_background():
                     await watch(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from console.limacharlie.client import Cloud, OrganizationHandle
+    from store.billing import Statement
     from store.database import Reader, Store
 
 AT_ONCE: Final = 8
@@ -248,3 +249,120 @@ def _currency(value: object, what: str) -> str:
     if code not in CURRENCIES:
         raise Protocol(f"The vendor's invoice has {what} in a currency that is none.")
     return code
+
+
+# Statements as files
+
+
+FORMS: Final = ("csv", "html", "pdf", "md", "json")
+"""What a statement is written as."""
+
+
+def form_of(name: str) -> str:
+    """What a file is to be, told by its ending.
+
+    Raises:
+        FileError: that is none of FORMS.
+    """
+    ending = Path(name).suffix.lower().lstrip(".")
+    form = {"htm": "html", "markdown": "md"}.get(ending, ending)
+    if form not in FORMS:
+        raise FileError(f"{name}: a statement's file ends in .{', .'.join(FORMS[:-1])} or .{FORMS[-1]}.")
+    return form
+
+
+def statement_file(
+    found: "Statement",
+    form: str,
+    *,
+    brands: Path,
+    scope_name: str = "",
+    lines: bool = False,
+    margins: bool = False,
+) -> bytes:
+    """A statement as what a file of this form holds.
+
+    Args:
+        brands: the directory of brands; `default.yaml` there says whose it is.
+        lines: with every customer's lines, in a document.
+        margins: with cost and margin, which is not for a customer's eyes; CSV never has them.
+
+    Raises:
+        FileError: the brand cannot be used.
+    """
+    import json
+
+    from console.reports import statement as made
+
+    if form == "csv":
+        return made.statement_csv(found)
+    if form == "json":
+        return (json.dumps(made.statement_data(found, margins=margins), indent=2) + "\n").encode()
+    from console.reports.brand import BrandError, brand_of
+
+    try:
+        brand = brand_of(brands, {})
+    except BrandError as error:
+        raise FileError(str(error)) from None
+    document = made.statement_document(
+        found,
+        provider=brand.provider,
+        contact=brand.contact,
+        of=scope_name,
+        lines=lines,
+        margins=margins,
+    )
+    if form == "html":
+        from console.reports.html import html
+
+        return html(document, brand).encode("utf-8", "backslashreplace")
+    if form == "md":
+        from console.reports.markdown import markdown
+
+        return markdown(document).encode("utf-8", "backslashreplace")
+    from console.reports.pdf import pdf
+
+    return bytes(pdf(document, brand))
+
+
+def write_statement(
+    reader: "Reader",
+    path: Path,
+    month: str,
+    *,
+    scope: str = "",
+    scope_name: str = "",
+    brands: Path,
+    now: int,
+) -> "Statement":
+    """Work a statement out, and write it in one step, for this user alone.
+
+    Raises:
+        FileError: it cannot be written, or no price book holds for the month; nothing was.
+        PriceBookError: the price book cannot be read.
+    """
+    from store.queries.billing import book_for, statement
+
+    form = form_of(path.name)
+    with reader.reading() as connection:
+        book = book_for(connection, month)
+        if book is None:
+            raise FileError(f"No price book holds for {month}; nothing was written.")
+        found = statement(connection, book, month, scope=scope, now=now)
+    write_private(path, statement_file(found, form, brands=brands, scope_name=scope_name))
+    return found
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file in one step (0600); what was there stays when that fails.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    from store.credentials.errors import CredentialError
+    from store.credentials.files import write_private as write
+
+    try:
+        write(path, content)
+    except CredentialError as error:
+        raise FileError(str(error)) from None

@@ -36,6 +36,9 @@ PARTS: Final[dict[str, str]] = {
 }
 """What is taken, in this order; each may be kept."""
 
+DATA: Final = ("extensions", "sensors", "organization")
+"""What data are lost with: it stays as long as the organization carries the mark `hold`."""
+
 
 class OffboardError(Exception):
     """It cannot be planned; the text is the sentence for the operator."""
@@ -134,12 +137,12 @@ async def draft(
     reading = _Reading(cloud, oid, await own_of(cloud))
     await reading.all()
     deletes = "organization" not in wish.keep and not held
-    lines, steps = _checklist(reading, wish, node, deletes=deletes)
+    lines, steps = _checklist(reading, wish, node, held=held)
     notes = list(reading.notes)
     if held:
         notes.append(
-            f"It carries the mark {HOLD}: everything is done up to its deletion, and nothing of it is taken "
-            "that could not be made again; the organization stays."
+            f"It carries the mark {HOLD}: what keeps data of it (extensions, sensors, the organization "
+            "itself) stays until that mark is taken away and it is offboarded again."
         )
     item = PlannedItem(oid, row.name, {"brands": str(brands or "")}, tuple(steps))
     title = f"Offboard {row.name}"
@@ -235,10 +238,11 @@ def direct_users(permissions: Any) -> set[str]:
 
 
 def _checklist(
-    reading: _Reading, wish: Wish, node: Any, *, deletes: bool
+    reading: _Reading, wish: Wish, node: Any, *, held: bool
 ) -> tuple[list[Line], list[PlannedStep]]:
     lines: list[Line] = []
     steps: list[PlannedStep] = []
+    deletes = "organization" not in wish.keep and not held
 
     def put(part: str, text: str, some: Collection[PlannedStep], note: str = "") -> None:
         lines.append(Line(part, text, len(some), note))
@@ -263,9 +267,10 @@ def _checklist(
         for sid, hostname in sorted(reading.sensors.items())
     ]
     for part, some in (("extensions", extensions), ("sensors", sensors)):
-        kept = part in wish.keep
-        put(part, _named(len(some)), [] if kept else some, "stay, as asked for" if kept and some else "")
-    watched = [part for part in PARTS if part not in wish.keep and part != "organization"]
+        why = "as asked for" if part in wish.keep else f"it carries the mark {HOLD}" if held else ""
+        put(part, _named(len(some)), [] if why else some, f"stay: {why}" if why and some else "")
+    left = {*wish.keep, "organization", *(DATA if held else ())}
+    watched = [part for part in PARTS if part not in left]
     look = {"what": ", ".join(watched) or "nothing", "parts": watched}
     put("cleared", "nothing left of these", [PlannedStep("offboard.cleared", "", look, needed=False)])
     if deletes:
@@ -328,7 +333,7 @@ def _own_things(reading: _Reading, wish: Wish, put: Any, last: list[PlannedStep]
     )  # fmt: skip
     for part, some, total in found:
         if part in wish.keep:
-            put(part, _named(total), [], "stay, as asked for" if total else "")
+            put(part, _named(total), [], "stay: as asked for" if total else "")
             continue
         own = total - len(some)
         put(part, _named(total), some, "the credential's own stays to the end" if own else "")

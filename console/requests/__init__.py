@@ -29,6 +29,7 @@ Answer = TypeVar("Answer")
 MODULES: tuple[str, ...] = (
     "access",
     "apikeys",
+    "billing",
     "breakglass",
     "cases",
     "drift",
