@@ -139,6 +139,28 @@ def sqlite_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def schema_is_copied(sqlite_made: Path) -> Iterator[None]:
+    """A new file of SQLite gets the pages of the one that was made: a thousand stores are opened by tests."""
+    import sqlite3
+    from unittest.mock import patch
+
+    from sqlalchemy import Engine
+
+    from store import database
+    from store.schema import create_schema
+
+    def copied(engine: Engine) -> None:
+        if engine.dialect.name != "sqlite" or engine.url.database in (None, "", ":memory:"):
+            create_schema(engine)
+            return
+        with closing(sqlite3.connect(sqlite_made)) as made, engine.connect() as connection:
+            made.backup(connection.connection.driver_connection)
+
+    with patch.object(database, "create_schema", copied):
+        yield
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_made: Path) -> str:
     """The address of an empty store; the test runs once on SQLite and once on PostgreSQL."""

@@ -1,6 +1,7 @@
 """What every test of a screen stands on."""
 
 import asyncio
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,23 @@ def empty_store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def filled_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a store that was filled, to be copied."""
+    path = tmp_path_factory.mktemp("filled") / "store.db"
+    made = Store(f"sqlite:///{path}")
+    fill(made)
+    made.close()
+    return path
+
+
 @pytest.fixture
-def filled_store(empty_store: Store) -> Store:
+def filled_store(tmp_path: Path, filled_made: Path) -> Iterator[Store]:
     """Five customers in a tree of two tiers, one of which failed, and sixty alerts."""
-    fill(empty_store)
-    return empty_store
+    shutil.copy(filled_made, tmp_path / "store.db")
+    made = Store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield made
+    made.close()
 
 
 @pytest.fixture
