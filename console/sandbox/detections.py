@@ -92,6 +92,8 @@ class Detections:
         self._gone: set[int] = set()
         self._curve = self._hourly()
         self._live: dict[int, list[tuple[int, int]]] = {}
+        self._fired: dict[tuple[int, int], dict[str, Any]] = {}
+        """What rules of organizations reported, by index and number."""
         self._shares: list[int] = []
         self._planned: list[tuple[int, int, int]] = []
         self._rate = 0.0
@@ -201,6 +203,29 @@ class Detections:
             place = self._organizations[index].detections + len(kept)
             kept.append((moment, number if number >= 0 else self._drawn_rule(index, place)))
 
+    def fire(self, organization: Organization, where: Sensor, report: dict[str, Any], now_ms: int) -> None:
+        """Let one appear that a rule of the organization's own reported.
+
+        Args:
+            report: with cat, detect, routing, detect_mtd, detect_data, priority, namespace, source_rule, mtd.
+        """
+        index = organization.index
+        kept = self._live.setdefault(index, [])
+        number = organization.detections + len(kept)
+        made = max(now_ms, kept[-1][0]) if kept else now_ms
+        kept.append((made, 0))
+        self._fired[index, number] = {
+            **report,
+            "source": f"{organization.oid}.{where.iid}.{where.sid}.{where.platform:x}.{where.architecture}",
+            "detect_id": self.detect_id(index, number),
+            "gen_time": made,
+            "ts": made // 1000,
+        }
+
+    def fired(self, index: int, number: int) -> bool:
+        """Whether a rule of the organization's own reported it."""
+        return (index, number) in self._fired
+
     def count(self, index: int) -> int:
         """How many an organization has by now."""
         return self._organizations[index].detections + len(self._live.get(index, ()))
@@ -257,6 +282,9 @@ class Detections:
 
     def sid(self, index: int, number: int) -> str:
         """The id of the sensor it fired on."""
+        if (own := self._fired.get((index, number))) is not None:
+            sid: str = own["routing"]["sid"]
+            return sid
         return self.sensor(index, number).sid
 
     def priority(self, index: int, number: int) -> int:
@@ -274,8 +302,17 @@ class Detections:
             return None
         return found[1]
 
+    def cat(self, index: int, number: int) -> str:
+        """Its category."""
+        if (own := self._fired.get((index, number))) is not None:
+            cat: str = own["cat"]
+            return cat
+        return self.rule(index, number).cat
+
     def detection(self, index: int, number: int) -> dict[str, Any]:
         """One detection as the API answers it (docs/5-integrations/outputs/stream-structures.md)."""
+        if (own := self._fired.get((index, number))) is not None:
+            return dict(own)
         organization = self._organizations[index]
         rule = self.rule(index, number)
         where, hostile = self._sensor(organization, number, rule)
@@ -379,7 +416,7 @@ class Detections:
         while number > first and len(found) < limit and effort > 0:
             number -= 1
             effort -= 1
-            if cat and self.rule(index, number).cat != cat:
+            if cat and self.cat(index, number) != cat:
                 continue
             if sid and self.sid(index, number) != sid:
                 continue

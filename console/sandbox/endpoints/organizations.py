@@ -357,7 +357,8 @@ def _seen_since(world: World, one: Organization) -> set[str]:
         return {rule.key for rule in BASELINE}
     world.detections.advance(world.clock())
     numbers = range(world.detections.first_at(one.index, since), world.detections.count(one.index))
-    return {world.detections.rule(one.index, number).key for number in numbers}
+    found = world.detections
+    return {found.rule(one.index, number).key for number in numbers if not found.fired(one.index, number)}
 
 
 @table.add("DELETE", "/v1/orgs/{oid}/schema")

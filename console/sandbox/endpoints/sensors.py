@@ -4,11 +4,14 @@ import base64
 from typing import Any
 
 from console.sandbox.calls import Call, Refusal, hive_error, missing, packed, table
+from console.sandbox.firing import fire
 from console.sandbox.organizations import Organization
 from console.sandbox.selectors import BadSelector, Selector, parse
 from console.sandbox.sensors import Sensor, stamp
 
 PAGE = 1000
+ENDLESS = 1 << 62
+"""Milliseconds: later than anything."""
 
 TASKS = 100
 """Most tasks of one request."""
@@ -178,7 +181,10 @@ def task(call: Call) -> object:
             mtd={"task": text} | ({"investigation_id": investigation} if investigation else {}),
         )
         if not found.silent:
-            call.world.events.answer(one, found, text, investigation, call.world.clock())
+            events = call.world.events
+            before = len(events.answers(one, found, 0, ENDLESS))
+            events.answer(one, found, text, investigation, call.world.clock())
+            fire(call.world, one, found, events.answers(one, found, 0, ENDLESS)[before:])
     return {"success": True}
 
 
