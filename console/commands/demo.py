@@ -166,6 +166,14 @@ def _stock_library(store: "Store") -> None:
             library.assign(connection, node, name, by="dana", now=now_ms())
 
 
+def _set_prices(store: "Store") -> None:
+    """The example of a price book, so that there is a statement to look at."""
+    from console.operations.billing import import_prices
+    from store.examplebook import TEXT
+
+    import_prices(store, TEXT.encode(), file="example", by="dana")
+
+
 async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
     """Once every alert is there, let the staff have decided on those before this shift."""
     if arguments.untouched:
@@ -256,6 +264,7 @@ def _console(session: Session, home: Path) -> int:
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
             await asyncio.to_thread(_stock_library, store)
+            await asyncio.to_thread(_set_prices, store)
             past = asyncio.gather(
                 _past_shifts(store, session.arguments), _write_down(store, cloud, session.arguments)
             )

@@ -448,11 +448,11 @@ def _customer(made: _Lines, found: Card, row: AlertRow, now: int) -> None:
         weight=1 if standing.window else 3,
         style="ansi_yellow" if standing.window else "",
     )
-    made.add("contact", first_contact(customer), weight=3)
+    made.add("contact", first_contact(customer), weight=2)
     made.add("escalate", escalation_words(customer), weight=5, most=2, further=6)
     procedures = procedures_for(found, row.cat, row.rule)
     told = [f"{title} ({count} step{'' if count == 1 else 's'})" for title, count in procedures[:3]]
-    made.add("SOP", ", ".join(told), weight=3)
+    made.add("SOP", ", ".join(told), weight=2)
     notes = " ".join(customer.notes.split())
     made.add("notes", notes, weight=6, most=2, further=7)
 
