@@ -201,7 +201,7 @@ def _usage(session: Session) -> int:
         "told": found.told,
         "lacking": [
             {
-                "oid": row.oid, "organization": str(row.name), "days_told": row.told,
+                "oid": row.oid, "organization": str(row.name), "days_told": row.told, "days": row.expected,
                 "reason": str(row.reason) or None,
             }
             for row in found.lacking
@@ -241,7 +241,7 @@ def _usage_row(row: "UsageRow", found: "Used", wanted: set[str]) -> dict[str, An
             {"kind": kind, "sensors": count, "weight": weight} for kind, count, weight in row.breakdown
         ],
         "days_told": row.told,
-        "days": found.days,
+        "days": row.expected,
         "read_at": rfc3339(row.read_at),
         "metrics": {
             metric: _number(value) for metric, value in row.metrics.items() if not wanted or metric in wanted
@@ -271,10 +271,10 @@ def _number(value: Any) -> int | float:
 
 def _say_lacking(session: Session, found: "Used") -> None:
     lacking = found.lacking
-    said = f"{found.told:,} of {len(found.rows):,} organizations told all of {found.days} days"
+    said = f"{found.told:,} of {len(found.rows):,} organizations told every day"
     if lacking:
         named = ", ".join(
-            f"{safe(row.name)} ({row.told} days{f': {row.reason}' if row.reason else ''})"
+            f"{safe(row.name)} ({row.told} of {row.expected}{f': {row.reason}' if row.reason else ''})"
             for row in lacking[:5]
         )
         said += f"; lacking {named}" + (f", and {len(lacking) - 5:,} more" if len(lacking) > 5 else "")
@@ -285,7 +285,7 @@ def _say_lacking(session: Session, found: "Used") -> None:
 
 
 def _statement(session: Session) -> int:
-    from console.operations.billing import form_of
+    from console.operations.billing import FileError, form_of
     from store.queries.billing import statement
     from store.times import now_ms
 
@@ -293,7 +293,10 @@ def _statement(session: Session) -> int:
     month, oid, scope = _month(session), _oid(session), session.scope()
     form: str = given.format or session.output
     if given.out is not None and given.format is None:
-        form = form_of(given.out)
+        try:
+            form = form_of(given.out)
+        except FileError as error:
+            raise Problem(f"--out {error} --format says it too.", code=2) from None
     with session.reader.reading() as connection:
         book = _book(session, connection, month)
         found = statement(connection, book, month, scope=scope, now=now_ms(), oid=oid)

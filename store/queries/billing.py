@@ -163,6 +163,8 @@ class UsageRow:
     path: Untrusted
     told: int
     """Days of which anything was told."""
+    expected: int
+    """Days of which something should have been: that are over, and on which it was a customer."""
     metrics: Mapping[str, Fraction]
     """Metric -> what its days come to: their sum, or the largest where it is a count of things."""
     read_at: int | None
@@ -202,13 +204,13 @@ class Used:
 
     @property
     def told(self) -> int:
-        """Organizations of which every day was told."""
-        return sum(row.told >= self.days for row in self.rows)
+        """Organizations of which every day was told that should have been."""
+        return sum(row.told >= row.expected for row in self.rows)
 
     @property
     def lacking(self) -> tuple[UsageRow, ...]:
         """The others."""
-        return tuple(row for row in self.rows if row.told < self.days)
+        return tuple(row for row in self.rows if row.told < row.expected)
 
     @property
     def totals(self) -> dict[str, Fraction]:
@@ -222,6 +224,8 @@ class Used:
 
 def used(connection: Connection, *, scope: str = "", first: str, last: str, now: int, oid: str = "") -> Used:
     """What was used from one day to another, both counted, and how full quotas are now.
+
+    What is full, or soonest will be, comes first.
 
     Args:
         oid: of this organization alone.
@@ -237,8 +241,11 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
     away = turned_away(connection, wanted, since=now - 30 * DAY)
     today = day_of(now)
     trends = _trends(connection, wanted, today)
+    placed = _placements(connection)
     rows = []
     for row in people:
+        begin, end, _ = _span(row, placed.get(row.oid, _NOWHERE).parameters)
+        over = min(end, last, day_moved(today, -1))
         days = figures.get(row.oid, {})
         state = states.get(row.oid)
         readings = quotas.get(row.oid, [])
@@ -250,6 +257,7 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
                 name=Untrusted(row.name),
                 path=Untrusted(row.path or row.name),
                 told=len({day for each in days.values() for day, _ in each}),
+                expected=days_between(max(begin, first), over),
                 metrics={
                     metric: sum((value for _, value in each), Fraction(0))
                     if METRICS.get(metric, "sum") == "sum"
@@ -267,8 +275,13 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
                 daily={metric: tuple(each) for metric, each in sorted(days.items())},
             )
         )
-    rows.sort(key=lambda row: (row.path.casefold(), row.oid))
+    rows.sort(key=_fullest)
     return Used(first, last, days_between(first, min(last, day_moved(today, -1))), tuple(rows))
+
+
+def _fullest(row: UsageRow) -> tuple[float, float, str, str]:
+    left = float("inf") if row.days_left is None else row.days_left
+    return left, -(row.percent or 0), row.path.casefold(), row.oid
 
 
 def turned_away(
