@@ -72,7 +72,7 @@ class Export(Verb):
         """Read, and write."""
         turn = Sync(
             store=work.store, cloud=work.cloud, redaction_key=await asyncio.to_thread(work.key),
-            since=BACK * DAY, oids=[work.oid], names={work.oid: work.name},
+            since=BACK * DAY, oids=[work.oid], names={work.oid: work.name}, full=True,
         )  # fmt: skip
         outcome = await turn.run()
         try:
