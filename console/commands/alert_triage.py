@@ -105,15 +105,18 @@ def run(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> int:
 
 def decided(session: Session, row: "AlertRow") -> dict[str, Any]:
     """What `alert show` tells of an alert's clocks, its snooze, and what was decided, the last first."""
+    from console.commands.org_document import standing_of
     from store.alerts import SEVERITIES, STATUSES
+    from store.queries.customers import card
     from store.sla import targets
-    from store.times import rfc3339
+    from store.times import now_ms, rfc3339
     from store.triage import history, snoozes
 
     with session.reader.reading() as connection:
         clock = targets(connection, row.oid)
         snooze = snoozes(connection, [row.id]).get(row.id)
         past = history(connection, row.id)
+        customer = card(connection, row.oid, now_ms())
     minutes = {
         "acknowledge": clock.acknowledge[row.severity] // 60_000,
         "resolve": clock.resolve[row.severity] // 60_000,
@@ -124,10 +127,12 @@ def decided(session: Session, row: "AlertRow") -> dict[str, Any]:
             "due": rfc3339(row.due_at),
             "minutes": minutes,
             "source": clock.sources[row.severity],
+            "service_hours": clock.service is not None and row.severity not in clock.service.always,
             "problems": [
                 each for each in clock.problems if each.startswith(f"sla_{SEVERITIES[row.severity]} ")
             ],
         },
+        "customer": standing_of(customer, row.cat, row.rule),
         "snooze": None
         if snooze is None
         else {

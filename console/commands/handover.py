@@ -92,7 +92,16 @@ COLUMNS = ("item", "state", "severity", "sla_left", "organization", "title", "al
 
 
 def _print(session: Session, found: "Handover") -> None:
+    from console.commands.org_document import standing_of
+    from store.queries.customers import card
+    from store.times import now_ms
+
     whole = listed(found)
+    now = now_ms()
+    with session.reader.reading() as connection:
+        known = {oid: standing_of(card(connection, oid, now)) for oid in {item.oid for item in found.items}}
+    for item in whole["items"]:
+        item["customer"] = known[item["oid"]]
     session.show_object(whole, rows=whole["items"], columns=COLUMNS)
     if session.output == "table":
         session.say(f"Hand-over {found.id} by {found.by}: {found.state_word}, {found.left} items open.")

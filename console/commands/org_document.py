@@ -10,6 +10,7 @@ from console.commands.session import Problem, Session, safe, shown
 if TYPE_CHECKING:
     from console.operations.documents import Done
     from store.customers import Customer, Kept
+    from store.queries.customers import Card
 
 LIMIT = 6_000_000
 """Bytes of a file that are read at all; what it may have is said in `store.yaml`."""
@@ -169,6 +170,35 @@ def _show(session: Session) -> int:
         sys.stdout.write(f"\n{safe(title)}\n")
         sys.stdout.writelines(f"  {line}\n" for line in safe_block(text.rstrip("\n")))
     return 0
+
+
+def standing_of(found: "Card", *about: str) -> dict[str, Any]:
+    """Whom to call at a customer and whether somebody is there, as `alert show` prints it.
+
+    Args:
+        about: what its procedures are chosen by: an alert's category, its rule.
+    """
+    from store.customers import duration
+    from store.queries.customers import procedures_for
+    from store.times import rfc3339
+
+    customer, standing = found.customer, found.standing
+    return {
+        "clock": standing.clock or None,
+        "in_service": standing.open,
+        "until": rfc3339(standing.until),
+        "holiday": standing.holiday or None,
+        "maintenance": standing.window or None,
+        "contacts": [
+            {"name": each.name, "role": each.role, "phone": each.phone, "mail": each.mail, "note": each.note}
+            for each in customer.contacts
+        ],
+        "escalation": [
+            {"after": duration(each.after), "who": each.who, "how": each.how} for each in customer.escalation
+        ],
+        "procedures": [title for title, _ in procedures_for(found, *about)] if about else [],
+        "missing": list(customer.missing),
+    }
 
 
 def _one(oid: str, name: str, kept: "Kept") -> dict[str, Any]:

@@ -143,6 +143,19 @@ def test_a_spreadsheet_between_semicolons_says_only_what_it_names(
     assert kept == WHOLE | {"service_hours": {"Sat": "09:00-13:00"}, "maintenance": "none", "notes": "x\ny"}
 
 
+def test_an_alert_says_whom_to_call(limegrove: Any, filled: Path, tmp_path: Path) -> None:
+    nothing = limegrove("alert", "show", "detection-1").json
+    assert (nothing["customer"]["contacts"], nothing["clock"]["service_hours"]) == ([], False)
+    limegrove("org", "document", "edit", OIDS[0], "--file", written(tmp_path / "a", WHOLE))
+    low = limegrove("alert", "show", "detection-1").json
+    critical = limegrove("alert", "show", "detection-0").json
+    assert [each["phone"] for each in low["customer"]["contacts"]] == ["+49 30 5550100"]
+    assert low["customer"]["escalation"][1] == {"after": "30m", "who": "IT on call", "how": ""}
+    assert low["customer"]["procedures"] == ["PowerShell from mail"]
+    assert (low["clock"]["service_hours"], critical["clock"]["service_hours"]) == (True, False)
+    assert low["customer"]["in_service"] in (True, False)
+
+
 # In the cloud
 
 
