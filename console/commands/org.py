@@ -31,6 +31,8 @@ def run(session: Session) -> int:
             return org_onboard.onboard(session)
         case "install":
             return org_onboard.install(session)
+        case "smoke":
+            return org_onboard.smoke(session)
         case "offboard":
             return org_offboard.offboard(session)
         case "forget":

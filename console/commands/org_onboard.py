@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from store.onboarding import Judged, Row, Wrong
     from store.runs import Planned
 
+WAIT = 120
+"""Seconds that a smoke test waits for its detection."""
 LIMIT = 6_000_000
 """Bytes of a file that are read at all; what a file may have is said in `store.onboarding`."""
 SHOWN = 20
@@ -60,6 +62,27 @@ def configure(verbs: Any) -> None:
             )
         parser.add_argument("--dry-run", action="store_true", help="judge it, show the steps, do nothing")
         parser.add_argument("--smoke", action="store_true", help="test each organization at the end")
+    smoke = verbs.add_parser(
+        "smoke", help="test from the sensor to the case: online, event, detection, case, output"
+    )
+    smoke.add_argument(
+        "organizations",
+        metavar="OID|NAME",
+        nargs="*",
+        help="each by its oid or name; all of --scope unless given",
+    )
+    smoke.add_argument(
+        "--reading", action="store_true", help="only what changes nothing: sensor, event, output"
+    )
+    smoke.add_argument(
+        "--wait", metavar="SECONDS", type=int, default=WAIT, help=f"for the detection, from 1 to 600 ({WAIT})"
+    )
+    smoke.add_argument(
+        "--confirm",
+        metavar="NAME",
+        default="",
+        help="the name of a protected organization, or how many they are",
+    )
     install = verbs.add_parser("install", help="how sensors are installed: a command for each platform")
     install.add_argument("organization", metavar="OID|NAME", help="its oid, the beginning of it, or its name")
 
@@ -243,6 +266,79 @@ def _progress(session: Session) -> "Report":
         session.progress(f"{progress.done:,} of {progress.total:,} {progress.note}")
 
     return report
+
+
+def smoke(session: Session) -> int:
+    """Test organizations; 0 when everything is well, 3 when something is not or cannot be known."""
+    given = session.arguments
+    session.refuse_read_only("org smoke")
+    if not 1 <= given.wait <= 600:
+        raise Problem("--wait takes 1 to 600 seconds.", code=2)
+    oids = list(dict.fromkeys(session.organization(word) for word in given.organizations))
+    if not given.organizations:
+        oids = session.scope_oids() or []
+        if given.scope is None:
+            raise Problem("Test what? Give organizations, or --scope NODE.", code=2)
+    if not oids:
+        raise Problem("There is no organization below that node.", code=2)
+    return session.run(_smoke(session, oids))
+
+
+async def _smoke(session: Session, oids: list[str]) -> int:
+    from console.operations import runs
+    from store.access import counted
+    from store.onboardsteps import smoke_run
+    from store.queries.queue import names_of
+
+    given = session.arguments
+    with session.reader.reading() as connection:
+        names = names_of(connection, oids)
+    planned = smoke_run([(oid, names[oid]) for oid in oids], wait=given.wait, reading=given.reading)
+    many = counted(len(oids), "organization")
+    puts = "" if given.reading else ", each with a rule that is taken away again and a question to a sensor"
+    if not await session.asking(f"Test {many}{puts}?"):
+        raise Problem("Nothing was done.", code=5)
+    async with session.cloud() as cloud:
+        try:
+            result = await runs.begin(
+                planned, store=session.store(), cloud=cloud, operator=session.operator,
+                # What only reads asks for no name.
+                confirm=runs.CONFIRMED if given.reading else given.confirm, report=_progress(session),
+                key=session.redaction_key,
+            )  # fmt: skip
+        except runs.RunError as error:
+            raise Problem(str(error), code=5) from error
+    return _answers(session, result)
+
+
+def _answers(session: Session, result: "Result") -> int:
+    from store.onboardsteps import ANSWERS
+    from store.runs import steps
+
+    with session.reader.reading() as connection:
+        found = steps(connection, result.run.id)
+    names = {item.item: (item.oid, item.name) for item in result.run.items}
+    rows = [
+        {
+            "oid": names[step.item][0],
+            "organization": names[step.item][1],
+            "check": step.verb.partition(".")[2],
+            "answer": ANSWERS.get(step.outcome, "cannot be known"),
+            "why": step.error,
+        }
+        for step in found
+    ]
+    for item in result.run.items:
+        if item.state == "refused":
+            rows = [row | {"why": item.reason} if row["oid"] == item.oid else row for row in rows]
+    session.show_object(
+        {"run": result.run.id, "checks": rows, "trouble": result.trouble},
+        rows=rows,
+        columns=("organization", "check", "answer", "why"),
+    )
+    counts = {word: sum(row["answer"] == word for row in rows) for word in ("yes", "no", "cannot be known")}
+    session.say(", ".join(f"{number:,} {word}" for word, number in counts.items() if number) + ".")
+    return 0 if counts["yes"] == len(rows) else 3
 
 
 def install(session: Session) -> int:

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from console.operations.runsteps import Verb
 
-MODULES = ("bulk", "onboarding", "offboarding")
+MODULES = ("bulk", "onboarding", "offboarding", "smoke")
 """Modules of this package that have a `VERBS`, a sequence of `Verb`s."""
 
 _known: dict[str, Verb] = {}
