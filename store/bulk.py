@@ -316,10 +316,12 @@ def select(
         raise BadWish(f"{safe_text(mark, 40)!r} is no mark; there are {', '.join(MARKS)}.")
     rows = tree(c, now=now)
     needles = filter_line.casefold().split()
-    there = set(c.execute(select_(ORGANIZATION.c.oid).where(ORGANIZATION.c.gone_at.is_(None))).scalars())
+    listed = select_(ORGANIZATION.c.oid, ORGANIZATION.c.name).where(ORGANIZATION.c.gone_at.is_(None))
+    # By their own names: a node may be called otherwise, and what is typed is the organization's.
+    there = {row.oid: Untrusted(row.name) for row in c.execute(listed)}
     wanted = None if oids is None else set(oids)
     found = [
-        Chosen(row.oid, row.name)
+        Chosen(row.oid, there[row.oid])
         for row in _below(rows, scope)
         if row.oid is not None
         and row.oid in there

@@ -317,7 +317,7 @@ class Making:
     # -- one organization -----------------------------------------------------------------------------------
 
     async def _item(self, row: _Row) -> None:
-        if row.item.state == "refused" or all(work.outcome not in OPEN for work in row.works):
+        if row.item.state in ("refused", "done", "partly", "failed"):
             return
         async with self._slots:
             if self._away:
