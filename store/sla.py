@@ -30,13 +30,10 @@ from sqlalchemy import (
     case,
     cast,
     delete,
-    func,
     insert,
-    literal,
     literal_column,
     select,
     text,
-    union_all,
     update,
 )
 from sqlalchemy.sql.elements import ColumnElement
@@ -400,30 +397,46 @@ def acknowledged(
         since: detections from then on (ms).
         until: and before then.
     """
-    wanted = _wanted(c, scope, oid, since, until)
-    values = select(
-        _D.c.oid, _D.c.severity, _D.c.time, (_D.c.acknowledged_at - _D.c.time).label("took")
-    ).where(_D.c.acknowledged_at.is_not(None), *wanted)  # fmt: skip
-    return _times(c, values, "acknowledge")
+    took = (_D.c.acknowledged_at - _D.c.time).label("took")
+    values = select(_D.c.oid, _D.c.severity, _D.c.time, took).where(_D.c.acknowledged_at.is_not(None))
+    return _times(c, _narrowed(c, values, scope, oid, since, until), "acknowledge")
 
 
 def resolved(
     c: Connection, *, scope: str = "", oid: str = "", since: int | None = None, until: int | None = None
 ) -> list[Times]:
     """Time to resolve, per organization and severity; of an alert that was reopened, each time it was."""
-    wanted = _wanted(c, scope, oid, since, until)
-    last = select(_D.c.oid, _D.c.severity, _D.c.time, (_D.c.resolved_at - _D.c.time).label("took")).where(
-        _D.c.resolved_at.is_not(None), *wanted
-    )
-    earlier = (
-        select(_D.c.oid, _D.c.severity, _D.c.time, (_CHANGE.c.resolved_at - _D.c.time).label("took"))
-        .join(_CHANGE, _CHANGE.c.detection_id == _D.c.id)
-        .join(_ACTION, _ACTION.c.id == _CHANGE.c.action_id)
-        .where(
-            _ACTION.c.verb == "reopen", _CHANGE.c.outcome == 1, _CHANGE.c.resolved_at.is_not(None), *wanted
+    took = (_D.c.resolved_at - _D.c.time).label("took")
+    last = select(_D.c.oid, _D.c.severity, _D.c.time, took).where(_D.c.resolved_at.is_not(None))
+    values = _narrowed(c, last, scope, oid, since, until)
+    reopened = select(_ACTION.c.id).where(_ACTION.c.verb == "reopen").limit(1)
+    if c.execute(reopened).first() is not None:
+        values.append(
+            select(_D.c.oid, _D.c.severity, _D.c.time, (_CHANGE.c.resolved_at - _D.c.time).label("took"))
+            .join(_CHANGE, _CHANGE.c.detection_id == _D.c.id)
+            .join(_ACTION, _ACTION.c.id == _CHANGE.c.action_id)
+            .where(
+                _ACTION.c.verb == "reopen",
+                _CHANGE.c.outcome == 1,
+                _CHANGE.c.resolved_at.is_not(None),
+                *_wanted(c, scope, oid, since, until),
+            )
         )
-    )
-    return _times(c, union_all(last, earlier), "resolve")
+    return _times(c, values, "resolve")
+
+
+def _narrowed(
+    c: Connection, values: Select[Any], scope: str, oid: str, since: int | None, until: int | None
+) -> list[Select[Any]]:
+    """The alerts that are wanted; those of one organization out of the two partial indexes, rank by rank."""
+    wanted = values.where(*_wanted(c, scope, oid, since, until))
+    if not oid:
+        return [wanted]
+    ranks = _D.c.rank.in_(range(len(SEVERITIES) + 1))
+    return [
+        wanted.where(ranks, literal_column(state))
+        for state in ("detection.status < 2", "detection.status >= 2")
+    ]
 
 
 def _wanted(
@@ -442,62 +455,25 @@ def _wanted(
     return conditions
 
 
-def _times(c: Connection, values: Select[Any] | Any, clock: str) -> list[Times]:
-    took = values.subquery("took")
-    served = c.execute(_SERVED).scalars().all()
-    if not served:
-        return _around_the_clock(c, took, clock)
-    others = select(took).where(took.c.oid.not_in(_SERVED)).subquery("took")
-    found = _around_the_clock(c, others, clock)
-    found += _in_service(c, select(took).where(took.c.oid.in_(_SERVED)), targets_of(c, served), clock)
-    return sorted(found, key=lambda each: (each.oid, -each.severity))
-
-
-_SERVED = select(_CUSTOMER.c.oid).where(_CUSTOMER.c.calendar.is_not(None))
-
-
-def _in_service(c: Connection, values: Select[Any], known: Mapping[str, Targets], clock: str) -> list[Times]:
-    """Of organizations with service hours: alert by alert."""
+def _times(c: Connection, values: Iterable[Select[Any]], clock: str) -> list[Times]:
+    """Alert by alert: sorting the numbers here takes less than ranking rows in the database does."""
     spans: dict[tuple[str, int], list[int]] = {}
-    for oid, severity, moment, span in c.execute(values.execution_options(yield_per=5_000)):
-        spans.setdefault((oid, severity), []).append(known[oid].took(severity, moment, moment + span))
+    served = c.execute(select(_CUSTOMER.c.oid).where(_CUSTOMER.c.calendar.is_not(None))).scalars().all()
+    serving = targets_of(c, served)
+    for query in values:
+        for oid, severity, moment, span in c.execute(query.execution_options(yield_per=10_000)):
+            mine = serving.get(oid)
+            took = span if mine is None else mine.took(severity, moment, moment + span)
+            try:
+                spans[oid, severity].append(took)
+            except KeyError:
+                spans[oid, severity] = [took]
+    known = targets_of(c, sorted({oid for oid, _ in spans}))
     found = []
-    for (oid, severity), took in spans.items():
-        took.sort()
-        count = len(took)
-        median, p90 = (took[-(-count * percent // 100) - 1] for percent in (50, 90))
-        met = bisect_right(took, getattr(known[oid], clock)[severity])
-        found.append(Times(oid, severity, count, median, p90, met))
-    return found
-
-
-def _around_the_clock(c: Connection, took: Any, clock: str) -> list[Times]:
-    group = (took.c.oid, took.c.severity)
-    placed = select(
-        *group,
-        took.c.took,
-        func.row_number().over(partition_by=group, order_by=took.c.took).label("place"),
-        func.count().over(partition_by=group).label("total"),
-    ).subquery("placed")
-    # The smallest value that so many percent do not exceed.
-    middle = case((placed.c.place * 100 >= placed.c.total * 50, placed.c.took))
-    most = case((placed.c.place * 100 >= placed.c.total * 90, placed.c.took))
-    rows = c.execute(
-        select(placed.c.oid, placed.c.severity, func.count(), func.min(middle), func.min(most))
-        .group_by(placed.c.oid, placed.c.severity)
-        .order_by(placed.c.oid, placed.c.severity.desc())
-    ).all()
-    known = targets_of(c, sorted({row[0] for row in rows}))
-    met: dict[tuple[str, int], int] = {}
-    limits = {
-        (row[0], row[1]): getattr(known[row[0]], clock)[row[1]] for row in rows
-    }  # fmt: skip
-    for limit in sorted(set(limits.values())):
-        some = [key for key, value in limits.items() if value == limit]
-        counted = select(*group, func.count()).where(took.c.took <= literal(limit)).group_by(*group)
-        wanted = set(some)
-        met.update({(oid, sev): n for oid, sev, n in c.execute(counted) if (oid, sev) in wanted})
-    return [
-        Times(oid, severity, count, median, p90, met.get((oid, severity), 0))
-        for oid, severity, count, median, p90 in rows
-    ]
+    for (oid, severity), took_ in spans.items():
+        took_.sort()
+        # The smallest value that so many percent do not exceed.
+        median, p90 = (took_[-(-len(took_) * percent // 100) - 1] for percent in (50, 90))
+        met = bisect_right(took_, getattr(known[oid], clock)[severity])
+        found.append(Times(oid, severity, len(took_), median, p90, met))
+    return sorted(found, key=lambda each: (each.oid, -each.severity))
