@@ -59,11 +59,8 @@ def put_book(c: Connection, body: bytes, *, file: str = "", by: str, actor: str,
     newest = c.execute(select(_BOOK.c.id, _BOOK.c.hash).order_by(_BOOK.c.id.desc()).limit(1)).one_or_none()
     if newest is not None and newest.hash == book.digest:
         return Imported(newest.id, book, new=False)
-    made = c.execute(
-        insert(_BOOK)
-        .values(name=book.name, hash=book.digest, body=body, by=storable(by), imported_at=now)
-        .returning(_BOOK.c.id)
-    ).scalar_one()
+    values = {"name": book.name, "hash": book.digest, "body": body, "by": storable(by), "imported_at": now}
+    made: int = c.execute(insert(_BOOK).values(values)).inserted_primary_key[0]  # type: ignore[index]
     append(
         c, actor, "billing.prices", target=book.name,
         detail={"book": made, "hash": book.digest, "before": newest.hash if newest is not None else None},
