@@ -64,7 +64,7 @@ def steps_of(wish: Wish, known: Known, *, smoke: bool = False) -> tuple[PlannedS
                 "node": wish.node_id,
                 "labels": dict(wish.labels),
                 "parameters": dict(wish.parameters),
-                "marks": list(wish.marks),
+                "marks": [mark for mark in wish.marks if mark != "frozen"],
             },
         )
     )
@@ -101,6 +101,9 @@ def steps_of(wish: Wish, known: Known, *, smoke: bool = False) -> tuple[PlannedS
     ]
     if smoke:
         steps += smoke_steps()
+    if "frozen" in wish.marks:
+        # Last: what has this mark is left alone, by whoever carries on as well.
+        steps.append(PlannedStep("node.freeze", needed=False))
     return tuple(steps)
 
 

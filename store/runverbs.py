@@ -47,6 +47,7 @@ VERBS: dict[str, Words] = {
     # Onboarding
     "organization.create": Words("make an organization", "make the organization in {region}"),
     "node.place": Words("place it in the tree", "place it in the tree below {below}"),
+    "node.freeze": Words("freeze it", "mark it frozen"),
     "template.assign": Words("assign a template", "assign the template {target} to its node"),
     "customer.document": Words("document the customer", "keep whom to call and when"),
     "group.add-organization": Words("let a group hold for it", "let the group {group} hold for it"),

@@ -58,7 +58,8 @@ def known(
     return replace(
         Known(),
         me=me,
-        people=frozenset(people),
+        # Where nobody was read yet, nobody can be missing.
+        people=frozenset(people) or None,
         places=_places(connection, templates),
         organizations=organizations,
         templates=templates,

@@ -13,10 +13,11 @@ from console.operations.actor import actor
 from console.operations.runsteps import Seen, StepFailed, Verb, Work
 from console.operations.tree import ROOT, id_for
 from store import customers, ingest, journal, models, sla
+from store import runs as kept
 from store.rollouts.compare import normalised_metadata, wanted_hash
 from store.templates import library
 from store.templates.documents import Record
-from store.tree import TreeNode, add_node, replace_tree, stored_tree
+from store.tree import TreeNode, add_node, mark_node, replace_tree, stored_tree
 
 _OWNED: Table = models.TemplateOwned.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
@@ -144,6 +145,47 @@ def _placed(node: TreeNode, work: Work) -> TreeNode:
         (*node.marks, *(mark for mark in said["marks"] if mark not in node.marks)),
         node.line,
     )
+
+
+class Freeze(Verb):
+    """Mark the organization's node frozen, once all else is done: nobody could carry on with what is."""
+
+    name = "node.freeze"
+    here = True
+
+    async def check(self, work: Work) -> Seen:
+        """Whether it is."""
+
+        def look() -> tuple[TreeNode | None, list[str]]:
+            with work.store.reader.reading() as c:
+                node = next((node for node in stored_tree(c) if node.oid == work.oid), None)
+                before = [
+                    each for each in kept.steps(c, work.run.id, work.step.item) if each.seq < work.step.seq
+                ]
+            return node, [
+                str(each.words)
+                for each in before
+                if each.outcome not in kept.GOOD and not each.verb.startswith("smoke.")
+            ]
+
+        node, undone = await asyncio.to_thread(look)
+        if undone:
+            raise StepFailed(f"Not frozen before this is done: {undone[0]}.")
+        if node is None:
+            raise StepFailed("The organization has no place in the tree.")
+        return Seen("frozen" in node.marks, {"marks": list(node.marks)})
+
+    async def send(self, work: Work) -> None:
+        """Mark it."""
+
+        def put(c: Connection) -> None:
+            node = next((node for node in stored_tree(c) if node.oid == work.oid), None)
+            if node is None:
+                raise StepFailed("The organization has no place in the tree.")
+            mark_node(c, node.id, add=["frozen"])
+            journal.append(c, actor(), "tree.mark", work.oid, node.id, {"add": ["frozen"]}, now=work.clock())
+
+        await work.write(put)
 
 
 class Assign(Verb):
@@ -292,4 +334,4 @@ def _is_so(work: Work, record: Record, current: records.Current) -> bool:
     return current.hash(section, name, work.key()) == wanted_hash(section, name, record.body, work.key())
 
 
-VERBS = (Create(), Place(), Assign(), Document(), AddToGroup(), SetRecord())
+VERBS = (Create(), Place(), Freeze(), Assign(), Document(), AddToGroup(), SetRecord())

@@ -189,6 +189,25 @@ async def test_a_node_that_went_away_holds_the_rest_back_and_the_run_is_resumed(
     assert len(ground.named("Acme")) == 1
 
 
+async def test_what_is_to_be_frozen_is_so_when_all_else_is_done(
+    ground: Ground,
+) -> None:
+    planned = await ground.wanted({"name": "Acme", "quota": "7", "marks": "frozen;protected"})
+    ground.served.faults.add(Rule("status", status=403, path="/v1/orgs/{oid}/quota"))
+
+    result = await ground.make(planned)
+    assert [what for _, what, _ in result.failed] == ["set the sensor quota to 7", "mark it frozen"]
+    again = await runs.apply(
+        ground.store, ground.cloud, result.run.id, operator="me", confirm=runs.CONFIRMED, key=lambda: KEY
+    )
+
+    assert again.whole, again.failed
+    with ground.store.reader.reading() as c:
+        (node,) = [each for each in stored_tree(c) if each.oid == result.run.items[0].oid]
+    assert set(node.marks) == {"frozen", "protected"}
+    assert ground.named("Acme")[0].limit == 7
+
+
 async def test_what_a_layer_does_not_bring_any_more_is_told(ground: Ground) -> None:
     planned = await ground.wanted({"name": "Acme", "node": "Europe"})
     with ground.store.writing() as c:
