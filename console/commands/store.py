@@ -1,9 +1,13 @@
-"""`limegrove store`: what the store is, whether it is whole, upgrade, backup, restore."""
+"""`limegrove store`: what the store is, whether it is whole, upgrade, backup, restore, prune."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from console.commands.session import Problem, Session
+
+if TYPE_CHECKING:
+    from store.retention import Pruned
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +20,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     backup.add_argument("file", metavar="FILE", help="must not exist")
     restore = verbs.add_parser("restore", help="make it what a backup holds; asks first")
     restore.add_argument("file", metavar="FILE", help="a file that `store backup` made")
+    prune = verbs.add_parser(
+        "prune",
+        help="take out what is older than the tree's parameter retention_days says; asks first",
+        description="Of the organizations below --scope; open alerts and cases stay, and so does everything "
+        "of an organization with the mark hold.",
+    )
+    prune.add_argument("--dry-run", action="store_true", help="only say what would go")
+    prune.add_argument(
+        "--rewrite",
+        action="store_true",
+        help="write the files anew afterwards, so that nothing of it is on their pages any more",
+    )
 
 
 def run(session: Session) -> int:
@@ -24,11 +40,12 @@ def run(session: Session) -> int:
 
     workspace(session.settings.home)
     verb: str = session.arguments.verb
-    if verb in ("upgrade", "restore"):
+    if verb in ("upgrade", "restore") or (verb == "prune" and not session.arguments.dry_run):
         session.refuse_read_only(f"store {verb}")
-    return {"status": _status, "upgrade": _upgrade, "check": _check, "backup": _backup, "restore": _restore}[
-        verb
-    ](session)
+    return {
+        "status": _status, "upgrade": _upgrade, "check": _check, "backup": _backup, "restore": _restore,
+        "prune": _prune,
+    }[verb](session)  # fmt: skip
 
 
 def _status(session: Session) -> int:
@@ -111,3 +128,66 @@ def _restore(session: Session) -> int:
     if schema != found.newest_schema:
         session.say("The restored store has an older schema; run `limegrove store upgrade`.")
     return 0
+
+
+def _prune(session: Session) -> int:
+    from console.operations.actor import actor
+    from store import maintenance, retention
+    from store.times import now_ms
+
+    given, now, store = session.arguments, now_ms(), session.store()
+    scope = session.scope()
+    with session.reader.reading() as connection:
+        found = retention.kept(connection, scope)
+        planned = [retention.due(connection, one, now=now) for one in found]
+    total = sum(sum(each.rows.values()) for each in planned)
+    done = planned
+    if total and not given.dry_run:
+        number = sum(bool(each.rows) for each in planned)
+        if not session.ask(f"Delete {total:,} rows of {number:,} organizations for good?"):
+            raise Problem("Nothing was changed.", code=5)
+        done = [
+            retention.prune(store, each.kept, now=now, actor=actor(), report=session.progress)
+            if each.rows
+            else each
+            for each in planned
+        ]
+    session.show_rows([_pruned(each) for each in done], columns=_COLUMNS, footer=_said(done, given.dry_run))
+    problems = dict.fromkeys(each.kept.problem for each in done if each.kept.problem)
+    for problem in problems:
+        session.say(problem)
+    url = session.settings.store_url
+    if not given.dry_run and (given.rewrite or maintenance.wants_rewriting(url)):
+        maintenance.rewrite(url, session.progress)
+    return 3 if problems else 0
+
+
+_COLUMNS = ("name", "retention_days", "before", "rows", "open_alerts", "open_cases", "state")
+
+
+def _pruned(each: "Pruned") -> dict[str, Any]:
+    """One organization, as `store prune` prints it."""
+    from store.times import rfc3339
+
+    state = "hold" if each.kept.held else "problem" if each.kept.problem else "kept"
+    return {
+        "oid": each.kept.oid,
+        "name": each.kept.name,
+        "retention_days": each.kept.days,
+        "node": each.kept.source or None,
+        "before": rfc3339(each.before) if each.before else None,
+        "rows": sum(each.rows.values()),
+        "tables": dict(each.rows),
+        "open_alerts": each.open_alerts,
+        "open_cases": each.open_cases,
+        "state": "pruned" if each.rows else state,
+    }
+
+
+def _said(done: "list[Pruned]", dry: bool) -> str:
+    limited = sum(each.kept.days is not None for each in done)
+    if not limited:
+        return "No node of the tree has the parameter retention_days, so everything is kept."
+    rows = sum(sum(each.rows.values()) for each in done)
+    verb = "would go" if dry else "gone"
+    return f"{rows:,} rows {verb}; {limited:,} of {len(done):,} organizations have a retention."

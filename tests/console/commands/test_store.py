@@ -166,3 +166,38 @@ def test_a_read_only_console_refuses_to_change_the_store(filled, limegrove, argv
 
     assert (answer.code, answer.out) == (5, "")
     assert "read-only" in answer.err
+
+
+def test_what_is_older_than_the_tree_allows_is_pruned_when_somebody_says_yes(filled, limegrove):
+    nothing = limegrove("store", "prune", "--output", "table")
+    assert nothing.code == 0
+    assert "everything is kept" in nothing.err
+    assert limegrove("tree", "add", "All", "--id", "all").code == 0
+    limegrove("tree", "add", "Acme", "--id", "acme", "--parent", "all", "--oid", OIDS[0])
+    with closing(sqlite3.connect(filled / "default" / "store.db")) as connection, connection:
+        connection.execute("UPDATE node SET parameters = '{\"retention_days\": 30}' WHERE id = 'all'")
+        connection.execute(
+            "INSERT INTO audit_entry VALUES (?, 'd', 1000, 'x', 'mk', 'old', '{}')", (OIDS[0],)
+        )
+    dry = limegrove("store", "prune", "--dry-run").json
+    assert {row["name"]: (row["rows"], row["retention_days"]) for row in dry}["Acme Corp"] == (1, 30)
+    refused = limegrove("store", "prune")
+    assert (refused.code, limegrove("store", "prune", "--read-only", "--yes").code) == (5, 5)
+    assert limegrove("store", "status").json["rows"]["audit_entry"] == 1
+
+    done = limegrove("store", "prune", "--yes", "--rewrite")
+
+    assert (done.code, sum(row["rows"] for row in done.json)) == (0, 1)
+    assert limegrove("store", "status").json["rows"]["audit_entry"] == 0
+    assert b"\x00old{}" not in (filled / "default" / "store.db").read_bytes()
+    assert all(row["ok"] for row in limegrove("store", "check").json)
+
+
+def test_a_retention_that_is_none_is_said(filled, limegrove):
+    limegrove("tree", "add", "All", "--id", "all")
+    with closing(sqlite3.connect(filled / "default" / "store.db")) as connection, connection:
+        connection.execute("INSERT INTO node SELECT 'a','all','A',?, '{}','{\"retention_days\":\"long\"}','[]',2,2,1,'A'", (OIDS[0],))  # fmt: skip
+        connection.execute("UPDATE node SET last = 2 WHERE id = 'all'")
+    answer = limegrove("store", "prune", "--yes")
+    assert answer.code == 3
+    assert "retention_days of the node a is no number of days" in answer.err
