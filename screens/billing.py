@@ -424,8 +424,6 @@ class Billing(Detailed[Found]):
         if action == "invoices":
             if not self.context.writable:
                 return "This console is read-only: no invoice is read into the store."
-            if self.context.offline:
-                return "Offline: invoices are read from the cloud."
             if found is not None and found.month >= month_of(self.context.clock()):
                 return "This month is not over; LimaCharlie makes its invoice then."
         if action in ("tree", "whole") and not self._current_oid():
