@@ -296,7 +296,7 @@ def _year_of(moment: int) -> int:
     return 10_000 if days > date.max.toordinal() else date.fromordinal(max(days, 1)).year
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)  # some 30 kB each
 def _open_hours(service: ServiceHours, year: int) -> _Hours:
     start, end = _start(year), _start(year + 1)
     found: list[tuple[int, int]] = []

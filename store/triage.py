@@ -570,6 +570,7 @@ def _do(c: Connection, part: _Part, decision: Decision, now: int) -> None:
         _keep_snoozes(c, here)
     if verb == "undo":
         _restore(c, part, decision.of)
+        _wind(c, here)
     elif verb != "note":
         _change(c, here, decision, now)
     if verb == "snooze":
@@ -658,6 +659,20 @@ def _by_targets(c: Connection, here: ColumnElement[bool]) -> dict[sla.Targets, l
     for oid, wanted in sla.targets_of(c, oids).items():
         found.setdefault(wanted, []).append(oid)
     return found
+
+
+def _wind(c: Connection, here: ColumnElement[bool]) -> None:
+    """Let clocks that were brought back run by the targets in force: those may have changed meanwhile."""
+    mine = and_(_D.c.id == _CHANGE.c.detection_id, here)
+    for wanted, oids in _by_targets(c, here).items():
+        for acknowledged in (False, True):
+            theirs = and_(mine, _CHANGE.c.oid.in_(oids), _D.c.status == int(acknowledged))
+            if wanted.service is None:
+                due = sla.due(wanted, acknowledged=acknowledged)
+                c.execute(update(_D).where(theirs, _D.c.due_at.is_distinct_from(due)).values(due_at=due))
+            else:
+                alerts_ = select(_D.c.id, _D.c.severity, _D.c.time).where(theirs)
+                sla.put_clocks(c, wanted, alerts_, acknowledged=acknowledged)
 
 
 def _tag(c: Connection, mine: ColumnElement[bool], here: ColumnElement[bool], decision: Decision) -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 SECTION = "hive/org_notes"
 AT_ONCE = 8
-_TOGETHER = 50
+_TOGETHER = 10
+"""Organizations in one transaction: a changed calendar sets all open alerts of each anew."""
 
 Result = TypeVar("Result")
 

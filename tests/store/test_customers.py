@@ -387,6 +387,22 @@ def test_what_is_acknowledged_goes_on_in_service_hours(store: Store) -> None:
         assert folds.miscounted(c) == []
 
 
+def test_what_is_undone_runs_by_the_hours_that_hold_now(store: Store) -> None:
+    with store.writing() as c:
+        ingest.put_detections(c, "o1", [detection(1, "high"), detection(2, "critical")])
+        ids = tuple(c.execute(select(_D.c.id)).scalars())
+        closed = triage.begin(
+            c, triage.Decision("close", "mk", classification=2), triage.Selection(ids=ids), now=FRIDAY
+        )
+        assert triage.proceed(c, closed, actor="mk", now=FRIDAY) is False
+        put(c, "o1", ACME, by="mk", now=5)
+        assert set(due(c).values()) == {None}
+        undone = triage.begin(c, triage.Decision("undo", "mk", of=closed), triage.Selection(), now=FRIDAY)
+        assert triage.proceed(c, undone, actor="mk", now=FRIDAY) is False
+        assert due(c) == {"d1": MONDAY + 5 * MINUTE, "d2": FRIDAY + 15 * MINUTE}
+        assert folds.miscounted(c) == []
+
+
 def test_what_was_within_its_target_is_told_in_service_time(store: Store) -> None:
     with store.writing() as c:
         for oid in ("o1", "o2"):
