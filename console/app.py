@@ -342,13 +342,14 @@ class Console(App[int], inherit_bindings=False):
         """Read how much of the scope is fresh, for line 1."""
         self._status_due = False
         scope = self.context.scope.node_id
-        known, need, glass, staged = await asyncio.to_thread(self._read_status, scope)
+        whole, need, glass, staged = await asyncio.to_thread(self._read_status, scope)
+        organizations, fresh, failed, oldest = whole
         if scope == self.context.scope.node_id:
             self._set_status(
-                organizations=known.organizations,
-                fresh=known.fresh,
-                oldest=known.oldest,
-                failed=sum(1 for _, _, state, _ in known.missing if state == "failed"),
+                organizations=organizations,
+                fresh=fresh,
+                oldest=oldest,
+                failed=failed,
                 need=need,
                 staged=staged,
                 known=True,
@@ -358,17 +359,18 @@ class Console(App[int], inherit_bindings=False):
                 glass_trouble=glass.trouble,
             )
 
-    def _read_status(self, scope: str) -> tuple[Any, int, Running, int]:
+    def _read_status(self, scope: str) -> tuple[tuple[int, int, int, int | None], int, Running, int]:
+        from screens.figures import rollup
         from store.accessplans import staged
         from store.breakglass import running
-        from store.queries.organizations import completeness
         from store.queries.queue import needing
 
         now = self.context.clock()
         with self.context.reader.reading() as connection:
             need = needing(connection, self.context.operator, scope=scope, now=now)
             waiting = len(staged(connection, self.context.operator))
-            return completeness(connection, scope=scope, now=now), need, running(connection), waiting
+            whole = rollup(self.context).whole(connection, scope=scope, now=now)
+            return whole, need, running(connection), waiting
 
     def _look_at_budget(self) -> None:
         budget = self._budget()
@@ -567,14 +569,13 @@ class Console(App[int], inherit_bindings=False):
             self.refresh_status()
 
     def _read_scope(self, node_id: str) -> Scope | None:
-        from store.queries.organizations import tree
+        from screens.figures import rollup
 
         with self.context.reader.reading() as connection:
-            rows = tree(connection, now=self.context.clock())
-        for number, row in enumerate(rows):
-            if row.id == node_id:
-                return Scope(row.id, row.path or row.name, row.oid or "") if number else ALL
-        return None
+            row = rollup(self.context).node(connection, node_id, now=self.context.clock())
+        if row is None or row.parent_id is None:
+            return None if row is None else ALL
+        return Scope(row.id, row.path or row.name, row.oid or "")
 
     @on(SyncNow)
     def wake_sync(self) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from textual.signal import Signal
@@ -145,6 +145,8 @@ class Context:
     glyphs: Glyphs = ASCII
     scope: Scope = ALL
     status: Status = Status()
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What the views keep in memory together, by whose it is: see `screens.figures`."""
     redaction_key: Callable[[], bytes | None] = lambda: None
     """Under which secrets were replaced before they reached the store; None where it is not at hand. It may
     ask the keyring: never on the event loop."""

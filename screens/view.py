@@ -520,11 +520,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self.query_one(CommandLine).candidates_came()
 
     def _read_candidates(self) -> dict[str, list[str]]:
-        from store.queries.organizations import tree
+        from screens.figures import rollup
         from store.queues import names
 
         with self.context.reader.reading() as connection:
-            rows = tree(connection, now=self.context.clock())
+            rows = rollup(self.context).rows(connection, now=self.context.clock())
             queues = names(connection)
         return {
             "queue": queues,

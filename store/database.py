@@ -27,6 +27,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 import store.models  # noqa: F401  (registers the tables)
+from store import changes
 from store.errors import StoreDamaged, StoreError, StoreUnavailable
 from store.schema import check_schema, create_schema, is_empty
 
@@ -155,6 +156,8 @@ class Store:
                 with translated(self.url), self._engine.connect() as connection, connection.begin():
                     connection.info[TOUCHED] = self._touched
                     yield connection
+                    if self._touched & changes.TABLES:
+                        changes.number(connection)
                     if self._touched and self.dialect == "postgresql":
                         connection.execute(
                             text("SELECT pg_notify(:channel, :payload)"),
@@ -191,9 +194,9 @@ class Store:
         Cheap enough for four times a second. A server that is away is no error here: what was missed is
         told, as a change of everything, once it is back.
         """
-        changes = self._heard() if self.dialect == "postgresql" else self._seen()
-        if changes is not None:
-            self._tell(Change(changes))
+        told = self._heard() if self.dialect == "postgresql" else self._seen()
+        if told is not None:
+            self._tell(Change(told))
 
     def close(self) -> None:
         """Give the connections back."""

@@ -3,7 +3,7 @@
 from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
-from store import textindex
+from store import changes, textindex
 from store.errors import StoreTooNew, StoreTooOld, StoreUnavailable
 
 REVISIONS: tuple[str, ...] = ("0001", "0002", "0003")
@@ -30,6 +30,7 @@ def create_schema(engine: Engine) -> None:
         SQLModel.metadata.create_all(connection)
         if textindex.TABLE not in inspect(connection).get_table_names():
             textindex.create(connection)
+        changes.create(connection)
         connection.execute(
             text(
                 "CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL, "

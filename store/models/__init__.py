@@ -6,7 +6,7 @@ Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise
 from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
 from store.models.accessevents import AccessEvent, AccessFile, GroupRole
 from store.models.accessplans import AccessPlan, AccessStep, StagedChange
-from store.models.activity import Journal, Preference, SyncRun, SyncState
+from store.models.activity import Journal, OrganizationChange, Preference, SyncRun, SyncState
 from store.models.billing import PriceBook, QuotaReading, VendorInvoice
 from store.models.breakglass import AccessDeadline, BreakGlass
 from store.models.cases import (
@@ -112,6 +112,7 @@ __all__ = [
     "LcqlSearch",
     "Node",
     "Organization",
+    "OrganizationChange",
     "OrganizationError",
     "Preference",
     "PriceBook",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Integer
+from sqlalchemy import JSON, BigInteger, Index, Integer
 from sqlmodel import Field, SQLModel
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
@@ -37,6 +37,20 @@ class SyncState(SQLModel, table=True):
     stale: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """What is known to have changed since: sections of the configuration with spaces between, `*` for
     everything, "" for nothing. Written together with the audit entry that told."""
+
+
+class OrganizationChange(SQLModel, table=True):
+    """That a part of an organization was written: see `store.changes`."""
+
+    __tablename__ = "organization_change"
+    __table_args__ = (Index("ix_organization_change_seq", "seq", "part", "oid"),)
+
+    oid: str = Field(primary_key=True)
+    """"" for the tree."""
+    part: str = Field(primary_key=True)
+    """`alerts`, `sensors`, `state`, ...: of `store.changes`."""
+    seq: int = Field(default=0, sa_type=BigInteger)
+    """Of the transaction that wrote it last; 0 until that has a number."""
 
 
 class SyncRun(SQLModel, table=True):

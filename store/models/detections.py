@@ -11,6 +11,7 @@ _OPEN = text("status < 2")
 _DONE = text("status >= 2")
 _HELD = text("status < 2 AND assignee <> ''")
 _FOLD_OPEN = text("open > 0")
+_ASLEEP = text("woken_at IS NULL")
 _UNFINISHED = text("finished_at IS NULL")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
@@ -38,6 +39,8 @@ class Detection(SQLModel, table=True):
         ),
         Index("ix_detection_time", "time"),
         Index("ix_detection_due", "due_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_detection_due_oid", "oid", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        Index("ix_detection_held", "oid", "assignee", sqlite_where=_HELD, postgresql_where=_HELD),
         Index("ix_detection_mine", "assignee", sqlite_where=_HELD, postgresql_where=_HELD),
         Index(
             "ix_detection_fold", "fold_id", "rank", "time", "id",
@@ -238,6 +241,7 @@ class Snooze(SQLModel, table=True):
     """Why an alert is hidden, and what brings it back; kept after it came back until somebody acts on it."""
 
     __tablename__ = "snooze"
+    __table_args__ = (Index("ix_snooze_asleep", "oid", sqlite_where=_ASLEEP, postgresql_where=_ASLEEP),)
 
     detection_id: int = Field(sa_type=_ID, primary_key=True, sa_column_kwargs={"autoincrement": False})
     oid: str

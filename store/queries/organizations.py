@@ -1,13 +1,13 @@
 """Organizations and the tree over them, with what is rolled up."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, literal_column, or_, select
+from sqlalchemy import Connection, Select, case, func, or_, select
 
-from store.freshness import SUBJECTS, state_of
+from store.freshness import SUBJECTS
 from store.models import (
     ApiKey,
     ConfigurationRecord,
@@ -22,8 +22,15 @@ from store.models import (
     Sensor,
     SyncState,
 )
-from store.queries.scopes import UNPLACED, oids_of
+from store.queries.rollup import Completeness, Rollup, TreeRow
+from store.queries.scopes import oids_of
+from store.queries.standing import DAY, HEALTH, OPEN, Standing, standings
 from store.text import Untrusted
+
+__all__ = [
+    "HEALTH", "Completeness", "OrganizationDetail", "OrganizationRow", "TreeRow", "completeness", "find_node",
+    "find_organization", "marks_of", "organization", "organizations", "parameters_of", "path_of", "tree",
+]  # fmt: skip
 
 _organization = Organization.__table__.c  # type: ignore[attr-defined]
 _node = Node.__table__.c  # type: ignore[attr-defined]
@@ -32,14 +39,6 @@ _sensor = Sensor.__table__.c  # type: ignore[attr-defined]
 _counter = DetectionCount.__table__.c  # type: ignore[attr-defined]
 _detection = Detection.__table__.c  # type: ignore[attr-defined]
 _error = OrganizationError.__table__.c  # type: ignore[attr-defined]
-
-DAY = 86_400_000
-
-OPEN = _detection.status < literal_column("2")
-"""Spelled as the partial indexes spell it: a bound value may hide that they apply."""
-
-HEALTH: tuple[str, ...] = ("well", "partly", "unknown", "failed")
-"""Worst last: `o`, `~`, `.`, `x`. Unknown (never synced) is not healthy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,52 +66,12 @@ class OrganizationRow:
     """Why it failed; "" otherwise."""
     gone: bool
     """A complete listing no longer named it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TreeRow:
-    """One node with what is below it, itself included, rolled up."""
-
-    id: str
-    parent_id: str | None
-    name: Untrusted
-    oid: str | None
-    depth: int
-    path: Untrusted
-    has_children: bool
-    labels: dict[str, str]
-    """Inherited ones included."""
-    marks: tuple[str, ...]
-    """Inherited ones included."""
-    organizations: int
-    fresh: int
-    failed: int
-    sensors: int
-    sensors_online: int
-    open_alerts: int
-    by_severity: tuple[int, int, int, int, int]
-    errors: int
-    quota: int
-    """Sum of the sensor quotas that are known."""
-    quota_used: float
-    health: str
-    """Of HEALTH: the worst below."""
-    reason: Untrusted
-    """Why it is not well, in a few words; the worst one."""
-    synced_at: int | None
-    """The oldest of the organizations below; None if one was never synced."""
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """n of m: what a total over a scope is made of, and what it lacks."""
-
-    organizations: int
-    fresh: int
-    oldest: int | None
-    """The oldest successful reading among the fresh ones (ms)."""
-    missing: tuple[tuple[str, str, str, str], ...] = field(default=())
-    """(oid, name, state, reason) of those that are not fresh."""
+    late: int = 0
+    """Open alerts past their target, up to `standing.COUNTED`."""
+    cases: int = 0
+    """Open ones."""
+    silent: int = 0
+    """Sensors that were not heard of for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,257 +111,41 @@ def organizations(connection: Connection, *, scope: str = "", now: int) -> list[
 
 
 def _rows(
-    connection: Connection, wanted: Select[tuple[str]] | Sequence[str] | None, now: int
+    connection: Connection, wanted: Select[tuple[str]] | list[str] | None, now: int
 ) -> dict[str, OrganizationRow]:
     """oid -> row, of the wanted organizations or of all."""
+    if isinstance(wanted, Select):
+        wanted = [str(row[0]) for row in connection.execute(wanted)]
+    return {oid: row_of(one) for oid, one in standings(connection, wanted, now).items()}
 
-    def limited(statement: Select[Any], column: Any) -> Select[Any]:
-        return statement if wanted is None else statement.where(column.in_(wanted))
 
-    sensors = _by_key(
-        connection, limited(select(_sensor.oid, func.count()).group_by(_sensor.oid), _sensor.oid)
+def row_of(one: Standing) -> OrganizationRow:
+    """As a list has it."""
+    return OrganizationRow(
+        oid=one.oid,
+        name=one.name,
+        path=one.path,
+        region=one.region,
+        sensors=one.sensors,
+        sensors_online=one.sensors_online,
+        open_alerts=sum(one.by_severity),
+        by_severity=one.by_severity,
+        sensor_quota=one.sensor_quota,
+        quota_used=one.quota_used,
+        errors=one.errors,
+        synced_at=one.synced_at,
+        state=one.state,
+        reason=one.reason,
+        gone=one.gone,
+        late=one.late,
+        cases=one.cases,
+        silent=one.silent,
     )
-    errors = _by_key(connection, limited(select(_error.oid, func.count()).group_by(_error.oid), _error.oid))
-    counts: dict[str, list[int]] = {}
-    for oid, severity, count in connection.execute(
-        limited(
-            select(_counter.oid, _counter.severity, func.sum(_counter.count))
-            .where(_counter.status < 2)
-            .group_by(_counter.oid, _counter.severity),
-            _counter.oid,
-        )
-    ):
-        counts.setdefault(oid, [0] * 5)[severity] = int(count)
-    states: dict[str, dict[str, Any]] = {}
-    for row in connection.execute(
-        limited(
-            select(_state.oid, _state.subject, _state.checked_at, _state.failure, _state.reason).where(
-                _state.subject.in_(("detections", "organization"))
-            ),
-            _state.oid,
-        )
-    ):
-        states.setdefault(row.oid, {})[row.subject] = row
-    answer = {}
-    for row in connection.execute(
-        limited(
-            select(
-                _organization.oid, _organization.name, _organization.region, _organization.sensors_online,
-                _organization.sensor_quota, _organization.quota_used, _organization.gone_at, _node.path,
-            ).join_from(Organization, Node, _organization.oid == _node.oid, isouter=True),
-            _organization.oid,
-        )
-    ):  # fmt: skip
-        state, reason, checked_at = _freshness(states.get(row.oid, {}), now)
-        by_severity = counts.get(row.oid, [0] * 5)
-        answer[row.oid] = OrganizationRow(
-            oid=row.oid,
-            name=Untrusted(row.name),
-            path=Untrusted(row.path or row.name),
-            region=Untrusted(row.region),
-            sensors=sensors.get(row.oid, 0),
-            sensors_online=row.sensors_online,
-            open_alerts=sum(by_severity),
-            by_severity=_five(by_severity),
-            sensor_quota=row.sensor_quota,
-            quota_used=row.quota_used,
-            errors=errors.get(row.oid, 0),
-            synced_at=checked_at,
-            state=state,
-            reason=Untrusted(reason),
-            gone=row.gone_at is not None,
-        )
-    return answer
-
-
-def _by_key(connection: Connection, statement: Select[Any]) -> dict[Any, int]:
-    """Of a statement that answers (key, count)."""
-    return {key: int(count) for key, count in connection.execute(statement)}
-
-
-def _freshness(states: dict[str, Any], now: int) -> tuple[str, str, int | None]:
-    """State, reason and time of an organization, of what is known of its decisive subjects."""
-    detections, record = states.get("detections"), states.get("organization")
-    checked_at = detections.checked_at if detections else None
-    for each in (detections, record):
-        if each is not None and each.failure:
-            return "failed", each.reason or each.failure, checked_at
-    return state_of(checked_at, "", now), "", checked_at
-
-
-def _five(counts: Sequence[int]) -> tuple[int, int, int, int, int]:
-    return (counts[0], counts[1], counts[2], counts[3], counts[4])
-
-
-@dataclass(slots=True)
-class _Sum:
-    """What is rolled up over the organizations below a node."""
-
-    organizations: int = 0
-    fresh: int = 0
-    failed: int = 0
-    sensors: int = 0
-    online: int = 0
-    by_severity: list[int] = field(default_factory=lambda: [0] * 5)
-    errors: int = 0
-    quota: int = 0
-    quota_used: float = 0.0
-    health: int = 0
-    reason: str = ""
-    synced_at: int | None = None
-    never: bool = False
-
-    def add(self, row: OrganizationRow) -> None:
-        """Count one organization."""
-        self.organizations += 1
-        self.fresh += row.state == "fresh"
-        self.failed += row.state == "failed"
-        self.sensors += row.sensors
-        self.online += row.sensors_online or 0
-        self.by_severity = [mine + its for mine, its in zip(self.by_severity, row.by_severity, strict=True)]
-        self.errors += row.errors
-        self.quota += row.sensor_quota or 0
-        self.quota_used += row.quota_used or 0.0
-        health, reason = health_of(row)
-        if HEALTH.index(health) > self.health:
-            self.health, self.reason = HEALTH.index(health), reason
-        if row.synced_at is None:
-            self.never, self.synced_at = True, None
-        elif not self.never:
-            self.synced_at = row.synced_at if self.synced_at is None else min(self.synced_at, row.synced_at)
-
-
-def health_of(row: OrganizationRow) -> tuple[str, str]:
-    """An organization's health, of HEALTH, and why it is not well in a few words."""
-    if row.state == "failed":
-        return "failed", row.reason
-    if row.gone:
-        return "failed", "no longer listed"
-    if row.state == "never":
-        return "unknown", "never synced"
-    if row.state == "stale":
-        return "unknown", "not read lately"
-    if row.sensor_quota and row.quota_used is not None and row.quota_used > row.sensor_quota:
-        return "partly", f"over quota: {row.quota_used:g} of {row.sensor_quota}"
-    if row.errors:
-        return "partly", f"{row.errors} standing errors" if row.errors > 1 else "a standing error"
-    if row.by_severity[4]:
-        return "partly", f"{row.by_severity[4]} critical open"
-    return "well", ""
 
 
 def tree(connection: Connection, *, now: int) -> list[TreeRow]:
-    """The whole tree, depth first in the order of the file. The first row is the root. Organizations
-    without a node stand below a last node with the id `unplaced`. Without any tree: the root, then that."""
-    rows = _rows(connection, None, now)
-    nodes = connection.execute(select(*_node).order_by(_node.first)).all()
-    sums = {node.id: _Sum() for node in nodes}
-    parents = {node.id: node.parent_id for node in nodes}
-    placed = set()
-    for node in nodes:
-        if node.oid is None:
-            continue
-        placed.add(node.oid)
-        row = rows.get(node.oid)
-        if row is None:
-            continue
-        at: str | None = node.id
-        while at is not None:
-            sums[at].add(row)
-            at = parents[at]
-    lost = sorted(
-        (row for oid, row in rows.items() if oid not in placed), key=lambda row: row.name.casefold()
-    )
-    everything, without = _Sum(), _Sum()
-    for row in lost:
-        without.add(row)
-    labels: dict[str | None, dict[str, str]] = {None: {}}
-    marks: dict[str | None, tuple[str, ...]] = {None: ()}
-    answer = []
-    for node in nodes:
-        labels[node.id] = labels[node.parent_id] | node.labels
-        inherited = marks[node.parent_id]
-        marks[node.id] = inherited + tuple(mark for mark in node.marks if mark not in inherited)
-        total = sums[node.id]
-        if node.parent_id is None:
-            for row in lost:
-                total.add(row)
-        answer.append(
-            _tree_row(
-                node.id, node.parent_id, node.name, node.oid, node.depth, node.path, total,
-                labels[node.id], marks[node.id],
-                has_children=node.last > node.first or (node.parent_id is None and bool(lost)),
-            )
-        )  # fmt: skip
-    root = nodes[0].id if nodes else ""
-    if not nodes:
-        for row in rows.values():
-            everything.add(row)
-        answer.append(
-            _tree_row("", None, "All organizations", None, 0, "", everything, {}, (), has_children=bool(rows))
-        )
-    if lost:
-        answer.append(
-            _tree_row(UNPLACED, root, "Unplaced", None, 1, "Unplaced", without, {}, (), has_children=True)
-        )
-        for row in lost:
-            one = _Sum()
-            one.add(row)
-            answer.append(
-                _tree_row(
-                    row.oid,
-                    UNPLACED,
-                    row.name,
-                    row.oid,
-                    2,
-                    row.name,
-                    one,
-                    {},
-                    (),
-                    has_children=False,
-                )
-            )
-    return answer
-
-
-def _tree_row(
-    node_id: str,
-    parent_id: str | None,
-    name: str,
-    oid: str | None,
-    depth: int,
-    path: str,
-    total: _Sum,
-    labels: dict[str, str],
-    marks: tuple[str, ...],
-    *,
-    has_children: bool,
-) -> TreeRow:
-    known = total.organizations > 0
-    return TreeRow(
-        id=node_id,
-        parent_id=parent_id,
-        name=Untrusted(name),
-        oid=oid,
-        depth=depth,
-        path=Untrusted(path),
-        has_children=has_children,
-        labels=labels,
-        marks=marks,
-        organizations=total.organizations,
-        fresh=total.fresh,
-        failed=total.failed,
-        sensors=total.sensors,
-        sensors_online=total.online,
-        open_alerts=sum(total.by_severity),
-        by_severity=_five(total.by_severity),
-        errors=total.errors,
-        quota=total.quota,
-        quota_used=total.quota_used,
-        health=HEALTH[total.health] if known else "unknown",
-        reason=Untrusted(total.reason if known else "no organization known here"),
-        synced_at=total.synced_at,
-    )
+    """The whole tree, read from scratch: see `Rollup.rows`."""
+    return Rollup().rows(connection, now=now)
 
 
 def completeness(connection: Connection, *, scope: str = "", now: int) -> Completeness:
@@ -498,12 +241,12 @@ def _days(connection: Connection, oid: str, now: int, days: int = 14) -> tuple[i
     """Detections per day, oldest first; a day is 24 hours that end now."""
     start = now - days * DAY
     day = (_detection.time - start) // DAY
-    found = _by_key(
-        connection,
+    counted = (
         select(day, func.count())
         .where(_detection.oid == oid, _detection.time >= start, _detection.time < now)
-        .group_by(day),
+        .group_by(day)
     )
+    found = {int(each): count for each, count in connection.execute(counted)}
     return tuple(int(found.get(each, 0)) for each in range(days))
 
 

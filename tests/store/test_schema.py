@@ -60,6 +60,18 @@ def _text_index(engine: Engine) -> dict[str, str]:
     return made
 
 
+def _triggers(engine: Engine) -> set[tuple[str, str]]:
+    """What the database does by itself: name, and the statement or the table that it is for."""
+    asked = (
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        if engine.dialect.name == "sqlite"
+        else "SELECT trigger_name, event_manipulation || ' ' || event_object_table || ' ' || action_statement"
+        " FROM information_schema.triggers"
+    )
+    with engine.connect() as connection:
+        return {(name, said) for name, said in connection.exec_driver_sql(asked)}
+
+
 def test_the_migrations_run_one_by_one_make_what_the_tables_say(store_url: str, tmp_path: Any) -> None:
     if store_url.startswith("sqlite"):
         (tmp_path / "store.db").touch()
@@ -69,6 +81,8 @@ def test_the_migrations_run_one_by_one_make_what_the_tables_say(store_url: str, 
     by_migrations = _described(migrated)
     assert revision_of(migrated) == REVISIONS[-1]
     text = _text_index(migrated)
+    triggers = _triggers(migrated)
+    assert len({name for name, _ in triggers}) >= 10
     with migrated.begin() as connection:
         if migrated.dialect.name == "sqlite":
             connection.exec_driver_sql("DROP TABLE detection_text")  # and with it the tables beneath it
@@ -80,6 +94,7 @@ def test_the_migrations_run_one_by_one_make_what_the_tables_say(store_url: str, 
     with closing(Store(store_url)) as made:
         by_tables = _described(made.reader._engine)
         assert _text_index(made.reader._engine) == text
+        assert _triggers(made.reader._engine) == triggers
     assert by_migrations == by_tables
     assert by_tables.keys() == {*SQLModel.metadata.tables, "alembic_version", *text}
     partial = [name for name, *_, options in by_tables["detection"]["indexes"] if options]

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from store import changes
 from store.audituse import rows_of
 from store.timeline import audit_event
 
@@ -50,6 +51,20 @@ def upgrade() -> None:
     _billing()
     _customers()
     op.create_index("ix_api_key_name", "api_key", ["name", "oid", "key_hash"])
+    _changes()
+
+
+def _changes() -> None:
+    """Last of all: what the steps before wrote is no change that anybody waits for."""
+    op.create_table(
+        "organization_change",
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("part", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("oid", "part"),
+    )
+    op.create_index("ix_organization_change_seq", "organization_change", ["seq", "part", "oid"])
+    changes.create(op.get_bind())
 
 
 def _detections() -> None:
@@ -71,7 +86,10 @@ def _detections() -> None:
     for name, columns, where in queues:
         op.create_index(f"ix_detection_{name}", "detection", [*columns, "rank", "time", "id"], **where)
     op.create_index("ix_detection_due", "detection", ["due_at", "id"], **_OPEN)
-    op.create_index("ix_detection_mine", "detection", ["assignee"], **_where("status < 2 AND assignee <> ''"))
+    op.create_index("ix_detection_due_oid", "detection", ["oid", "due_at"], **_OPEN)
+    held = _where("status < 2 AND assignee <> ''")
+    op.create_index("ix_detection_held", "detection", ["oid", "assignee"], **held)
+    op.create_index("ix_detection_mine", "detection", ["assignee"], **held)
     op.create_index("ix_detection_fold", "detection", ["fold_id", "rank", "time", "id"], **_OPEN)
     op.create_index("ix_detection_fold_done", "detection", ["fold_id", "rank", "time", "id"], **_DONE)
 
@@ -181,6 +199,7 @@ def _triage() -> None:
     )
     op.create_index("ix_snooze_fold_id", "snooze", ["fold_id"])
     op.create_index("ix_snooze_until", "snooze", ["until"])
+    op.create_index("ix_snooze_asleep", "snooze", ["oid"], **_where("woken_at IS NULL"))
     op.create_table(
         "triage_action",
         sa.Column("id", _ID, nullable=False),

@@ -154,8 +154,8 @@ def test_a_few_organizations_are_gathered_rather_than_all_walked(a_store: Callab
     with store.reader.reading() as c:
         [statement] = alerts.statements(c, AlertFilter(oid="o1", order="due"))
         shown = " | ".join(_explain(c, statement))
-    # Two indexes begin with the organization, and without statistics SQLite takes either.
-    assert "(oid=?)" in shown.split(" | ")[0]
+    # Several indexes begin with the organization, and without statistics SQLite takes any.
+    assert "(oid=?" in shown.split(" | ")[0]
 
 
 def _explain(c: Any, statement: Any) -> list[str]:

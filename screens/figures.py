@@ -1,0 +1,149 @@
+"""What several views show of the same: the organizations summed up, and what takes long to find out.
+
+Drift and findings about access are compared whole: seconds of work among ten thousand organizations. So they
+are looked for beside what a view reads, at most every `AGAIN`, and what is shown of them says how old it is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from screens.context import Context
+from store.queries.rollup import Rollup
+
+AGAIN = 120_000
+"""Milliseconds between two looks, at least."""
+
+SHARE = 30
+"""And so many times as long as the last one took: a look costs at most a thirtieth of one core."""
+
+RESTS_ON = frozenset(
+    {
+        "configuration_record", "template_assignment", "template_version", "drift_decision", "node",
+        "direct_permission", "group_member", "group_organization", "organization_group", "group_role",
+        "user_account", "api_key", "audit_use", "organization",
+    }
+)  # fmt: skip
+"""The tables by whose change drift or findings may be others."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Drift and findings as they were when they were looked for last."""
+
+    at: int
+    """ms."""
+    drift: Mapping[str, int]
+    """Id of a node -> records below it that are not as they are wanted, accepted ones aside."""
+    drifted: Mapping[str, int]
+    """Id of a node -> organizations below it with such records."""
+    wanted: Mapping[str, int]
+    """Id of a node -> organizations below it that templates want something of."""
+    findings: Mapping[str, int]
+    """Id of a node -> findings about access that are about anything below it."""
+    grave: Mapping[str, int]
+    """Those of them that are high or critical."""
+    clear: Mapping[str, int]
+    """Id of a node -> organizations below it that no finding is about."""
+    known: Mapping[str, int]
+    """Id of a node -> organizations below it."""
+    unread: bool
+    """Whether no organization's users were ever read, so that nothing could be found."""
+
+
+@dataclass
+class Kept:
+    """What the views of one console keep together."""
+
+    rollup: Rollup = field(default_factory=Rollup)
+    looks: Looks | None = None
+    looking: bool = False
+    stale: bool = True
+    """Something that the looks rest on was written since."""
+    not_before: float = 0.0
+    """By the monotonic clock: when to look again at the earliest."""
+
+
+def kept(context: Context) -> Kept:
+    """What this console keeps."""
+    made: Kept = context.kept.setdefault("figures", Kept())
+    return made
+
+
+def rollup(context: Context) -> Rollup:
+    """The organizations summed up."""
+    return kept(context).rollup
+
+
+def due(context: Context) -> bool:
+    """Whether it is time to look again."""
+    mine = kept(context)
+    return mine.stale and not mine.looking and time.monotonic() >= mine.not_before
+
+
+def look(context: Context) -> Looks | None:
+    """Look for drift and findings, and keep what was found; None when somebody else does it already. In a
+    thread: it takes seconds."""
+    mine = kept(context)
+    if mine.looking:
+        return None
+    mine.looking = True
+    started = time.monotonic()
+    try:
+        mine.stale = False
+        key = context.redaction_key()
+        with context.reader.reading() as connection:
+            mine.looks = looked(connection, mine.rollup, key=key, now=context.clock())
+    except BaseException:
+        mine.stale = True
+        raise
+    finally:
+        ended = time.monotonic()
+        mine.not_before = ended + max(AGAIN / 1000, SHARE * (ended - started))
+        mine.looking = False
+    return mine.looks
+
+
+def looked(connection: Connection, summed: Rollup, *, key: bytes | None, now: int) -> Looks:
+    """Both, for every node of the tree; arguments as of `store.queries.drift.report`."""
+    from store.queries.drift import report
+    from store.queries.findings import findings
+
+    rows = summed.rows(connection, now=now)
+    drifts = report(connection, key=key, now=now)
+    found = findings(connection, now=now, use=False)
+    standing = Counter(each.oid for each in drifts.standing)
+    about: Counter[str] = Counter()
+    every: Counter[str] = Counter()
+    grave: Counter[str] = Counter()
+    for each in found.findings:
+        nodes = {node for oid in each.oids for node in summed.nodes_above(oid)}
+        about.update(each.oids)
+        every.update(nodes)
+        if each.severity >= 3:
+            grave.update(nodes)
+
+    def below(oids: Iterable[str], counts: Mapping[str, int] | None = None) -> Counter[str]:
+        sums: Counter[str] = Counter()
+        for oid in oids:
+            for node in summed.nodes_above(oid):
+                sums[node] += 1 if counts is None else counts[oid]
+        return sums
+
+    oids = [row.oid for row in rows if row.oid is not None]
+    return Looks(
+        at=now,
+        drift=below(standing, standing),
+        drifted=below(standing),
+        wanted=below(drifts.organizations),
+        findings=every,
+        grave=grave,
+        clear=below(oid for oid in oids if not about[oid]),
+        known=below(oids),
+        unread=not found.read,
+    )
