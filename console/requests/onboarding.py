@@ -65,7 +65,8 @@ def _wrong(cells: Cells, found: Known) -> str:
         return "" if Path(cells["file"]).expanduser().is_file() else "There is no such file on this machine."
     stopped = judged([(0, cells)], found).stopped
     more = f" And {len(stopped) - 1:,} more." if len(stopped) > 1 else ""
-    return f"{_said(stopped[0])}{more}" if stopped else ""
+    # Two lines at most: there is no room for more below so many.
+    return f"{safe_text(_said(stopped[0]), 130)}{more}" if stopped else ""
 
 
 def _doubtful(cells: Cells, found: Known) -> str:

@@ -67,8 +67,8 @@ def _kill_at(home: Path, process: Fork, made: int) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_customers_are_onboarded_though_calls_fail_and_the_process_is_killed(tmp_path: Path) -> None:
-    """Sixteen customers in `make test`, two hundred by `make soak`."""
-    count = 200 if minutes() > 0 else 16
+    """Twelve customers in `make test`, two hundred by `make soak`."""
+    count = 200 if minutes() > 0 else 12
     home = tmp_path / "home"
     with sandbox_process(tmp_path / "sandbox", *WORLD) as (stage, _):
         shared = list(stage["users"])[1]
