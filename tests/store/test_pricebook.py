@@ -1,13 +1,14 @@
 """Price books: what is read, and everything that is refused with its line."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from store.examplebook import TEXT
-from store.pricebook import Item, PriceBookError, Tier, read_pricebook
+from store.pricebook import _ITEM, Item, PriceBookError, Tier, read_pricebook
 from tests.helpers.pricebooks import books, written
 from tests.helpers.soak import examples
 
@@ -94,6 +95,28 @@ apply:
     found = read_pricebook(text).plan_of(oid, labels, nodes)
     assert found is not None
     assert found.name == plan
+
+
+def test_the_file_in_the_documentation_is_one_that_is_read():
+    text = (Path(__file__).parents[2] / "docs" / "billing.md").read_text("utf-8")
+    block = text.split("```yaml\n", 1)[1].split("```", 1)[0]
+    book = read_pricebook(block)
+    assert list(book.plans) == ["gold", "trial"]
+    # Every field of an item that the table explains is one, and none is left out.
+    named = {
+        "metric",
+        "measure",
+        "per",
+        "blocks",
+        "pricing",
+        "tiers",
+        "cents",
+        "markup",
+        "minimum",
+        "partial",
+        "vendor",
+    }
+    assert {word for word in named if f"`{word}`" in text} == named == set(_ITEM) - {"item", "unit"}
 
 
 def test_without_a_line_for_everybody_somebody_may_have_no_plan():
