@@ -5,7 +5,7 @@ from time import perf_counter
 
 from textual.app import App, ComposeResult
 
-from screens.widgets.tree_table import Line, TreeColumn, TreeTable, arranged
+from screens.widgets.tree_table import Line, MarkTree, TreeColumn, TreeTable, arranged
 
 
 @dataclass(frozen=True)
@@ -200,3 +200,60 @@ def test_the_worst_child_first_leaves_equal_ones_in_their_order():
     order = [place.id for place in arranged(WORLD, lambda place: place.bad)]
     assert order == ["root", "us", "cedar", "lab", "eu", "bor", "acme"]
     assert [place.id for place in arranged(WORLD, lambda place: 0)] == [place.id for place in WORLD]
+
+
+class Marking(Host):
+    """A tree of which only what is bad can be marked."""
+
+    def __init__(self):
+        super().__init__()
+        self.tree_table = MarkTree(COLUMNS, draw, counts=lambda place: place.depth > 1, title="PLACE")
+        self.counts = []
+
+    def on_mark_tree_marked(self, event: MarkTree.Marked) -> None:
+        self.counts.append(len(event.tree.marks))
+
+
+async def test_a_mark_stands_beside_the_cursor_and_survives_folding_and_reloading():
+    app = Marking()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await pilot.press("j", "j", "space")
+        assert app.tree_table.marks == {"acme"}
+        assert line(app, 3).startswith(" *")
+        assert line(app, 4).startswith("> ")
+        await pilot.press("h", "h")
+        assert line(app, 2).startswith(
+            ">+"
+        )  # the folded folder hides one that is marked, and one that is not
+        app.tree_table.fill(WORLD)
+        await pilot.press("l", "j", "j", "space")
+        assert app.tree_table.marks == {"acme", "bor"}
+        app.tree_table.fill([place for place in WORLD if place.id != "bor"])
+        await pilot.pause()
+        assert app.tree_table.marks == {"acme"}
+        assert app.counts[-1] == 1
+        await pilot.press("U")
+        assert (app.tree_table.marks, app.counts[-1]) == (set(), 0)
+
+
+async def test_marking_a_folder_marks_what_is_below_it_and_passes_the_filter():
+    app = Marking()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await pilot.press("space")
+        assert app.tree_table.marks == {"acme", "bor", "cedar", "lab"}
+        await pilot.press("k", "space")
+        assert app.tree_table.marks == set()
+        app.tree_table.narrow(lambda place: "bor" in place.id)
+        await pilot.press("g", "space")
+        assert app.tree_table.marks == {"bor"}
+        app.tree_table.narrow(None)
+        assert app.tree_table.marks == {"bor"}
+
+
+async def test_a_range_is_marked_from_the_last_mark_and_a_count_marks_so_many():
+    app = Marking()
+    async with app.run_test(size=(80, 12)) as pilot:
+        await pilot.press("V")
+        assert app.tree_table.marks == set()
+        await pilot.press("j", "j", "space", "G", "V")
+        assert app.tree_table.marks == {"acme", "bor", "cedar", "lab"}

@@ -1,0 +1,161 @@
+"""Many organizations changed by keys alone: marked, planned, begun, watched, taken back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from console.app import Console
+from console.operations.ports import Link
+from console.sandbox.faults import Rule
+from screens.dialogs.choose_one import ChooseOne
+from screens.dialogs.fill_in import FillIn
+from screens.dialogs.run_plan import RunPlan
+from screens.frame import KeyLine
+from store import runs
+from store.database import Store
+from store.tree import TreeNode, replace_tree
+from tests.helpers.bulk import Customers, customers
+from tests.helpers.screens import still, text_of, until
+
+
+@asynccontextmanager
+async def console(
+    store: Store, *, marks: tuple[str, ...] = (), **options: Any
+) -> AsyncIterator[tuple[Customers, Console]]:
+    """A console on three customers, two of them below one folder."""
+    link = Link()
+    async with customers(store, orgs=3) as found:
+        with store.writing() as c:
+            nodes = [TreeNode("root", None, "Provider"), TreeNode("gold", "root", "Gold", marks=marks)]
+            nodes += [
+                TreeNode(f"n{n}", "gold" if n < 2 else "root", one.name, oid=one.oid)
+                for n, one in enumerate(found.organizations)
+            ]
+            replace_tree(c, nodes)
+        with link.holding(found.cloud):
+            yield (
+                found,
+                Console(
+                    open_store=lambda: Store(store.url), environment="test", link=link, view="organizations",
+                    redaction_key=lambda: b"k" * 32, operator="kim", **options,
+                ),
+            )  # fmt: skip
+
+
+async def opened(pilot: Any) -> None:
+    await until(pilot, lambda: pilot.app.store is not None and pilot.app.current_mode == "organizations")
+    await until(pilot, lambda: pilot.app.screen.look == "full")
+    await still(pilot)
+
+
+async def on(pilot: Any, dialog: type) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, dialog))
+    await still(pilot)
+
+
+async def shows(pilot: Any, words: str) -> None:
+    await until(pilot, lambda: words in " ".join(text_of(pilot.app).split()))
+
+
+def said(app: Console) -> str:
+    return str(app.screen_stack[0].query_one(KeyLine).text)
+
+
+async def plan_quota(pilot: Any, quota: str) -> None:
+    """Ask for a quota, up to the plan."""
+    await pilot.press("B")
+    await on(pilot, ChooseOne)
+    await pilot.press("q")
+    await on(pilot, FillIn)
+    await pilot.press(*quota, "enter")
+    await on(pilot, RunPlan)
+
+
+def quotas(found: Customers) -> list[int]:
+    return [found.state()[one.oid]["quota"] for one in found.organizations]
+
+
+async def test_what_is_marked_is_changed_and_taken_back(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (found, app):
+        before = quotas(found)
+        async with app.run_test(size=(100, 30)) as pilot:
+            await opened(pilot)
+            await pilot.press("j", "space")
+            await shows(pilot, "2 marked")
+            await plan_quota(pilot, "777")
+            await shows(pilot, "CHANGES 2 organizations")
+            await pilot.press("a")
+            await shows(pilot, "2 of 2 organizations done")
+            assert app.current_mode == "runs"
+            await until(pilot, lambda: "Run 1: 2 of 2 organizations done, 2 steps made." in said(app))
+            assert quotas(found) == [777, 777, before[2]]
+            await pilot.press("b")
+            await on(pilot, RunPlan)
+            await shows(pilot, "Take back run 1")
+            await pilot.press("a")
+            await until(pilot, lambda: "Run 2: 2 of 2 organizations done" in said(app))
+            assert quotas(found) == before
+            assert app.guard.hits == 0
+
+
+async def test_bad_input_is_said_in_the_dialog_and_nothing_is_kept(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("G", "B")
+        await on(pilot, ChooseOne)
+        await pilot.press("q")
+        await on(pilot, FillIn)
+        await pilot.press(*"many", "enter")
+        await shows(pilot, "A quota is a whole number")
+        await pilot.press("escape")
+        await opened(pilot)
+        with store.reader.reading() as c:
+            assert runs.listed(c) == []
+        assert not found.effects()
+
+
+async def test_a_protected_organization_is_typed_and_a_run_is_put_away(a_store: Any) -> None:
+    store = a_store()
+    async with console(store, marks=("protected",)) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("j")
+        await plan_quota(pilot, "5")
+        await shows(pilot, "type 2 protected organizations, enter begin")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Nothing was sent." in said(app))
+        with store.reader.reading() as c:
+            assert runs.listed(c) == []
+        assert not found.effects()
+
+
+async def test_what_failed_is_named_and_tried_again(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (found, app):
+        oid = found.organizations[1].oid
+        found.served.faults.add(
+            Rule("status", status=403, method="POST", path="/v1/orgs/{oid}/quota", oid=oid, count=None)
+        )
+        async with app.run_test(size=(100, 30)) as pilot:
+            await opened(pilot)
+            await plan_quota(pilot, "9")
+            await pilot.press("a")
+            await until(pilot, lambda: "2 of 3 organizations done, 1 failed" in said(app))
+            await shows(pilot, "x denied set the sensor quota to 9")
+            found.served.faults.clear()
+            await pilot.press("A")
+            await on(pilot, RunPlan)
+            await shows(pilot, "goes on with 3 organizations")
+            await pilot.press("a")
+            await until(pilot, lambda: "3 of 3 organizations done" in said(app))
+            assert quotas(found) == [9, 9, 9]
+
+
+async def test_a_read_only_or_offline_console_changes_nothing(a_store: Any) -> None:
+    store = a_store()
+    async with console(store, writable=False) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("B")
+        await until(pilot, lambda: "read-only" in said(app))
+        assert not found.effects()
