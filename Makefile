@@ -51,6 +51,7 @@ bench: $(VENV)/.made-dev $(OFFICIAL)/.made  ## figures, each a ratio against som
 	$(BIN)/python -m benchmarks keys --output json
 	$(BIN)/python -m benchmarks agreement --output json
 	$(BIN)/python -m benchmarks queue --output json
+	$(BIN)/python -m benchmarks overview --output json
 	$(BIN)/python -m benchmarks pivot --output json
 	$(BIN)/python -m benchmarks reports --output json
 	$(BIN)/python -m benchmarks triage --output json
