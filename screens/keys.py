@@ -43,6 +43,7 @@ ASIDE: tuple[Aside, ...] = (
     Aside("templates", "Templates", "templates", ("template",), "what organizations are to have, and why"),
     Aside("drift", "DriftView", "drift", (), "where customers are not as templates want them"),
     Aside("runs", "Runs", "runs", ("run",), "what was done to many organizations, and how far it has come"),
+    Aside("reports", "Reports", "reports", ("report",), "what customers are told, before it is written"),
     Aside("billing", "Billing", "billing", ("bill",), "what customers are charged, and how full quotas are"),
     Aside("rollouts", "Rollouts", "rollouts", ("rollout",), "plans of changed configuration, wave by wave"),
 )

@@ -478,6 +478,19 @@ class UndoRollout(Work):
 
 
 @dataclass
+class WriteReports(Work):
+    """Ask in which formats and where, and write reports of a month."""
+
+    kind: str
+    """customer, executive or sla."""
+    oids: tuple[str, ...]
+    """Of customers; () for a report over all of the scope."""
+    month: str
+    """`2026-10`."""
+    scope: str = ""
+
+
+@dataclass
 class DecideDrift(Work):
     """Ask for a reason, and decide about a record that is not as wanted."""
 

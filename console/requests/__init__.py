@@ -36,6 +36,7 @@ MODULES: tuple[str, ...] = (
     "falsepositives",
     "onboarding",
     "pivot",
+    "reports",
     "respond",
     "reviews",
     "rollouts",

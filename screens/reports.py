@@ -1,0 +1,358 @@
+"""Reports before they are written: for whom, with what in them, from which sources, and what is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from sqlalchemy import Connection
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from screens.context import HEALTH_STYLES, SEVERITY_WORDS, Context
+from screens.detailed import Detailed
+from screens.requests import ShowOrganization, WriteReports
+from screens.widgets.row_table import Column, Listed, MarkTable
+from screens.widgets.spark import spark
+from screens.widgets.text import line
+from store.reports.customer import CustomerFigures, customer
+from store.reports.figures import Figure, Note, Source
+from store.reports.listing import Addressee, addressees
+from store.reports.periods import Period, month, month_before
+from store.times import age
+
+WIDE = 60
+"""Cells of the pane where it stands beside the list."""
+BEHIND = 24
+"""Months back to which `[` leads."""
+SECTIONS = "summary, alerts, response, cases, sensors, usage"
+
+STATES: Final = {"whole": "well", "part": "partly", "unknown": "unknown"}
+"""State -> health, whose sign and style it has."""
+_SOURCES: Final = {
+    "detections": "alerts", "triage": "decisions", "cases": "cases", "sensors": "sensors",
+    "organization": "quota, online", "usage": "usage",
+}  # fmt: skip
+_NOTES: Final = {
+    "never_read": "never read", "failed": "{kind}: {reason}", "not_over": "so far, as of {at}",
+    "known_until": "known until {at} only", "known_since": "known since {at} only",
+    "start_unknown": "since when it is known was not kept", "still_reading": "some of it is still being read",
+    "kept": "alerts are kept for {days} days", "days": "figures for {known} of {of} days",
+    "no_cases": "no case system any more",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Found:
+    """Who is to get a report for which month."""
+
+    period: Period
+    rows: list[Addressee]
+
+
+class Reports(Detailed[Found]):
+    """The customers of the scope, and the report of the one under the cursor in short."""
+
+    MODE = "reports"
+    PANE = "#report"
+    TITLE = "Reports"
+    EMPTY = "There is no customer here to report to. r or :sync reads the cloud."
+    CSS_PATH = "reports.tcss"
+    AUTO_FOCUS = "MarkTable"
+    READS = frozenset(
+        {
+            "organization",
+            "node",
+            "sync_state",
+            "detection",
+            "case_record",
+            "sensor",
+            "usage",
+            "configuration_record",
+        }
+    )  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "w", "write('customer')", "write", id="reports.write",
+            tooltip="Write the reports of the marked customers, or of this one",
+        ),
+        Binding(
+            "E", "write('executive')", "executive", id="reports.executive",
+            tooltip="Write one report over all customers of the scope, for the management",
+        ),
+        Binding(
+            "S", "write('sla')", "SLA", id="reports.sla",
+            tooltip="Write one report over all customers of the scope about service levels",
+        ),
+        Binding(
+            "left_square_bracket", "month(-1)", "month", id="reports.month_before",
+            tooltip="The month before",
+        ),
+        Binding(
+            "right_square_bracket", "month(1)", "next", id="reports.next_month", tooltip="The next month",
+        ),
+        Binding("t", "tree", "tree", id="reports.tree", tooltip="The organization in the tree"),
+        Binding(
+            "J", "scroll_detail(1)", "down", id="reports.down", show=False, tooltip="Scroll the detail down",
+        ),
+        Binding("K", "scroll_detail(-1)", "up", id="reports.up", show=False, tooltip="Scroll the detail up"),
+    ]  # fmt: skip
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._month = ""
+        """"" is the last one that is over."""
+        self._found: Found | None = None
+        self._words: tuple[str, ...] = ()
+        self._figures: dict[str, CustomerFigures | None] = {}
+        """Of this month, by oid, as long as nothing changes."""
+
+    def compose_body(self) -> ComposeResult:
+        """The list, and what is under the cursor."""
+        health = self.context.glyphs.health
+        columns: list[Column[Addressee]] = [
+            Column(
+                "KNOWN", lambda each: f"{health[STATES[each.state]]} {each.state}", 9,
+                style=lambda each: HEALTH_STYLES[STATES[each.state]],
+            ),
+            Column("CUSTOMER", lambda each: each.name, 20, grow=3, cut="middle"),
+            Column("BRAND", lambda each: each.brand or "default", 12, grow=1),
+            Column("LANGUAGE", lambda each: each.language or "-", 8),
+            Column("LACKS", self._lacks, 16, grow=2),
+        ]  # fmt: skip
+        with Container(id="split"):
+            yield MarkTable(columns, cursor=self.context.glyphs.cursor)
+            with VerticalScroll(id="report", can_focus=False):
+                yield Static("", markup=False)
+
+    def _lacks(self, each: Addressee) -> str:
+        return ", ".join(_SOURCES[one.name] for one in each.sources if one.state != "whole") or "nothing"
+
+    @property
+    def table(self) -> MarkTable[Addressee]:
+        """The list on the screen."""
+        return self.query_one(MarkTable)
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    def read(self, connection: Connection) -> Found:
+        """The customers of the scope."""
+        now = self.context.clock()
+        period = month(self._month) if self._month else month_before(now, self.context.zone_name)
+        return Found(period, addressees(connection, period, scope=self.context.scope.node_id, now=now))
+
+    def has_nothing(self, found: Found) -> bool:
+        """Nobody is there."""
+        return not found.rows
+
+    def show(self, found: Found) -> None:
+        """The list; cursor and marks stay on their customers."""
+        self._found = found
+        self._figures = {}
+        self._lay_out()
+
+    def show_empty(self, found: Found) -> None:
+        """Forget what was shown."""
+        self._found, self._figures = found, {}
+        self.table.put(Listed([], key=_oid))
+        self.say(counts="", filter="")
+
+    def _lay_out(self) -> None:
+        found = self._found
+        if found is None:
+            return
+        rows = [each for each in found.rows if all(word in _hay(each) for word in self._words)]
+        self.table.put(Listed(rows, key=_oid))
+        self._say_counts(rows)
+        self.detail()
+        self.keys_changed()
+
+    def _say_counts(self, rows: Sequence[Addressee]) -> None:
+        found = self._found
+        if found is None:
+            return
+        whole = sum(each.state == "whole" for each in rows)
+        marked = f", {len(self.table.marks):,} marked" if self.table.marks else ""
+        some = f"{len(rows):,} of " if len(rows) != len(found.rows) else ""
+        self.say(
+            counts=f"{found.period.first:%B %Y}   {whole:,} of {len(rows):,} whole{marked}"
+            if not some
+            else f"{found.period.first:%B %Y}   {some}{len(found.rows):,}, {whole:,} whole{marked}",
+            filter=f"/{self.filter_line}" if self.filter_line else "",
+        )
+
+    @on(MarkTable.Marked)
+    def _marked(self, event: MarkTable.Marked) -> None:
+        event.stop()
+        self._lay_out()
+
+    # -- filter and month -------------------------------------------------------------------------------
+
+    def apply_filter(self, line: str) -> None:
+        """Words that are part of a name, an oid, a brand or a state."""
+        self._words = tuple(line.casefold().split())
+        self.filter_line = line
+        self._lay_out()
+
+    def close_inner(self) -> bool:
+        """The marks, then the filter."""
+        if self.table.marks:
+            self.table.unmark()
+            return True
+        if self.filter_line:
+            self.filter_by("")
+            return True
+        return False
+
+    def action_month(self, step: int) -> None:
+        """Another month, up to the one that goes on."""
+        if self._found is None:
+            return
+        first = self._found.period.first
+        number = first.year * 12 + first.month - 1 + step
+        wanted = f"{number // 12:04}-{number % 12 + 1:02}"
+        last = month_before(self.context.clock(), self.context.zone_name).first
+        ahead = number - (last.year * 12 + last.month - 1)
+        if not -BEHIND <= ahead <= 1:
+            self.tell(f"There are the {BEHIND} months behind this one, and the one that goes on.")
+            return
+        self._month = wanted
+        self.reload()
+
+    # -- the detail -------------------------------------------------------------------------------------
+
+    def detail(self) -> None:
+        """The figures that the report of the customer under the cursor would begin with."""
+        each, found = self.table.current, self._found
+        if each is None or found is None:
+            self._put([Content(" Nobody is left by the filter; esc forgets it.")])
+        elif each.oid in self._figures:
+            self._put(self._about(each, self._figures[each.oid]))
+        else:
+            self._put([line((f" {each.name}", "bold"), "   its figures are being read")])
+            self._read_figures(each, found)
+
+    @work(exclusive=True, group="figures", exit_on_error=False)
+    async def _read_figures(self, each: Addressee, found: Found) -> None:
+        now = self.context.clock()
+
+        def read() -> CustomerFigures | None:
+            with self.context.reader.reading() as connection:
+                return customer(connection, each.oid, found.period, now=now)
+
+        figures = await asyncio.to_thread(read)
+        # An answer to an older question stays away.
+        if self._found is found and self.is_mounted:
+            self._figures[each.oid] = figures
+            current = self.table.current
+            if current is not None and current.oid == each.oid:
+                self._put(self._about(each, figures))
+
+    def _put(self, lines: list[Content]) -> None:
+        self.say_detail(lines, self.size.width if self.size.width < 120 else WIDE)
+
+    def _about(self, each: Addressee, figures: CustomerFigures | None) -> list[Content]:
+        if figures is None:
+            return [line((f" {each.name}", "bold"), "   is not there any more")]
+        alerts, sensors = figures.alerts, figures.sensors
+        lines = [
+            line(
+                (f" {each.name}", "bold"),
+                f"   brand {each.brand or 'default'}{f', {each.language}' if each.language else ''}",
+            ),
+            line(
+                f" alerts   {_count(alerts.total)}, {_count(alerts.grave)} high or critical; "
+                f"the month before {_count(alerts.before)}"
+            ),
+        ]
+        per_day = [sum(day) for day in alerts.days]
+        if any(per_day):
+            lines.append(line(f" by day   {spark(per_day)}"))
+        for one in alerts.severities:
+            if one.total and one.severity >= 3:
+                lines.append(
+                    line(
+                        f" {SEVERITY_WORDS[one.severity].lower():<8} {one.total:,}: "
+                        f"{one.true_positive:,} true, {one.false_positive:,} false, {one.open:,} open"
+                    )
+                )
+        within = figures.response.within.value
+        lines.append(
+            line(" in time  ", "nothing to measure" if within is None else f"{within:.1f} % acknowledged")
+        )
+        cases = figures.cases
+        lines.append(
+            line(" cases    this organization has no case system")
+            if cases is None
+            else line(f" cases    {_count(cases.opened)} opened, {_count(cases.ended)} ended")
+        )
+        lines.append(line(f" sensors  {_count(sensors.total)}, {_count(sensors.online)} online"))
+        lines.append(line(f" sections {', '.join(each.sections) or f'as the brand has it, else {SECTIONS}'}"))
+        lines += [self._source(one) for one in figures.all_sources]
+        return lines
+
+    def _source(self, source: Source) -> Content:
+        health = STATES[source.state]
+        read = (
+            "decided here"
+            if source.name == "triage"
+            else f"read {age(source.read_at, self.context.clock())} ago"
+            if source.read_at
+            else "never read"
+        )
+        said = ", ".join([read, source.state, *(self._note(each) for each in source.notes)])
+        return line(
+            (f" {self.context.glyphs.health[health]} ", HEALTH_STYLES[health]),
+            f"{_SOURCES[source.name]}: ",
+            said,
+        )
+
+    def _note(self, note: Note) -> str:
+        values = {
+            name: self.context.when(value, seconds=False) if name == "at" else value
+            for name, value in note.values.items()
+        }
+        return _NOTES[note.key].format(**values)
+
+    # -- requests ---------------------------------------------------------------------------------------
+
+    def why_not(self, action: str) -> str:
+        """What has to be chosen first."""
+        if action in ("write", "tree") and self.table.current is None:
+            return "Nobody is chosen."
+        return ""
+
+    def action_write(self, kind: str) -> None:
+        """Ask where, and write."""
+        found, current = self._found, self.table.current
+        if found is None or current is None:
+            return
+        rows = list(self.table.marks.values()) or [current]
+        oids = tuple(each.oid for each in rows) if kind == "customer" else ()
+        self.post_message(WriteReports(kind, oids, found.period.label, self.context.scope.node_id))
+
+    def action_tree(self) -> None:
+        """The organization in its place."""
+        if (each := self.table.current) is not None:
+            self.post_message(ShowOrganization(each.oid))
+
+
+def _oid(each: Addressee) -> str:
+    return each.oid
+
+
+def _hay(each: Addressee) -> str:
+    return f"{each.name}\n{each.oid}\n{each.brand or 'default'}\n{each.language}\n{each.state}".casefold()
+
+
+def _count(figure: Figure) -> str:
+    if figure.value is None:
+        return "not known"
+    text = f"{figure.value:,.0f}"
+    return f"at least {text}" if figure.at_least else text
