@@ -182,6 +182,7 @@ class Console(App[int], inherit_bindings=False):
         self._stop_listening: Callable[[], None] = lambda: None
         self._looking = False
         self._making = False
+        self._carrying_on = False
         self._status_due = False
         self._reported = 0.0
         self._repaint: Timer | None = None
@@ -234,6 +235,7 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(30.0, self.refresh_status)
         self.set_interval(WAKE_EVERY, self._wake_alerts)
         self.set_interval(DEADLINES_EVERY, self._make_deadlines)
+        self.set_interval(DEADLINES_EVERY, self._carry_on_runs)
         await self._go(self._first)
         self.refresh_status()
         self._go_on(store)
@@ -254,9 +256,10 @@ class Console(App[int], inherit_bindings=False):
 
             triage.resume(store)
             folding.go_on(store)
-        from console.operations import rollouts
+        from console.operations import rollouts, runs
 
-        for sentence in rollouts.left_off(store, self.context.clock()):
+        now = self.context.clock()
+        for sentence in (*rollouts.left_off(store, now), *runs.left_off(store, now)):
             self.call_from_thread(self.say, sentence, "warning")
 
     def _known_handlers(self) -> dict[type[Work], Handler]:
@@ -280,7 +283,7 @@ class Console(App[int], inherit_bindings=False):
         cloud = self._link.cloud if self._link is not None else None
         if self.store is None or cloud is None or not self.context.writable or self._making:
             return
-        from console.operations import accessplans, deadlines, runs
+        from console.operations import accessplans, deadlines
 
         self._making = True
         try:
@@ -289,10 +292,23 @@ class Console(App[int], inherit_bindings=False):
             for carried in await accessplans.resume(self.store, cloud, now=self.context.clock()):
                 if carried.state != "applying":
                     self.say(carried.sentence, "plain" if carried.whole else "warning")
+        finally:
+            self._making = False
+
+    @work(exit_on_error=False, group="runs")
+    async def _carry_on_runs(self) -> None:
+        """Carry on with runs that were cut off. It may take an hour, and holds no deadline up."""
+        cloud = self._link.cloud if self._link is not None else None
+        if self.store is None or cloud is None or not self.context.writable or self._carrying_on:
+            return
+        from console.operations import runs
+
+        self._carrying_on = True
+        try:
             for result in await runs.resume(self.store, cloud, key=self.context.redaction_key):
                 self.say(result.sentence, "plain" if result.whole else "warning")
         finally:
-            self._making = False
+            self._carrying_on = False
 
     def _open_first(self) -> Store:
         """The store, with no more imported than the first view needs: alerts are to be on screen at once."""

@@ -184,7 +184,7 @@ def _bulk(session: Session) -> int:
         session.show_object(shown_planned(drafted.planned), rows=[], columns=("organization",))
         session.say("There is nothing to do.")
         return 0
-    return carry_out(session, drafted.planned, left_out=len(drafted.left_out))
+    return carry_out(session, drafted.planned)
 
 
 def _wish(session: Session) -> "Wish":
@@ -272,7 +272,7 @@ def _file(session: Session, path: str) -> list[str]:
 # a run, kept and made
 
 
-def carry_out(session: Session, planned: "Planned", *, left_out: int = 0) -> int:
+def carry_out(session: Session, planned: "Planned") -> int:
     """Show, keep or make what is planned, as the options say."""
     from console.operations import runs as operations
     from store.runs import RunError, load
@@ -295,7 +295,7 @@ def carry_out(session: Session, planned: "Planned", *, left_out: int = 0) -> int
         session.say(f"Run {run_id} is kept: {_sum(planned)}; `limegrove org resume {run_id}` begins it.")
         return 0
     try:
-        return _make(session, kept, left_out=left_out)
+        return _make(session, kept)
     except Problem:
         with session.store().writing() as connection:
             from store.runs import drop
@@ -305,7 +305,7 @@ def carry_out(session: Session, planned: "Planned", *, left_out: int = 0) -> int
         raise
 
 
-def _make(session: Session, kept: "Run", *, left_out: int = 0) -> int:
+def _make(session: Session, kept: "Run") -> int:
     """Begin a run, or carry on with it.
 
     Raises:
@@ -346,7 +346,7 @@ def _make(session: Session, kept: "Run", *, left_out: int = 0) -> int:
         result = session.run(do())
     except operations.Refused as error:
         raise Problem(str(error), code=5) from error
-    return show_result(session, result, left_out=left_out)
+    return show_result(session, result)
 
 
 def _needs_cloud(kept: "Run") -> bool:
@@ -355,7 +355,7 @@ def _needs_cloud(kept: "Run") -> bool:
     return any(not verb(name).here for name in kept.verbs)
 
 
-def show_result(session: Session, result: "Result", *, left_out: int = 0) -> int:
+def show_result(session: Session, result: "Result") -> int:
     """Print what a run came to; the exit code for it: 0 all, 3 a part, 5 it may do none of it, else 1."""
     _print(session, result.run, result)
     for name, what, why in result.failed[:20]:
@@ -368,7 +368,7 @@ def show_result(session: Session, result: "Result", *, left_out: int = 0) -> int
     if result.run.state == "running":
         session.say(f"`limegrove org resume {result.run.id}` carries on where it was cut off.")
     if result.whole:
-        return 3 if left_out else 0
+        return 3 if result.run.options.get("left_out") else 0
     if result.run.good:
         return 3
     with session.reader.reading() as connection:

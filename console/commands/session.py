@@ -18,6 +18,9 @@ __all__ = ["Problem", "Session", "safe", "shown"]
 
 Result = TypeVar("Result")
 
+CARRYING_ON = ("org", "sync")
+"""Nouns whose commands carry on with what was begun on many organizations and cut off."""
+
 
 class Session:
     """One run of one command."""
@@ -127,7 +130,6 @@ class Session:
             if not await asyncio.to_thread(_has_a_time, store):
                 return
             # Heavy, and almost never needed.
-            from console.operations import runs
             from console.operations.accessplans import resume
             from console.operations.deadlines import due
 
@@ -135,10 +137,27 @@ class Session:
                 self.say(made.sentence)
             for carried in await resume(store, cloud):
                 self.say(carried.sentence)
-            for result in await runs.resume(store, cloud, key=self.redaction_key):
-                self.say(result.sentence)
+            await self._runs(store, cloud)
         except StoreError as error:
             self.say(f"What has a time could not be looked at: {error}")
+
+    async def _runs(self, store: "Store", cloud: "Cloud") -> None:
+        """Carry on with runs that were cut off; where somebody waits for something else, only say so.
+
+        A run may take an hour, and cutting a machine off the network must not wait for it.
+        """
+        from console.operations import runs
+        from store.times import now_ms
+
+        if self.arguments.noun in CARRYING_ON:
+            for result in await runs.resume(
+                store, cloud, key=self.redaction_key,
+                report=lambda told: self.progress(f"{told.done:,} of {told.total:,} {told.note}"),
+            ):  # fmt: skip
+                self.say(result.sentence)
+        else:
+            for sentence in runs.left_off(store, now_ms()):
+                self.say(sentence)
 
     def redaction_key(self) -> bytes:
         """Under what secrets are fingerprinted before they reach the store: 32 bytes, kept in the keyring.

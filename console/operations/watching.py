@@ -62,7 +62,8 @@ async def watch(
     """
     beside = [asyncio.create_task(caselinks.keep(store, cloud))] if not only or "cases" in only else []
     if tell is not None:
-        beside.append(asyncio.create_task(_keep_deadlines(store, cloud, tell, redaction_key)))
+        beside.append(asyncio.create_task(_keep_deadlines(store, cloud, tell)))
+        beside.append(asyncio.create_task(_keep_runs(store, cloud, tell, redaction_key)))
     try:
         await _watch(
             store=store,
@@ -81,10 +82,8 @@ async def watch(
         await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _keep_deadlines(
-    store: Store, cloud: Cloud, tell: Callable[[str], object], redaction_key: bytes
-) -> None:
-    """Make what has a time, and carry on with plans and runs that were cut off, however long a turn takes."""
+async def _keep_deadlines(store: Store, cloud: Cloud, tell: Callable[[str], object]) -> None:
+    """Make what has a time, and carry on with plans that were cut off, however long a turn takes."""
     while True:
         try:
             for made in await deadlines.due(store, cloud):
@@ -92,11 +91,20 @@ async def _keep_deadlines(
             for carried in await accessplans.resume(store, cloud):
                 if carried.state != "applying":
                     tell(carried.sentence)
-            for result in await runs.resume(store, cloud, key=lambda: redaction_key):
-                tell(result.sentence)
         except Exception:
             # Whatever it is, the next look must come: what is overdue is not dropped.
             log.exception("what has a time could not be made")
+        await asyncio.sleep(DEADLINES_EVERY)
+
+
+async def _keep_runs(store: Store, cloud: Cloud, tell: Callable[[str], object], redaction_key: bytes) -> None:
+    """Carry on with runs that were cut off; beside the deadlines, for it may take an hour."""
+    while True:
+        try:
+            for result in await runs.resume(store, cloud, key=lambda: redaction_key):
+                tell(result.sentence)
+        except Exception:
+            log.exception("a run could not be carried on")
         await asyncio.sleep(DEADLINES_EVERY)
 
 
