@@ -15,6 +15,7 @@ from store.queries.organizations import TreeRow, tree
 from store.queries.scopes import ORGANIZATION, marked
 from store.runs import RunError
 from store.runverbs import destructive, words
+from store.smoke import WAIT
 from store.text import Untrusted, safe_text
 from store.tree import MARKS
 
@@ -114,6 +115,9 @@ KINDS: dict[str, Kind] = {
         Kind("remove-key", "installation-key.remove", "I", "remove an installation key", (
             Field("description", "name", "what it is called"),
         )),
+        Kind("smoke", "smoke.detection", "s", "test from the sensor to the case", (
+            Field("wait", "wait", "seconds for the test's detection; 120 unless said", needed=False),
+        )),
     )
 }  # fmt: skip
 """Name -> what can be done, in the order in which it is offered."""
@@ -138,6 +142,8 @@ class Wish:
             tag = self.arguments["tag"]
             text = f"tag {which}: {tag}" if self.kind.name == "tag" else f"take the tag {tag} from {which}"
             return Untrusted(text)
+        if self.kind.name == "smoke":
+            return Untrusted(self.kind.does)
         if self.kind.name == "revoke-key":
             return Untrusted(f"revoke the API keys {self.arguments['name']}")
         return words(self.kind.verb, self.target, self.arguments)
@@ -194,6 +200,11 @@ def wish(name: str, values: Mapping[str, str]) -> Wish:
             return Wish(kind, given["description"], arguments)
         case "remove-output":
             return Wish(kind, given["name"])
+        case "smoke":
+            wait = (
+                _number(given["wait"], "How long it waits, in seconds,", least=1) if given["wait"] else WAIT
+            )
+            return Wish(kind, arguments={"wait": wait})
         case _:
             return Wish(kind, given["description"])
 

@@ -9,16 +9,8 @@ from typing import Final
 
 from store.onboarding import Judged, Known, Wish
 from store.runs import Planned, PlannedItem, PlannedStep
+from store.smoke import smoke_steps
 from store.templates.effective import document_key
-
-SMOKE: Final = ("sensor", "event", "detection", "case", "output")
-"""What a smoke test looks at, in its order."""
-READING: Final = ("sensor", "event", "output")
-"""What of it changes nothing in the organization."""
-ANSWERS: Final = {"done": "yes", "already": "yes", "failed": "no"}
-"""What a step of it came to, as an answer; anything else cannot be known."""
-WAIT: Final = 120
-"""Seconds that a test waits for its detection."""
 
 _ORDER: Final = (
     "resource", "hive/secret", "hive/yara", "hive/lookup", "extension", "org_value", "hive/dr-general",
@@ -107,19 +99,6 @@ def steps_of(wish: Wish, known: Known, *, smoke: bool = False) -> tuple[PlannedS
     return tuple(steps)
 
 
-def smoke_steps(*, wait: int = WAIT, reading: bool = False) -> tuple[PlannedStep, ...]:
-    """The steps of a smoke test.
-
-    Args:
-        wait: seconds that it waits for its detection.
-        reading: only what changes nothing.
-    """
-    return tuple(
-        PlannedStep(f"smoke.{what}", "", {"wait": wait} if what == "detection" else {}, needed=False)
-        for what in (READING if reading else SMOKE)
-    )
-
-
 def _output(body: Mapping[str, str]) -> dict[str, object]:
     options = {name: value for name, value in body.items() if name not in ("module", "for")}
     return {"module": body["module"], "stream": body["for"], "options": options}
@@ -137,17 +116,3 @@ def sums(run: Planned) -> Sequence[tuple[str, int]]:
         for step in item.steps:
             found[step.verb] = found.get(step.verb, 0) + 1
     return tuple(found.items())
-
-
-def smoke_run(
-    organizations: Sequence[tuple[str, str]], *, wait: int = WAIT, reading: bool = False
-) -> Planned:
-    """A smoke test of organizations that are there.
-
-    Args:
-        organizations: (oid, name).
-        wait, reading: as of `smoke_steps`.
-    """
-    title = f"smoke test of {organizations[0][1]}" if len(organizations) == 1 else "smoke test"
-    steps = smoke_steps(wait=wait, reading=reading)
-    return Planned("bulk", title, tuple(PlannedItem(oid, name, steps=steps) for oid, name in organizations))

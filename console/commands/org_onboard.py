@@ -287,8 +287,8 @@ def smoke(session: Session) -> int:
 async def _smoke(session: Session, oids: list[str]) -> int:
     from console.operations import runs
     from store.access import counted
-    from store.onboardsteps import smoke_run
     from store.queries.queue import names_of
+    from store.smoke import smoke_run
 
     given = session.arguments
     with session.reader.reading() as connection:
@@ -312,8 +312,8 @@ async def _smoke(session: Session, oids: list[str]) -> int:
 
 
 def _answers(session: Session, result: "Result") -> int:
-    from store.onboardsteps import ANSWERS
     from store.runs import steps
+    from store.smoke import ANSWERS
 
     with session.reader.reading() as connection:
         found = steps(connection, result.run.id)

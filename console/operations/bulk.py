@@ -15,6 +15,7 @@ from console.operations.ports import Progress, Report
 from console.operations.runs import Refused
 from store.bulk import Chosen, Selection, Wish
 from store.runs import Planned, PlannedItem, PlannedStep
+from store.smoke import smoke_steps
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
@@ -65,8 +66,10 @@ async def draft(
     elif wish.kind.name == "revoke-key":
         look = _keys(wish, _needs(cloud))
     if look is None:
-        step = PlannedStep(wish.kind.verb, wish.target, wish.arguments)
-        found: list[tuple[Chosen, Steps]] = [(each, (step,)) for each in selection.chosen]
+        steps: Steps = (PlannedStep(wish.kind.verb, wish.target, wish.arguments),)
+        if wish.kind.name == "smoke":
+            steps = smoke_steps(wait=wish.arguments["wait"])
+        found: list[tuple[Chosen, Steps]] = [(each, steps) for each in selection.chosen]
     else:
         found = await _looked_up(selection.chosen, look, left, report)
     items = tuple(PlannedItem(each.oid, each.name, steps=steps) for each, steps in found if steps)

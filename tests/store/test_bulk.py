@@ -103,6 +103,7 @@ GOOD = {
     "remove-output": {"name": "siem"},
     "make-key": {"description": "Servers", "tags": "server, prod", "public_root_ca": "no"},
     "remove-key": {"description": "Servers"},
+    "smoke": {"wait": "30"},
 }  # fmt: skip
 
 
@@ -123,6 +124,7 @@ def test_what_is_understood_is_what_a_step_takes() -> None:
     assert (tagged.arguments, tagged.selector) == ({"tag": "blue", "ttl": 60}, "plat == windows")
     assert wish("untag", GOOD["untag"]).selector == ""
     assert wish("quota", {"quota": "0"}).arguments == {"quota": 0}
+    assert [wish("smoke", given).arguments["wait"] for given in ({}, {"wait": "30"})] == [120, 30]
     added = wish("add-user", GOOD["add-user"])
     assert (added.target, added.arguments) == ("kim@acme.example", {"invite": True, "role": "Viewer"})
     output = wish("set-output", GOOD["set-output"])

@@ -18,8 +18,8 @@ from console.limacharlie.hive import ABSENT, HiveMetadata
 from console.operations import records
 from console.operations.runsteps import CannotBeKnown, Seen, StepFailed, Verb, Work
 from store.ingest import milliseconds
-from store.onboardsteps import WAIT
 from store.sensors import platform_name
+from store.smoke import WAIT
 
 NATIVE = ("windows", "linux", "macos")
 """Platforms whose sensors answer tasks."""

@@ -10,13 +10,14 @@ from console.limacharlie.client import Cloud, Deadlines
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.limits import Limits
-from console.operations import runs
+from console.operations import bulk, runs
 from console.sandbox.faults import Rule
 from store import ingest
 from store import runs as kept
+from store.bulk import select, wish
 from store.database import Store
-from store.onboardsteps import ANSWERS, SMOKE, smoke_run
 from store.secret import Secret
+from store.smoke import ANSWERS, SMOKE, smoke_run
 from store.times import now_ms
 from tests.helpers.sandboxes import sandbox
 
@@ -149,3 +150,18 @@ async def test_an_output_with_a_standing_error_is_a_no_that_names_it(ground: Gro
         each.method == "GET" or "online" in each.path or each.template == "/"
         for each in ground.served.log.entries
     )
+
+
+async def test_it_is_offered_for_many_at_once(ground: Ground) -> None:
+    one = well(ground)
+    with ground.store.reader.reading() as c:
+        selection = select(c, now=now_ms(), oids=[one.oid])
+
+    drafted = await bulk.draft(wish("smoke", {"wait": "20"}), selection, cloud=ground.cloud)
+    result = await runs.begin(
+        drafted.planned, store=ground.store, cloud=ground.cloud, operator="me", confirm=runs.CONFIRMED
+    )
+
+    assert drafted.planned.title == "test from the sensor to the case"
+    assert result.whole, result.failed
+    assert result.run.counts == {"done": 2, "already": 3}
