@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from console.limacharlie.credentials import OrganizationKey
-from console.limacharlie.errors import Protocol, Unavailable
+from console.limacharlie.errors import Denied, Gone, Protocol, Unavailable
 from console.limacharlie.handle import all_of
 from console.operations import runs
 from console.operations.ports import Progress, Report
@@ -25,6 +25,8 @@ LOOKS = 4
 """How often the cloud is asked for what it could not say."""
 PAUSE = 0.5
 """Seconds between the first two."""
+ASKED_WITH = 5
+"""With how many organizations it is tried what every one of them can answer."""
 AT_ONCE = 12
 """Names asked for at once; the credential's rate budget is kept below this."""
 
@@ -78,9 +80,12 @@ def _known(
 
 
 async def _extensions(cloud: "Cloud", found: Known) -> frozenset[str] | None:
-    """Those that exist; None when there is no organization to ask with."""
-    for oid in found.organizations:
-        listed = await _answered(cloud.organization(oid).extension_definitions)
+    """Those that exist; None when there is no organization to ask with, or none that lets us."""
+    for oid in list(found.organizations)[:ASKED_WITH]:
+        try:
+            listed = await _answered(cloud.organization(oid).extension_definitions)
+        except (Denied, Gone):
+            continue
         return frozenset(str(each["name"]) for each in listed)
     return None
 

@@ -250,3 +250,40 @@ async def test_an_answer_that_cannot_be_read_is_asked_for_again(ground: Ground) 
     judged, _ = await judge([(2, {"name": "Acme"})], reader=ground.store.reader, cloud=ground.cloud)
 
     assert judged.stopped == ()
+
+
+async def test_one_that_arrived_after_nobody_saw_it_is_found_when_the_name_is_refused(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = await ground.wanted({"name": "Acme"})
+    ground.served.faults.add(Rule("drop", method="POST", path=CREATE, effect=True))
+    asked = 0
+    ask = ground.cloud.name_available
+
+    async def late(name: str) -> bool:
+        """The looks before the second try see nothing of what is on its way."""
+        nonlocal asked
+        asked += 1
+        return True if asked <= 5 else await ask(name)
+
+    monkeypatch.setattr(ground.cloud, "name_available", late)
+
+    result = await ground.make(planned)
+
+    assert result.whole, result.failed
+    assert len(ground.named("Acme")) == 1
+    refused = [each for each in ground.served.log.entries if (each.method, each.template) == ("POST", CREATE)]
+    assert len(refused) == 2, "the second one was refused, and looked into"
+
+
+async def test_extensions_are_asked_of_an_organization_that_lets_us(ground: Ground) -> None:
+    first = min(each.oid for each in ground.served.world.organizations)
+    ground.served.faults.add(Rule("status", status=403, oid=first, count=None))
+    ground.served.faults.add(Rule("status", status=403, path="/v1/extension/definition"))
+
+    judged, known = await judge(
+        [(2, {"name": "Acme", "extensions": "ext-casess"})], reader=ground.store.reader, cloud=ground.cloud
+    )
+
+    assert known.extensions is not None
+    assert "is 'ext-cases' meant?" in str(judged.stopped[0])
