@@ -18,6 +18,7 @@ from screens.organization_tabs import TABS, Tab
 from screens.organization_tabs.words import field, severities
 from screens.requests import (
     ChangeMany,
+    OffboardOrganization,
     OnboardOrganizations,
     SetScope,
     ShowAccess,
@@ -149,6 +150,10 @@ class Organizations(View[Found]):
         Binding(
             "n", "onboard", "new", id="organizations.onboard",
             tooltip="Onboard a customer below this node, or a file of them",
+        ),
+        Binding(
+            "X", "offboard", "offboard", id="organizations.offboard", show=False,
+            tooltip="Offboard this customer: a checklist, and its typed name",
         ),
         Binding(
             "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
@@ -392,6 +397,8 @@ class Organizations(View[Found]):
             return "A folder has no configuration: choose an organization."
         if action == "sensors" and (row is None or row.oid is None):
             return "A folder has no sensors: choose an organization."
+        if action == "offboard" and (row is None or row.oid is None):
+            return "A folder is not offboarded: choose an organization."
         if action == "scope_up" and not self.context.scope.node_id:
             return "The scope is all organizations already."
         return ""
@@ -401,6 +408,12 @@ class Organizations(View[Found]):
         row = self.table.node
         node = "" if row is None else row.id if row.oid is None else row.parent_id or ""
         self.post_message(OnboardOrganizations(node))
+
+    def action_offboard(self) -> None:
+        """The organization of the cursor leaves."""
+        row = self.table.node
+        if row is not None and row.oid is not None:
+            self.post_message(OffboardOrganization(row.oid))
 
     def action_bulk(self) -> None:
         """One change on what is marked; without marks, on the organization or the folder of the cursor."""

@@ -520,6 +520,13 @@ class OnboardOrganizations(Work):
 
 
 @dataclass
+class OffboardOrganization(Work):
+    """Show what there is of a customer and what is taken, and take it when its name was typed."""
+
+    oid: str
+
+
+@dataclass
 class BeginRun(Work):
     """Say what a run does; begin it, carry on, or try again what failed, when that is agreed to."""
 

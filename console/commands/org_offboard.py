@@ -1,7 +1,6 @@
 """`limegrove org offboard|forget`: a customer leaves, and nothing of it stays that should not."""
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +59,7 @@ def offboard(session: Session) -> int:
         session.refuse_read_only("org offboard")
     oid = session.organization(given.organization)
     keep = {part.strip() for parts in given.keep for part in parts.split(",") if part.strip()}
-    directory = Path(given.out).expanduser().absolute() if given.out else _directory(session, oid)
+    directory = Path(given.out).expanduser().absolute() if given.out else _usual(session, oid)
     wish = offboarding.Wish(
         directory, frozenset(keep), report=not given.without_report, incomplete=given.incomplete
     )
@@ -75,18 +74,20 @@ def offboard(session: Session) -> int:
         raise Problem(f"{error} Nothing was sent.", code=2) from error
     except LimaCharlieError as error:
         raise Problem(f"What there is cannot be read, so nothing was planned: {error}") from error
-    for line in drafted.lines:
+    for line in drafted.checklist.lines:
         note = f" ({line.note})" if line.note else ""
-        session.say(f"  {line.part:<18} {safe(line.text)}{note}")
-    for note in drafted.notes:
-        session.say(safe(note))
+        session.say(f"  {line.part:<18} {safe(line.there)}{note}")
+    for note in drafted.checklist.notes:
+        session.say(note)
     return carry_out(session, drafted.planned)
 
 
-def _directory(session: Session, oid: str) -> Path:
-    """A directory of its own for this organization and day."""
-    stamp = time.strftime("%Y%m%d", time.gmtime())
-    return session.settings.home / session.settings.environment / "offboarded" / f"{oid[:8]}-{stamp}"
+def _usual(session: Session, oid: str) -> Path:
+    from console.operations.offboarding import directory_for
+    from store.times import now_ms
+
+    settings = session.settings
+    return directory_for(settings.home, settings.environment, oid, now_ms())
 
 
 def forget(session: Session) -> int:

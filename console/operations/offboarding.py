@@ -7,14 +7,17 @@ the user's own grant, its own key) stays until then. A group that holds other or
 the people in it; who is a user of other organizations stays one.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from console.limacharlie.credentials import OrganizationKey
-from console.limacharlie.errors import Denied, LimaCharlieError
+from console.limacharlie.errors import Denied
 from store.forgetting import HOLD
+from store.offboarding import DATA, PARTS, Checklist, Line
 from store.queries.scopes import NODE, ORGANIZATION, marked
 from store.runs import Planned, PlannedItem, PlannedStep
 from store.text import Untrusted, safe_text
@@ -22,22 +25,6 @@ from store.text import Untrusted, safe_text
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
     from store.database import Store
-
-PARTS: Final[dict[str, str]] = {
-    "groups": "groups that hold nothing else (it is taken out of all of them)",
-    "keys": "API keys",
-    "users": "users' own access",
-    "outputs": "outputs",
-    "installation-keys": "installation keys",
-    "ingestion-keys": "ingestion keys",
-    "extensions": "subscriptions to extensions, with what they keep",
-    "sensors": "sensors",
-    "organization": "the organization itself",
-}
-"""What is taken, in this order; each may be kept."""
-
-DATA: Final = ("extensions", "sensors", "organization")
-"""What data are lost with: it stays as long as the organization carries the mark `hold`."""
 
 
 class OffboardError(Exception):
@@ -57,31 +44,12 @@ class Wish:
     """An export is good enough though not everything could be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of the checklist."""
-
-    part: str
-    """Of PARTS, or `mark`, `export`, `report`."""
-    text: str
-    """What of it there is; it may hold strangers' text."""
-    steps: int = 0
-    note: str = ""
-    """What stays, and why."""
-
-
 @dataclass(frozen=True)
 class Drafted:
     """What would be done, and what stays."""
 
     planned: Planned
-    oid: str
-    name: Untrusted
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...]
-    """What the operator has to know before: a hold, groups that somebody else owns."""
-    deletes: bool
-    """Whether the organization itself is deleted."""
+    checklist: Checklist
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +88,27 @@ async def draft(
         OffboardError: a part is not known, or the organization is not.
         LimaCharlieError: it cannot be read.
     """
+    return (await offer(store, cloud, oid, wish, brands=brands))(wish.keep)
+
+
+async def offer(
+    store: "Store", cloud: "Cloud", oid: str, wish: Wish, *, brands: Path | None = None
+) -> Callable[[frozenset[str]], Drafted]:
+    """The same for somebody who has still to choose what is kept: a pure function of that.
+
+    Args, Raises: as `draft`.
+    """
     unknown = sorted(wish.keep - set(PARTS))
     if unknown:
         raise OffboardError(f"There is no part {unknown[0][:40]!a}; there are {', '.join(PARTS)}.")
-    with store.reader.reading() as c:
-        row = c.execute(ORGANIZATION.select().where(ORGANIZATION.c.oid == oid)).one_or_none()
-        node = c.execute(NODE.select().where(NODE.c.oid == oid)).one_or_none()
-        held = bool(marked(c, HOLD, [oid]))
+
+    def look() -> tuple[Any, Any, bool]:
+        with store.reader.reading() as c:
+            row = c.execute(ORGANIZATION.select().where(ORGANIZATION.c.oid == oid)).one_or_none()
+            node = c.execute(NODE.select().where(NODE.c.oid == oid)).one_or_none()
+            return row, node, bool(marked(c, HOLD, [oid]))
+
+    row, node, held = await asyncio.to_thread(look)
     if row is None:
         raise OffboardError(f"There is no organization {oid} in the store.")
     if row.gone_at is not None:
@@ -136,7 +118,14 @@ async def draft(
         )
     reading = _Reading(cloud, oid, await own_of(cloud))
     await reading.all()
-    deletes = "organization" not in wish.keep and not held
+
+    def drafted(keep: frozenset[str]) -> Drafted:
+        return _drafted(reading, replace(wish, keep=keep), row.name, node, held, str(brands or ""))
+
+    return drafted
+
+
+def _drafted(reading: "_Reading", wish: Wish, name: str, node: Any, held: bool, brands: str) -> Drafted:
     lines, steps = _checklist(reading, wish, node, held=held)
     notes = list(reading.notes)
     if held:
@@ -144,18 +133,20 @@ async def draft(
             f"It carries the mark {HOLD}: what keeps data of it (extensions, sensors, the organization "
             "itself) stays until that mark is taken away and it is offboarded again."
         )
-    item = PlannedItem(oid, row.name, {"brands": str(brands or "")}, tuple(steps))
-    title = f"Offboard {row.name}"
+    deletes = "organization" not in wish.keep and not held
+    item = PlannedItem(reading.oid, name, {"brands": brands}, tuple(steps))
     options = {
         "keep": sorted(wish.keep),
         "deletes": deletes,
         "checklist": [
-            {"part": line.part, "there": line.text, "steps": line.steps, "note": line.note} for line in lines
+            {"part": each.part, "there": each.there, "steps": each.steps, "note": each.note} for each in lines
         ],
         "notes": notes,
     }
-    planned = Planned("offboard", title, (item,), f"organization:{oid}", options)
-    return Drafted(planned, oid, Untrusted(row.name), tuple(lines), tuple(notes), deletes)
+    planned = Planned("offboard", f"Offboard {name}", (item,), f"organization:{reading.oid}", options)
+    return Drafted(
+        planned, Checklist(reading.oid, Untrusted(name), tuple(lines), tuple(notes), deletes, wish.keep)
+    )
 
 
 class _Reading:
@@ -272,7 +263,7 @@ def _checklist(
     left = {*wish.keep, "organization", *(DATA if held else ())}
     watched = [part for part in PARTS if part not in left]
     look = {"what": ", ".join(watched) or "nothing", "parts": watched}
-    put("cleared", "nothing left of these", [PlannedStep("offboard.cleared", "", look, needed=False)])
+    put("look", "what was to go", [PlannedStep("offboard.cleared", "", look, needed=False)])
     if deletes:
         # What is its own goes with it.
         last = [step for step in last if step.verb.startswith("group.")]
@@ -305,7 +296,7 @@ def _groups(reading: _Reading, wish: Wish, put: Any) -> list[PlannedStep]:
             into.append(PlannedStep("group.delete", gid, {"group": name}, needed=False))
         else:
             shared += 1
-    note = f"{shared:,} stay, and what they give elsewhere" if shared else ""
+    note = f"{shared:,} stay, with what they give elsewhere" if shared else ""
     put("groups", _named(len(reading.groups)), early, note)
     return last
 
@@ -336,7 +327,7 @@ def _own_things(reading: _Reading, wish: Wish, put: Any, last: list[PlannedStep]
             put(part, _named(total), [], "stay: as asked for" if total else "")
             continue
         own = total - len(some)
-        put(part, _named(total), some, "the credential's own stays to the end" if own else "")
+        put(part, _named(total), some, "ours stays to the end" if own else "")
     for part, verb in (("keys", "key.revoke"), ("users", "user.remove")):
         if part in wish.keep:
             last[:] = [step for step in last if step.verb != verb]
@@ -373,4 +364,12 @@ async def still_there(cloud: "Cloud", oid: str, parts: Collection[str]) -> list[
     ]
 
 
-__all__ = ["PARTS", "Drafted", "LimaCharlieError", "Line", "OffboardError", "Wish", "draft", "still_there"]
+def directory_for(home: Path, environment: str, oid: str, now: int) -> Path:
+    """Where an export goes that nobody named a place for: one for each organization and day.
+
+    Args:
+        home: the workspace.
+        now: milliseconds, UTC.
+    """
+    stamp = time.strftime("%Y%m%d", time.gmtime(now / 1000))
+    return home / environment / "offboarded" / f"{oid[:8]}-{stamp}"

@@ -34,6 +34,7 @@ MODULES: tuple[str, ...] = (
     "cases",
     "drift",
     "falsepositives",
+    "offboarding",
     "onboarding",
     "pivot",
     "reports",
