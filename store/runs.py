@@ -523,15 +523,10 @@ def take(
         expires_at=now + UNASKED, finished_at=None,
     )  # fmt: skip
     if run.state in ("partly", "failed"):
-        anew: dict[str, Any] = {"outcome": 0, "error": "", "finished_at": None}
-        for word in AGAIN:
-            # What may have been made keeps the number of its intent: then it is this run that made it.
-            more = {} if word == "unknown" else {"intent": None, "before": None}
-            c.execute(
-                update(_STEP)
-                .where(_STEP.c.run_id == run.id, _STEP.c.outcome == OUTCOMES.index(word))
-                .values(**anew, **more)
-            )
+        again = (_STEP.c.run_id == run.id, _STEP.c.outcome.in_([OUTCOMES.index(word) for word in AGAIN]))
+        # What may have been made keeps its intent and what was there before it; anything else begins anew.
+        c.execute(update(_STEP).where(*again, _STEP.c.intent.is_(None)).values(before=None))
+        c.execute(update(_STEP).where(*again).values(outcome=0, error="", finished_at=None))
         c.execute(
             update(_ITEM)
             .where(_ITEM.c.run_id == run.id, _ITEM.c.state > ITEM_STATES.index("done"))
@@ -561,8 +556,13 @@ def settle(
     now: int,
     error: str = "",
     made: Mapping[str, Any] | None = None,
+    unsent: bool = False,
 ) -> None:
-    """Say what came of a step; `waiting` puts back what was not sent after all."""
+    """Say what came of a step; `waiting` puts back what was not sent after all.
+
+    Args:
+        unsent: whatever was intended, it is certain that nothing came of it.
+    """
     values: dict[str, Any] = {
         "outcome": OUTCOMES.index(outcome),
         "error": storable(error),
@@ -570,6 +570,8 @@ def settle(
     }
     if made is not None:
         values["made"] = dict(made)
+    if unsent:
+        values["intent"] = None
     c.execute(update(_STEP).where(*_is(run_id, step)).values(**values))
 
 

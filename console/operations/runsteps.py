@@ -108,6 +108,10 @@ class Work:
     made: Mapping[str, Any] = field(default_factory=dict)
     trouble: str = ""
     """Why nobody knows yet what came of it."""
+    unsent: bool = False
+    """It is certain that nothing came of what was intended: it was refused, or never sent."""
+    first: bool = True
+    """It was not intended before."""
     _row: "_Row | None" = None
 
     @property
@@ -134,6 +138,12 @@ class Work:
     def arguments(self) -> Mapping[str, Any]:
         """Of the step."""
         return self.step.arguments
+
+    @property
+    def never_sent(self) -> bool:
+        """Whether nothing but a try that was refused, or not reached the cloud, was ever made of it: what was
+        sent in another life or another try may still arrive."""
+        return self.first and not self.trouble
 
     @property
     def sent(self) -> bool:
@@ -360,7 +370,7 @@ class Making:
 
     async def _hold_back(self, works: Sequence[Work], held: Work) -> None:
         for work in works:
-            work.outcome = "held back"
+            work.outcome, work.unsent = "held back", work.never_sent
             work.error = f"Not tried, for this was not done before: {held.step.words}."
         await self._record(works)
 
@@ -469,11 +479,13 @@ class Making:
                 continue
             except StepFailed as error:
                 work.outcome, work.error = error.outcome, str(error)
+                work.unsent = work.never_sent
                 await self._record([work], verb)
             except LimaCharlieError as error:
                 if isinstance(error, _AWAY):
                     await self._put_back(works[at:], error)
                 work.outcome, work.error = _outcome(error), str(error)
+                work.unsent = work.never_sent
                 await self._record([work], verb)
             else:
                 work.trouble = ""
@@ -494,7 +506,7 @@ class Making:
         """
         self._away = True
         for work in works:
-            work.outcome, work.error = "waiting", str(error)
+            work.outcome, work.error, work.unsent = "waiting", str(error), work.never_sent
         await self._record(works)
         raise Away(str(error)) from error
 
@@ -573,7 +585,8 @@ class Making:
             return numbers
 
         for work, number in zip(works, await self._keeper.write(write), strict=True):
-            work.intent, work.outcome, work.error = number, "sending", ""
+            work.first = work.intent is None
+            work.intent, work.outcome, work.error, work.unsent = number, "sending", "", False
 
     async def _record(self, works: Sequence[Work], verb: Verb | None = None) -> None:
         """Write down what came of steps."""
@@ -600,7 +613,10 @@ class Making:
 
     def _settle(self, c: Connection, work: Work) -> None:
         now = self._clock()
-        kept.settle(c, self.run.id, work.step, work.outcome, now=now, error=work.error, made=work.made)
+        kept.settle(
+            c, self.run.id, work.step, work.outcome, now=now, error=work.error, made=work.made,
+            unsent=work.unsent,
+        )  # fmt: skip
         if work.intent is None or work.outcome == "sending":
             return
         detail: dict[str, Any] = {
@@ -612,6 +628,8 @@ class Making:
         if work.made:
             detail["made"] = dict(work.made)
         self._journal(c, work, detail)
+        if work.unsent:
+            work.intent = None
 
     def _journal(self, c: Connection, work: Work, detail: dict[str, Any]) -> int:
         action = f"run.{work.step.verb}"

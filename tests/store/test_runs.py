@@ -187,7 +187,7 @@ def test_what_failed_is_open_again_and_what_may_have_been_made_is_looked_at(stor
     run_id = keep(store, planned(1, 2, 3, 4))
     take(store, run_id, "me")
     for item, outcome in enumerate(("done", "failed", "unknown", "already"), 1):
-        settle(store, run_id, item, outcome, intent=None if outcome == "already" else item)
+        settle(store, run_id, item, outcome, intent=item if outcome in ("done", "unknown") else None)
     with store.writing() as c:
         runs.HOLDING.finish(c, run_id, "me", runs.PARTLY, now=NOW)
         assert [step.item for _, step in runs.failures(c, run_id)] == [2, 3]

@@ -417,3 +417,30 @@ async def test_a_verb_acts_here_without_a_cloud_and_fails_in_its_own_words(one_s
     ]
     with one_store.reader.reading() as c:
         assert runs.steps(c, run_id)[0].made == {"n": 1, "oid": "0" * 8}
+
+
+async def test_what_was_refused_was_not_made_by_the_run_though_somebody_makes_it_afterwards(
+    one_store: Store,
+) -> None:
+    async with customers(one_store) as found:
+        one = found.organizations[0]
+        found.served.faults.add(Rule("status", status=403, method="POST", path="/v1/orgs/{oid}/quota"))
+        result = await found.make(QUOTA, orgs=1)
+        assert found.outcomes(result.run.id) == ["denied"]
+        found.served.world.set_quota(one, 777)  # somebody else
+        again = await found.apply(result.run.id)
+        assert found.outcomes(result.run.id) == ["already"]
+        assert again.whole
+        with pytest.raises(operations.Refused, match="did nothing that can be taken back"):
+            operations.undoing(one_store, result.run.id)
+
+
+async def test_what_may_have_been_made_and_shows_up_later_was_made_by_the_run(one_store: Store) -> None:
+    async with customers(one_store) as found:
+        one = found.organizations[0]
+        found.served.faults.add(Rule("drop", method="POST", path="/v1/orgs/{oid}/quota", count=None))
+        result = await found.make(QUOTA, orgs=1)
+        assert found.outcomes(result.run.id) == ["failed"]
+        found.served.world.set_quota(one, 777)  # one of ours arrived at last
+        assert (await found.apply(result.run.id)).whole
+        assert found.outcomes(result.run.id) == ["done"]
