@@ -41,10 +41,35 @@ def measured(days: Sequence[Fraction], measure: Measure) -> Fraction:
     if measure == "sum":
         return sum(days, Fraction(0))
     if measure == "peak":
-        return max(days)
+        return Fraction(max(days))
     if measure == "average":
         return sum(days, Fraction(0)) / len(days)
-    return days[-1]
+    return Fraction(days[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A metric over some days, as far as any measure needs it."""
+
+    total: Fraction
+    peak: Fraction
+    last: Fraction
+    """Of the newest day."""
+    days: int
+
+    @classmethod
+    def of(cls, values: Sequence[Fraction]) -> "Figures":
+        """Of each day's figure, the oldest first."""
+        return cls(measured(values, "sum"), measured(values, "peak"), measured(values, "last"), len(values))
+
+    def by(self, measure: Measure) -> Fraction:
+        """What the days come to."""
+        if measure == "average":
+            return self.total / self.days if self.days else Fraction(0)
+        return {"sum": self.total, "peak": self.peak, "last": self.last}[measure]
+
+
+NO_DAYS: Final = Figures(Fraction(0), Fraction(0), Fraction(0), 0)
 
 
 def units_of(quantity: Fraction, per: int, blocks: Blocks) -> Fraction:
@@ -158,8 +183,8 @@ class Facts:
     """And the last one."""
     present: int = 0
     """How many days that are."""
-    usage: Mapping[str, Sequence[tuple[str, Fraction]]] = field(default_factory=dict)
-    """Metric -> (day, value), the oldest first: of the days above alone."""
+    usage: Mapping[str, Figures] = field(default_factory=dict)
+    """Metric -> what its days come to: of the days above alone."""
     told: int = 0
     """Days of those above of which usage was told."""
     expected: int = 0
@@ -449,10 +474,7 @@ def _line(facts: Facts, item: Item, currency: str) -> Line:
     elif item.metric == ANALYST:
         kind, quantity = "time", Fraction(facts.seconds)
     else:
-        kind, quantity = (
-            "usage",
-            measured([value for _, value in facts.usage.get(item.metric, ())], item.measure),
-        )
+        kind, quantity = "usage", facts.usage.get(item.metric, NO_DAYS).by(item.measure)
     units = units_of(quantity, item.per, item.blocks)
     cents = charge(item, units, facts.share)
     return Line(

@@ -210,10 +210,20 @@ class PriceBook:
         return None
 
     @property
+    def metered(self) -> tuple[Item, ...]:
+        """Everything in it that is about a metric."""
+        items = [item for plan in self.plans.values() for item in plan.items]
+        return tuple(item for item in (*items, *self.contract) if item.metric)
+
+    @property
     def metrics(self) -> frozenset[str]:
         """The metrics that anything in it is about."""
-        items = [item for plan in self.plans.values() for item in plan.items]
-        return frozenset(item.metric for item in (*items, *self.contract) if item.metric)
+        return frozenset(item.metric for item in self.metered)
+
+    @property
+    def measures(self) -> frozenset[Measure]:
+        """In which ways it takes the days of usage together."""
+        return frozenset(item.measure for item in self.metered if item.metric not in (ORGANIZATION, ANALYST))
 
 
 def read_pricebook(

@@ -1,20 +1,22 @@
 """What was used, how full quotas are, and what customers are charged for a month by the price book."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, String, Table, cast, func, select
+from sqlalchemy import Connection, Select, String, Table, case, cast, func, select
 
 from store import models
 from store.billing import (
+    NO_DAYS,
     NOTHING,
     Charged,
     Comparison,
     Facts,
+    Figures,
     Invoice,
     Statement,
     VendorLine,
@@ -261,7 +263,7 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
                 metrics={
                     metric: sum((value for _, value in each), Fraction(0))
                     if METRICS.get(metric, "sum") == "sum"
-                    else max(value for _, value in each)
+                    else Fraction(max(value for _, value in each))
                     for metric, each in sorted(days.items())
                 },
                 read_at=state.checked_at if state is not None else None,
@@ -329,8 +331,14 @@ def _figures(
         query = query.where(_USAGE.c.metric.in_(sorted(metrics)))
     found: dict[str, dict[str, list[tuple[str, Fraction]]]] = {}
     for oid, metric, day, value in connection.execute(query):
-        found.setdefault(oid, {}).setdefault(metric, []).append((day, Fraction(value)))
+        found.setdefault(oid, {}).setdefault(metric, []).append((day, _exact(value)))
     return found
+
+
+def _exact(value: float) -> Fraction:
+    """What a figure is, exactly. Most are whole, and a whole number is a fraction that is quicker made."""
+    whole: Any = int(value)
+    return whole if whole == value else Fraction(value)
 
 
 def _states(connection: Connection, wanted: Any, subject: str = "usage") -> dict[str, Any]:
@@ -500,45 +508,112 @@ def _facts(
     first, last, today = first_day(month), last_day(month), day_of(now)
     over = day_moved(today, -1)
     metrics = book.metrics - {ORGANIZATION, ANALYST}
-    # Beside those that are charged for any: that a day was told at all says each of them.
-    figures = _figures(connection, wanted, first, last)
-    states = _states(connection, wanted)
-    invoices = invoices_of(connection, month, wanted)
-    logged = seconds_logged(connection, month, wanted)
+    spans = {}
     for row in _organizations(connection, wanted):
         at = placed.get(row.oid, _NOWHERE)
         begin, end, notes = _span(row, at.parameters)
         begin, end = max(begin, first), min(end, last)
-        present = days_between(begin, end)
-        if not present:
-            continue
-        usage = {
-            metric: [(day, value) for day, value in days if begin <= day <= end]
-            for metric, days in figures.get(row.oid, {}).items()
-        }
-        told = len({day for days in usage.values() for day, _ in days})
-        state = states.get(row.oid)
+        if days_between(begin, end):
+            spans[row.oid] = (row, at, begin, end, notes)
+    usage, told = _month(
+        connection,
+        wanted,
+        {oid: (begin, end) for oid, (_, _, begin, end, _) in spans.items()},
+        month,
+        metrics,
+        whole="last" not in book.measures,
+    )
+    states = _states(connection, wanted)
+    invoices = invoices_of(connection, month, wanted)
+    logged = seconds_logged(connection, month, wanted)
+    for each, (row, at, begin, end, notes) in spans.items():
+        state = states.get(each)
         expected = days_between(begin, min(end, over))
         note = ""
-        if expected and not told:
+        if expected and not told.get(each):
             note = _why(state) or f"No day of {month} is told any more, or yet."
         facts = Facts(
-            oid=row.oid,
+            oid=each,
             name=Untrusted(row.name),
             path=Untrusted(row.path or row.name),
             days=days_in(month),
             first=begin,
             last=end,
-            present=present,
-            usage={metric: usage.get(metric, []) for metric in metrics},
-            told=told,
+            present=days_between(begin, end),
+            usage=usage.get(each, {}),
+            told=told.get(each, 0),
             expected=expected,
             usage_note=note,
-            seconds=logged.get(row.oid, 0),
-            invoice=invoices.get(row.oid),
+            seconds=logged.get(each, 0),
+            invoice=invoices.get(each),
             notes=notes,
         )
         yield facts, at.labels, at.nodes, state.checked_at if state is not None else None
+
+
+EXACT: Final = 2**53
+"""Below it a sum of whole numbers is exact, in whatever order a database adds them as floats."""
+
+
+def _month(
+    connection: Connection,
+    wanted: Any,
+    spans: Mapping[str, tuple[str, str]],
+    month: str,
+    metrics: Collection[str],
+    *,
+    whole: bool,
+) -> tuple[dict[str, dict[str, Figures]], dict[str, int]]:
+    """What the metrics come to in a month, and of how many days anything was told, by oid.
+
+    The database adds up where that is exact: a whole month of whole numbers. The rest is added up here.
+
+    Args:
+        spans: the first and the last day of each organization.
+        whole: whether sum and largest are all that is asked for.
+    """
+    first, last = first_day(month), last_day(month)
+    single = {oid for oid, span in spans.items() if span != (first, last)} if whole else set(spans)
+    among: Any = select(ORGANIZATIONS.c.oid) if wanted is None else wanted
+    here = (_USAGE.c.oid.in_(among), _USAGE.c.day >= first, _USAGE.c.day <= last)
+    found: dict[str, dict[str, Figures]] = {}
+    if whole and metrics:
+        broken = func.sum(case((_USAGE.c.value == func.round(_USAGE.c.value), 0), else_=1))
+        query = (
+            select(
+                _USAGE.c.oid, _USAGE.c.metric, func.sum(_USAGE.c.value), func.max(_USAGE.c.value),
+                func.min(_USAGE.c.value), func.count(), broken,
+            )
+            .where(*here, _USAGE.c.metric.in_(sorted(metrics)))
+            .group_by(_USAGE.c.oid, _USAGE.c.metric)
+        )  # fmt: skip
+        for oid, metric, total, highest, lowest, number, parts in connection.execute(query):
+            if oid in single or oid not in spans:
+                continue
+            if parts or lowest < 0 or total >= EXACT:
+                single.add(oid)
+                continue
+            found.setdefault(oid, {})[metric] = Figures(
+                Fraction(int(total)), Fraction(int(highest)), NO_DAYS.last, number
+            )
+    days = select(_USAGE.c.oid, func.count(_USAGE.c.day.distinct())).where(*here).group_by(_USAGE.c.oid)
+    told = {oid: int(number) for oid, number in connection.execute(days) if oid in spans}
+    listed = sorted(single)
+    for at in range(0, len(listed), 500):
+        some = listed[at : at + 500]
+        for oid, figures in _figures(connection, some, first, last).items():
+            begin, end = spans[oid]
+            within = {
+                metric: [(day, value) for day, value in each if begin <= day <= end]
+                for metric, each in figures.items()
+            }
+            told[oid] = len({day for each in within.values() for day, _ in each})
+            found[oid] = {
+                metric: Figures.of([value for _, value in each])
+                for metric, each in within.items()
+                if metric in metrics
+            }
+    return found, told
 
 
 def _span(row: Any, parameters: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ from store.billing import (
     MINIMUM,
     Charged,
     Facts,
+    Figures,
     Invoice,
     Statement,
     VendorLine,
@@ -51,10 +52,7 @@ def facts(**given_):
 
 
 def usage(**metrics):
-    return {
-        name: [(day, Fraction(value)) for day, value in zip(DAYS, values, strict=False)]
-        for name, values in metrics.items()
-    }
+    return {name: Figures.of([Fraction(value) for value in values]) for name, values in metrics.items()}
 
 
 def plan(*items, **more):
@@ -397,10 +395,7 @@ def facts_of(one: Customer) -> Facts:
     return Facts(
         one.oid, Untrusted(one.oid), Untrusted(one.oid), days=one.of, present=one.days, told=one.days,
         expected=one.days, first=DAYS[0], last=DAYS[one.days - 1], seconds=one.seconds,
-        usage={
-            metric: [(day, Fraction(value)) for day, value in zip(DAYS, values, strict=False)]
-            for metric, values in one.usage.items()
-        },
+        usage={metric: Figures.of([Fraction(value) for value in values]) for metric, values in one.usage.items()},
         usage_note="" if one.told else "Usage was never read.",
         invoice=None if one.invoice is None else invoice(*one.invoice),
     )  # fmt: skip

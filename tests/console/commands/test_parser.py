@@ -77,7 +77,7 @@ def test_an_unknown_noun_is_named_with_the_one_it_resembles():
 
 
 def test_a_noun_of_later_is_not_there_yet():
-    assert "There is no 'billing' here" in said(["billing", "usage"])
+    assert "There is no 'bundle' here" in said(["bundle", "export"])
 
 
 def test_an_unknown_verb_is_told_which_there_are():

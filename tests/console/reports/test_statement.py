@@ -17,7 +17,7 @@ from console.reports.statement import (
     statement_document,
     statement_rows,
 )
-from store.billing import NOTICE, Facts, Statement, charged
+from store.billing import NOTICE, Facts, Figures, Statement, charged
 from store.pricebook import read_pricebook
 from store.text import Untrusted, is_formula, safe_text
 from tests.corpus.strings import CORPUS
@@ -45,7 +45,7 @@ costs: {analyst_hour: 6000}
 def made(names=("Acme", "Bolt", "Cedar", "Delta"), *, closed=True):
     """Four customers: in euros, in yen, one of whom nothing was told, one without a plan."""
     book = read_pricebook(BOOK)
-    days = [(f"2026-10-{day:02d}", Fraction(day)) for day in (1, 2, 4)]
+    days = Figures.of([Fraction(day) for day in (1, 2, 4)])
     whole = Facts(
         "oid-0", Untrusted(""), Untrusted(""), days=31, present=31, told=31, expected=31, first="2026-10-01",
         last="2026-10-31", usage={"sensor_retained": days, "peak_sensors": days}, seconds=1800,

@@ -340,6 +340,27 @@ def test_fractions_of_a_metric_are_charged_exactly(lite):
     assert each.totals == {"EUR": 47}  # 46.5, a half away from zero
 
 
+@pytest.mark.parametrize(
+    ("measure", "values", "units"),
+    [
+        ("sum", [2.0**53] + [1.0] * 30, 2**53 + 30),  # more than a database adds up exactly
+        ("sum", [0.25] * 30 + [0.5], 8),
+        ("average", [3.0] * 30 + [4.0], 4),
+        ("last", [3.0] * 30 + [4.0], 4),
+        ("peak", [3.0] * 15 + [9.0] + [4.0] * 15, 9),
+    ],
+)
+def test_figures_are_taken_together_exactly_on_both_engines(store, measure, values, units):
+    organization(store)
+    with store.writing() as c:
+        table = models.Usage.__table__
+        for number, value in enumerate(values, 1):
+            c.execute(table.update().where(table.c.day == day(number)).values(value=value))
+    item = {"item": "Sensors", "metric": "sensor_retained", "measure": measure, "cents": 1}
+    (each,) = one_of(store, data={**SIMPLE, "plans": {"all": {"items": [item]}}}).customers
+    assert (each.lines[0].units, each.state) == (units, "complete")
+
+
 # Price books in the store
 
 
