@@ -8,15 +8,18 @@ from sqlalchemy import Connection
 from textual.content import Content
 
 from screens.context import HEALTH_STYLES, Context
+from screens.customer_words import first_contact
 from screens.organization_tabs.words import field, severities
 from screens.widgets.spark import spark
 from screens.widgets.text import line
+from store.customers import EMPTY, Customer, customer
 from store.freshness import SUBJECTS, state_of
 from store.queries.organizations import OrganizationDetail, organization
 from store.sensors import platform_name
 from store.times import age
 
 TITLE = "Summary"
+READS = frozenset(("customer_document",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +28,24 @@ class Found:
 
     detail: OrganizationDetail
     now: int
+    customer: Customer = EMPTY
+    """What is documented of its customer."""
 
 
 def read(connection: Connection, oid: str, now: int) -> Found | None:
     """What the store knows of it; None when the cloud never listed it."""
     detail = organization(connection, oid, now=now)
-    return None if detail is None else Found(detail, now)
+    return None if detail is None else Found(detail, now, customer(connection, oid))
 
 
 def lines(found: Found, context: Context, wide: bool) -> list[Content]:
     """The most urgent first."""
-    return organization_lines(found.detail, context, found.now, wide=wide)
+    return organization_lines(found.detail, context, found.now, wide=wide, known=found.customer)
 
 
-def organization_lines(found: OrganizationDetail, context: Context, now: int, *, wide: bool) -> list[Content]:
+def organization_lines(
+    found: OrganizationDetail, context: Context, now: int, *, wide: bool, known: Customer = EMPTY
+) -> list[Content]:
     """The detail of one organization, the most urgent first."""
     row = found.row
     fresh = {
@@ -94,6 +101,9 @@ def organization_lines(found: OrganizationDetail, context: Context, now: int, *,
             f"{found.users:,} users, {found.groups:,} groups, {found.keys:,} keys   m shows who may what",
         )
     )
+    if known.said:
+        lacks = f"   lacks {', '.join(known.missing)}" if known.missing else ""
+        lines.append(field("contact", first_contact(known) or "nobody", (lacks, HEALTH_STYLES["partly"])))
     records = sum(count for _, count in found.records)
     sections = ": " + ", ".join(
         f"{section.removeprefix('hive/')} {count:,}" for section, count in found.records

@@ -10,7 +10,7 @@ from console.operations import triage
 from screens.alerts import Alerts
 from screens.customer_words import standing_words
 from screens.handover import Handover
-from screens.organization_tabs import TABS, customer
+from screens.organization_tabs import TABS, customer, summary
 from screens.organizations import Organizations
 from screens.widgets.alert_detail import describe, lines_of
 from store import ingest
@@ -217,6 +217,22 @@ async def test_the_tab_says_what_is_missing(filled_store: Store) -> None:
     assert "lacks escalation, time zone, maintenance, SOPs" in told
     assert "served around the clock" in told
     assert "never pushed to org_notes" in told
+
+
+def test_the_summary_says_whom_to_call_and_what_is_missing(filled_store: Store) -> None:
+    context = at_acme(filled_store).context
+    for wanted, said in (
+        (ACME, "contact    Dr. Ines Roth (CISO)  +49 30 5550100  ines@acme.example  phone first"),
+        (Customer(hours=()), "contact    nobody   lacks contacts, escalation, time zone, maintenance, SOPs"),
+    ):
+        keep(filled_store, wanted)
+        with filled_store.reader.reading() as c:
+            found = summary.read(c, oid_of(0), NOW)
+        assert found is not None
+        assert said in [each.plain.strip() for each in summary.lines(found, context, False)]
+    assert "contact" not in "".join(
+        each.plain for each in summary.lines(replace(found, customer=Customer()), context, False)
+    )
 
 
 def test_no_text_of_a_stranger_is_obeyed(filled_store: Store) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from store.customers import customer, plain
 from store.database import Store
 from store.queries.activity import journal
 from tests.console.commands.conftest import NAMES, OIDS
@@ -89,6 +90,34 @@ def test_one_is_edited_whole(limegrove: Any, filled: Path, tmp_path: Path, monke
     assert (refused.code, "read-only" in refused.err) == (5, True)
     with closing(Store(f"sqlite:///{filled / 'default' / 'store.db'}")) as store, store.reader.reading() as c:
         assert [entry.action for entry in journal(c, limit=9)] == ["customer.document"] * 2
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_an_editor_is_opened_again_until_the_document_can_be(
+    limegrove: Any, filled: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    good = written(tmp_path / "good.yaml", WHOLE)
+    editor = tmp_path / "editor"
+    editor.write_text(
+        f'#!/bin/sh\nenv > {tmp_path}/env\nif [ -f {tmp_path}/again ]; then cp {good} "$1"\n'
+        f'else touch {tmp_path}/again; cp "$1" {tmp_path}/given; echo "time_zone: Mars" > "$1"; fi\n'
+    )
+    editor.chmod(0o700)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.setenv("LC_API_KEY", "never-for-an-editor")
+    monkeypatch.setattr("sys.stdin", Terminal("y\n"))
+    monkeypatch.setattr("sys.stdout", Terminal())
+    answer = limegrove("org", "document", "edit", OIDS[0])
+    assert (answer.code, "Line 1: 'Mars' is no time zone" in answer.err) == (0, True), answer.err
+    assert "# Acme Corp: contacts" in (tmp_path / "given").read_text()
+    assert "never-for-an-editor" not in (tmp_path / "env").read_text()
+    monkeypatch.undo()
+    with closing(Store(f"sqlite:///{filled / 'default' / 'store.db'}")) as store, store.reader.reading() as c:
+        assert plain(customer(c, OIDS[0])) == WHOLE
 
 
 def test_bad_input_is_one_sentence_with_its_line_and_changes_nothing(
