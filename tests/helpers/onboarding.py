@@ -115,6 +115,7 @@ class Customer:
                 "module": "webhook", "for": "audit", "dest_host": f"https://{self.slug}.example/in",
             }  # fmt: skip
         return {
+            "region": ("europe", "usa")[n % 2],
             "quota": 10 + n,
             "users": sorted(
                 [f"it@{self.slug}.example"]
@@ -190,6 +191,7 @@ class Told:
         assert len({key["desc"] for key in keys.values()}) == len(keys), "an installation key is there twice"
         outputs = self.sdk("org.get_outputs()", oid)
         return {
+            "region": self.sdk("org.get_urls()", oid)["region_code"],
             "quota": self.sdk("org.get_info()", oid)["sensor_quota"],
             "users": sorted(who for who in self.sdk("org.get_user_permissions()", oid) if who != root),
             "keys": {key["desc"]: sorted(key["tags"].split(",")) for key in keys.values()},
