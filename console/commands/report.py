@@ -53,7 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--out", metavar="DIR", default=".", help="where the files go (the current directory)"
         )
         verb.add_argument("--language", metavar="L", help="en, de, fr or es in place of the brand's")
-        verb.add_argument("--time-zone", metavar="ZONE", help="whose days they are, in place of the brand's")
+        verb.add_argument(
+            "--time-zone", dest="zone", metavar="ZONE", help="whose days they are, in place of the brand's"
+        )
         verb.add_argument(
             "--dry-run",
             action="store_true",
@@ -93,7 +95,7 @@ def _period(session: Session) -> "Period":
 
     given = session.arguments
     # Without a zone it is in that of each customer's brand.
-    zone = given.time_zone or ""
+    zone = given.zone or ""
     try:
         if given.first or given.last:
             if given.month:

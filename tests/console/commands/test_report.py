@@ -125,3 +125,113 @@ def test_a_wrong_word_is_said(covered, words, said):
     answer = covered("report", "coverage", *words)
     assert answer.code in (1, 2)
     assert said in answer.err
+
+
+# Reports that are written
+
+
+@pytest.fixture
+def reporting(limegrove, filled, home, tmp_path):
+    """Three customers, of which one was read, one failed and one never was; the first two have a tier."""
+    (tmp_path / "tree.yaml").write_text(TREE)
+    assert limegrove("tree", "import", str(tmp_path / "tree.yaml")).code == 0
+    return limegrove
+
+
+def test_a_customers_report_is_written_in_each_format_and_says_what_it_lacks(reporting, tmp_path):
+    out = tmp_path / "out"
+    answer = reporting(
+        "report", "customer", NAMES[0], "--format", "html,pdf,md", "--out", str(out), "--output", "json"
+    )
+    assert answer.code == 3
+    (report,) = answer.json["reports"]
+    assert answer.json["written"]
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        path.rpartition("/")[2] for path in report["files"]
+    )
+    assert {path.suffix for path in out.iterdir()} == {".html", ".pdf", ".md"}
+    # Since when its alerts are known was not kept: no count of them is a total.
+    assert report["figures"]["alerts"]["at_least"]
+    assert any("since when it is known" in each for each in report["gaps"])
+    assert "1 report written; 0 of 1 lack nothing." in answer.err
+
+
+def test_each_customer_below_a_node_gets_one_and_a_dry_run_writes_nothing(reporting, tmp_path):
+    out = tmp_path / "out"
+    answer = reporting(
+        "report", "customer", "--scope", "root", "--dry-run", "--out", str(out), "--output", "json"
+    )
+    assert {each["organization"] for each in answer.json["reports"]} == set(NAMES)
+    assert not answer.json["written"]
+    assert not out.exists()
+    named = {each["organization"]: each["figures"]["alerts"]["value"] for each in answer.json["reports"]}
+    assert named[NAMES[1]] is None
+    below = reporting("report", "customer", "--scope", "gold", "--dry-run", "--output", "json")
+    assert [each["organization"] for each in below.json["reports"]] == NAMES[:1]
+    assert len(reporting("report", "customer", "--all", "--dry-run", "--output", "json").json["reports"]) == 3
+
+
+def test_a_brand_that_cannot_be_used_stops_its_customers_report_alone(reporting, home, tmp_path):
+    (home / "brands").mkdir(mode=0o700)
+    (home / "brands" / "bad.yaml").write_text("provider: Northlight\ncolour: yellow\n")
+    tree = (
+        (tmp_path / "tree.yaml")
+        .read_text()
+        .replace("parent: gold,", "parent: gold, parameters: {report_brand: bad},")
+    )
+    (tmp_path / "tree.yaml").write_text(tree)
+    assert reporting("tree", "import", str(tmp_path / "tree.yaml")).code == 0
+    answer = reporting("report", "customer", "--all", "--out", str(tmp_path / "out"), "--output", "json")
+    assert answer.code == 3
+    assert {each["organization"] for each in answer.json["reports"]} == set(NAMES[1:])
+    assert 'bad.yaml, colour: it takes a colour as "#rrggbb"' in answer.err
+    alone = reporting("report", "customer", NAMES[0], "--out", str(tmp_path / "out"), "--output", "json")
+    assert alone.code == 1
+    assert alone.json["reports"] == []
+
+
+@pytest.mark.parametrize("kind", ["executive", "sla"])
+def test_a_report_over_all_customers_names_who_is_missing(reporting, tmp_path, kind):
+    answer = reporting(
+        "report", kind, "--format", "html,md", "--out", str(tmp_path / "out"), "--output", "json"
+    )
+    assert answer.code == 3
+    (report,) = answer.json["reports"]
+    assert (report["organizations"], report["complete"]) == (3, 0)
+    text = (tmp_path / "out" / f"{kind}_{report['period']}.md").read_text()
+    assert "0 of 3 organizations" in text
+    assert all(name in text for name in ("Acme Corp", "Böhm", "The key was revoked"))
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ("customer",),
+            "Name an organization, or the node whose customers get one with --scope, or say --all.",
+        ),
+        (("customer", "Acme Corp", "--all"), "An organization and --all do not go together."),
+        (("customer", "Nobody"), "There is no organization"),
+        (("customer", "--all", "--month", "2026-13"), "'2026-13' is no month"),
+        (("customer", "--all", "--month", "2026-10", "--from", "2026-10-01"), "--month goes neither with"),
+        (("sla", "--from", "2026-10-01"), "--from and --to go together."),
+        (("sla", "--from", "2026-10-02", "--to", "2026-10-01"), "ends (2026-10-01) before it begins"),
+        (("executive", "--format", "docx"), "--format takes some of html, pdf, md"),
+        (("executive", "--language", "nl"), "--language takes one of en, de, fr, es."),
+        (("executive", "--time-zone", "Mars/Olympus"), "There is no time zone"),
+    ],
+)
+def test_what_means_nothing_is_said_in_a_sentence_and_writes_nothing(reporting, tmp_path, arguments, why):
+    out = tmp_path / "out"
+    answer = reporting("report", *arguments, "--out", str(out))
+    assert answer.code == 2
+    assert why in answer.err
+    assert not out.exists()
+
+
+def test_a_directory_that_cannot_be_made_is_said(reporting, tmp_path):
+    (tmp_path / "file").write_text("")
+    answer = reporting("report", "customer", NAMES[0], "--out", str(tmp_path / "file" / "x"))
+    assert answer.code == 1
+    assert "cannot be made" in answer.err
