@@ -65,7 +65,7 @@ def remove(c: Connection, oid: str, ids: Sequence[int]) -> dict[str, int]:
     for (severity, status), number in Counter((row.severity, row.status) for row in rows).items():
         here = (_COUNT.c.oid == oid, _COUNT.c.severity == severity, _COUNT.c.status == status)
         c.execute(update(_COUNT).where(*here).values(count=_COUNT.c.count - number))
-    for fold_id, number in Counter(row.fold_id for row in rows).items():
+    for fold_id, number in Counter(row.fold_id for row in rows if row.fold_id).items():
         # What waits for so many members in all has seen these.
         waiting = (_SNOOZE.c.fold_id == fold_id, _SNOOZE.c.more > number)
         c.execute(update(_SNOOZE).where(*waiting).values(more=_SNOOZE.c.more - number))

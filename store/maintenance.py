@@ -382,11 +382,19 @@ def _rewrite_postgres(url: str, report: Callable[[str], object]) -> None:
     import psycopg
 
     address = parsed_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with psycopg.connect(address, autocommit=True, connect_timeout=PATIENCE) as connection:
-        connection.execute(f"SET lock_timeout = '{PATIENCE}s'")
-        for table in (*sorted(SQLModel.metadata.tables), textindex.TABLE):
-            report(table)
-            connection.execute(f'VACUUM (FULL, ANALYZE) "{table}"')
+    try:
+        with psycopg.connect(address, autocommit=True, connect_timeout=PATIENCE) as connection:
+            connection.execute(f"SET lock_timeout = '{PATIENCE}s'")
+            for table in (*sorted(SQLModel.metadata.tables), textindex.TABLE):
+                report(table)
+                connection.execute(f'VACUUM (FULL, ANALYZE) "{table}"')
+    except psycopg.Error as error:
+        said = (str(error).strip().splitlines() or ["nothing"])[0].rstrip(".")
+        raise StoreUnavailable(
+            f"The store {shown_url(url)} was not written anew, so what was forgotten may still be in its "
+            f"files (the server says {said}): close the other consoles and run `limegrove store prune "
+            "--rewrite`."
+        ) from error
 
 
 def _catch_up(engine: Engine) -> None:

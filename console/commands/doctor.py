@@ -191,12 +191,12 @@ def _store(session: Session) -> Finding:
 
 
 def _clocks(session: Session) -> list[Finding]:
-    """What of the tree's deadlines and of its words on access is not understood; nothing when all is, or when
-    there is no store."""
+    """What of the tree's deadlines, retention and words on access is not understood, and whether
+    something that was forgotten is still in the files; nothing when all is well or there is no store."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from console.settings import SettingsError
-    from store import sla
+    from store import forgetting, preferences, retention, sla
     from store.database import sqlite_path
     from store.errors import StoreError
     from store.queries import findings
@@ -206,7 +206,12 @@ def _clocks(session: Session) -> list[Finding]:
         if path is not None and not path.exists():
             return []
         with session.reader.reading() as connection:
+            kept = dict.fromkeys(each.problem for each in retention.kept(connection) if each.problem)
+            unwritten = preferences.get(connection, forgetting.REWRITE)
+            left = "something was forgotten, and its bytes may still be in the files; "
             return [
+                *(Finding("retention", "warn", sentence) for sentence in kept),
+                *([Finding("forgotten", "bad", f"{left}run `store prune --rewrite`")] if unwritten else []),
                 *(Finding("clocks", "warn", sentence) for sentence in sla.problems(connection)),
                 *(Finding("access", "warn", sentence) for sentence in findings.problems(connection)),
             ]

@@ -575,6 +575,25 @@ def test_while_somebody_reads_the_log_is_not_called_empty(tmp_path: Path, sqlite
         assert _found(_bytes(store), [X, canary("command", X)]) == set()
 
 
+@pytest.mark.postgres
+def test_while_somebody_holds_a_table_it_is_not_called_written_anew(
+    made_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("store.maintenance.PATIENCE", 1)
+    with closing(Store(made_url)) as store:
+        _two(store)
+        forgetting.forget(store, X, actor="mk@here", now=NOW)
+        engine = create_engine(made_url)
+        with engine.connect() as other:
+            other.execute(text("LOCK TABLE sensor IN ACCESS SHARE MODE"))
+            with pytest.raises(StoreUnavailable, match="store prune --rewrite"):
+                maintenance.rewrite(store.url)
+        engine.dispose()
+        assert maintenance.wants_rewriting(store.url)
+        maintenance.rewrite(store.url)
+        assert not maintenance.wants_rewriting(store.url)
+
+
 @pytest.mark.parametrize(
     ("statement", "broken"),
     [

@@ -82,3 +82,15 @@ def test_a_copy_beside_the_store_is_named_and_leaves_it_partly_done(gone, limegr
     assert held(gone / "default", OIDS[1], NAMES[1]) == [beside.name]
     beside.unlink()
     assert held(gone / "default", OIDS[1], NAMES[1], "B\\u00f6hm") == []
+
+
+def test_doctor_says_that_the_files_were_not_written_anew(gone, limegrove):
+    with closing(sqlite3.connect(gone / "default" / "store.db")) as connection, connection:
+        connection.execute("INSERT INTO preference VALUES ('store.rewrite', 'true')")
+    found = {row["item"]: row for row in limegrove("doctor", "--offline").json["items"]}
+    assert (found["forgotten"]["state"], "store prune --rewrite" in found["forgotten"]["sentence"]) == (
+        "bad",
+        True,
+    )
+    limegrove("store", "prune", "--rewrite", "--yes")
+    assert "forgotten" not in {row["item"] for row in limegrove("doctor", "--offline").json["items"]}
