@@ -4,8 +4,12 @@ neighbours."""
 import asyncio
 import copy
 import json
+import os
+import signal
+import sqlite3
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -23,6 +27,7 @@ from store.database import Store
 from store.queries.organizations import find_organization
 from tests.console.sandbox.conformance.stage import PYTHON, Failed, Official
 from tests.helpers.agreement import groups_told, told
+from tests.helpers.forks import Fork
 from tests.helpers.sandboxes import as_user, limegrove
 
 pytestmark = [
@@ -326,3 +331,55 @@ def test_the_provider_goes_last_of_all(stage: Stage) -> None:
     steps = [(step["verb"], step["target"]) for step in deleting["organizations"][0]["steps"]]
     assert ("user.remove", stage.root.email) not in steps, "it goes with the organization"
     assert steps.index(("organization.delete", oid)) < steps.index(("group.delete", own))
+
+
+def test_calls_that_fail_and_three_kills_lose_and_repeat_nothing(stage: Stage) -> None:
+    oid, name = stage.oids[2], stage.names[stage.oids[2]]
+    neighbours = stage.neighbours(oid)
+    out = stage.home / "killed"
+    rules = [
+        Rule("status", status=503, path="/v1/*", count=None, probability=0.02, seed=1),
+        Rule("drop", path="/v1/*", count=None, probability=0.02, seed=2, effect=True),
+        Rule("drop", path="/v1/*", count=None, probability=0.01, seed=3),
+    ]
+    env = as_user(stage.home, stage.stage)
+    said = stage.home / "said"
+    begun = _count(stage, "SELECT count(*) FROM run")
+    words: tuple[str, ...] = ("org", "offboard", oid, "--out", str(out), "--yes", "--confirm", name)
+    stage.sandbox.faults.add(*rules)
+    try:
+        for kill in (1, 12, 30):
+            process = _started(words, env, said)
+            while _count(stage, ENDED.format(begun)) < kill:
+                assert process.poll() is None, said.read_text()[-2000:]
+                time.sleep(0.005)
+            process.send_signal(signal.SIGKILL)
+            assert process.wait(30) == -signal.SIGKILL
+            number = _count(stage, "SELECT max(id) FROM run")
+            assert number == begun + 1
+            words = ("org", "resume", str(number), "--yes")
+        for _ in range(6):
+            code = _started(words, env, said).wait(300)
+            if not code:
+                break
+        assert code == 0, said.read_text()[-2000:]
+    finally:
+        stage.sandbox.faults.clear()
+    assert oid not in stage.sandbox.world.by_oid
+    assert stage.neighbours(oid) == neighbours
+    assert offboardexport.problem(out, oid, begun + 1) == ""
+    assert all(row["ok"] for row in json.loads(stage.run("store", "check").stdout))
+
+
+ENDED = "SELECT count(*) FROM run_step WHERE run_id > {} AND outcome > 1"
+
+
+def _count(stage: Stage, query: str) -> int:
+    path = stage.home / "limegrove" / "default" / "store.db"
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        return int(connection.execute(query).fetchone()[0])
+
+
+def _started(words: tuple[str, ...], env: dict[str, str], said: Path) -> Fork:
+    with said.open("ab") as out, open(os.devnull, "rb") as nothing:
+        return Fork(list(words), env, (nothing.fileno(), out.fileno(), out.fileno()))
