@@ -6,14 +6,18 @@ are looked for beside what a view reads, at most every `AGAIN`, and what is show
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
+from textual import work
 
 from screens.context import Context
+from screens.view import Found, View
+from store.database import Change
 from store.queries.rollup import Rollup
 
 AGAIN = 120_000
@@ -147,3 +151,27 @@ def looked(connection: Connection, summed: Rollup, *, key: bytes | None, now: in
         known=below(oids),
         unread=not found.read,
     )
+
+
+class LooksDeeper(View[Found]):
+    """A view that shows drift and findings beside what it reads: calls `look_deeper` when it shows."""
+
+    def look_deeper(self) -> None:
+        """Look for them when it is time, and show what was found."""
+        if due(self.context):
+            self._find_looks()
+
+    @work(exclusive=True, group="looks", exit_on_error=False)
+    async def _find_looks(self) -> None:
+        try:
+            found = await asyncio.to_thread(look, self.context)
+        except Exception as error:
+            self.tell(f"Drift and findings could not be looked for: {error}", "warning")
+            return
+        if found is not None and self.is_mounted:
+            self.reload()
+
+    def _store_changed(self, change: Change) -> None:
+        if change.touches(RESTS_ON):
+            kept(self.context).stale = True
+        super()._store_changed(change)

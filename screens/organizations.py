@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.figures import Looks, LooksDeeper, kept, rollup
 from screens.organization_tabs import TABS, Tab
 from screens.organization_tabs.words import field, severities
 from screens.requests import (
@@ -26,33 +27,50 @@ from screens.requests import (
     ShowSensors,
     ShowTemplates,
 )
-from screens.view import View
 from screens.widgets.text import content, line
 from screens.widgets.tree_table import Line, MarkTree, Tone, TreeColumn, TreeTable, arranged
 from store.bulk import hay
-from store.queries.organizations import HEALTH, TreeRow, tree
+from store.queries.organizations import HEALTH, TreeRow
 from store.times import age
 
 _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
 
-_NARROW = (
-    TreeColumn("FRESH", 7),
-    TreeColumn("SENSORS", 7),
-    TreeColumn("ALERTS", 6),
-    TreeColumn("QUOTA", 5),
-    TreeColumn("HEALTH", 0, "left"),
-)
-_WIDE = (
-    TreeColumn("FRESH", 9),
-    TreeColumn("SENSORS", 7),
-    TreeColumn("ONLINE", 7),
-    TreeColumn("ALERTS", 7),
-    TreeColumn("CRIT", 5),
-    TreeColumn("HIGH", 5),
-    TreeColumn("ERRORS", 6),
-    TreeColumn("QUOTA", 5),
-    TreeColumn("HEALTH", 0, "left"),
-)
+_FIGURES: dict[str, tuple[TreeColumn, Callable[[TreeRow, Looks | None], str]]] = {
+    "SENSORS": (TreeColumn("SENSORS", 7), lambda row, _: compact(row.sensors)),
+    "ONLINE": (TreeColumn("ONLINE", 7), lambda row, _: compact(row.sensors_online)),
+    "ALERTS": (TreeColumn("ALERTS", 6), lambda row, _: compact(row.open_alerts)),
+    "LATE": (TreeColumn("LATE", 5), lambda row, _: compact(row.late)),
+    "CRIT": (TreeColumn("CRIT", 5), lambda row, _: compact(row.by_severity[4])),
+    "HIGH": (TreeColumn("HIGH", 5), lambda row, _: compact(row.by_severity[3])),
+    "CASES": (TreeColumn("CASES", 5), lambda row, _: compact(row.cases)),
+    # What was not looked for, and where nothing is wanted, is not none.
+    "DRIFT": (
+        TreeColumn("DRIFT", 5),
+        lambda row, looks: compact(looks.drift.get(row.id, 0)) if looks and row.id in looks.wanted else "-",
+    ),
+    "ACCESS": (
+        TreeColumn("ACCESS", 6),
+        lambda row, looks: compact(looks.findings.get(row.id, 0)) if looks and not looks.unread else "-",
+    ),
+    "ERRORS": (TreeColumn("ERRORS", 6), lambda row, _: compact(row.errors)),
+    # A sum of nothing known is no usage of zero.
+    "QUOTA": (
+        TreeColumn("QUOTA", 5),
+        lambda row, _: f"{row.quota_used / row.quota:.0%}" if row.quota and row.quota_used else "-",
+    ),
+}
+_FRESH = TreeColumn("FRESH", 9)
+_HEALTH = TreeColumn("HEALTH", 0, "left")
+_SETS: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (140, (
+        "FRESH", "SENSORS", "ONLINE", "ALERTS", "LATE", "CRIT", "HIGH", "CASES", "DRIFT", "ACCESS", "ERRORS",
+        "QUOTA",
+    )),
+    (104, ("FRESH", "SENSORS", "ALERTS", "LATE", "CASES", "DRIFT", "ACCESS", "QUOTA")),
+    (78, ("SENSORS", "ALERTS", "CASES", "DRIFT", "ACCESS", "QUOTA")),
+    (0, ("ALERTS", "CASES", "DRIFT", "ACCESS", "QUOTA")),
+)  # fmt: skip
+"""From how many cells on which figures are shown, the widest first."""
 _UNFOLDED = 60
 """A tree of more rows opens with as many of its lower levels folded as it takes."""
 
@@ -74,9 +92,10 @@ class OrganizationTree(MarkTree[TreeRow]):
         glyphs = context.glyphs
         self._health = glyphs.health
         self._clock = context.clock
-        self._wide = False
+        self._names = _SETS[-1][1]
+        self._shared = context
         super().__init__(
-            _NARROW,
+            [_FIGURES[name][0] for name in self._names],
             self._figures,
             counts=lambda row: row.oid is not None,
             title="ORGANIZATION",
@@ -84,30 +103,23 @@ class OrganizationTree(MarkTree[TreeRow]):
         )
 
     def on_resize(self) -> None:
-        """More columns from 110 cells, and wider levels from 90."""
-        self._wide = self.size.width >= 110
-        self.set_columns(_WIDE if self._wide else _NARROW, indent=2 if self.size.width >= 90 else 1)
+        """As many columns as there is room for, and wider levels from 90 cells."""
+        self._names = next(names for least, names in _SETS if self.size.width >= least)
+        columns = [_FRESH if name == "FRESH" else _FIGURES[name][0] for name in self._names]
+        self.set_columns([*columns, _HEALTH], indent=2 if self.size.width >= 90 else 1)
 
     def _figures(self, row: TreeRow) -> Line:
+        looks = kept(self._shared).looks
         one = row.oid is not None and row.organizations <= 1
         fresh = (
             age(row.synced_at, self._clock()) if one else f"{compact(row.fresh)}/{compact(row.organizations)}"
         )
-        # A sum of nothing known is no usage of zero.
-        quota = f"{row.quota_used / row.quota:.0%}" if row.quota and row.quota_used else "-"
+        figures = (fresh if name == "FRESH" else _FIGURES[name][1](row, looks) for name in self._names)
         health = f"{self._health[row.health]} {brief(row.reason) or row.health}"
-        figures: tuple[str, ...]
-        if self._wide:
-            figures = (
-                fresh, compact(row.sensors), compact(row.sensors_online), compact(row.open_alerts),
-                compact(row.by_severity[4]), compact(row.by_severity[3]), compact(row.errors), quota, health,
-            )  # fmt: skip
-        else:
-            figures = (fresh, compact(row.sensors), compact(row.open_alerts), quota, health)
-        return Line(figures, _TONES[row.health])
+        return Line((*figures, health), _TONES[row.health])
 
 
-class Organizations(View[Found]):
+class Organizations(LooksDeeper[Found]):
     """Every organization in its place, with what is rolled up over each node."""
 
     MODE = "organizations"
@@ -208,7 +220,7 @@ class Organizations(View[Found]):
     def read(self, connection: Connection) -> Found:
         """The tree below the scope."""
         now = self.context.clock()
-        rows = below(tree(connection, now=now), self.context.scope.node_id)
+        rows = rollup(self.context).rows(connection, scope=self.context.scope.node_id, now=now)
         return Found(rows, {row.id: hay(row) for row in rows}, now)
 
     def has_nothing(self, found: Found) -> bool:
@@ -232,6 +244,7 @@ class Organizations(View[Found]):
             self._go(self._wanted)
         self._say_counts()
         self._show_detail()
+        self.look_deeper()
 
     def show_empty(self, found: Found) -> None:
         """Forget what was shown."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from sqlalchemy import Connection, func, select
-from textual import events, work
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
-from screens.figures import RESTS_ON, Looks, due, kept, look, rollup
+from screens.figures import Looks, LooksDeeper, kept, rollup
 from screens.organizations import brief
 from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowOrganization
-from screens.view import View
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.spark import bar, spark
 from screens.widgets.text import line
@@ -28,9 +26,6 @@ from store.queries.rollup import Need
 from store.queries.rollup import Overview as Figures
 from store.rollouts.plans import STATES
 from store.times import age
-
-if TYPE_CHECKING:
-    from store.database import Change
 
 _NAME = 14
 _STANDING = ("running", "paused", "halted")
@@ -52,7 +47,7 @@ class Found:
     now: int
 
 
-class Overview(View[Found]):
+class Overview(LooksDeeper[Found]):
     """Bands of figures, and below them the organizations that need someone, worst first."""
 
     MODE = "overview"
@@ -139,23 +134,7 @@ class Overview(View[Found]):
             f" Nobody needs anyone: {of(found.whole)} are well, without a late, critical or high alert."
         )
         self.say(counts=of(found.whole))
-        if due(self.context):
-            self._look_deeper()
-
-    @work(exclusive=True, group="looks", exit_on_error=False)
-    async def _look_deeper(self) -> None:
-        try:
-            found = await asyncio.to_thread(look, self.context)
-        except Exception as error:
-            self.tell(f"Drift and findings could not be looked for: {error}", "warning")
-            return
-        if found is not None and self.is_mounted:
-            self.reload()
-
-    def _store_changed(self, change: Change) -> None:
-        if change.touches(RESTS_ON):
-            kept(self.context).stale = True
-        super()._store_changed(change)
+        self.look_deeper()
 
     # -- requests ---------------------------------------------------------------------------------------
 

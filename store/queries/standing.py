@@ -144,7 +144,7 @@ class Standing:
         if self.state == "stale":
             return "unknown", "not read lately"
         if self.late:
-            return "partly", f"{self.late:,}{'+' if self.late >= COUNTED else ''} past their SLA"
+            return "partly", f"{self.late:,}{'+' if self.late >= COUNTED else ''} past SLA"
         if self.over_quota:
             return "partly", f"over quota: {self.quota_used:g} of {self.sensor_quota}"
         if self.errors:

@@ -252,7 +252,7 @@ async def still(pilot: Pilot[Any]) -> None:
     app = pilot.app
     for line in app.screen.query(Input):
         line.cursor_blink = False
-    groups = {"reload", "detail", "page", "candidates", "status", "command", "marks", "why"}
+    groups = {"reload", "detail", "page", "candidates", "status", "command", "marks", "why", "looks"}
 
     def reads() -> bool:
         view = app.screen
