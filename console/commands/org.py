@@ -61,15 +61,19 @@ def _list(session: Session) -> int:
 
 
 def _show(session: Session) -> int:
+    from store.customers import missing_of
     from store.queries.organizations import organization
     from store.times import now_ms
 
     oid = session.organization(session.arguments.organization)
     with session.reader.reading() as connection:
         detail = organization(connection, oid, now=now_ms())
+        missing = list(missing_of(connection, [oid])[oid])
     if detail is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
-    session.show_object(shown_whole(detail))
+    session.show_object(
+        shown_whole(detail) | {"documentation": {"complete": not missing, "missing": missing}}
+    )
     return 0
 
 
