@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import select
+
 from console.limacharlie.errors import Conflict, Denied, LimaCharlieError
 from console.operations import records
 from console.operations.ports import Progress, Report
-from store import customers, journal
+from store import customers, journal, models
 from store.customers import RECORD, CustomerError
 from store.queries.scopes import marked
 from store.text import safe_text
@@ -103,7 +105,12 @@ async def push(
         if current is not None and customers.document_hash(held) == kept.hash:
             await _write(store, lambda c: customers.pushed(c, oid, held, current.etag, now=now_ms()))
             return Done(oid, "already")
-        if current is not None and not replaced and customers.document_hash(held) != kept.pushed_hash:
+        if (
+            current is not None
+            and not replaced
+            and (told := customers.document_hash(held)) != kept.pushed_hash
+            and told not in await _read(store, lambda c: _sent(c, oid))
+        ):
             who = safe_text(current.author, 80) or "somebody"
             return Done(
                 oid,
@@ -222,6 +229,13 @@ def _protected(connection: "Connection", oid: str, typed: Collection[str]) -> st
     if name is None or {each.strip() for each in typed} & {name.strip(), safe_text(name), oid}:
         return ""
     return f"{safe_text(name, 80)} is protected: its name has to be typed (--confirm NAME)."
+
+
+def _sent(connection: "Connection", oid: str) -> set[str]:
+    """The documents that were to be written there: of the last a process may have died before it knew."""
+    entry = models.Journal.__table__  # type: ignore[attr-defined]
+    details = select(entry.c.detail).where(entry.c.action == "customer.push", entry.c.oid == oid)
+    return {str(detail["hash"]) for detail in connection.execute(details).scalars() if "hash" in detail}
 
 
 async def _journal(store: "Store", by: str, oid: str, detail: dict[str, Any]) -> int:

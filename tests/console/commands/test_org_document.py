@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sqlalchemy import text
 
 from store.customers import customer, plain
 from store.database import Store
@@ -274,6 +275,20 @@ def test_what_somebody_else_wrote_is_neither_overwritten_nor_lost(run: Any, stag
     odd = run("pull", oid)
     assert outcomes(odd) == (1, ["failed"])
     assert "Line 1: 'Mars' is no time zone" in json.loads(odd.stdout)[0]["reason"]
+
+
+def test_what_a_killed_push_left_there_is_known_for_ours(run: Any, stage: dict[str, Any]) -> None:
+    oid = stage["oids"][2]
+    document(run, oid, notes="first")
+    assert outcomes(run("push", oid, "--replace"))[0] == 0
+    path = stage["home"] / "limegrove" / "default" / "store.db"
+    with closing(Store(f"sqlite:///{path}")) as store, store.writing() as c:
+        # As it is when the process dies between sending and writing down that it arrived.
+        c.execute(
+            text("UPDATE customer_document SET pushed_hash = '', pushed_at = NULL WHERE oid = :o"), {"o": oid}
+        )
+    document(run, oid, notes="second")
+    assert outcomes(run("push", oid)) == (0, ["done"])
 
 
 def test_a_protected_organization_is_named_and_many_are_asked_for(run: Any, stage: dict[str, Any]) -> None:
