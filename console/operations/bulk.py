@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from console.limacharlie.errors import Auth, LimaCharlieError, Network
+from console.limacharlie.limits import in_background
 from console.operations.ports import Progress, Report
 from console.operations.runs import Refused
 from store.bulk import Chosen, Selection, Wish
@@ -109,7 +110,8 @@ async def _looked_up(
                 if report is not None:
                     report(Progress(ended, len(chosen), "organizations looked up"))
 
-    tasks = [asyncio.create_task(one(each)) for each in chosen]
+    with in_background():
+        tasks = [asyncio.create_task(one(each)) for each in chosen]
     try:
         return [found for found in await asyncio.gather(*tasks) if found is not None]
     finally:

@@ -25,6 +25,7 @@ from console.limacharlie.errors import (
     Throttled,
     Unavailable,
 )
+from console.limacharlie.limits import in_background
 from console.operations.actor import actor
 from console.operations.holding import Keeper
 from console.operations.ports import Progress, Report
@@ -315,8 +316,12 @@ class Making:
             Lost: another process holds the run.
         """
         self._tell()
+        # Cutting a machine off the network does not stand behind a thousand organizations.
         async with self._keeper.beating():
-            results = await asyncio.gather(*(self._item(row) for row in self.rows), return_exceptions=True)
+            with in_background():
+                results = await asyncio.gather(
+                    *(self._item(row) for row in self.rows), return_exceptions=True
+                )
         failures = [result for result in results if isinstance(result, BaseException)]
         for failure in sorted(failures, key=lambda each: isinstance(each, Away)):
             if isinstance(failure, Away):

@@ -3,8 +3,10 @@
 import pytest
 from textual.app import App
 
+from screens.organizations import Organizations
+from screens.requests import ChangeMany
 from screens.widgets.row_table import MARKED_AT_ONCE, Column, MarkTable
-from tests.helpers.screens import text_of, until
+from tests.helpers.screens import Host, oid_of, still, text_of, until
 from tests.screens.test_row_table import Numbers, Thing
 
 
@@ -122,3 +124,32 @@ async def test_a_mark_repaints_no_more_than_its_two_lines(monkeypatch):
         assert regions
         assert "all" not in regions
         assert {region.y for region in regions} == {1, 2}
+
+
+async def test_organizations_are_marked_and_changed_together(filled_store):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await still(pilot)
+        await pilot.press("j", "j", "B")  # nothing is marked: what is below the cursor
+        await pilot.press("space", "G", "space")
+        await until(pilot, lambda: "3 marked" in text_of(host))
+        await pilot.press("g", "B")
+        below, marked = host.asked
+        assert below == ChangeMany((oid_of(0), oid_of(1)), "below Europe/Gold")
+        assert marked == ChangeMany((oid_of(0), oid_of(1), oid_of(4)), "marked in Organizations")
+        await pilot.press("escape")
+        await until(pilot, lambda: "marked" not in text_of(host))
+        assert host.asked == [below, marked]
+
+
+async def test_a_filter_limits_what_a_folder_stands_for(filled_store):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await still(pilot)
+        host.view.apply_filter("acme")
+        await still(pilot)
+        await pilot.press("g", "B")
+        await until(pilot, lambda: host.asked)
+        assert host.asked == [ChangeMany((oid_of(0),), "below Provider")]

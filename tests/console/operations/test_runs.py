@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 from sqlalchemy import select, update
 
+from console.limacharlie import limits
 from console.operations import runs as operations
 from console.operations import runsteps
 from console.operations.runsteps import CannotBeKnown, Seen, StepFailed, Verb, Work
@@ -444,3 +445,17 @@ async def test_what_may_have_been_made_and_shows_up_later_was_made_by_the_run(on
         found.served.world.set_quota(one, 777)  # one of ours arrived at last
         assert (await found.apply(result.run.id)).whole
         assert found.outcomes(result.run.id) == ["done"]
+
+
+async def test_what_a_run_asks_goes_behind_what_a_person_waits_for(one_store: Store) -> None:
+    seen = set()
+    async with customers(one_store) as found:
+        acquire = found.cloud.limits.acquire
+
+        async def noted(*arguments: Any, **options: Any) -> Any:
+            seen.add(limits._priority.get())
+            return await acquire(*arguments, **options)
+
+        with patch.object(found.cloud.limits, "acquire", noted):
+            assert (await found.make(QUOTA, orgs=1)).whole
+    assert seen == {limits.Priority.BACKGROUND}

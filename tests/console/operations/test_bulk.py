@@ -1,0 +1,71 @@
+"""Bulk changes, planned: what is looked up, what is left out, and that nothing is changed by it."""
+
+import pytest
+
+from console.limacharlie.client import Deadlines
+from console.limacharlie.errors import Network
+from console.operations import bulk
+from console.operations.runs import Refused
+from console.sandbox.faults import Rule
+from store.bulk import select, wish
+from store.times import now_ms
+from tests.helpers.bulk import Customers, client, customers
+
+
+def chosen(found: Customers) -> object:
+    with found.store.reader.reading() as c:
+        return select(c, now=now_ms(), source="all")
+
+
+async def test_sensors_are_looked_up_where_they_are_and_who_refuses_is_left_out(a_store) -> None:
+    async with customers(a_store(), orgs=6) as found:
+        closed = found.served.world.unauthorized
+        told = []
+        drafted = await bulk.draft(
+            wish("tag", {"tag": "blue", "selector": "plat == linux"}),
+            chosen(found),
+            cloud=found.cloud,
+            report=lambda progress: told.append(progress.done),
+        )
+        names = {one.oid: one for one in found.organizations}
+        for item in drafted.planned.items:
+            sids = {step.target for step in item.steps}
+            linux = {
+                s.sid for s in found.served.world.sensors_of(names[item.oid]) if s.platform == 0x20000000
+            }
+            assert sids == linux
+            assert {step.arguments["tag"] for step in item.steps} == {"blue"}
+            assert not any(step.needed for step in item.steps)
+        assert [each.oid for each in drafted.left_out] == [closed.oid]
+        assert "unauthorized" in drafted.left_out[0].reason
+        assert drafted.planned.options["left_out"][0][:2] == [closed.oid, closed.name]
+        assert len(drafted.planned.items) + len(drafted.nothing) + 1 == len(found.served.world.organizations)
+        assert told[-1] == len(found.served.world.organizations)
+        assert not found.effects()
+
+
+async def test_keys_are_found_by_name_or_by_hash(a_store) -> None:
+    async with customers(a_store(), orgs=3) as found:
+        one = found.organizations[0]
+        key = next(iter(found.served.world.access.keys(one)))
+        for wanted in (key.name, key.key_hash):
+            drafted = await bulk.draft(wish("revoke-key", {"key": wanted}), chosen(found), cloud=found.cloud)
+            steps = [step for item in drafted.planned.items for step in item.steps]
+            assert key.key_hash in {step.target for step in steps}
+            assert {step.arguments["name"] for step in steps} == {key.name}
+
+
+async def test_what_needs_no_look_is_planned_without_a_cloud_and_what_does_is_refused(a_store) -> None:
+    async with customers(a_store(), orgs=3) as found:
+        drafted = await bulk.draft(wish("quota", {"quota": "5"}), chosen(found), cloud=None)
+        assert [len(item.steps) for item in drafted.planned.items] == [1, 1, 1]
+        with pytest.raises(Refused, match="offline"):
+            await bulk.draft(wish("tag", {"tag": "x", "selector": "*"}), chosen(found), cloud=None)
+
+
+async def test_a_cloud_that_is_away_plans_nothing(a_store) -> None:
+    async with customers(a_store(), orgs=3) as found:
+        found.served.faults.add(Rule("drop", method="GET", path="/v1/sensors/{oid}", count=None))
+        async with client(found.served, deadlines=Deadlines(retries=0)) as cloud:
+            with pytest.raises(Network):
+                await bulk.draft(wish("tag", {"tag": "x", "selector": "*"}), chosen(found), cloud=cloud)
