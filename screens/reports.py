@@ -122,9 +122,9 @@ class Reports(Detailed[Found]):
                 style=lambda each: HEALTH_STYLES[STATES[each.state]],
             ),
             Column("CUSTOMER", lambda each: each.name, 20, grow=3, cut="middle"),
-            Column("BRAND", lambda each: each.brand or "default", 12, grow=1),
-            Column("LANGUAGE", lambda each: each.language or "-", 8),
-            Column("LACKS", self._lacks, 16, grow=2),
+            Column("LACKS", self._lacks, 15, grow=2),
+            Column("BRAND", lambda each: each.brand or "default", 8, grow=1),
+            Column("LANGUAGE", lambda each: each.language or "-", 8, from_width=70),
         ]  # fmt: skip
         with Container(id="split"):
             yield MarkTable(columns, cursor=self.context.glyphs.cursor)
@@ -292,7 +292,7 @@ class Reports(Detailed[Found]):
             if cases is None
             else line(f" cases    {_count(cases.opened)} opened, {_count(cases.ended)} ended")
         )
-        lines.append(line(f" sensors  {_count(sensors.total)}, {_count(sensors.online)} online"))
+        lines.append(line(f" sensors  {_count(sensors.total)}, online {_count(sensors.online)}"))
         lines.append(line(f" sections {', '.join(each.sections) or f'as the brand has it, else {SECTIONS}'}"))
         lines += [self._source(one) for one in figures.all_sources]
         return lines
@@ -304,9 +304,10 @@ class Reports(Detailed[Found]):
             if source.name == "triage"
             else f"read {age(source.read_at, self.context.clock())} ago"
             if source.read_at
-            else "never read"
+            else ""
         )
-        said = ", ".join([read, source.state, *(self._note(each) for each in source.notes)])
+        parts = [read, source.state, *(self._note(each) for each in source.notes)]
+        said = ", ".join(part for part in parts if part)
         return line(
             (f" {self.context.glyphs.health[health]} ", HEALTH_STYLES[health]),
             f"{_SOURCES[source.name]}: ",

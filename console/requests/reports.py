@@ -14,6 +14,7 @@ from console.requests import Handler, Host, RefusedHere, read
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.requests import WriteReports
 from screens.widgets.text import line
+from store.access import counted
 from store.reports import sources
 from store.reports.periods import month
 from store.text import Untrusted
@@ -78,9 +79,10 @@ async def write(host: Host, request: WriteReports) -> None:
         except (ReportError, BrandError) as error:
             failed.append(str(error))
     lacking = sum(bool(each.gaps) for each in done)
-    said = f"{sum(len(each.files) for each in done):,} files in {out}"
+    said = counted(sum(len(each.files) for each in done), "file")
     if lacking:
-        said += f"; {lacking:,} of {len(done):,} reports lack something, and say so"
+        said += f", {lacking:,} of {len(done):,} reports lack something"
+    said += f", in {out}"
     if failed:
         host.say(f"{len(failed):,} not written. {failed[0]} {said if done else ''}".rstrip(), "error")
     else:

@@ -206,6 +206,7 @@ def test_each_figure_says_where_it_is_from_how_old_and_how_whole_it_is(month):
             assert {"source", "read_at", "age_seconds", "completeness", "at_least"} <= figure.keys()
 
 
+@pytest.mark.soak
 @needs_chromium
 async def test_on_paper_no_row_is_cut_and_nothing_is_asked_for_or_run(month, tmp_path):
     *_, written, _ = month
@@ -258,6 +259,7 @@ def _there(text, page, after):
     return len(text) > 40 and kept >= 12 and text[kept : kept + 8] not in after[:400]
 
 
+@pytest.mark.soak
 def test_the_pdf_says_the_same_on_at_most_two_pages(month):
     since, *_, written, home = month
     with closing(Reader(f"sqlite:///{home / 'limegrove' / 'default' / 'store.db'}")) as reader:

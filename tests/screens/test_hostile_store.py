@@ -14,6 +14,7 @@ from screens.findings import Findings
 from screens.guard import forbidden
 from screens.organizations import Organizations
 from screens.overview import Overview
+from screens.reports import Reports
 from store.database import Store
 from tests.helpers.hostile import fill_with_hostility, names
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
@@ -42,6 +43,7 @@ KEYS: dict[Any, list[str]] = {
     ],
     Access: ["j", "l", "l", "enter", "pagedown", "G"],
     Findings: ["j", "J", "pagedown", "G", "right_square_bracket", "g"],
+    Reports: ["j", "J", "right_square_bracket", "pagedown", "G", "g"],
     ApiKeys: ["j", "space", "J", "pagedown", "G", "g"],
     Activity: ["j", *["right_square_bracket", "j", "pagedown", "G"] * 3],
 }

@@ -1,0 +1,134 @@
+"""Reports before they are written, on a real store."""
+
+import json
+
+import pytest
+
+from screens.context import Scope
+from screens.reports import Reports
+from screens.requests import Back, ShowOrganization, WriteReports
+from store import ingest
+from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
+
+STORED = json.dumps({"start": 1, "end": NOW // 1000, "pending": []})
+
+
+@pytest.fixture
+def known_store(filled_store):
+    """October and November of the first two customers are known; the others as they were."""
+    with filled_store.writing() as c:
+        for number in range(2):
+            oid = oid_of(number)
+            ingest.put_sync_state(
+                c,
+                oid,
+                "detections",
+                cursor=STORED,
+                mark=NOW,
+                checked_at=NOW - 60_000,
+                attempted_at=NOW - 60_000,
+            )
+            ingest.put_sensors(
+                c, oid, [{"sid": f"s{n}", "hostname": f"h{n}", "plat": 0x10000000} for n in range(3)]
+            )
+            ingest.put_sync_state(c, oid, "sensors", checked_at=NOW - 60_000, attempted_at=NOW - 60_000)
+    return filled_store
+
+
+async def ready(pilot) -> None:
+    await until(pilot, lambda: pilot.app.view.look != "loading")
+    await still(pilot)
+
+
+async def settled(pilot, words: str) -> None:
+    await until(pilot, lambda: words in " ".join(text_of(pilot.app).split()))
+
+
+async def test_each_customer_is_listed_with_what_its_report_would_lack(known_store):
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "October 2026 2 of 5 whole")
+        await settled(pilot, "o whole Acme Dental nothing default -")
+        await settled(pilot, "~ part Cedar Clinic alerts, sensors default -")
+        await settled(pilot, "Acme Dental brand default")
+        await settled(pilot, "alerts 0, 0 high or critical; the month before 0")
+        await settled(pilot, "sensors 3, online not known")
+        await settled(pilot, "o alerts: read 1m ago, whole")
+        assert host.guard.hits == 0
+
+
+async def test_the_month_that_goes_on_is_so_far_and_no_later_one_is_there(known_store):
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await ready(pilot)
+        await pilot.press("right_square_bracket")
+        await settled(pilot, "November 2026 2 of 5 whole")
+        await settled(pilot, "alerts 12,")
+        await settled(pilot, "so far, as of 2026-11-24")
+        await pilot.press("right_square_bracket")
+        await settled(pilot, "There are the 24 months behind this one")
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await settled(pilot, "September 2026")
+
+
+async def test_the_marked_ones_are_written_else_the_one_under_the_cursor(known_store):
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await pilot.press("w")
+        await pilot.press("space", "space", "w")
+        await pilot.press("E", "S", "t")
+        await until(pilot, lambda: len(host.asked) == 5)
+        assert host.asked == [
+            WriteReports("customer", (oid_of(0),), "2026-10"),
+            WriteReports("customer", (oid_of(0), oid_of(1)), "2026-10"),
+            WriteReports("executive", (), "2026-10"),
+            WriteReports("sla", (), "2026-10"),
+            ShowOrganization(oid_of(2)),
+        ]
+        await pilot.press("q")
+        await until(pilot, lambda: not host.view.table.marks)
+        await pilot.press("q")
+        assert host.asked[-1] == Back()
+
+
+async def test_a_filter_is_part_of_a_name_a_brand_or_a_state(known_store):
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        host.view.filter_by("part")
+        await settled(pilot, "/part October 2026 3 of 5, 0 whole")
+        host.view.filter_by("nobody")
+        await settled(pilot, "Nobody is left by the filter")
+        await pilot.press("w")
+        await settled(pilot, "Nobody is chosen.")
+
+
+async def test_a_scope_without_a_customer_and_an_empty_store_say_so(known_store, tmp_path):
+    host = Host(known_store, Reports, scope=Scope("nowhere", "Nowhere"))
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        assert host.view.look == "empty"
+        await settled(pilot, "There is no customer here to report to")
+
+
+def test_it_looks_like_this_at_80_columns(snap_compare, known_store):
+    """Five customers, two of them whole; below, what the report of the first rests on."""
+
+    async def before(pilot):
+        await ready(pilot)
+        await settled(pilot, "o alerts: read 1m ago")
+
+    assert snap_compare(Host(known_store, Reports), terminal_size=(80, 24), run_before=before)
+
+
+def test_it_looks_like_this_at_120_columns(snap_compare, known_store):
+    """The same with the report beside the list, in the month that goes on."""
+
+    async def before(pilot):
+        await ready(pilot)
+        await pilot.press("right_square_bracket")
+        await settled(pilot, "alerts 12,")
+
+    assert snap_compare(Host(known_store, Reports), terminal_size=(120, 40), run_before=before)
