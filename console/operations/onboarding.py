@@ -61,12 +61,12 @@ async def judge(
         if any(row.get("extensions") for _, row in rows):
             extensions = await _extensions(cloud, found)
         # Only of what could be made: a file of nonsense is not worth two hundred questions.
-        if not judged(rows, found, wrong).stopped:
+        if not (await asyncio.to_thread(judged, rows, found, wrong)).stopped:
             there = {same(name) for name in found.organizations.values()}
             names = [row["name"] for _, row in rows if same(row["name"]) not in there]
             taken = await _taken(cloud, names, report)
     found = await asyncio.to_thread(_known, reader, me, extensions, taken)
-    return judged(rows, found, wrong), found
+    return await asyncio.to_thread(judged, rows, found, wrong), found
 
 
 def _known(
