@@ -86,7 +86,7 @@ async def test_what_is_marked_is_changed_and_taken_back(a_store: Any) -> None:
             await plan_quota(pilot, "777")
             await shows(pilot, "CHANGES 2 organizations")
             await pilot.press("a")
-            await shows(pilot, "2 of 2 organizations done")
+            await shows(pilot, "o done 2 of 2 organizations done")
             assert app.current_mode == "runs"
             await until(pilot, lambda: "Run 1: 2 of 2 organizations done, 2 steps made." in said(app))
             assert quotas(found) == [777, 777, before[2]]
@@ -142,6 +142,7 @@ async def test_what_failed_is_named_and_tried_again(a_store: Any) -> None:
             await plan_quota(pilot, "9")
             await pilot.press("a")
             await until(pilot, lambda: "2 of 3 organizations done, 1 failed" in said(app))
+            await shows(pilot, "x partly 2 of 3 organizations done")
             await shows(pilot, "x denied set the sensor quota to 9")
             found.served.faults.clear()
             await pilot.press("A")
