@@ -13,13 +13,14 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from screens.billing_words import full_in, number_of_hours, usage_lines
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
 from screens.requests import ExportStatement, ReadInvoices, ShowOrganization
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.spark import bar, spark
 from screens.widgets.text import line
-from store.billing import Charged, Margin, Statement, number
+from store.billing import Charged, Margin, Statement
 from store.money import money
 from store.months import called, day_moved, day_of, first_day, last_day, month_of, moved
 from store.pricebook import PriceBookError
@@ -298,17 +299,14 @@ class Billing(Detailed[Found]):
         found = self._found
         if found is None:
             return
+        width = self.size.width - 2 if self._whole or self.size.width < 120 else WIDE
+        lines = None
         if self._shows_usage:
             row = self.quotas.current
-            lines = usage_lines(row, found.used) if row is not None and found.used is not None else None
-        else:
-            each = self.table.current
-            lines = (
-                self._charge_lines(each, found.statement)
-                if each is not None and found.statement is not None
-                else None
-            )
-        width = self.size.width - 2 if self._whole or self.size.width < 120 else WIDE
+            if row is not None and found.used is not None:
+                lines = usage_lines(row, found.used, width)
+        elif (each := self.table.current) is not None and found.statement is not None:
+            lines = self._charge_lines(each, found.statement)
         self.say_detail(lines or [Content(" Nothing matches the filter; esc forgets it.")], width)
 
     def _charge_lines(self, each: Charged, made: Statement) -> list[Content]:
@@ -343,6 +341,13 @@ class Billing(Detailed[Found]):
             )
         else:
             lines.append(line((f"                -  margin: {left.why}", "dim")))
+        if (more := each.unexpected) is not None:
+            off = ", ".join(
+                f"{money(abs(cents), code)} {'more' if cents > 0 else 'less'}" for code, cents in more.items()
+            )
+            said = f"{off} than by contract and usage" if off else "as by contract and usage"
+            style = HEALTH_STYLES["partly" if off else "well"]
+            lines.append(line(("                   the invoice is ", "dim"), (said, style)))
         read = age(made.oldest, self.context.clock())
         lines.append(
             line((f" prices {made.book}, {made.digest[:12]}; usage read {read} ago at the oldest", "dim"))
@@ -485,61 +490,6 @@ def parse(text: str) -> Wanted:
         else:
             words.append(part)
     return Wanted(tuple(words), tuple(plans), tuple(marks))
-
-
-def full_in(row: UsageRow) -> str:
-    """`full`, `12d`; `-` where nothing says when."""
-    if row.days_left is None:
-        return "-"
-    return f"{row.days_left}d" if row.days_left else "full"
-
-
-def number_of_hours(seconds: int) -> str:
-    """`1 h 30 min`."""
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours:,} h {rest // 60:02d} min" if hours else f"{rest // 60} min"
-
-
-def usage_lines(row: UsageRow, told: Used) -> list[Content]:
-    """What is known of an organization's usage."""
-    lines = [
-        line(
-            (f" {row.name}", "bold"),
-            f"   {told.first} to {told.last}, told of {row.told} of {row.expected} days",
-        )
-    ]
-    if row.reason:
-        lines.append(line((f" ~ {row.reason}", HEALTH_STYLES["partly"])))
-    if row.used is not None and row.quota is not None:
-        growth = "too little is known of its growth"
-        if row.growth is not None:
-            growth = f"grows by {row.growth:.2f} a day" if row.growth > 0 else "does not grow"
-        when = {None: "", 0: "; it is full"}.get(row.days_left, f"; full in {row.days_left} days")
-        lines.append(
-            line(f" quota   {row.used:,g} of {row.quota:,} weighted sensors, {row.percent} %; {growth}{when}")
-        )
-    if row.breakdown:
-        said = ", ".join(f"{kind} {count:,} x {weight:g}" for kind, count, weight in row.breakdown[:6])
-        lines.append(line((f" weights {said}", "dim")))
-    if row.turned_away:
-        lines.append(
-            line(
-                (f" away    {row.turned_away:,} times in 30 days a sensor was sent away: the quota was full",
-                 "ansi_yellow")
-            )
-        )  # fmt: skip
-    for metric, days in row.daily.items():
-        total = row.metrics.get(metric)
-        if total is None:
-            continue
-        lines.append(
-            line(
-                f" {metric[:20]:<20} ",
-                (f"{number(total):>18}", "bold"),
-                f"  {spark([float(v) for _, v in days])}",
-            )
-        )
-    return lines
 
 
 def _series(row: UsageRow) -> list[float]:

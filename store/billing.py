@@ -254,11 +254,23 @@ class Charged:
     """What the vendor charged for it, currency -> cents; None when that is not known."""
     cost_from: str = ""
     """invoice, or contract: worked out from usage because no invoice was read."""
+    expected: Mapping[str, int] | None = None
+    """What the vendor should charge by contract for the usage that is told; None when that is not known."""
 
     @property
     def totals(self) -> dict[str, int]:
         """Currency -> cents: the sum of its lines."""
         return totals(self.lines)
+
+    @property
+    def unexpected(self) -> dict[str, int] | None:
+        """Currency -> by how much the vendor's invoice is more than expected, where it is not; None where
+        there is nothing to compare."""
+        if self.cost_from != "invoice" or self.cost is None or self.expected is None:
+            return None
+        codes = sorted({*self.cost, *self.expected})
+        found = {code: self.cost.get(code, 0) - self.expected.get(code, 0) for code in codes}
+        return {code: cents for code, cents in found.items() if cents}
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,11 +435,16 @@ def charged(
         plan: None when no rule of the price book is about it.
         contract: what the vendor charges, for the cost where no invoice was read.
     """
-    cost, cost_from = _cost(facts, contract)
+    expected = (
+        None if not contract or facts.usage_note else totals(contracted(facts, item) for item in contract)
+    )
+    read = facts.invoice is not None and facts.invoice.state == "read"
+    cost = facts.invoice.totals if facts.invoice is not None and read else expected
     head: dict[str, Any] = {
         "oid": facts.oid, "name": facts.name, "path": facts.path, "first": facts.first, "last": facts.last,
         "days": facts.present, "of_days": facts.days, "told": facts.told, "seconds": facts.seconds,
-        "cost": cost, "cost_from": cost_from,
+        "cost": cost, "expected": expected,
+        "cost_from": "" if cost is None else "invoice" if read else "contract",
     }  # fmt: skip
     if plan is None:
         return Charged(plan="", state="missing", notes=("No plan of the price book is for it.",), **head)
@@ -559,14 +576,6 @@ def _vendor_lines(facts: Facts, item: Item, plan: Plan, notes: list[str]) -> lis
 def contracted(facts: Facts, item: Item) -> Line:
     """What the vendor should charge by contract for what was used."""
     return _line(facts, item, item.currency)
-
-
-def _cost(facts: Facts, contract: Sequence[Item]) -> tuple[dict[str, int] | None, str]:
-    if facts.invoice is not None and facts.invoice.state == "read":
-        return facts.invoice.totals, "invoice"
-    if not contract or facts.usage_note:
-        return None, ""
-    return totals(contracted(facts, item) for item in contract), "contract"
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ def customer_data(each: Charged, found: Statement, *, margins: bool = False) -> 
         data |= {
             "cost": None if each.cost is None else amounts(each.cost),
             "cost_from": each.cost_from or None,
+            "expected": None if each.expected is None else amounts(each.expected),
             "analyst_seconds": each.seconds,
             "margin": _margin(found.margin(each)),
         }

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from screens.organization_tabs import customer, summary
+from screens.organization_tabs import analytics, customer, summary, usage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -47,6 +47,8 @@ class Tab(Protocol):
 
 TABS: tuple[Tab, ...] = (
     summary,
+    analytics,
     customer,
+    usage,
 )  # fmt: skip
 """In the order in which `]` goes through them."""

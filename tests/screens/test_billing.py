@@ -5,6 +5,8 @@ from sqlalchemy import insert
 
 from screens.billing import Billing, parse
 from screens.context import Scope
+from screens.organization_tabs import TABS, usage
+from screens.organizations import Organizations
 from screens.requests import Back, ExportStatement, ReadInvoices, ShowOrganization
 from store import billingwork, ingest, models
 from store.examplebook import TEXT
@@ -111,6 +113,22 @@ async def test_the_detail_says_how_each_line_comes_about_and_what_is_left(charge
         await settled(pilot, "97.50 USD of 1 h 30 min logged")
 
 
+@pytest.mark.parametrize(
+    ("cents", "words"),
+    [(26_164, "the invoice is as by contract and usage"),
+     (26_464, "the invoice is 3.00 USD more than by contract and usage"),
+     (26_064, "the invoice is 1.00 USD less than by contract and usage")],
+)  # fmt: skip
+async def test_an_invoice_that_is_not_as_expected_is_said_so(charged_store, cents, words):
+    with charged_store.writing() as c:
+        billingwork.put_invoice(c, oid_of(0), "2026-10", "read", currency="USD", cents=cents, now=NOW)
+    host = Host(charged_store, Billing)
+    async with host.run_test(size=(100, 30)) as pilot:
+        await ready(pilot)
+        await settled(pilot, words)
+        await settled(pilot, "of the vendor, by its invoice")
+
+
 async def test_who_is_lacking_says_why(charged_store):
     host = Host(charged_store, Billing)
     async with host.run_test(size=(80, 24)) as pilot:
@@ -214,6 +232,29 @@ async def test_a_strangers_name_is_text_and_nothing_else(filled_store):
             await still(pilot)
             assert "\\x1b" in text_of(host)
             assert host.guard.hits == 0
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=["80x24", "160x48"])
+async def test_the_detail_of_an_organization_has_its_quota_and_what_it_is_charged(charged_store, size):
+    host = Host(charged_store, Organizations)
+    async with host.run_test(size=size) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await until(pilot, lambda: host.view.table.go("customer-0") or host.view.table.node is not None)
+        await still(pilot)
+        for _ in TABS:
+            if "[Usage]" in text_of(host):
+                break
+            await pilot.press("right_square_bracket")
+            await still(pilot)
+        await settled(pilot, "quota 70 of 100 weighted sensors, 70 %")
+        await settled(pilot, "October 2026: 1,511.00 USD by gold (not an")
+        assert host.guard.hits == 0
+
+
+def test_an_organization_that_nobody_knows_has_no_usage(filled_store):
+    with filled_store.reader.reading() as c:
+        assert usage.read(c, "nobody", NOW) is None
+        assert usage.read(c, oid_of(0), NOW).charged is None
 
 
 class BrokenReader:
