@@ -43,7 +43,7 @@ _NOTES: Final = {
     "never_read": "never read", "failed": "{kind}: {reason}", "not_over": "so far, as of {at}",
     "known_until": "known until {at} only", "known_since": "known since {at} only",
     "start_unknown": "since when it is known was not kept", "still_reading": "some of it is still being read",
-    "kept": "alerts are kept for {days} days", "days": "figures for {known} of {of} days",
+    "pruned": "what is older than {at} was pruned", "days": "figures for {known} of {of} days",
     "no_cases": "no case system any more",
 }  # fmt: skip
 

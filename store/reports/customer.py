@@ -264,10 +264,11 @@ def customer(connection: Connection, oid: str, period: Period, *, now: int) -> C
         return None
     parameters = parameters_of(connection, oid)
     known = sources.known(connection, [oid])[oid]
-    kept = _kept(parameters)
-    detections = sources.events(known.get("detections"), period, now=now, kept_days=kept)
+    pruned = sources.pruned(connection, oid).get(oid, 0)
+    detections = sources.events(known.get("detections"), period, now=now, pruned=pruned)
     decided = Source("triage", period, now, detections.state, detections.notes)
-    earlier = sources.events(known.get("detections"), period.before, now=now, kept_days=kept)
+    earlier = sources.events(known.get("detections"), period.before, now=now, pruned=pruned)
+    cases = sources.listing(known.get("cases"), period, "cases", now=now, pruned=pruned)
     alerts, late = _alerts(connection, oid, period, detections, decided, earlier, now)
     return CustomerFigures(
         oid=oid,
@@ -277,7 +278,7 @@ def customer(connection: Connection, oid: str, period: Period, *, now: int) -> C
         now=now,
         alerts=alerts,
         response=_response(connection, oid, period, alerts, late),
-        cases=_cases(connection, oid, period, sources.listing(known.get("cases"), period, "cases", now=now)),
+        cases=_cases(connection, oid, period, cases),
         sensors=_sensors(
             connection,
             oid,
@@ -289,12 +290,6 @@ def customer(connection: Connection, oid: str, period: Period, *, now: int) -> C
         usage=_usage(connection, oid, period, known.get("usage"), now),
         parameters=parameters,
     )
-
-
-def _kept(parameters: Mapping[str, object]) -> int | None:
-    """How many days the store keeps this customer's alerts; None for ever."""
-    days = parameters.get("retention_days")
-    return days if isinstance(days, int) and not isinstance(days, bool) and days > 0 else None
 
 
 # Alerts

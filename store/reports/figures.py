@@ -53,7 +53,11 @@ class Source:
             "read_at": rfc3339(self.read_at),
             "age_seconds": None if age is None else age // 1000,
             "completeness": self.state,
-            "notes": [{"note": each.key, **each.values} for each in self.notes],
+            "notes": [
+                {"note": each.key}
+                | {name: rfc3339(value) if name == "at" else value for name, value in each.values.items()}
+                for each in self.notes
+            ],
             **(
                 {}
                 if self.organizations is None

@@ -42,17 +42,17 @@ def addressees(connection: Connection, period: Period, *, scope: str = "", now: 
         query = query.where(ORGANIZATION.c.oid.in_(below))
     names = {oid: Untrusted(name or oid) for oid, name in connection.execute(query)}
     known = sources.known(connection, names)
-    cases = sources.with_cases(connection)
+    cases, pruned = sources.with_cases(connection), sources.pruned(connection)
     parameters = _parameters(connection)
     found = []
     for oid, name in names.items():
-        mine, said = known[oid], parameters.get(oid, {})
+        mine, said, before = known[oid], parameters.get(oid, {}), pruned.get(oid, 0)
         resting = [
-            sources.events(mine.get("detections"), period, now=now),
+            sources.events(mine.get("detections"), period, now=now, pruned=before),
             sources.moment(mine.get("sensors"), "sensors"),
         ]
         if oid in cases:
-            resting.append(sources.listing(mine.get("cases"), period, "cases", now=now))
+            resting.append(sources.listing(mine.get("cases"), period, "cases", now=now, pruned=before))
         sections = said.get("report_sections")
         found.append(
             Addressee(

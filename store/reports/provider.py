@@ -183,6 +183,7 @@ def provider(
         facts_of = facts_of.where(ORGANIZATION.c.oid.in_(below))
     facts = {row.oid: row for row in connection.execute(facts_of)}
     known = sources.known(connection, facts.keys())
+    pruned = sources.pruned(connection)
     sums, severities, days = _alerts(connection, below, facts, period, now)
     took = {
         clock: {
@@ -201,7 +202,9 @@ def provider(
             CustomerLine(
                 oid=oid,
                 name=Untrusted(row.name or oid),
-                source=sources.events(known[oid].get("detections"), period, now=now),
+                source=sources.events(
+                    known[oid].get("detections"), period, now=now, pruned=pruned.get(oid, 0)
+                ),
                 line=SeverityLine(-1, *mine.line),
                 grave=mine.grave,
                 acknowledge=_clock(oid, took["acknowledge"], mine, 0),
@@ -227,7 +230,7 @@ def provider(
         total=Figure.count(total, source),
         grave=Figure.count(sum(each.grave for each in customers), source),
         cases=_sum_of(
-            [sources.listing(known[oid].get("cases"), period, "cases", now=now)
+            [sources.listing(known[oid].get("cases"), period, "cases", now=now, pruned=pruned.get(oid, 0))
              for oid in sorted(sources.with_cases(connection) & facts.keys())],
             period, "cases", sum(count for oid, count in cases.items() if oid in facts),
         ),

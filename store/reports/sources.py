@@ -13,6 +13,7 @@ from store.reports.periods import Period
 from store.text import Untrusted
 
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
+_JOURNAL: Table = models.Journal.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
 
 LATELY = 3_600_000
@@ -64,14 +65,14 @@ def _known(row: Any) -> Known:
 
 
 def events(
-    state: Known | None, period: Period, *, now: int, name: str = "detections", kept_days: int | None = None
+    state: Known | None, period: Period, *, now: int, name: str = "detections", pruned: int = 0
 ) -> Source:
     """What happened in a period, of a subject that is read along its time axis.
 
     Args:
         state: of `detections`.
         now: milliseconds, UTC.
-        kept_days: how long the store keeps alerts; None for ever.
+        pruned: what is older was taken out of the store (ms); 0 when nothing was.
     """
     if state is None or (state.checked_at is None and state.mark is None):
         return Source(name, period, None, "unknown", (_unread(state),))
@@ -88,8 +89,8 @@ def events(
         notes.append(Note("known_since", {"at": state.start}))
     if any(start < until and end > since for start, end in state.pending):
         notes.append(Note("still_reading"))
-    if kept_days is not None and since < now - kept_days * 86_400_000:
-        notes.append(Note("kept", {"days": kept_days}))
+    if pruned > since:
+        notes.append(Note("pruned", {"at": pruned}))
     if state.failure:
         notes.append(_failed(state))
     whole = all(note.key == "not_over" or _harmless(note, state, until) for note in notes)
@@ -110,8 +111,8 @@ def moment(state: Known | None, name: str) -> Source:
     return Source(name, None, state.checked_at, "whole")
 
 
-def listing(state: Known | None, period: Period, name: str, *, now: int) -> Source:
-    """What a listing tells of a period: whole once it was read after the period's end."""
+def listing(state: Known | None, period: Period, name: str, *, now: int, pruned: int = 0) -> Source:
+    """What a listing tells of a period, whole once it was read after its end; arguments as `events`."""
     if state is None or state.checked_at is None:
         return Source(name, period, None, "unknown", (_unread(state),))
     notes: list[Note] = []
@@ -121,6 +122,9 @@ def listing(state: Known | None, period: Period, name: str, *, now: int) -> Sour
         notes.append(Note("known_until", {"at": state.checked_at}))
     elif period.until > now:
         notes.append(Note("not_over", {"at": state.checked_at}))
+    if pruned > period.since:
+        word = "part"
+        notes.append(Note("pruned", {"at": pruned}))
     if state.failure:
         notes.append(_failed(state))
     return Source(name, period, state.checked_at, word, tuple(notes))
@@ -137,6 +141,19 @@ def _unread(state: Known | None) -> Note:
 
 def _failed(state: Known) -> Note:
     return Note("failed", {"kind": state.failure, "reason": Untrusted(state.reason)})
+
+
+def pruned(connection: Connection, oid: str = "") -> dict[str, int]:
+    """oid -> before when alerts and cases were taken out of the store (ms), as the journal tells."""
+    query = select(_JOURNAL.c.oid, _JOURNAL.c.detail).where(_JOURNAL.c.action == "store.prune")
+    if oid:
+        query = query.where(_JOURNAL.c.oid == oid)
+    found: dict[str, int] = {}
+    for row in connection.execute(query):
+        before = row.detail.get("before")
+        if isinstance(before, int):
+            found[row.oid] = max(before, found.get(row.oid, 0))
+    return found
 
 
 def with_cases(connection: Connection) -> set[str]:

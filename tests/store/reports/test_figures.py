@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import bindparam, update
 
-from store import ingest, models
+from store import ingest, journal, models
 from store.reports import periods, sources
 from store.reports.customer import customer
 from store.reports.provider import provider
@@ -182,8 +182,26 @@ def test_a_month_that_goes_on_is_whole_so_far_when_it_was_read_lately_and_what_i
     assert sources.events(lately, MONTH, now=now).notes[0].key == "not_over"
     assert sources.events(lately, MONTH, now=now).state == "whole"
     assert sources.events(replace(KNOWN, mark=now - 7_200_000), MONTH, now=now).state == "part"
-    assert sources.events(KNOWN, MONTH, now=NOW, kept_days=33).state == "part"
-    assert sources.events(KNOWN, MONTH, now=NOW, kept_days=90).state == "whole"
+    assert sources.events(KNOWN, MONTH, now=NOW, pruned=MONTH.since + 1).state == "part"
+    assert sources.events(KNOWN, MONTH, now=NOW, pruned=MONTH.since).state == "whole"
+    assert sources.listing(KNOWN, MONTH, "cases", now=NOW, pruned=MONTH.since + 1).state == "part"
+
+
+def test_what_was_pruned_is_known_from_the_journal(a_store):
+    store = a_store()
+    filled(store)
+    with store.writing() as c:
+        journal.append(c, "ann", "store.prune", oid_of(0), "Customer 0", {"before": MONTH.since + 5}, now=NOW)
+        journal.append(c, "ann", "store.prune", oid_of(0), "Customer 0", {"before": MONTH.since + 3}, now=NOW)
+    with store.reader.reading() as c:
+        found, other = (customer(c, oid_of(n), MONTH, now=NOW) for n in range(2))
+        whole = provider(c, MONTH, now=NOW)
+    assert found.alerts.total.at_least
+    assert [(note.key, note.values) for note in found.alerts.source.notes] == [
+        ("pruned", {"at": MONTH.since + 5})
+    ]
+    assert not other.alerts.total.at_least
+    assert [one.oid for one in whole.missing] == [oid_of(0), oid_of(2)]
 
 
 def test_a_month_has_the_days_of_its_zone_and_bad_ones_are_said():
