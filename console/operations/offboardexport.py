@@ -153,7 +153,12 @@ def _files(c: Connection, oid: str) -> Iterator[tuple[str, str, str, Lines]]:
         ),
     )  # fmt: skip
     yield "access/users.jsonl", "access", "who is granted what directly", _rows(c, "direct_permission", oid)
-    yield "access/groups.jsonl", "access", "groups that hold it, with their members", _groups(c, oid)
+    yield (
+        "access/groups.jsonl",
+        "access",
+        "groups that hold it; of shared ones not who else is in them",
+        _groups(c, oid),
+    )
     yield "access/keys.jsonl", "keys", "API keys, without the keys", _rows(c, "api_key", oid)
     yield "sensors.jsonl", "sensors", "sensors as they were listed", _rows(c, "sensor", oid)
     yield "alerts/detections.jsonl", "detections", "detections as they were received", _detections(c, oid)
@@ -197,21 +202,20 @@ def _readable(value: Any) -> Any:
 
 
 def _groups(c: Connection, oid: str) -> Lines:
-    group, holds, member = (
-        _TABLES["organization_group"],
-        _TABLES["group_organization"],
-        _TABLES["group_member"],
-    )
-    rows = (
-        select(group).join(holds, holds.c.gid == group.c.gid).where(holds.c.oid == oid).order_by(group.c.gid)
-    )
-    for row in c.execute(rows).all():
+    """Of a group that holds others too, only the people who are this organization's own users are named."""
+    group, holds = _TABLES["organization_group"], _TABLES["group_organization"]
+    member, direct = _TABLES["group_member"], _TABLES["direct_permission"]
+    rows = select(group).join(holds, holds.c.gid == group.c.gid).where(holds.c.oid == oid)
+    users = set(c.execute(select(direct.c.email).where(direct.c.oid == oid)).scalars())
+    for row in c.execute(rows.order_by(group.c.gid)).all():
         people = c.execute(select(member).where(member.c.gid == row.gid).order_by(member.c.email)).all()
+        alone = set(c.execute(select(holds.c.oid).where(holds.c.gid == row.gid)).scalars()) == {oid}
+        named = [each for each in people if alone or each.email in users]
         yield _json(
             {
-                "gid": row.gid, "name": row.name, "permissions": row.permissions,
-                "members": [each.email for each in people if not each.owner],
-                "owners": [each.email for each in people if each.owner],
+                "gid": row.gid, "name": row.name, "permissions": row.permissions, "people": len(people),
+                "members": [each.email for each in named if not each.owner],
+                "owners": [each.email for each in named if each.owner],
             }
         )  # fmt: skip
 

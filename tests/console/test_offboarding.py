@@ -228,6 +228,12 @@ def _exported(out: Path, there: dict[str, Any], oid: str, stage: Stage) -> None:
     read = lambda path: [json.loads(line) for line in (out / path).read_text("utf-8").splitlines()]  # noqa: E731
     assert sorted(row["sid"] for row in read("sensors.jsonl")) == there["sensors"]
     assert sorted(row["name"] for row in read("access/keys.jsonl")) == there["keys"]
+    groups = {row["name"]: row for row in read("access/groups.jsonl")}
+    assert groups.pop(ALONE)["members"] == [stage.shared]
+    assert all(set(row["members"]) <= set(there["users"]) for row in groups.values()), (
+        "somebody else's people"
+    )
+    assert any(row["people"] for row in groups.values())
     records = read("configuration/records.jsonl")
     assert sorted(row["name"] for row in records if row["section"] == "output") == there["outputs"]
     assert sorted(row["name"] for row in records if row["section"] == "extension") == there["extensions"]

@@ -14,9 +14,10 @@ from console.operations.actor import actor
 from console.operations.runsteps import Seen, StepFailed, Verb, Work
 from console.operations.sync import DAY, Sync
 from store import ingest, journal, models
+from store.credentials.errors import CredentialError
 from store.forgetting import HOLD
 from store.queries.scopes import NODE, marked
-from store.runs import PlannedStep, RunStep
+from store.runs import PlannedStep, RunError, RunStep
 from store.text import safe_text
 from store.tree import mark_node
 
@@ -70,9 +71,10 @@ class Export(Verb):
 
     async def send(self, work: Work) -> Mapping[str, Any]:
         """Read, and write."""
+        key = await asyncio.to_thread(_key, work)
         turn = Sync(
-            store=work.store, cloud=work.cloud, redaction_key=await asyncio.to_thread(work.key),
-            since=BACK * DAY, oids=[work.oid], names={work.oid: work.name}, full=True,
+            store=work.store, cloud=work.cloud, redaction_key=key, since=BACK * DAY, oids=[work.oid],
+            names={work.oid: work.name}, full=True,
         )  # fmt: skip
         outcome = await turn.run()
         try:
@@ -95,6 +97,17 @@ class Export(Verb):
             )
         files = manifest["files"]
         return {"files": len(files), "records": sum(each["records"] for each in files.values())}
+
+
+def _key(work: Work) -> bytes:
+    """The installation's key, under which secrets are replaced before anything is stored or exported."""
+    try:
+        key: bytes | None = work.key()
+    except (CredentialError, RunError) as error:
+        raise StepFailed(f"The installation's key cannot be read: {error}") from error
+    if not key:
+        raise StepFailed("The installation's key is not to be had here, so secrets could not be kept out.")
+    return key
 
 
 class Report(Verb):

@@ -24,7 +24,10 @@ from tests.helpers.screens import still, text_of, until
 KEY = b"k" * 32
 
 
-async def test_a_customer_leaves(a_store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("key", [KEY, None], ids=["with the key", "without the key"])
+async def test_a_customer_leaves_and_nothing_is_taken_that_is_not_kept(
+    a_store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: bytes | None
+) -> None:
     from console.settings import load
 
     monkeypatch.setenv("LIMEGROVE_HOME", str(tmp_path / "home"))
@@ -44,7 +47,7 @@ async def test_a_customer_leaves(a_store: Any, tmp_path: Path, monkeypatch: pyte
             with link.holding(cloud):
                 app = Console(
                     open_store=lambda: Store(store.url), environment="test", link=link, view="organizations",
-                    settings=load(None), redaction_key=lambda: KEY,
+                    settings=load(None), redaction_key=lambda: key,
                 )  # fmt: skip
                 async with app.run_test(size=(80, 24)) as pilot:
                     await until(pilot, lambda: app.store is not None and app.current_mode == "organizations")
@@ -56,11 +59,11 @@ async def test_a_customer_leaves(a_store: Any, tmp_path: Path, monkeypatch: pyte
                     assert one.oid[:8] in text_of(app)
                     app.screen.query_one("#name", Input).value = one.name
                     await pilot.press("tab", "enter")
-                    await until(pilot, lambda: _ended(store) == "done")
-                    assert one.oid not in served.world.by_oid
-                    assert len(served.world.by_oid) == 2
-    made = [Path(where) / name for where, _, names in os.walk(tmp_path / "home") for name in names]
-    assert {path.name for path in made} >= {"manifest.json", "SHA256SUMS", "detections.jsonl"}
+                    await until(pilot, lambda: _ended(store) == ("done" if key else "partly"))
+                    assert (one.oid in served.world.by_oid) == (key is None)
+                    assert len(served.world.by_oid) == (2 if key else 3)
+    made = {name for _, _, names in os.walk(tmp_path / "home") for name in names}
+    assert ({"manifest.json", "SHA256SUMS", "detections.jsonl"} <= made) == (key is not None)
 
 
 def _ended(store: Store) -> str:
