@@ -535,6 +535,17 @@ def take(
     return None
 
 
+def wait_to_be_asked(c: Connection, run_id: int, *, now: int) -> bool:
+    """Let nobody carry on unasked with a run that nobody holds; False when it is none such."""
+    return bool(
+        c.execute(
+            update(_RUN)
+            .where(_RUN.c.id == run_id, _RUN.c.state == RUNNING, _RUN.c.holder == "")
+            .values(expires_at=now)
+        ).rowcount
+    )
+
+
 def look(c: Connection, run_id: int, step: RunStep, before: Any) -> None:
     """Keep what was there when a step was first looked at."""
     c.execute(update(_STEP).where(*_is(run_id, step), _STEP.c.intent.is_(None)).values(before=before))

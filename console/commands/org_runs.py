@@ -346,6 +346,11 @@ def _make(session: Session, kept: "Run") -> int:
         result = session.run(do())
     except operations.Refused as error:
         raise Problem(str(error), code=5) from error
+    except KeyboardInterrupt:
+        # Whoever stops it means it: the next command does not go on by itself.
+        if operations.stop(session.store(), kept.id):
+            session.say(f"Stopped. `limegrove org resume {kept.id}` carries on, and nothing else does.")
+        raise
     return show_result(session, result)
 
 

@@ -155,9 +155,8 @@ class Session:
                 report=lambda told: self.progress(f"{told.done:,} of {told.total:,} {told.note}"),
             ):  # fmt: skip
                 self.say(result.sentence)
-        else:
-            for sentence in runs.left_off(store, now_ms()):
-                self.say(sentence)
+        for sentence in runs.left_off(store, now_ms()):
+            self.say(sentence)
 
     def redaction_key(self) -> bytes:
         """Under what secrets are fingerprinted before they reach the store: 32 bytes, kept in the keyring.

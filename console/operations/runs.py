@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIRMED", "Busy", "Expired", "NotAllowed", "Refused", "Result", "RunError", "WrongName", "apply",
-    "begin", "keep", "left_off", "resume", "undoing",
+    "begin", "keep", "left_off", "resume", "stop", "undoing",
 ]  # fmt: skip
 
 CONFIRMED: Final = "\0"
@@ -246,6 +246,12 @@ async def resume(
     return results
 
 
+def stop(store: "Store", run_id: int, now: int | None = None) -> bool:
+    """Let a run that was cut off wait until somebody resumes it; False when it was not cut off."""
+    with store.writing() as c:
+        return kept.wait_to_be_asked(c, run_id, now=now_ms() if now is None else now)
+
+
 def left_off(store: "Store", now: int) -> list[str]:
     """The runs that were cut off or stopped and wait for somebody, a sentence each."""
     live, found = _is_live(store, now), []
@@ -403,7 +409,7 @@ async def _make(
     from console.operations.runsteps import Making
     from console.operations.runverbs import verb
 
-    ended = stopped = False
+    ended = False
     try:
         making = Making(
             run, steps, store=store, cloud=cloud, operator=operator, holder=me, clock=clock,
@@ -416,17 +422,12 @@ async def _make(
                 ended = True
         except kept.Lost:
             raise Busy(f"Run {run.id} was taken over by another process, which carries on with it.") from None
-        except asyncio.CancelledError:
-            stopped = True
-            raise
     finally:
         _LIVE.discard((store.url, run.id))
         if not ended:
             # Here and now, also when this task is cancelled: whoever comes next need not wait for a lease.
-            # What somebody stopped goes on when somebody says so.
-            more = {"expires_at": clock()} if stopped else {}
             with store.writing() as c:
-                kept.HOLDING.release(c, run.id, me, **more)
+                kept.HOLDING.release(c, run.id, me)
     return await asyncio.to_thread(partial(result, store, run.id, making.trouble))
 
 

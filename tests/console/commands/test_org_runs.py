@@ -1,7 +1,10 @@
 """`limegrove org bulk|runs|resume|undo`: on a sandbox in a process of its own, and without one."""
 
 import json
+import os
+import signal
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.forks import Fork
 from tests.helpers.official import needs_official, official
 from tests.helpers.sandboxes import as_user, limegrove, sandbox_process
 
@@ -157,6 +161,38 @@ def test_two_processes_do_not_make_one_run_at_once(box: Box) -> None:
     (busy,) = [answer for answer in answers if answer.returncode == 5]
     assert "is being made by" in busy.stderr or "is done; nothing was sent" in busy.stderr
     assert box.sent("POST /v1/orgs/{oid}/quota") == before + 4
+
+
+def test_ctrl_c_stops_a_run_until_somebody_resumes_it(box: Box, tmp_path: Path) -> None:
+    number = str(shown(box.go("bulk", "quota", "666", "--all", "--plan"))["run"])
+    before = box.sent("POST /v1/orgs/{oid}/quota")
+    box.faults({"fault": "hang", "method": "POST", "path": "/v1/orgs/{oid}/quota", "count": None})
+    try:
+        with open(os.devnull) as nothing, open(tmp_path / "said", "w") as said:
+            process = Fork(
+                ["org", "resume", number, "--yes"], box.env, (nothing.fileno(), said.fileno(), said.fileno())
+            )
+            deadline = time.monotonic() + 30
+            while (
+                not all(
+                    one["steps"][0]["outcome"] == "sending"
+                    for one in shown(box.go("runs", number))["organizations"]
+                )
+                and time.monotonic() < deadline
+            ):
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+    finally:
+        box.faults()
+    assert f"`limegrove org resume {number}` carries on" in (tmp_path / "said").read_text()
+    waits = f"Run {number} (set the sensor quota to 666) was cut off, 0 of 4 organizations done"
+    sid = "0" * 8 + "-0000-4000-8000-000000000000"
+    for other in (("sync", "--only", "orgs"), ("sensor", "show", sid, "--organization", box.names()[0])):
+        assert waits in limegrove(*other, env=box.env).stderr  # and is not carried on by it
+    resumed = box.go("resume", number)
+    assert (resumed.returncode, shown(resumed)["counts"]) == (0, {"done": 4})
+    assert box.sent("POST /v1/orgs/{oid}/quota") <= before + 8
 
 
 def test_sensors_are_tagged_by_a_selector_and_the_official_client_sees_it(box: Box) -> None:

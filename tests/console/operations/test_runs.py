@@ -299,7 +299,10 @@ async def test_an_offline_cloud_cuts_a_run_off_and_the_next_one_carries_on(one_s
         assert await operations.resume(one_store, found.cloud) == []
 
 
-async def test_what_somebody_stops_goes_on_when_somebody_says_so(one_store: Store) -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_what_is_cancelled_is_carried_on_and_what_is_stopped_waits_for_somebody(
+    one_store: Store, stopped: bool
+) -> None:
     async with customers(one_store) as found:
         found.served.faults.add(Rule("hang", method="POST", path="/v1/orgs/{oid}/quota", count=None))
         run_id = found.keep(found.planned(QUOTA))
@@ -310,6 +313,12 @@ async def test_what_somebody_stops_goes_on_when_somebody_says_so(one_store: Stor
         with pytest.raises(asyncio.CancelledError):
             await making
         found.served.faults.clear()
+        if not stopped:
+            (carried,) = await operations.resume(one_store, found.cloud)
+            assert carried.whole
+            assert not operations.stop(one_store, run_id)
+            return
+        assert operations.stop(one_store, run_id)
         assert await operations.resume(one_store, found.cloud) == []
         (said,) = operations.left_off(one_store, now_ms())
         assert f"`limegrove org resume {run_id}` goes on" in said
