@@ -61,6 +61,7 @@ class Billing(Detailed[Found]):
     CSS_PATH = "billing.tcss"
     AUTO_FOCUS = "#charges"
     READS = READS
+    EVERY = 3.0
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "v", "turn", "usage", id="billing.turn",
@@ -261,6 +262,7 @@ class Billing(Detailed[Found]):
             said = f" {told.told:,} of {len(told.rows):,} organizations told every day"
             lacking = ", ".join(str(row.name) for row in told.lacking[:3])
             more = f", and {len(told.lacking) - 3:,} more" if len(told.lacking) > 3 else ""
+            away = [row.turned_away for row in told.rows if row.turned_away is not None]
             full = sum(row.days_left == 0 for row in told.rows)
             soon = sum(0 < (row.days_left or 0) <= DAYS for row in told.rows)
             first = (
@@ -268,7 +270,8 @@ class Billing(Detailed[Found]):
                 if made is None
                 else line(
                     (f" {full:,} full", "bold" if full else ""), f", {soon:,} full within {DAYS} days, ",
-                    f"{sum(row.turned_away or 0 for row in told.rows):,} times a sensor was turned away",
+                    f"sensors turned away: {sum(away):,}",
+                    (f" ({len(away):,} of {len(told.rows):,} logs read)", "dim"),
                 )
             )  # fmt: skip
             return [

@@ -120,6 +120,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     """Selects the widget that gets the keys; "" when there is none."""
     SCOPED: ClassVar[bool] = True
     """Whether another scope means reading again."""
+    EVERY: ClassVar[float] = RELOAD_EVERY
+    """Seconds between two readings that changes cause: more where a reading is much work."""
 
     DEFAULT_CSS = """
     View { layout: vertical; }
@@ -351,7 +353,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self._stale = True
         if not self.is_current or self._pending is not None or self._reading:
             return
-        wait = max(0.0, self._read_at + RELOAD_EVERY - time.monotonic())
+        wait = max(0.0, self._read_at + self.EVERY - time.monotonic())
         self._pending = self.set_timer(max(wait, 0.01), self._refresh_now)
 
     def _refresh_now(self) -> None:

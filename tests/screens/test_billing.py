@@ -159,7 +159,7 @@ async def test_usage_has_the_fullest_first_and_its_days_as_a_plot(charged_store)
     async with host.run_test(size=(80, 30)) as pilot:
         await ready(pilot)
         await pilot.press("v")
-        await settled(pilot, "1 full, 1 full within 30 days, 1 times a sensor was turned away")
+        await settled(pilot, "1 full, 1 full within 30 days, sensors turned away: 1 (1 of 5 logs read)")
         await settled(pilot, "4 of 5 organizations told every day; lacking: Delta Ltd")
         first = host.view.quotas.current
         assert (first.name, first.days_left) == ("Église Saint-Roch", 0)
