@@ -30,7 +30,9 @@ from screens.requests import (
 from screens.widgets.text import content, line
 from screens.widgets.tree_table import Line, MarkTree, Tone, TreeColumn, TreeTable, arranged
 from store.bulk import hay
+from store.queries.compare import Comparison, compare
 from store.queries.organizations import HEALTH, TreeRow
+from store.queries.standing import DAY
 from store.times import age
 
 _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
@@ -71,6 +73,8 @@ _SETS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("ALERTS", "CASES", "DRIFT", "ACCESS", "QUOTA")),
 )  # fmt: skip
 """From how many cells on which figures are shown, the widest first."""
+_BACK = (1, 7, 30)
+"""Days ago: with what `=` compares an organization, press for press."""
 _UNFOLDED = 60
 """A tree of more rows opens with as many of its lower levels folded as it takes."""
 
@@ -168,6 +172,10 @@ class Organizations(LooksDeeper[Found]):
             tooltip="Offboard this customer: a checklist, and its typed name",
         ),
         Binding(
+            "equals_sign", "compare", "compare", id="organizations.compare", show=False,
+            tooltip="Compare this organization: = on another one, or again here with a day, week, month ago",
+        ),
+        Binding(
             "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
         ),
         Binding(
@@ -195,6 +203,10 @@ class Organizations(LooksDeeper[Found]):
         self._open = False
         self._tab = 0
         self._told = ("", 0)
+        self._compared = ""
+        self._back = -1
+        self._side_by_side: tuple[str, str, int | None] | None = None
+        """Left, right and as of when the left one is taken: shown instead of the tab."""
         self._wanted = ""
         self._shaped = False
 
@@ -317,6 +329,7 @@ class Organizations(LooksDeeper[Found]):
         """Close the detail, then forget the filter, then the marks."""
         if self._open:
             self._show_pane(False)
+            self._compared, self._side_by_side = "", None
             return True
         if self.filter_line:
             self.apply_filter("")
@@ -337,6 +350,7 @@ class Organizations(LooksDeeper[Found]):
     def action_detail_tab(self, step: int) -> None:
         """Another tab of the detail, which opens where it is closed."""
         self._tab = (self._tab + step) % len(TABS) if self._open else self._tab
+        self._side_by_side = None
         self._show_pane(True)
         self._show_detail()
 
@@ -351,13 +365,58 @@ class Organizations(LooksDeeper[Found]):
         row = self.table.node
         if not self._open or row is None or self._found is None:
             return
-        self.query_one("#organization-tabs").display = row.oid is not None and len(TABS) > 1
-        if row.oid is None:
+        if self._side_by_side is not None and self._side_by_side[1] != row.oid:
+            self._side_by_side = None
+        tabs = row.oid is not None and len(TABS) > 1 and self._side_by_side is None
+        self.query_one("#organization-tabs").display = tabs
+        if self._side_by_side is not None:
+            self._read_comparison(*self._side_by_side)
+        elif row.oid is None:
             under = below(self._found.rows, row.id)
             self._put(row.id, node_lines(row, under, self.context, self._found.now))
         else:
             self.query_one("#organization-tabs", Static).update(tab_line(TABS, self._tab))
             self._read_detail(row.oid, row.path, self._tab)
+
+    def action_compare(self) -> None:
+        """Compare an organization with another one, or with itself some time ago."""
+        row = self.table.node
+        if row is None or row.oid is None:
+            return
+        if not self._compared:
+            self._compared, self._back = row.oid, -1
+            self.tell(f"{row.name} is compared: = on another one, or again here with itself a day ago.")
+            return
+        left, at = self._compared, None
+        if left == row.oid:
+            self._back = (self._back + 1) % len(_BACK)
+            at = self.context.clock() - _BACK[self._back] * DAY
+        else:
+            self._compared = ""
+        self._side_by_side = (left, row.oid, at)
+        self._show_pane(True)
+        self._show_detail()
+
+    @work(exclusive=True, group="detail", exit_on_error=False)
+    async def _read_comparison(self, left: str, right: str, at: int | None) -> None:
+        import asyncio
+
+        def reading() -> Comparison | None:
+            with self.context.reader.reading() as connection:
+                return compare(connection, left, right, at=at)
+
+        try:
+            found = await asyncio.to_thread(reading)
+        except Exception as error:
+            self._put(right, [line(("They could not be compared: ", "bold"), str(error))])
+            return
+        row = self.table.node
+        if row is None or row.oid != right:
+            return
+        if found is None:
+            self._put(right, [Content(" The cloud did not list one of them to this credential.")])
+        else:
+            self._put(f"{left}={right}", comparison_lines(found, self.context))
 
     @work(exclusive=True, group="detail", exit_on_error=False)
     async def _read_detail(self, oid: str, path: str, number: int) -> None:
@@ -408,6 +467,8 @@ class Organizations(LooksDeeper[Found]):
             return "A folder has no matrix: choose an organization."
         if action == "templates" and (row is None or row.oid is None):
             return "A folder has no configuration: choose an organization."
+        if action == "compare" and (row is None or row.oid is None):
+            return "A folder is not compared: choose an organization."
         if action == "sensors" and (row is None or row.oid is None):
             return "A folder has no sensors: choose an organization."
         if action == "offboard" and (row is None or row.oid is None):
@@ -539,6 +600,26 @@ def tab_line(tabs: Sequence[Tab], chosen: int) -> Content:
     for number, tab in enumerate(tabs):
         parts.append((f"[{tab.TITLE}]", "bold") if number == chosen else (f" {tab.TITLE} ", "dim"))
     return line(*parts)
+
+
+_SIGNS = {"only left": "-", "only right": "+", "differs": "~", "since": "*"}
+
+
+def comparison_lines(found: Comparison, context: Context) -> list[Content]:
+    """What differs between two organizations, or since an earlier time: `-` only left, `+` only right."""
+    left, right = found.left, found.right
+    before = f", as it was {context.when(left.at, seconds=False)}" if left.at is not None else ""
+    lines = [
+        line(
+            (f" - {left.name}", "bold"), before, "   ", (f"+ {right.name}", "bold"), ", now" if before else ""
+        ),
+        field("differ", f"{len(found.lines):,}", f"   {found.same:,} records are alike"),
+    ]
+    lines += [field("beware", (each, HEALTH_STYLES["partly"])) for each in found.gaps]
+    for each in found.lines:
+        lines.append(line(f" {_SIGNS[each.where]} {each.what} ", (each.name, "bold")))
+        lines += [line("     ", part) for part in each.parts]
+    return lines
 
 
 def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: int) -> list[Content]:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands import org_document, org_offboard, org_onboard, org_runs
+from console.commands import org_analytics, org_compare, org_document, org_offboard, org_onboard, org_runs
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     org_runs.configure(verbs)
     org_offboard.configure(verbs)
     org_document.configure(verbs)
+    org_compare.configure(verbs)
+    org_analytics.configure(verbs)
 
 
 def run(session: Session) -> int:
@@ -37,6 +39,10 @@ def run(session: Session) -> int:
             return org_offboard.offboard(session)
         case "forget":
             return org_offboard.forget(session)
+        case "analytics":
+            return org_analytics.analytics(session)
+        case "compare":
+            return org_compare.compare(session)
         case "document":
             return org_document.run(session)
         case "bulk" | "runs" | "resume" | "undo":

@@ -5,10 +5,12 @@ from time import perf_counter
 import pytest
 
 from screens.context import Scope
+from screens.organization_tabs import TABS
 from screens.organization_tabs.words import severities
 from screens.organizations import Organizations, below, brief, compact
 from screens.requests import Back, SetScope, ShowAccess, ShowAlerts
 from store import ingest
+from store.configuration import Record
 from store.queries.organizations import tree
 from store.tree import TreeNode, replace_tree
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
@@ -319,3 +321,47 @@ def test_picture_failed(filled_store, snap_compare):
     """The store could not be read: one sentence, and where to look."""
     host = Host(filled_store, Organizations, reader=BrokenReader())
     assert snap_compare(host, terminal_size=(80, 24), run_before=picture(host))
+
+
+async def test_brackets_go_through_the_tabs_and_open_the_detail(filled_store):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, host)
+        await press(pilot, "j", "j", "j", "right_square_bracket")
+        await until(pilot, lambda: oid_of(0) in text_of(host))
+        titles = [tab.TITLE for tab in TABS]
+        for title in [*titles[1:], titles[0]]:
+            await press(pilot, "right_square_bracket")
+            assert f"[{title}]" in text_of(host)
+        await press(pilot, "right_square_bracket")
+        await until(pilot, lambda: "30 days to today" in text_of(host))
+        assert "12 or more, 6 or more high or critical" in text_of(host)
+        assert "critical" in text_of(host)
+        await press(pilot, "left_square_bracket")
+        await until(pilot, lambda: oid_of(0) in text_of(host))
+        await press(pilot, "right_square_bracket", "k")
+        await until(pilot, lambda: "[Analytics]" not in text_of(host))  # a folder has no tabs
+        assert host.guard.hits == 0
+        assert all(len(title) <= 10 for title in titles)
+
+
+async def test_organizations_are_compared_with_each_other_and_with_what_they_were(filled_store):
+    with filled_store.writing() as connection:
+        for at, priority in ((NOW - 3 * 86_400_000, 1), (NOW - 3_600_000, 7)):
+            record = Record({"respond": [{"priority": priority}]})
+            ingest.put_configuration(connection, oid_of(0), "hive/dr-general", {"lsass": record}, at)
+        ingest.put_keys(connection, oid_of(1), {"k": {"name": HOSTILE, "priv": []}}, now=NOW)
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, host)
+        await press(pilot, "equals_sign")
+        assert "A folder is not compared" in text_of(host)
+        await press(pilot, "j", "j", "j", "equals_sign")
+        assert "Acme Dental is compared" in text_of(host)
+        await press(pilot, "equals_sign")
+        await until(pilot, lambda: "respond.0.priority 1 -> 7" in text_of(host))
+        assert "2026-11-23 14:00 UTC" in text_of(host)
+        await press(pilot, "j", "equals_sign")
+        await until(pilot, lambda: "- hive/dr-general lsass" in text_of(host))
+        assert "+ key \\x1b]0;x" in text_of(host)
+        assert host.guard.hits == 0

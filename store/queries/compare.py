@@ -1,0 +1,237 @@
+"""Two organizations side by side, or one with itself at an earlier time: configuration, and who may do what.
+
+Configuration is content-addressed, so that what is the same is known by its hash and only what differs is
+read. The store keeps what was granted as it is now and the log of how it came to be, not what it was: against
+an earlier time, what was done since is listed instead.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Table, func, or_, select
+
+from store import models
+from store.bodies import unpack
+from store.rollouts.diff import differences
+from store.text import Untrusted
+
+_ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
+_RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
+_CONTENT: Table = models.ConfigurationBody.__table__  # type: ignore[attr-defined]
+_STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
+_DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
+_GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
+_HELD: Table = models.GroupOrganization.__table__  # type: ignore[attr-defined]
+_MEMBER: Table = models.GroupMember.__table__  # type: ignore[attr-defined]
+_KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
+_EVENT: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
+
+PARTS = 12
+"""Parts of one record that are told; of more their number."""
+
+EVENTS = 200
+"""Entries about access since an earlier time that are told, the newest first."""
+
+Where = Literal["only left", "only right", "differs", "since"]
+"""`since` is an entry of a log: not a state, but what was done to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two."""
+
+    oid: str
+    name: Untrusted
+    at: int | None
+    """The time (ms) as of which it is taken; None for now."""
+    read_at: int | None
+    """When its configuration was read last (ms); None when it never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that is not the same on both sides."""
+
+    what: str
+    """`hive/dr-general`, `output`, ...; `setting`, `group`, `user`, `key`; `access log`."""
+    name: Untrusted
+    where: Where
+    parts: tuple[Untrusted, ...] = ()
+    """How they differ, part by part, from left to right; strangers' texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs, configuration first."""
+
+    left: Side
+    right: Side
+    lines: tuple[Line, ...]
+    same: int
+    """Records that are alike."""
+    gaps: tuple[str, ...]
+    """What this does not rest on, a sentence each."""
+
+
+def compare(connection: Connection, left: str, right: str, *, at: int | None = None) -> Comparison | None:
+    """Compare two organizations as they are; with `at`, the left one as it was then (ms).
+
+    Returns:
+        None when the store does not know one of them.
+    """
+    sides = _sides(connection, left, right, at)
+    if sides is None:
+        return None
+    gaps = [f"The configuration of {side.name} was never read." for side in sides if side.read_at is None]
+    if at is not None:
+        first = connection.execute(
+            select(func.min(_RECORD.c.valid_from)).where(_RECORD.c.oid == left)
+        ).scalar_one()
+        if first is not None and first > at:
+            gaps.append(f"The configuration of {sides[0].name} is known only since a later time.")
+    mine, theirs = _records(connection, left, at), _records(connection, right, None)
+    lines = list(_settings(connection, left, right)) if at is None else []
+    same = 0
+    for key in sorted(mine.keys() | theirs.keys()):
+        one, other = mine.get(key), theirs.get(key)
+        if one is not None and other is not None and one.alike(other):
+            same += 1
+        elif one is None or other is None:
+            lines.append(Line(key[0], Untrusted(key[1]), "only right" if one is None else "only left"))
+        else:
+            lines.append(Line(key[0], Untrusted(key[1]), "differs", _parts(connection, one, other)))
+    if at is None:
+        lines += _access(connection, left, right)
+    else:
+        lines += _since(connection, left, at)
+    return Comparison(*sides, tuple(lines), same, tuple(gaps))
+
+
+def _sides(connection: Connection, left: str, right: str, at: int | None) -> tuple[Side, Side] | None:
+    names = {
+        row.oid: Untrusted(row.name or row.oid)
+        for row in connection.execute(
+            select(_ORGANIZATION.c.oid, _ORGANIZATION.c.name).where(_ORGANIZATION.c.oid.in_((left, right)))
+        )
+    }
+    if left not in names or right not in names:
+        return None
+    wanted = select(_STATE.c.oid, _STATE.c.checked_at).where(
+        _STATE.c.subject == "configuration", _STATE.c.oid.in_((left, right))
+    )
+    read = {row.oid: row.checked_at for row in connection.execute(wanted)}
+    return (
+        Side(left, names[left], at, read.get(left)),
+        Side(right, names[right], None, read.get(right)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    hash: str
+    metadata: Mapping[str, Any]
+
+    def alike(self, other: "_Record") -> bool:
+        return self.hash == other.hash and dict(self.metadata) == dict(other.metadata)
+
+
+def _records(connection: Connection, oid: str, at: int | None) -> dict[tuple[str, str], _Record]:
+    """What it had at that time, or has."""
+    when = (
+        [_RECORD.c.valid_to.is_(None)]
+        if at is None
+        else [_RECORD.c.valid_from <= at, or_(_RECORD.c.valid_to.is_(None), _RECORD.c.valid_to > at)]
+    )
+    rows = connection.execute(
+        select(_RECORD.c.section, _RECORD.c.name, _RECORD.c.hash, _RECORD.c.metadata).where(
+            _RECORD.c.oid == oid, *when
+        )
+    )
+    return {(row.section, row.name): _Record(row.hash, row.metadata or {}) for row in rows}
+
+
+def _parts(connection: Connection, one: _Record, other: _Record) -> tuple[Untrusted, ...]:
+    said = [each.words for each in differences(dict(one.metadata), dict(other.metadata))]
+    if one.hash != other.hash:
+        said += [each.words for each in differences(_body(connection, one), _body(connection, other))]
+    more = [f"and {len(said) - PARTS} more parts"] if len(said) > PARTS else []
+    return tuple(Untrusted(each) for each in (*said[:PARTS], *more))
+
+
+def _body(connection: Connection, record: _Record) -> Any:
+    body = connection.execute(
+        select(_CONTENT.c.body).where(_CONTENT.c.hash == record.hash)
+    ).scalar_one_or_none()
+    return {} if body is None else json.loads(unpack(body))
+
+
+def _settings(connection: Connection, left: str, right: str) -> Iterator[Line]:
+    found = {
+        row.oid: {"region": row.region, "sensor_quota": row.sensor_quota, "status": row.status}
+        for row in connection.execute(select(_ORGANIZATION).where(_ORGANIZATION.c.oid.in_((left, right))))
+    }
+    for each in differences(found[left], found[right]):
+        yield Line("setting", Untrusted(each.path), "differs", (Untrusted(each.words),))
+
+
+def _access(connection: Connection, left: str, right: str) -> Iterator[Line]:
+    yield from _sets("group", *(_groups(connection, oid) for oid in (left, right)))
+    yield from _sets("user", *(_users(connection, oid) for oid in (left, right)))
+    yield from _sets("key", *(_keys(connection, oid) for oid in (left, right)))
+
+
+def _sets(what: str, mine: Mapping[str, set[str]], theirs: Mapping[str, set[str]]) -> Iterator[Line]:
+    for name in sorted(mine.keys() | theirs.keys()):
+        one, other = mine.get(name), theirs.get(name)
+        if one is None or other is None:
+            yield Line(what, Untrusted(name), "only right" if one is None else "only left")
+        elif one != other:
+            parts = [f"- {' '.join(sorted(one - other))}"] if one - other else []
+            parts += [f"+ {' '.join(sorted(other - one))}"] if other - one else []
+            yield Line(what, Untrusted(name), "differs", tuple(Untrusted(each) for each in parts))
+
+
+def _groups(connection: Connection, oid: str) -> dict[str, set[str]]:
+    rows = connection.execute(
+        select(_GROUP.c.name).join(_HELD, _HELD.c.gid == _GROUP.c.gid).where(_HELD.c.oid == oid)
+    )
+    return {row.name: set() for row in rows}
+
+
+def _users(connection: Connection, oid: str) -> dict[str, set[str]]:
+    """Who may do what, directly and by groups; owners of a group have nothing by that."""
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(select(_DIRECT.c.email, _DIRECT.c.permissions).where(_DIRECT.c.oid == oid)):
+        found.setdefault(row.email, set()).update(row.permissions)
+    by_groups = (
+        select(_MEMBER.c.email, _GROUP.c.permissions)
+        .join(_GROUP, _GROUP.c.gid == _MEMBER.c.gid)
+        .join(_HELD, _HELD.c.gid == _MEMBER.c.gid)
+        .where(_HELD.c.oid == oid, _MEMBER.c.owner.is_(False))
+    )
+    for row in connection.execute(by_groups):
+        found.setdefault(row.email, set()).update(row.permissions)
+    return found
+
+
+def _keys(connection: Connection, oid: str) -> dict[str, set[str]]:
+    """By name: the hash is another in every organization."""
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(select(_KEY.c.name, _KEY.c.permissions).where(_KEY.c.oid == oid)):
+        found.setdefault(row.name, set()).update(row.permissions)
+    return found
+
+
+def _since(connection: Connection, oid: str, at: int) -> Iterator[Line]:
+    rows = connection.execute(
+        select(_EVENT.c.kind, _EVENT.c.action, _EVENT.c.actor, _EVENT.c.principal, _EVENT.c.permission)
+        .where(_EVENT.c.oid == oid, _EVENT.c.time > at)
+        .order_by(_EVENT.c.time.desc(), _EVENT.c.id.desc())
+        .limit(EVENTS)
+    )
+    for row in rows:
+        said = " ".join(each for each in (row.action, row.permission) if each)
+        parts = (Untrusted(said), *((Untrusted(f"by {row.actor}"),) if row.actor else ()))
+        yield Line("access log", Untrusted(row.principal or row.kind), "since", parts)

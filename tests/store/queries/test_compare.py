@@ -1,0 +1,121 @@
+"""Two organizations, or one with itself at an earlier time."""
+
+from sqlalchemy import insert
+
+from store import ingest
+from store.configuration import Record
+from store.database import Store
+from store.models import AccessEvent, DirectPermission
+from store.queries.compare import PARTS, compare
+from tests.helpers.screens import NOW, oid_of
+
+A, B = oid_of(0), oid_of(1)
+HOUR = 3_600_000
+RULES = "hive/dr-general"
+
+
+def rule(priority: int, *, enabled: bool = True) -> Record:
+    return Record({"detect": {"op": "is"}, "respond": [{"priority": priority}]}, {"enabled": enabled})
+
+
+def provider(store: Store) -> None:
+    """Two organizations, each with rules of which one is the same."""
+    with store.writing() as c:
+        listed = [{"oid": A, "name": "Acme", "region": "eu"}, {"oid": B, "name": "Borealis", "region": "us"}]
+        ingest.put_organizations(c, listed, complete=True, now=NOW)
+        ingest.put_configuration(c, A, RULES, {"same": rule(1), "other": rule(2), "mine": rule(3)}, NOW)
+        ingest.put_configuration(
+            c, B, RULES, {"same": rule(1), "other": rule(5, enabled=False), "theirs": rule(3)}, NOW
+        )
+        ingest.put_sync_state(c, A, "configuration", checked_at=NOW, attempted_at=NOW)
+
+
+def told(
+    store: Store, left: str, right: str, at: int | None = None
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    with store.reader.reading() as c:
+        found = compare(c, left, right, at=at)
+    assert found is not None
+    return {(each.what, each.name): (each.where, *each.parts) for each in found.lines}
+
+
+def test_records_that_are_alike_are_counted_and_the_others_told_part_by_part(store: Store) -> None:
+    provider(store)
+    assert told(store, A, B) == {
+        ("setting", "region"): ("differs", "region eu -> us"),
+        (RULES, "mine"): ("only left",),
+        (RULES, "other"): ("differs", "enabled True -> False", "respond.0.priority 2 -> 5"),
+        (RULES, "theirs"): ("only right",),
+    }
+    with store.reader.reading() as c:
+        found = compare(c, A, B)
+        assert found is not None
+        assert found.same == 1
+        assert found.gaps == ("The configuration of Borealis was never read.",)
+        assert compare(c, A, "nobody") is None
+
+
+def test_who_may_do_what_is_compared_over_groups_and_keys(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        ingest.put_groups(
+            c,
+            [
+                {
+                    "group_id": "g1", "name": "Responders", "owners": [], "members": ["kim@x.example"],
+                    "orgs": [A], "perms": ["dr.set", "org.get"],
+                }
+            ],
+            now=NOW,
+        )  # fmt: skip
+        c.execute(
+            insert(DirectPermission).values(
+                oid=B, email="kim@x.example", permissions=["org.get", "user.ctrl"]
+            )
+        )
+        ingest.put_keys(c, A, {"k1": {"name": "deploy", "priv": ["org.get"]}}, now=NOW)
+        ingest.put_keys(
+            c, B, {"k2": {"name": "deploy", "priv": ["org.get"]}, "k3": {"name": "old", "priv": []}}, now=NOW
+        )
+    found = told(store, A, B)
+    assert found["group", "Responders"] == ("only left",)
+    assert found["user", "kim@x.example"] == ("differs", "- dr.set", "+ user.ctrl")
+    assert found["key", "old"] == ("only right",)
+    assert ("key", "deploy") not in found
+
+
+def test_an_organization_is_compared_with_what_it_was(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        ingest.put_configuration(
+            c, A, RULES, {"same": rule(1), "other": rule(9), "new": rule(1)}, NOW + 2 * HOUR
+        )
+        for number, at in enumerate((NOW, NOW + 2 * HOUR)):
+            c.execute(
+                insert(AccessEvent).values(
+                    digest=f"d{number}", time=at, source="audit", oid=A, kind="user", action="granted",
+                    actor="dana", principal="kim@x.example", permission="dr.set", details={}, gid="",
+                )
+            )  # fmt: skip
+    assert told(store, A, A, NOW + HOUR) == {
+        (RULES, "mine"): ("only left",),
+        (RULES, "new"): ("only right",),
+        (RULES, "other"): ("differs", "respond.0.priority 2 -> 9"),
+        ("access log", "kim@x.example"): ("since", "granted dr.set", "by dana"),
+    }
+    assert told(store, A, A, NOW + 3 * HOUR) == {}
+    with store.reader.reading() as c:
+        before = compare(c, A, A, at=NOW - HOUR)
+    assert before is not None
+    assert before.gaps == ("The configuration of Acme is known only since a later time.",)
+
+
+def test_of_a_record_that_is_wholly_another_a_few_parts_are_told(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        for oid, word in ((A, "a"), (B, "b")):
+            many = {f"p{number}": word for number in range(40)}
+            ingest.put_configuration(c, oid, "output", {"siem": Record(many)}, NOW)
+    parts = told(store, A, B)["output", "siem"]
+    assert len(parts) == 1 + PARTS + 1
+    assert parts[-1] == f"and {40 - PARTS} more parts"
