@@ -195,7 +195,17 @@ def test_everything_that_the_checklist_names_goes_and_nothing_of_a_neighbour(sta
 
     # Without the hold: the organization, and with it what was left.
     stage.run("tree", "mark", "c0", "no-hold")
-    stage.run("org", "offboard", oid, "--out", str(stage.home / "again"), "--yes", "--confirm", name)
+    stage.run(
+        "org",
+        "offboard",
+        oid,
+        "--out",
+        str(stage.home / "again"),
+        "--without-report",
+        "--yes",
+        "--confirm",
+        name,
+    )
     listing = {row["oid"] for row in stage.sdk("client.request('GET', 'user/orgs')['orgs']", stage.oids[1])}
     assert oid not in listing
     assert listing >= set(stage.oids[1:])
@@ -351,7 +361,17 @@ def test_calls_that_fail_and_three_kills_lose_and_repeat_nothing(stage: Stage) -
     env = as_user(stage.home, stage.stage)
     said = stage.home / "said"
     begun = _count(stage, "SELECT count(*) FROM run")
-    words: tuple[str, ...] = ("org", "offboard", oid, "--out", str(out), "--yes", "--confirm", name)
+    words: tuple[str, ...] = (
+        "org",
+        "offboard",
+        oid,
+        "--out",
+        str(out),
+        "--without-report",
+        "--yes",
+        "--confirm",
+        name,
+    )
     stage.sandbox.faults.add(*rules)
     try:
         for kill in (1, 12, 30):
