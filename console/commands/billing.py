@@ -52,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, help="in place of --output; html, md, pdf are documents"
     )
     statement.add_argument("--out", metavar="FILE", help="write it there, for this user alone")
+    statement.add_argument(
+        "--each", metavar="DIR", help="a document for each customer in this directory, without margin (html)"
+    )
 
     invoices = verbs.add_parser(
         "invoices",
@@ -157,7 +160,7 @@ def _book(session: Session, connection: "Connection", month: str) -> "PriceBook"
 
 def _usage(session: Session) -> int:
     from store.months import day_moved, day_of, first_day, last_day
-    from store.queries.billing import used
+    from store.queries.billing import skus_of, used
     from store.times import now_ms
 
     given, now = session.arguments, now_ms()
@@ -175,6 +178,7 @@ def _usage(session: Session) -> int:
     oid = _oid(session)
     with session.reader.reading() as connection:
         found = used(connection, scope=session.scope(), first=first, last=last, now=now, oid=oid)
+        skus = skus_of(connection, last[:7])
     wanted = set(given.metric or ())
     unknown = wanted - set(found.totals)
     if unknown:
@@ -184,7 +188,7 @@ def _usage(session: Session) -> int:
         rows = [
             {
                 "oid": row.oid, "organization": str(row.name), "day": day, "metric": metric,
-                "value": _number(value),
+                "skus": list(skus.get(metric, ())), "value": _number(value),
             }
             for row in found.rows
             for metric, each in row.daily.items()
@@ -211,10 +215,11 @@ def _usage(session: Session) -> int:
             for metric, value in found.totals.items()
             if not wanted or metric in wanted
         },
+        "skus": {metric: list(names) for metric, names in skus.items()},
         "usage": rows,
     }  # fmt: skip
     columns = (
-        ("organization", "day", "metric", "value")
+        ("organization", "day", "metric", "skus", "value")
         if given.daily
         else ("organization", "used", "quota", "percent", "full_in", "turned_away",
               *(sorted(wanted) or ("sensor_events", "output_bytes_tx")))
@@ -292,6 +297,10 @@ def _statement(session: Session) -> int:
     given = session.arguments
     month, oid, scope = _month(session), _oid(session), session.scope()
     form: str = given.format or session.output
+    if given.each is not None and (given.margin or given.out is not None or given.format == "table"):
+        raise Problem(
+            "--each writes documents for customers: it has no margin, no --out, and no table.", code=2
+        )
     if given.out is not None and given.format is None:
         try:
             form = form_of(given.out)
@@ -300,7 +309,9 @@ def _statement(session: Session) -> int:
     with session.reader.reading() as connection:
         book = _book(session, connection, month)
         found = statement(connection, book, month, scope=scope, now=now_ms(), oid=oid)
-    if form in ("csv", "html", "md", "pdf") or given.out is not None:
+    if given.each is not None:
+        _each(session, found)
+    elif form in ("csv", "html", "md", "pdf") or given.out is not None:
         _deliver(session, found, form)
     else:
         _show(session, found, form)
@@ -389,6 +400,34 @@ def _deliver(session: Session, found: "Statement", form: str) -> None:
     else:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
+
+
+def _each(session: Session, found: "Statement") -> None:
+    """A file for each customer that is in the totals."""
+    from console.operations.billing import statement_files
+
+    given = session.arguments
+    made = statement_files(
+        found,
+        Path(given.each),
+        given.format or "html",
+        brands=session.settings.home / "brands",
+        report=lambda progress: session.progress(f"{progress.done:,} of {progress.total:,} written"),
+    )
+    session.clear_progress()
+    session.show_object(
+        {
+            "month": found.month,
+            "directory": given.each,
+            "written": [{"oid": each.oid, "file": path.name} for each, path in made],
+            "not_written": [
+                {"oid": each.oid, "organization": str(each.name), "notes": list(each.notes)}
+                for each in found.customers
+                if each.state == "missing"
+            ],
+        },
+        rows=[{"organization": each.name, "file": path.name, "state": each.state} for each, path in made],
+    )
 
 
 def _say_totals(session: Session, found: "Statement") -> None:

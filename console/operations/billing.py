@@ -1,6 +1,7 @@
 """Price books kept, and the vendor's invoices read: what statements and comparisons are made of."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from console.limacharlie.client import Cloud, OrganizationHandle
-    from store.billing import Statement
+    from store.billing import Charged, Statement
     from store.database import Reader, Store
 
 AT_ONCE: Final = 8
@@ -28,6 +29,7 @@ AT_ONCE: Final = 8
 TOGETHER: Final = 50
 """Invoices in one transaction."""
 LARGEST_FILE: Final = 5_000_000
+OID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class FileError(StoreError):
@@ -351,6 +353,34 @@ def write_statement(
         found = statement(connection, book, month, scope=scope, now=now)
     write_private(path, statement_file(found, form, brands=brands, scope_name=scope_name))
     return found
+
+
+def statement_files(
+    found: "Statement",
+    directory: Path,
+    form: str,
+    *,
+    brands: Path,
+    report: Report = lambda _progress: None,
+) -> "list[tuple[Charged, Path]]":
+    """A file for each customer that is in the totals, named by month and oid, with its lines and no margin.
+
+    Raises:
+        FileError: one cannot be written; those before it were.
+    """
+    from dataclasses import replace
+
+    made = []
+    wanted = [each for each in found.customers if each.state != "missing"]
+    for number, each in enumerate(wanted, 1):
+        # An oid is the cloud's word: it names a file only where it is what an oid is.
+        if not OID.fullmatch(each.oid):
+            raise FileError(f"{each.oid!a} is no oid, and names no file.")
+        path = directory / f"statement-{found.month}-{each.oid}.{form}"
+        write_private(path, statement_file(replace(found, customers=(each,)), form, brands=brands))
+        made.append((each, path))
+        report(Progress(number, len(wanted), "statements"))
+    return made
 
 
 def write_private(path: Path, content: bytes) -> None:

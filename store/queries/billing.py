@@ -119,6 +119,18 @@ def book_for(connection: Connection, month: str) -> PriceBook | None:
     return None
 
 
+def skus_of(connection: Connection, month: str) -> dict[str, tuple[str, ...]]:
+    """Metric -> the vendor's SKUs that the contract of the price book in force charges it by."""
+    try:
+        book = book_for(connection, month)
+    except PriceBookError:
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for item in book.contract if book is not None else ():
+        found[item.metric] = (*found.get(item.metric, ()), item.name)
+    return found
+
+
 def body_of(connection: Connection, book: int) -> bytes | None:
     """The file of a price book, byte for byte."""
     found: bytes | None = connection.execute(

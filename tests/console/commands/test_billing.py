@@ -173,6 +173,33 @@ def test_a_document_is_written_for_this_user_alone_and_an_unknown_ending_is_refu
     assert limegrove("billing", "statement", "--format", "md").out.startswith("# ")
 
 
+def test_each_customer_gets_a_document_of_its_own_without_margin_and_without_another_ones_name(
+    limegrove, charged, home, tmp_path, month
+):
+    limegrove("billing", "prices", "import", prices(home))
+    invoice(home, month, 2_600)
+    made = limegrove("billing", "statement", "--each", str(tmp_path / "each"))
+    assert made.code == 3
+    files = sorted((tmp_path / "each").iterdir())
+    assert [file.name for file in files] == [f"statement-{month}-{oid}.html" for oid in OIDS]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    acme = files[0].read_text()
+    assert "65.00 EUR" in acme
+    assert "Margin" not in acme
+    assert "26.00" not in acme
+    assert all(name not in acme for name in ("Böhm", "Evil"))
+    assert limegrove("billing", "statement", "--each", str(tmp_path), "--margin").code == 2
+
+
+def test_usage_says_by_which_skus_a_metric_is_charged(limegrove, charged, home):
+    limegrove("billing", "prices", "import", prices(home))
+    found = limegrove("billing", "usage", "--days", "1", "--daily").json
+    assert found["skus"] == {"sensor_retained": ["sensor-month"]}
+    assert {tuple(row["skus"]) for row in found["usage"] if row["metric"] == "sensor_retained"} == {
+        ("sensor-month",)
+    }
+
+
 def test_a_month_that_is_none_or_has_not_begun_is_refused(limegrove, charged, home):
     limegrove("billing", "prices", "import", prices(home))
     for wrong, words in (("2026-13", "a month is written as 2026-10"), ("2999-01", "has not begun")):
