@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
-from store import ingest
+from sqlalchemy import Connection
+
+from store import ingest, runs
 from store.database import Store
+from store.runs import Planned, PlannedItem, PlannedStep
 from store.tree import TreeNode, replace_tree
 from tests.corpus.strings import CORPUS, everything
 from tests.helpers.screens import detection, oid_of
@@ -73,7 +76,25 @@ def fill_with_hostility(store: Store, now: int) -> int:
                     c, oid, subject, checked_at=now - 42_000, attempted_at=now - 40_000,
                     failure="auth" if n % 5 == 0 else "", reason=chosen[n + 2] if n % 5 == 0 else "",
                 )  # fmt: skip
+        _run(c, chosen, now)
     return len(texts)
+
+
+def _run(c: Connection, chosen: list[str], now: int) -> None:
+    """One that failed everywhere, in words of strangers."""
+    items = tuple(
+        PlannedItem(
+            oid_of(n), chosen[n],
+            steps=tuple(
+                PlannedStep("sensor.tag", chosen[n], {"tag": text, "hostname": text}) for text in chosen[n : n + 4]
+            ),
+        )
+        for n in range(ORGANIZATIONS)
+    )  # fmt: skip
+    run_id = runs.keep(c, Planned("bulk", chosen[0], items, chosen[1]), by=chosen[2], now=now)
+    for step in runs.steps(c, run_id):
+        runs.settle(c, run_id, step, "failed", now=now, error=chosen[step.item])
+        runs.settle_item(c, run_id, step.item, "failed", reason=chosen[step.item])
 
 
 def _permissions(chosen: list[str], n: int) -> dict[str, Any]:

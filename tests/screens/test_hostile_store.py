@@ -15,6 +15,7 @@ from screens.guard import forbidden
 from screens.organizations import Organizations
 from screens.overview import Overview
 from screens.reports import Reports
+from screens.runs import Runs
 from store.database import Store
 from tests.helpers.hostile import fill_with_hostility, names
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
@@ -44,6 +45,7 @@ KEYS: dict[Any, list[str]] = {
     Access: ["j", "l", "l", "enter", "pagedown", "G"],
     Findings: ["j", "J", "pagedown", "G", "right_square_bracket", "g"],
     Reports: ["j", "J", "right_square_bracket", "pagedown", "G", "g"],
+    Runs: ["j", "enter", "j", "J", "pagedown", "G", "g", "escape"],
     ApiKeys: ["j", "space", "J", "pagedown", "G", "g"],
     Activity: ["j", *["right_square_bracket", "j", "pagedown", "G"] * 3],
 }
