@@ -212,9 +212,9 @@ def statement_document(
             sections.append(Section("lines", "Lines", blocks))
     if found.lacking:
         sections.append(Section("lacking", "What is lacking", (_lacking(found),)))
-    made = f"Made {rfc3339(found.made_at)}. Prices: {safe(found.book)}, {found.digest[:12]}."
+    made = f"Made {_second(found.made_at)}. Prices: {safe(found.book)}, {found.digest[:12]}."
     if found.oldest is not None:
-        made += f" Usage read {rfc3339(found.oldest)} at the oldest."
+        made += f" Usage read {_second(found.oldest)} at the oldest."
     return Document(
         language="en",
         kind="Statement, not an invoice",
@@ -254,8 +254,14 @@ def _summary(found: Statement, margins: bool) -> Iterable[Block]:
     yield Tiles(tuple(tiles), f"{foot}. Amounts of different currencies are never added up.")
 
 
+def _second(milliseconds: int) -> str:
+    return rfc3339(milliseconds // 1000 * 1000) or "-"
+
+
 def n_of_m(found: Statement) -> str:
-    """`213 of 216 organizations complete`."""
+    """`213 of 216 organizations complete`; of one alone `complete`, or what it is instead."""
+    if len(found.customers) == 1:
+        return found.customers[0].state
     return f"{found.complete:,} of {len(found.customers):,} organizations complete"
 
 
@@ -315,8 +321,8 @@ def _lines(each: Charged) -> Table:
     rows = [
         (
             Cell(safe(line.item)),
-            Cell(number(line.quantity) if line.metric else ""),
             Cell(safe(line.how, 200)),
+            Cell(number(line.quantity) if line.kind in ("usage", "time") else ""),
             Cell(money(line.cents, line.currency)),
         )
         for line in each.lines
@@ -333,8 +339,12 @@ def _lines(each: Charged) -> Table:
     foot = f"{each.first} to {each.last}, {each.days} of {each.of_days} days; plan {each.plan or 'none'}."
     if each.notes:
         foot += " " + safe(" ".join(each.notes), 300)
-    columns = (Column("Item", share=3), Column("Measured", "right", 2), Column("How", share=5),
-               Column("Charged", "right", 2))  # fmt: skip
+    columns = (
+        Column("Item", share=3),
+        Column("How", share=5),
+        Column("Measured", "right", 2),
+        Column("Charged", "right", 2),
+    )
     return Table(safe(each.name), columns, tuple(rows), foot, "Nothing is charged.")
 
 
