@@ -26,7 +26,7 @@ def configure(verbs: Any) -> None:
     bulk = verbs.add_parser(
         "bulk",
         help="one change on many organizations",
-        description="One change on every organization that --scope, --filter, --marked and --file choose. "
+        description="One change on every organization that --scope, --filter, --marked and --file choose.\n"
         "Each organization has its own result.",
     )
     changes = bulk.add_subparsers(dest="change", metavar="VERB", required=True)

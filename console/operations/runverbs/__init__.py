@@ -3,6 +3,7 @@
 `console.operations.runs` says how one is added.
 """
 
+from functools import cache
 from importlib import import_module
 
 from console.operations.runsteps import Verb
@@ -10,7 +11,10 @@ from console.operations.runsteps import Verb
 MODULES = ("bulk", "onboarding", "offboarding", "smoke")
 """Modules of this package that have a `VERBS`, a sequence of `Verb`s."""
 
-_known: dict[str, Verb] = {}
+
+@cache
+def _verbs() -> dict[str, Verb]:
+    return {each.name: each for name in MODULES for each in import_module(f"{__name__}.{name}").VERBS}
 
 
 def verb(name: str) -> Verb:
@@ -19,8 +23,4 @@ def verb(name: str) -> Verb:
     Raises:
         KeyError: no module has it.
     """
-    if not _known:
-        for module in MODULES:
-            for each in import_module(f"{__name__}.{module}").VERBS:
-                _known[each.name] = each
-    return _known[name]
+    return _verbs()[name]

@@ -15,8 +15,10 @@ from console.operations import runsteps
 from console.operations.runsteps import CannotBeKnown, Seen, StepFailed, Verb, Work
 from console.sandbox.faults import Rule
 from store import journal, models, runs
+from store.bulk import KINDS
 from store.database import Store
 from store.runs import PlannedStep
+from store.runverbs import VERBS
 from store.times import now_ms
 from store.tree import TreeNode, replace_tree
 from tests.helpers.bulk import NEWCOMER, OPERATOR, Customers, client, customers
@@ -468,3 +470,11 @@ async def test_what_a_run_asks_goes_behind_what_a_person_waits_for(one_store: St
         with patch.object(found.cloud.limits, "acquire", noted):
             assert (await found.make(QUOTA, orgs=1)).whole
     assert seen == {limits.Priority.BACKGROUND}
+
+
+def test_every_verb_that_has_words_is_made_somewhere_and_the_other_way_round() -> None:
+    from console.operations.runverbs import _verbs
+
+    assert set(_verbs()) == set(VERBS)
+    for kind in KINDS.values():
+        assert kind.verb in VERBS
