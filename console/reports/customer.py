@@ -121,10 +121,12 @@ def _summary(made: Composer) -> list[Block]:
                 period=w.period(period),
                 grave=w.figure(alerts.grave),
             ),
-            w.plural("lead_true", line.true_positive) if line.true_positive else w("lead_true_none"),
+            w.plural("lead_true", line.true_positive, alerts.decided)
+            if line.true_positive
+            else w("lead_true_none"),
         ]  # fmt: skip
         if line.open:
-            said.append(w.plural("lead_open", line.open))
+            said.append(w.plural("lead_open", line.open, alerts.decided))
         lead = " ".join(said)
     if (
         alerts.before.value is None
@@ -151,7 +153,7 @@ def _summary(made: Composer) -> list[Block]:
         Tile(
             w("tile_true"),
             made.count(line.true_positive, alerts.decided),
-            w.plural("false_beside", line.false_positive),
+            w.plural("false_beside", line.false_positive, alerts.decided),
         ),
     ]
     if response.within.value is not None:
@@ -159,7 +161,7 @@ def _summary(made: Composer) -> list[Block]:
             Tile(
                 w("tile_within"),
                 w.figure(response.within, percent=True),
-                w("of_clocks", met=w.number(met), of=w.number(of)),
+                w("of_clocks", met=made.count(met, response.source), of=made.count(of, response.source)),
             )
         )
     if cases is not None:
@@ -259,7 +261,7 @@ def _ranked(made: Composer, title: str, column: str, of: str, found: Sequence[Ra
         ),
         tuple(
             (
-                Cell(safe(each.name, 56)),
+                Cell(safe(each.name, 56).strip() or w("dash")),
                 Cell(made.count(each.total, source), bar=each.total / most),
                 Cell(made.count(each.true_positive, source), "" if each.true_positive else "quiet"),
             )
@@ -273,11 +275,11 @@ def _ranked(made: Composer, title: str, column: str, of: str, found: Sequence[Ra
 
 def _response(made: Composer) -> list[Block]:
     w, response = made.words, made.found.response
-    rows = tuple(response_row(w, each) for each in response.lines)
+    rows = tuple(_response_row(w, each, response.source) for each in response.lines)
     more = " ".join([w("response_note"), *(safe(each, 200) for each in response.problems)])
     table = Table(
         w("response"),
-        response_columns(w),
+        _response_columns(w),
         rows,
         made.foot(response.source, more=more),
         w("no_alerts"),
@@ -285,8 +287,8 @@ def _response(made: Composer) -> list[Block]:
     return [table]
 
 
-def response_columns(w: Words) -> tuple[Column, ...]:
-    """Of a table of `response_row`."""
+def _response_columns(w: Words) -> tuple[Column, ...]:
+    """Of a table of `_response_row`."""
     return (
         Column(w("severity"), share=9),
         Column(w("alerts"), "right", 6),
@@ -298,11 +300,11 @@ def response_columns(w: Words) -> tuple[Column, ...]:
     )
 
 
-def response_row(w: Words, each: ResponseLine) -> tuple[Cell, ...]:
+def _response_row(w: Words, each: ResponseLine, source: Source) -> tuple[Cell, ...]:
     """The clocks of one severity."""
     return (
         Cell(w(f"severity_{each.severity}"), TONES[each.severity]),
-        Cell(w.number(each.total)),
+        Cell(counted(w, each.total, source)),
         Cell(w.span(each.acknowledge), "quiet"),
         *_clock(w, each.acknowledged, each.late_acknowledge),
         Cell(w.span(each.resolve), "quiet"),

@@ -7,14 +7,14 @@ MONTHS = (
 SHORT_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 THOUSANDS = ","
 DECIMAL = "."
-BEFORE_PERCENT = " "
+BEFORE_PERCENT = "\u00a0"
 DAY = "{day} {month} {year}"
 
 WORDS = {
     # Figures, times, sources
     "not_known": "not known",
     "unknown_count": "?",
-    "at_least": "≥ {value}",
+    "at_least": "≥\u00a0{value}",
     "dash": "–",
     "never": "never",
     "under_a_minute": "under 1 min",

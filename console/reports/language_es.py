@@ -10,13 +10,13 @@ SHORT_MONTHS = (
 )  # fmt: skip
 THOUSANDS = "."
 DECIMAL = ","
-BEFORE_PERCENT = " "
+BEFORE_PERCENT = "\u00a0"
 DAY = "{day} {month} {year}"
 
 WORDS = {
     "not_known": "no se conoce",
     "unknown_count": "?",
-    "at_least": "≥ {value}",
+    "at_least": "≥\u00a0{value}",
     "dash": "–",
     "never": "nunca",
     "under_a_minute": "menos de 1 min",

@@ -10,13 +10,13 @@ SHORT_MONTHS = (
 )  # fmt: skip
 THOUSANDS = "\u202f"
 DECIMAL = ","
-BEFORE_PERCENT = " "
+BEFORE_PERCENT = "\u00a0"
 DAY = "{day} {month} {year}"
 
 WORDS = {
     "not_known": "inconnu",
     "unknown_count": "?",
-    "at_least": "≥ {value}",
+    "at_least": "≥\u00a0{value}",
     "dash": "–",
     "never": "jamais",
     "under_a_minute": "moins de 1 min",

@@ -128,9 +128,9 @@ def _summary(found: ProviderFigures, w: Words) -> list[Block]:
         Tile(
             w("tile_true"),
             counted(w, line.true_positive, found.decided),
-            w.plural("false_beside", line.false_positive),
+            w.plural("false_beside", line.false_positive, found.decided),
         ),
-        _clock_tile(w, w("tile_within"), found.acknowledge),
+        _clock_tile(w, w("tile_within"), found.acknowledge, found.decided),
         Tile(w("tile_cases"), w.figure(found.cases)),
         Tile(w("tile_sensors"), w.figure(found.sensors), w("online_beside", n=w.figure(found.online))),
     )
@@ -140,12 +140,14 @@ def _summary(found: ProviderFigures, w: Words) -> list[Block]:
     return [Tiles(tiles, foot)]
 
 
-def _clock_tile(w: Words, label: str, clock: Clock) -> Tile:
+def _clock_tile(w: Words, label: str, clock: Clock, source: Source) -> Tile:
     share = clock.share
     return Tile(
         label,
         w("dash") if share is None else w.percent(100 * share),
-        w("of_clocks", met=w.number(clock.met), of=w.number(clock.of)) if clock.of else "",
+        w("of_clocks", met=counted(w, clock.met, source), of=counted(w, clock.of, source))
+        if clock.of
+        else "",
     )
 
 
@@ -225,8 +227,8 @@ def _level_tiles(found: ProviderFigures, w: Words) -> Tiles:
                 w("customers_detail", n=w.number(whole), of=w.number(len(found.customers))),
             ),
             Tile(w("tile_alerts"), w.figure(found.total)),
-            _clock_tile(w, w("acknowledge_in_time"), found.acknowledge),
-            _clock_tile(w, w("resolve_in_time"), found.resolve),
+            _clock_tile(w, w("acknowledge_in_time"), found.acknowledge, found.decided),
+            _clock_tile(w, w("resolve_in_time"), found.resolve, found.decided),
             Tile(
                 w("waiting_late"), counted(w, found.acknowledge.late + found.resolve.late, found.decided)
             ),
@@ -250,7 +252,10 @@ def _clock_columns(w: Words, first: str) -> tuple[Column, ...]:
 def _clock_cells(w: Words, clock: Clock, source: Source) -> tuple[Cell, ...]:
     return (
         _share(w, clock),
-        Cell(w("dash") if not clock.of else f"{w.number(clock.met)} / {w.number(clock.of)}", "quiet"),
+        Cell(
+            f"{counted(w, clock.met, source)} / {counted(w, clock.of, source)}" if clock.of else w("dash"),
+            "quiet",
+        ),
         Cell(counted(w, clock.late, source), "bad" if clock.late else "quiet"),
     )
 

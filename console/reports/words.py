@@ -33,9 +33,11 @@ class Words:
         """The text of a key."""
         return self.said[key].format(**values)
 
-    def plural(self, key: str, count: int, **values: object) -> str:
-        """`KEY_one` for one, `KEY` for any other number; `{n}` is the number."""
-        return self(f"{key}_one" if count == 1 else key, n=self.number(count), **values)
+    def plural(self, key: str, count: int, source: Source | None = None, **values: object) -> str:
+        """`KEY_one` for one, `KEY` for any other number: `{n}`, with `≥` where its source is a part."""
+        part = source is not None and source.state == "part"
+        shown = self("at_least", value=self.number(count)) if part else self.number(count)
+        return self(f"{key}_one" if count == 1 and not part else key, n=shown, **values)
 
     def number(self, value: float) -> str:
         """1,234 or 1.234: as the language groups digits; a fraction with one digit."""

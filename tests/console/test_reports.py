@@ -188,7 +188,9 @@ def _usage_is(said, answer, since, until):
     rows = {row[0]: row[1] for row in said.tables["Usage"]}
     # The last day of the month had not been added up when it was read: no total.
     assert len(days) == (until - since).days - 1
-    assert {name: rows[name] for name in names} == {name: f"≥ {value:,}" for name, value in names.items()}
+    assert {name: rows[name] for name in names} == {
+        name: f"≥\u00a0{value:,}" for name, value in names.items()
+    }
 
 
 def test_each_figure_says_where_it_is_from_how_old_and_how_whole_it_is(month):
