@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Table, func, or_, select
 
 from store import models
 from store.bodies import unpack
+from store.configuration import content_hash
+from store.rollouts.compare import normalised, observed_name
 from store.rollouts.diff import differences
 from store.text import Untrusted
 
@@ -132,24 +134,39 @@ def _sides(connection: Connection, left: str, right: str, at: int | None) -> tup
 class _Record:
     hash: str
     metadata: Mapping[str, Any]
+    body: Any = None
+    """Where it is read already: without what the cloud itself writes into it."""
 
     def alike(self, other: "_Record") -> bool:
         return self.hash == other.hash and dict(self.metadata) == dict(other.metadata)
 
 
 def _records(connection: Connection, oid: str, at: int | None) -> dict[tuple[str, str], _Record]:
-    """What it had at that time, or has."""
+    """What it had at that time, or has, by section and by the name that people know it by."""
     when = (
         [_RECORD.c.valid_to.is_(None)]
         if at is None
         else [_RECORD.c.valid_from <= at, or_(_RECORD.c.valid_to.is_(None), _RECORD.c.valid_to > at)]
     )
+    hive = _RECORD.c.section.startswith("hive/", autoescape=True)
     rows = connection.execute(
         select(_RECORD.c.section, _RECORD.c.name, _RECORD.c.hash, _RECORD.c.metadata).where(
-            _RECORD.c.oid == oid, *when
+            _RECORD.c.oid == oid, hive, *when
         )
     )
-    return {(row.section, row.name): _Record(row.hash, row.metadata or {}) for row in rows}
+    found = {(row.section, row.name): _Record(row.hash, row.metadata or {}) for row in rows}
+    # Elsewhere an organization's own ids and times are in the body, and the name may be one of them.
+    whole = connection.execute(
+        select(_RECORD.c.section, _RECORD.c.name, _CONTENT.c.body)
+        .join(_CONTENT, _CONTENT.c.hash == _RECORD.c.hash)
+        .where(_RECORD.c.oid == oid, ~hive, *when)
+    )
+    for section, name, packed in whole:
+        body = json.loads(unpack(packed))
+        called = observed_name(section, name, body)
+        form = normalised(section, called, body)
+        found[section, called] = _Record(content_hash(form), {}, form)
+    return found
 
 
 def _parts(connection: Connection, one: _Record, other: _Record) -> tuple[Untrusted, ...]:
@@ -161,9 +178,10 @@ def _parts(connection: Connection, one: _Record, other: _Record) -> tuple[Untrus
 
 
 def _body(connection: Connection, record: _Record) -> Any:
-    body = connection.execute(
-        select(_CONTENT.c.body).where(_CONTENT.c.hash == record.hash)
-    ).scalar_one_or_none()
+    if record.body is not None:
+        return record.body
+    held = select(_CONTENT.c.body).where(_CONTENT.c.hash == record.hash)
+    body = connection.execute(held).scalar_one_or_none()
     return {} if body is None else json.loads(unpack(body))
 
 

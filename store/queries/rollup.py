@@ -95,7 +95,7 @@ class TreeRow:
     health: str
     """Of HEALTH: the worst below."""
     reason: Untrusted
-    """Why it is not well, in a few words; the worst one."""
+    """Why it is not well, in a few words; of several organizations how many are not."""
     synced_at: int | None
     """The oldest of the organizations below; None if one was never synced."""
     late: int = 0
@@ -291,6 +291,17 @@ def reasons(one: Standing) -> tuple[Untrusted, ...]:
     if one.errors:
         said.append(f"{one.errors} standing error{'' if one.errors == 1 else 's'}")
     return tuple(Untrusted(each) for each in said)
+
+
+def _counted(ill: list[tuple[int, int]]) -> str:
+    """`1 failed, 40 partly`: how many of a node's organizations are not well, the worst first."""
+    said, before = [], 0
+    for health in range(len(HEALTH) - 1, 0, -1):
+        upto = bisect_left(ill, (1 - health,))
+        if upto > before:
+            said.append(f"{upto - before:,} {HEALTH[health]}")
+        before = upto
+    return ", ".join(said)
 
 
 class _Node:
@@ -683,6 +694,8 @@ class Rollup:
             health, reason = "unknown", "no organization known here"
         elif ill:
             health, reason = self._one(ill[0]).health()
+            if sums[_KNOWN] > 1:
+                reason = _counted(ill)
         many = (sums[_S0], sums[_S1], sums[_S2], sums[_S3], sums[_S4])
         return TreeRow(
             id=node.id,

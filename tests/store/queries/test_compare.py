@@ -119,3 +119,12 @@ def test_of_a_record_that_is_wholly_another_a_few_parts_are_told(store: Store) -
     parts = told(store, A, B)["output", "siem"]
     assert len(parts) == 1 + PARTS + 1
     assert parts[-1] == f"and {40 - PARTS} more parts"
+
+
+def test_what_the_cloud_itself_writes_into_a_record_is_no_difference(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        for number, oid in enumerate((A, B)):
+            key = Record({"desc": "windows", "iid": f"id-{number}", "tags": ["win"], "created": number})
+            ingest.put_configuration(c, oid, "installation_key", {f"id-{number}": key}, NOW)
+    assert not [each for each in told(store, A, B) if each[0] == "installation_key"]

@@ -113,7 +113,8 @@ def test_health_is_the_worst_below_and_unknown_is_not_healthy(store: Store) -> N
     with store.reader.reading() as c:
         rows = {row.id: row for row in queries.tree(c, now=NOW)}
     assert (rows["n1"].health, rows["n1"].reason) == ("partly", "a standing error")
-    assert (rows["eu"].health, rows["eu"].reason) == ("failed", "The key was refused.")
+    assert (rows["n2"].health, rows["n2"].reason) == ("failed", "The key was refused.")
+    assert (rows["eu"].health, rows["eu"].reason) == ("failed", "1 failed, 2 partly")
     assert (rows["us"].health, rows["us"].reason) == ("unknown", "never synced")
     assert rows["us"].synced_at is None
     assert rows[OIDS[3]].health == "well"
