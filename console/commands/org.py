@@ -3,7 +3,15 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands import org_analytics, org_compare, org_document, org_offboard, org_onboard, org_runs
+from console.commands import (
+    org_analytics,
+    org_compare,
+    org_document,
+    org_offboard,
+    org_onboard,
+    org_overview,
+    org_runs,
+)
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -22,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     org_document.configure(verbs)
     org_compare.configure(verbs)
     org_analytics.configure(verbs)
+    org_overview.configure(verbs)
 
 
 def run(session: Session) -> int:
@@ -39,6 +48,8 @@ def run(session: Session) -> int:
             return org_offboard.offboard(session)
         case "forget":
             return org_offboard.forget(session)
+        case "overview":
+            return org_overview.overview(session)
         case "analytics":
             return org_analytics.analytics(session)
         case "compare":

@@ -112,7 +112,11 @@ def listed(row: "TreeRow") -> dict[str, Any]:
         "sensors_online": row.sensors_online,
         "open_alerts": row.open_alerts,
         "alerts": dict(zip(reversed(SEVERITIES), reversed(row.by_severity), strict=True)),
+        "late": row.late,
+        "cases": row.cases,
         "errors": row.errors,
+        "over_quota": row.over_quota,
+        "keys_stale": row.keys_stale,
         "synced_at": rfc3339(row.synced_at),
     }
 

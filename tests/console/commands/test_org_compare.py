@@ -1,4 +1,4 @@
-"""`limegrove org compare` and `org analytics` on a real store."""
+"""`limegrove org compare`, `org analytics` and `org overview` on a real store."""
 
 from contextlib import closing
 
@@ -96,3 +96,18 @@ def test_organizations_stand_side_by_side_and_the_missing_are_named(rules, limeg
     table = limegrove("org", "analytics", "--output", "table")
     assert "of 3 organizations are wholly known; not " in table.err
     assert limegrove("org", "analytics", "--days", "0").code == 2
+
+
+def test_the_overview_names_who_needs_someone_and_what_it_lacks(rules, limegrove):
+    found = limegrove("org", "overview").json
+
+    assert (found["organizations"], found["fresh"], found["failed"], found["never_read"]) == (3, 1, 1, 1)
+    assert sum(found["alerts"].values()) == found["unclaimed"] == 4
+    assert sum(found["detections_per_hour"]) == 4
+    assert {each["oid"] for each in found["missing"]} == set(OIDS[1:])
+    assert found["needing_someone"] == len(found["attention"]) >= 2
+    failed = next(each for each in found["attention"] if each["oid"] == OIDS[1])
+    assert failed["why"] == ["The key was revoked."]
+    table = limegrove("org", "overview", "--output", "table")
+    assert "1 of 3 organizations are fresh; not " in table.err
+    assert "\x1b" not in table.out + table.err
