@@ -416,6 +416,9 @@ def test_every_table_says_how_an_organization_is_forgotten_in_it() -> None:
 
 
 def test_nothing_of_it_is_left_in_any_byte_and_everything_of_its_neighbour(store: Store) -> None:
+    if store.dialect == "sqlite":
+        with store.writing() as c:  # some builds overwrite what they delete, others do not
+            c.exec_driver_sql("PRAGMA secure_delete=OFF")
     _fill(store)
     assert [each for each in maintenance.check(store.url) if not each.ok and each.name != "references"] == []
     with store.reader.reading() as c:
