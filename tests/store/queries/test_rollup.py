@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, text
 from console.operations import triage
 from store import ingest
 from store.database import Store
+from store.freshness import STALE_AFTER
 from store.handover import waiting_for
 from store.models import (
     ApiKey,
@@ -366,3 +367,32 @@ def test_late_alerts_are_counted_up_to_a_bound_and_more_is_said(a_store: Callabl
         assert kept.overview(c, now=NOW) == found
     assert (found.late, found.late_more) == (COUNTED, True)
     assert found.attention[0].late == COUNTED
+
+
+def test_time_alone_makes_what_was_read_otherwise_to_the_millisecond(store: Store) -> None:
+    oid = oid_of(0)
+    with store.writing() as c:
+        ingest.put_organizations(c, [{"oid": oid, "name": "Acme"}], complete=True, now=NOW)
+        ingest.put_sync_state(c, oid, "detections", checked_at=NOW, attempted_at=NOW)
+        ingest.put_detections(c, oid, [ingest.detection_from(detection(0, oid, at=NOW), oid)])
+        c.execute(text("UPDATE detection SET due_at = :due"), {"due": NOW + 2 * HOUR})
+        store.touched("detection")
+        listed = [{"sid": "s1", "hostname": "h", "alive": NOW // 1000}]
+        ingest.put_sensors(c, oid, listed)
+        ingest.put_keys(c, oid, {"k": {"name": "k", "priv": [], "last_used": NOW // 1000}}, now=NOW)
+    kept = Rollup()
+
+    def seen(now: int) -> tuple[int, ...]:
+        with store.reader.reading() as c:
+            found = kept.overview(c, now=now)
+            assert found == Rollup().overview(c, now=now)
+        return found.fresh, found.soon, found.late, found.silent, found.keys_stale
+
+    before = seen(NOW)
+    assert before == (1, 0, 0, 0, 0)
+    for at, number, after in (
+        (NOW + STALE_AFTER, 0, 0), (NOW + HOUR, 1, 1), (NOW + 2 * HOUR, 2, 1), (NOW + SILENT, 3, 1),
+        (NOW + STALE_KEY, 4, 1),
+    ):  # fmt: skip
+        assert seen(at)[number] == before[number]
+        assert seen(at + 1)[number] == after
