@@ -7,73 +7,20 @@ from html.parser import HTMLParser
 from store.text import safe_text
 
 ELEMENTS = frozenset(
-    [
-        "html",
-        "head",
-        "meta",
-        "title",
-        "style",
-        "body",
-        "main",
-        "header",
-        "div",
-        "img",
-        "span",
-        "h1",
-        "p",
-        "aside",
-        "b",
-        "ul",
-        "li",
-        "section",
-        "h2",
-        "dl",
-        "dt",
-        "dd",
-        "figure",
-        "figcaption",
-        "svg",
-        "rect",
-        "text",
-        "circle",
-        "table",
-        "caption",
-        "colgroup",
-        "col",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
+    (
+        "html", "head", "meta", "title", "style", "body", "main", "header", "div", "img", "span", "h1", "p",
+        "aside", "b", "ul", "li", "section", "h2", "dl", "dt", "dd", "figure", "figcaption", "svg", "rect",
+        "text", "circle", "table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td",
         "footer",
-    ]
-)
+    )
+)  # fmt: skip
 ATTRIBUTES = frozenset(
-    [
-        "lang",
-        "charset",
-        "http-equiv",
-        "content",
-        "name",
-        "class",
-        "alt",
-        "src",
-        "width",
-        "height",
-        "x",
-        "y",
-        "viewbox",
-        "role",
-        "aria-label",
-        "aria-hidden",
-        "cx",
-        "cy",
-        "r",
-        "text-anchor",
-        "scope",
+    (
+        "lang", "charset", "http-equiv", "content", "name", "class", "alt", "src", "width", "height", "x",
+        "y", "viewbox", "role", "aria-label", "aria-hidden", "cx", "cy", "r", "text-anchor", "scope",
         "colspan",
-    ]
-)
+    )
+)  # fmt: skip
 
 
 @dataclass
