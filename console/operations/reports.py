@@ -89,7 +89,8 @@ def customer(
     """Write the report of one customer.
 
     Args:
-        period: as `store.reports.periods` makes them; without a zone it is in that of the brand.
+        period: as `store.reports.periods` makes them; without a zone it is in that of the brand, else of the
+            customer's documentation, else UTC.
         formats: of FORMATS.
         out: the directory; it is made when missing, readable by this user alone.
         brands: the directory of brands (`Settings.brands`); it need not exist.
@@ -117,12 +118,13 @@ def prepare_customer(
 ) -> Prepared:
     """The report of one customer, read and composed; arguments and errors as those of `customer`."""
     from console.reports.customer import compose
+    from store.customers import customer as documentation
     from store.queries.organizations import parameters_of
     from store.reports.customer import customer as figures
 
     with reader.reading() as connection:
         chosen = brand or brand_of(brands, parameters_of(connection, oid), language=language)
-        days = period.within(chosen.time_zone)
+        days = period.within(chosen.time_zone or documentation(connection, oid).time_zone or "UTC")
         found = figures(connection, oid, days, now=now_ms() if now is None else now)
     if found is None:
         raise ReportError(f"There is no organization {oid} in the store.")
@@ -178,7 +180,7 @@ def prepare_provider(
 
     with reader.reading() as connection:
         chosen = brand_of(brands, parameters_at(connection, scope), language=language)
-        days = period.within(chosen.time_zone)
+        days = period.within(chosen.time_zone or "UTC")
         found = figures(connection, days, scope=scope, name=name, now=now_ms() if now is None else now)
     document = (documents.executive if kind == "executive" else documents.levels)(found, chosen)
     return Prepared("", name, document, chosen, found.as_dict(), file_name(name, kind, days))

@@ -63,7 +63,8 @@ class Brand:
     accent: str = "#2f7d6b"
     """Of small marks."""
     language: str = "en"
-    time_zone: str = "UTC"
+    time_zone: str = ""
+    """Whose days they are; "" is that of the customer's documentation, else UTC."""
     sections: tuple[str, ...] = SECTIONS
     paper: str = "A4"
     name: str = ""

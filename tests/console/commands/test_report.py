@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from store import ingest
+from store import customers, ingest
 from store.configuration import Record
 from store.database import Store
 from store.times import now_ms
@@ -169,6 +169,23 @@ def test_each_customer_below_a_node_gets_one_and_a_dry_run_writes_nothing(report
     below = reporting("report", "customer", "--scope", "gold", "--dry-run", "--output", "json")
     assert [each["organization"] for each in below.json["reports"]] == NAMES[:1]
     assert len(reporting("report", "customer", "--all", "--dry-run", "--output", "json").json["reports"]) == 3
+
+
+def test_days_are_those_of_the_customers_own_clock_unless_somebody_says_otherwise(reporting, home):
+    (home / "brands").mkdir(mode=0o700)
+    with closing(Store(f"sqlite:///{home / 'default' / 'store.db'}")) as store, store.writing() as connection:
+        customers.put(
+            connection, OIDS[0], customers.Customer(time_zone="America/Lima"), by="ann", now=now_ms()
+        )
+
+    def zone(*more):
+        answer = reporting("report", "customer", NAMES[0], "--dry-run", "--output", "json", *more)
+        return answer.json["reports"][0]["time_zone"]
+
+    assert zone() == "America/Lima"
+    (home / "brands" / "default.yaml").write_text("time_zone: Europe/Berlin\n")
+    assert zone() == "Europe/Berlin"
+    assert zone("--time-zone", "Asia/Tokyo") == "Asia/Tokyo"
 
 
 def test_a_brand_that_cannot_be_used_stops_its_customers_report_alone(reporting, home, tmp_path):
