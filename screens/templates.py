@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
+from screens.figures import rollup
 from screens.requests import (
     AssignTemplate,
     DraftRollout,
@@ -26,7 +27,7 @@ from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
 from store.configuration import redact
-from store.queries.organizations import TreeRow, tree
+from store.queries.organizations import TreeRow
 from store.rollouts.compare import normalised
 from store.rollouts.contents import told
 from store.templatefile import dumped
@@ -234,7 +235,7 @@ class Templates(Detailed[Found]):
                     tuple(declared.values()), tuple(by_name.get(stored.name, ())),
                 )
             )  # fmt: skip
-        rows = tree(connection, now=self.context.clock())
+        rows = rollup(self.context).rows(connection, now=self.context.clock())
         nodes = {row.id: row for row in rows}
         oid = self._oid
         if not oid:
