@@ -52,7 +52,7 @@ def test_from_the_demo_to_a_region_an_alert_its_json_its_matrix_and_back(demo: T
     total = _counts(everywhere)[0]
 
     demo.press("2")
-    tree = demo.wait("Northlight")
+    tree = demo.wait("Northligh")
     assert "Europe" in tree
     demo.press("j")
     demo.wait(lambda screen: re.search(r"^>.*Europe", screen, re.MULTILINE) is not None)
