@@ -1,8 +1,9 @@
 """The first look at a scope, on a real store."""
 
 import asyncio
+import re
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from console.operations import handover, triage
 from screens.context import Scope, Status
@@ -10,8 +11,10 @@ from screens.overview import Overview
 from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowOrganization
 from store import ingest
 from store.alerts import AlertFilter
+from store.models import AccessDeadline, BreakGlass, RolloutPlan
 from store.queries import alerts
 from store.queries.rollup import Rollup
+from store.rollouts.plans import STATES
 from store.triage import Selection
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 
@@ -205,3 +208,53 @@ async def test_what_waits_for_a_shift_is_counted_apart(filled_store):
         await ready(pilot)
         assert "54 unclaimed   2 mine" in line_of(host, "SHIFT")
         assert "2 snoozed   3 handed to you" in line_of(host, "SHIFT")
+
+
+async def test_drift_findings_rollouts_and_break_glass_stand_in_their_bands(filled_store):
+    with filled_store.writing() as connection:
+        ingest.put_keys(connection, oid_of(0), {"k": {"name": "open", "priv": ["user.ctrl"]}}, now=NOW)
+        ingest.put_sync_state(connection, oid_of(0), "keys", checked_at=NOW, attempted_at=NOW)
+        ingest.put_access(
+            connection, oid_of(0), {"user_permissions": {"kim@x.example": ["user.ctrl", "org.get"]}}, now=NOW
+        )
+        ingest.put_sync_state(connection, oid_of(0), "access", checked_at=NOW, attempted_at=NOW)
+        for state in ("paused", "halted", "done"):
+            connection.execute(insert(RolloutPlan).values(title="t", state=STATES.index(state)))
+        deadline = connection.execute(
+            insert(AccessDeadline)
+            .values(kind="break-glass", title="t", by="dana", made_at=NOW, due_at=NOW + 40 * 60_000)
+            .returning(AccessDeadline.id)
+        ).scalar_one()
+        connection.execute(
+            insert(BreakGlass).values(
+                deadline_id=deadline, gid="g", group_name="Responders", principal="kim@x.example",
+                reason="r", ticket="1", by="dana", started_at=NOW, asked_for=3_600_000, state=1,
+            )
+        )  # fmt: skip
+    host = Host(filled_store, Overview)
+    async with host.run_test(size=(160, 48)) as pilot:
+        await ready(pilot)
+        await until(pilot, lambda: "looked just now" in text_of(host))
+        assert "1 rollout halted   1 rollout paused" in line_of(host, "CONFIGURATION")
+        assert line_of(host, "CONFIGURATION").split()[0] == "x"
+        assert "no templates are assigned" in text_of(host)
+        assert re.search(r"[1-9][0-9]* findings?, [1-9][0-9]* high or critical", line_of(host, "ACCESS"))
+        assert "1 break-glass, ends in 40m" in text_of(host)
+        host.now += 5 * 60_000
+        host.view.reload()
+        await until(pilot, lambda: "looked 5m ago" in text_of(host))
+
+
+async def test_what_could_not_be_looked_for_is_said_and_the_rest_stays(filled_store, monkeypatch):
+    def broken(*_arguments, **_named):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("screens.figures.looked", broken)
+    host = Host(filled_store, Overview)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await until(
+            pilot, lambda: "Drift and findings could not be looked for: the disk is gone" in text_of(host)
+        )
+        assert "findings are being looked for" in text_of(host)
+        assert "60 open" in line_of(host, "ALERTS")
