@@ -17,12 +17,14 @@ from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.operations import reviews
+from console.operations.billing import import_prices
 from console.operations.sync import Sync
 from console.operations.tree import import_nodes
 from console.sandbox.server import Sandbox
 from console.sandbox.shifts import play
 from console.sandbox.world import World
 from store.database import Store
+from store.examplebook import TEXT
 from store.reviews import ATTESTED, REVOKED, Wanted, lines
 from store.secret import Secret
 
@@ -33,6 +35,9 @@ HOUR = 3_600_000
 PICTURES: dict[str, tuple[str, Sequence[str]]] = {
     "overview": ("overview", ()),
     "organizations": ("organizations", ("j", "enter")),
+    "analytics": ("organizations", ("j", "j", "l", "j", "enter", "right_square_bracket")),
+    "billing": ("billing", ("j",)),
+    "reports": ("reports", ("j",)),
     "alerts": ("alerts", ("j", "j", "j", "enter")),
     "close": ("alerts", ("space", "j", "space", "x")),
     "access": ("alerts", ("j", "j", "m", "j", "enter")),
@@ -63,6 +68,7 @@ async def _fill(store: Store) -> None:
                 clock=lambda: NOW,
             ).run()
         play(store, world.access.analysts, NOW)
+        import_prices(store, TEXT.encode(), file="example", by="dana", now=NOW)
         _review(store)
     finally:
         await served.stop()
@@ -116,7 +122,9 @@ async def main() -> None:
         store = Store(url)
         await _fill(store)
         store.close()
-        for name, (view, keys) in PICTURES.items():
+        wanted = sys.argv[1:] or PICTURES
+        for name in wanted:
+            view, keys = PICTURES[name]
             svg = await _picture(url, view, keys)
             (directory / f"{name}.svg").write_text(svg, encoding="utf-8")
             print(f"{name}.svg: {len(svg)} bytes")
