@@ -53,6 +53,10 @@ bench: $(VENV)/.made-dev $(OFFICIAL)/.made  ## figures, each a ratio against som
 	$(BIN)/python -m benchmarks queue --output json
 	$(BIN)/python -m benchmarks overview --output json
 	$(BIN)/python -m benchmarks pivot --output json
+	$(BIN)/python -m benchmarks matrix --output json
+	$(BIN)/python -m benchmarks plan --output json
+	$(BIN)/python -m benchmarks drift --output json
+	$(BIN)/python -m benchmarks rollout --output json
 	$(BIN)/python -m benchmarks reports --output json
 	$(BIN)/python -m benchmarks triage --output json
 	$(BIN)/python -m benchmarks ingest --output json
