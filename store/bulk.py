@@ -55,6 +55,8 @@ class Kind:
     """The letter that chooses it in the console."""
     does: str
     """In a list: `tag sensors`."""
+    means: str
+    """What comes of it, in a few words more."""
     fields: tuple[Field, ...]
 
     @property
@@ -68,54 +70,70 @@ _WHICH = Field("selector", "sensors", "a sensor selector, such as plat == window
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind("tag", "sensor.tag", "t", "tag sensors", (
+        Kind("tag", "sensor.tag", "t", "tag sensors",
+             "a tag on the sensors that a selector finds; it can be taken back", (
             Field("tag", "tag", "one tag, without a comma"), _WHICH,
             Field("ttl", "for", "seconds after which it ends; nothing for never", needed=False),
         )),
-        Kind("untag", "sensor.untag", "T", "take a tag from sensors", (
+        Kind("untag", "sensor.untag", "T", "take a tag from sensors",
+             "the tag goes from the sensors that a selector finds", (
             Field("tag", "tag", "one tag, without a comma"), _WHICH,
         )),
-        Kind("quota", "quota.set", "q", "set the sensor quota", (
+        Kind("quota", "quota.set", "q", "set the sensor quota",
+             "how many sensors may connect; those above it are turned away", (
             Field("quota", "quota", "a number of sensors, 0 or more"),
         )),
-        Kind("subscribe", "extension.subscribe", "e", "subscribe to an extension", (
+        Kind("subscribe", "extension.subscribe", "e", "subscribe to an extension",
+             "its functions and its costs begin; it can be taken back", (
             Field("extension", "name", "such as ext-artifact"),
         )),
-        Kind("unsubscribe", "extension.unsubscribe", "E", "unsubscribe from an extension", (
+        Kind("unsubscribe", "extension.unsubscribe", "E", "unsubscribe from an extension",
+             "it ends, and what it keeps is deleted", (
             Field("extension", "name", "such as ext-artifact; what it keeps goes with it"),
         )),
-        Kind("add-user", "user.add", "u", "add a user", (
+        Kind("add-user", "user.add", "u", "add a user",
+             "somebody gets in, with a role or without a permission", (
             Field("email", "e-mail", "an address"),
             Field("role", "role", f"of {', '.join(roles())}; nothing for no permission", needed=False),
             Field("invite", "invite", "yes to invite whom LimaCharlie does not know", needed=False),
         )),
-        Kind("remove-user", "user.remove", "U", "remove a user", (Field("email", "e-mail", "an address"),)),
-        Kind("role", "user.role", "r", "give a user a role", (
+        Kind("remove-user", "user.remove", "U", "remove a user",
+             "somebody gets out; what was granted directly goes with it", (
+            Field("email", "e-mail", "an address"),
+        )),
+        Kind("role", "user.role", "r", "give a user a role",
+             "in place of everything that is granted to somebody directly", (
             Field("email", "e-mail", "an address"),
             Field("role", "role", f"of {', '.join(roles())}; it replaces what is granted directly"),
         )),
-        Kind("revoke-key", "key.revoke", "K", "revoke API keys", (
+        Kind("revoke-key", "key.revoke", "K", "revoke API keys",
+             "whatever uses a key of the name is locked out at once", (
             Field("key", "key", "the name of the API keys, or a hash"),
         )),
-        Kind("set-output", "output.set", "o", "make an output", (
+        Kind("set-output", "output.set", "o", "make an output",
+             "what its stream brings is sent on, such as to a SIEM", (
             Field("name", "name", "what it is called"),
             Field("module", "module", "such as syslog"),
             Field("stream", "stream", f"of {', '.join(STREAMS)}"),
             Field("options", "options", "name=value, with spaces between; secrets as hive://secret/NAME",
                   needed=False),
         )),
-        Kind("remove-output", "output.remove", "O", "remove an output", (
+        Kind("remove-output", "output.remove", "O", "remove an output",
+             "nothing is sent there any more; its secrets are not kept", (
             Field("name", "name", "what it is called"),
         )),
-        Kind("make-key", "installation-key.make", "i", "make an installation key", (
+        Kind("make-key", "installation-key.make", "i", "make an installation key",
+             "sensors are installed with it, and get its tags", (
             Field("description", "name", "what it is called"),
             Field("tags", "tags", "with commas between; sensors get them", needed=False),
             Field("public_root_ca", "root CA", "yes for machines that break up TLS", needed=False),
         )),
-        Kind("remove-key", "installation-key.remove", "I", "remove an installation key", (
+        Kind("remove-key", "installation-key.remove", "I", "remove an installation key",
+             "nothing more is installed with it; what is installed stays", (
             Field("description", "name", "what it is called"),
         )),
-        Kind("smoke", "smoke.detection", "s", "test from the sensor to the case", (
+        Kind("smoke", "smoke.detection", "s", "test from the sensor to the case",
+             "a detection is made on purpose, and followed to its case", (
             Field("wait", "wait", "seconds for the test's detection; 120 unless said", needed=False),
         )),
     )

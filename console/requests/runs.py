@@ -92,17 +92,23 @@ async def change_many(host: Host, request: ChangeMany) -> Agreed | None:
 
 
 async def _kind(host: Host, selection: Selection) -> Kind | None:
-    heading = Content("\n").join(
-        [
-            Content.styled(f"Change {counted(len(selection.chosen), 'organization')}", "bold"),
-            named([each.name for each in selection.chosen]),
-        ]
-    )
+    heading = Content("\n").join(_whom("Change", selection))
     options = [
-        Option(each.key, each.does + (", for good" if each.destructive else "")) for each in KINDS.values()
+        Option(each.key, each.does + (", for good" if each.destructive else ""), means=each.means)
+        for each in KINDS.values()
     ]
     answer = await host.ask(ChooseOne(heading, options))
     return next((each for each in KINDS.values() if each.key == answer), None)
+
+
+def _whom(does: str, selection: Selection) -> list[Content]:
+    """`Change 29 of 30 organizations; 1 frozen: Acme Dental`, over the names of those that are changed."""
+    chosen, frozen = selection.chosen, selection.frozen
+    some = f"{len(chosen):,} of " if frozen else ""
+    first = Content.styled(f"{does} {some}{counted(len(chosen) + len(frozen), 'organization')}", "bold")
+    if frozen:
+        first += Content(f"; {len(frozen):,} frozen: ") + named([each.name for each in frozen], 1)
+    return [first, named([each.name for each in chosen])]
 
 
 async def _filled_in(host: Host, kind: Kind, selection: Selection) -> Wish | None:
@@ -118,10 +124,7 @@ async def _filled_in(host: Host, kind: Kind, selection: Selection) -> Wish | Non
 
     heading = Content("\n").join(
         [
-            Content.styled(
-                f"{kind.does.capitalize()}: {counted(len(selection.chosen), 'organization')}", "bold"
-            ),
-            named([each.name for each in selection.chosen]),
+            *_whom(f"{kind.does.capitalize()}:", selection),
             Content.styled("It is planned and shown first; nothing is sent by this.", "dim"),
         ]
     )
@@ -146,7 +149,7 @@ async def keep_and_show(host: Host, planned: Planned, *, nothing: int = 0) -> Ag
         )
     except RunError as error:
         raise RefusedHere(str(error)) from error
-    return await _ask(host, number, nothing=nothing)
+    return await _ask(host, number, nothing=nothing, fresh=True)
 
 
 async def begin(host: Host, request: BeginRun) -> Agreed | None:
@@ -158,9 +161,14 @@ async def begin(host: Host, request: BeginRun) -> Agreed | None:
     return await _ask(host, request.run)
 
 
-async def _ask(host: Host, number: int, *, nothing: int = 0) -> Agreed | None:
+async def _ask(host: Host, number: int, *, nothing: int = 0, fresh: bool = False) -> Agreed | None:
+    """Show a run, and do what is answered.
+
+    Args:
+        fresh: it was planned just now; what was kept before is never put away by leaving it.
+    """
     try:
-        shown = await read(host, lambda c: _shown(c, number, nothing))
+        shown = await read(host, lambda c: _shown(c, number, nothing, fresh=fresh))
     except RunError as error:
         raise RefusedHere(str(error)) from error
     answer = await host.ask(RunPlan(shown, host.context))
@@ -168,7 +176,7 @@ async def _ask(host: Host, number: int, *, nothing: int = 0) -> Agreed | None:
         return number, answer.confirm
     if answer is not None and answer.deed == "keep":
         host.say(f"Run {number} is kept for an hour: :runs lists it, A begins it.")
-    elif answer is not None:
+    elif answer is not None and fresh:
         await _drop(host, number)
         host.say("Nothing was sent.")
     return None
@@ -210,7 +218,7 @@ def telling(host: Host, before: str) -> Report:
     return tell
 
 
-def _shown(connection: Connection, number: int, nothing: int) -> Shown:
+def _shown(connection: Connection, number: int, nothing: int, *, fresh: bool) -> Shown:
     run = kept.load(connection, number)
     by_item: dict[int, list[RunStep]] = {}
     every = kept.steps(connection, number)
@@ -235,7 +243,7 @@ def _shown(connection: Connection, number: int, nothing: int) -> Shown:
         Target(len(run.items) + place, name, "", f"left out: {reason}")
         for place, (_, name, reason) in enumerate(left, 1)
     ]
-    return Shown(run, tuple(targets), operations.cannot_be_undone(every), nothing)
+    return Shown(run, tuple(targets), operations.cannot_be_undone(every), nothing, kept=not fresh)
 
 
 def _why_left(reason: str, state: str) -> str:

@@ -23,6 +23,8 @@ class Option:
     """Why it cannot be now; "" when it can."""
     also: tuple[str, ...] = ()
     """Further keys for it, by Textual's names: `enter`."""
+    means: str = ""
+    """What it does in a sentence, shown in place of its words after `?`: our own words."""
 
 
 class ChooseOne(Dialog[str | None]):
@@ -34,6 +36,7 @@ class ChooseOne(Dialog[str | None]):
         self._heading = heading
         self._options = options
         self._trouble = ""
+        self._explained = False
 
     def heading(self) -> Content:
         """What it is about, and the answers."""
@@ -42,7 +45,7 @@ class ChooseOne(Dialog[str | None]):
             dim = "dim" if option.why_not else ""
             row = [
                 Content.styled(f"{option.key}", f"bold {dim}".strip()),
-                Content.styled(f"  {option.words}", dim),
+                Content.styled(f"  {(self._explained and option.means) or option.words}", dim),
             ]
             if option.why_not:
                 row.append(Content.styled(f"   not now: {option.why_not}", "ansi_yellow"))
@@ -52,8 +55,10 @@ class ChooseOne(Dialog[str | None]):
         return Content("\n").join(lines)
 
     def keys(self) -> Content:
-        """Only the way out: the answers are above."""
+        """Only the way out, and what explains the answers, which are above."""
         first = [f"enter {option.key}   " for option in self._options if "enter" in option.also]
+        if any(option.means for option in self._options):
+            first.append(f"? {'their names' if self._explained else 'what they do'}   ")
         return Content("".join(first) + "esc leave it")
 
     def on_key(self, event: events.Key) -> None:
@@ -68,3 +73,8 @@ class ChooseOne(Dialog[str | None]):
                 else:
                     self.dismiss(option.key)
                 return
+        if event.character == "?" and any(option.means for option in self._options):
+            event.stop()
+            event.prevent_default()
+            self._explained = not self._explained
+            self.refresh_words()

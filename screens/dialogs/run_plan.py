@@ -47,6 +47,8 @@ class Shown:
     """Steps that nothing takes back."""
     nothing: int = 0
     """Organizations of the choice that have nothing it could be done to."""
+    kept: bool = False
+    """Whether it was kept before it was opened here: then leaving it leaves it where it is."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class RunPlan(Dialog[RunAnswer | None]):
         Binding("s", "keep", "keep", id="run_plan.keep", tooltip="Keep it to be begun within an hour"),
         Binding(
             "escape,q,ctrl+c", "do('drop')", "put away", id="run_plan.drop",
-            tooltip="Put it away; nothing is sent",
+            tooltip="Put away what was just planned, leave what was kept; nothing is sent",
         ),
     ]  # fmt: skip
 
@@ -103,6 +105,11 @@ class RunPlan(Dialog[RunAnswer | None]):
     @property
     def _draft(self) -> bool:
         return self._found.run.state == "draft"
+
+    @property
+    def _fresh(self) -> bool:
+        """Whether it was planned just now, so that nobody else knows of it."""
+        return self._draft and not self._found.kept
 
     @property
     def _phrase(self) -> str:
@@ -164,8 +171,9 @@ class RunPlan(Dialog[RunAnswer | None]):
         begin = "begin" if self._draft else "go on"
         way = line(
             *(("type ", (self._phrase, "bold"), f", enter {begin}") if self._phrase else (f"a {begin}",)),
-            "   s keep it for an hour" if self._draft and not self._phrase else "",
-            "   esc put away" if self._draft else "   esc leave it",
+            "   s keep it for an hour" if self._fresh and not self._phrase else "",
+            "   esc put away" if self._fresh else "   esc leave it",
+            " as it is; X in :runs puts it away" if self._draft and not self._fresh else "",
         )
         if not self._trouble:
             return way
@@ -195,12 +203,14 @@ class RunPlan(Dialog[RunAnswer | None]):
 
     def action_keep(self) -> None:
         """Answer it."""
-        if self._draft:
+        if self._fresh:
             self.dismiss(RunAnswer("keep"))
+        elif self._draft:
+            self._say("It is kept already.")
 
     def action_do(self, deed: Literal["drop"]) -> None:
         """Answer it."""
-        self.dismiss(RunAnswer(deed) if self._draft else None)
+        self.dismiss(RunAnswer(deed) if self._fresh else None)
 
     def _say(self, trouble: str) -> None:
         self._trouble = trouble

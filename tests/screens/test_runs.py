@@ -1,5 +1,7 @@
 """The runs on a real store: the list, one of them, why something failed; and the dialog before one."""
 
+from dataclasses import replace
+
 import pytest
 
 from screens.dialogs.run_plan import RunAnswer, RunPlan, Shown, Target
@@ -245,3 +247,15 @@ def test_picture_of_the_dialog(snap_compare, filled_store, context):
         await opened(pilot)
 
     assert snap_compare(Asking(RunPlan(found, context)), terminal_size=(80, 24), run_before=ready_)
+
+
+@pytest.mark.parametrize("key", ["escape", "q"])
+async def test_leaving_a_run_that_was_kept_before_leaves_it_there(filled_store, context, key):
+    app = Asking(RunPlan(replace(shown(filled_store), kept=True), context))
+    async with app.run_test(size=(80, 24)) as pilot:
+        said = await opened(pilot)
+        assert "a begin esc leave it as it is; X in :runs puts it away" in said
+        await pilot.press("s")
+        await until(pilot, lambda: "It is kept already." in text_of(app))
+        await pilot.press(key)
+        await until(pilot, lambda: app.answer is None)

@@ -13,7 +13,8 @@ from screens.dialogs.run_plan import RunPlan
 from screens.frame import KeyLine
 from store import runs
 from store.database import Store
-from store.tree import TreeNode, replace_tree
+from store.runs import PlannedStep
+from store.tree import TreeNode, mark_node, replace_tree
 from tests.helpers.bulk import Customers, customers
 from tests.helpers.screens import still, text_of, until
 
@@ -128,6 +129,46 @@ async def test_a_protected_organization_is_typed_and_a_run_is_put_away(a_store: 
         with store.reader.reading() as c:
             assert runs.listed(c) == []
         assert not found.effects()
+
+
+async def test_what_was_kept_before_stays_when_its_plan_is_left_and_goes_by_x(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        kept = found.keep(found.planned(PlannedStep("quota.set", arguments={"quota": 7})))
+        await opened(pilot)
+        await pilot.press(":", *"runs", "enter")
+        await shows(pilot, "1 run")
+        await still(pilot)
+        await pilot.press("A")
+        await on(pilot, RunPlan)
+        await shows(pilot, "esc leave it as it is")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, RunPlan))
+        await still(pilot)
+        with store.reader.reading() as c:
+            assert runs.load(c, kept).state == "draft"
+        await pilot.press("X")
+        await until(pilot, lambda: f"Run {kept} was put away." in said(app))
+        assert not found.effects()
+
+
+async def test_the_frozen_are_named_before_anything_is_chosen(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        with store.writing() as c:
+            mark_node(c, "n0", add=["frozen"])
+        name = found.organizations[0].name
+        await opened(pilot)
+        await pilot.press("j", "space")
+        await shows(pilot, "2 marked")
+        await pilot.press("B")
+        await on(pilot, ChooseOne)
+        await shows(pilot, f"Change 1 of 2 organizations; 1 frozen: {name}")
+        await pilot.press("?")
+        await shows(pilot, "how many sensors may connect")
+        await pilot.press("q")
+        await on(pilot, FillIn)
+        await shows(pilot, f"Set the sensor quota: 1 of 2 organizations; 1 frozen: {name}")
 
 
 async def test_what_failed_is_named_and_tried_again(a_store: Any) -> None:
