@@ -4,31 +4,70 @@ import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta
 
-_MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
+_MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_FIRST, _LAST = "2000", "2999"
+"""Years."""
 
 
 def parse_month(text: str) -> str:
     """The month as it was written.
 
     Raises:
-        ValueError: it is none; the text says what one looks like.
+        ValueError: it is none, or no month of ours; a sentence.
     """
     found = _MONTH.fullmatch(text.strip())
-    if found is None or not "2000" <= found[1] <= "2999":
-        raise ValueError("a month is written as 2026-10.")
-    return found[0]
+    if found is None:
+        raise ValueError(f"{_cut(text)} is no month; one is written as 2026-10.")
+    return of_ours(found[0])
+
+
+def begun_month(text: str, today: str) -> str:
+    """The month as it was written, of which a day has begun.
+
+    Args:
+        today: a day.
+
+    Raises:
+        ValueError: it is none, or it has not begun; a sentence.
+    """
+    month = parse_month(text)
+    if first_day(month) > today:
+        raise ValueError(f"{called(month)} has not begun.")
+    return month
 
 
 def parse_day(text: str) -> str:
     """The day as it was written.
 
     Raises:
-        ValueError: there is no such day; the text says what one looks like.
+        ValueError: there is no such day; a sentence.
     """
     try:
+        if _DAY.fullmatch(text.strip()) is None:
+            raise ValueError
         return date.fromisoformat(text.strip()).isoformat()
     except ValueError:
-        raise ValueError("a day is written as 2026-10-31.") from None
+        raise ValueError(f"{_cut(text)} is no day; one is written as 2026-10-31.") from None
+
+
+def of_ours(text: str) -> str:
+    """A month or a day, of a year of which something may be told.
+
+    Raises:
+        ValueError: it is before or after those; a sentence.
+    """
+    year = text[:4]
+    if year < _FIRST:
+        raise ValueError(f"{text} is before {_FIRST}, the first year of which anything is told.")
+    if year > _LAST:
+        raise ValueError(f"{text} is after {_LAST}, the last year that is taken.")
+    return text
+
+
+def _cut(text: str) -> str:
+    """What was written, inside a sentence: quoted, escaped, and cut."""
+    return ascii(text if len(text) <= 40 else f"{text[:37]}...")
 
 
 def day_of(milliseconds: int) -> str:

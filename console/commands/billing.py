@@ -105,7 +105,7 @@ def _month(session: Session, *, over: bool = False) -> str:
     Raises:
         Problem: it is none, or it has not begun, or (`over`) is not over.
     """
-    from store.months import month_of, parse_month
+    from store.months import begun_month, called, day_of, month_of
     from store.queries.billing import last_month
     from store.times import now_ms
 
@@ -113,13 +113,11 @@ def _month(session: Session, *, over: bool = False) -> str:
     if session.arguments.month is None:
         return last_month(now)
     try:
-        month = parse_month(session.arguments.month)
+        month = begun_month(session.arguments.month, day_of(now))
     except ValueError as error:
-        raise Problem(f"--month {shown(session.arguments.month)}: {error}", code=2) from None
-    if month > month_of(now):
-        raise Problem(f"--month {month}: this month has not begun.", code=2)
+        raise Problem(str(error), code=2) from None
     if over and month == month_of(now):
-        raise Problem(f"--month {month}: this month is not over; LimaCharlie makes its invoice then.", code=2)
+        raise Problem(f"{called(month)} is not over; LimaCharlie makes its invoice then.", code=2)
     return month
 
 

@@ -96,16 +96,17 @@ def _period(session: Session) -> "Period":
     given = session.arguments
     # Without a zone it is in that of each customer's brand.
     zone = given.zone or ""
+    now = now_ms()
     try:
         if given.first or given.last:
             if given.month:
                 raise Problem("--month goes neither with --from nor with --to.", code=2)
             if not (given.first and given.last):
                 raise Problem("--from and --to go together.", code=2)
-            return days(given.first, given.last, zone)
-        if given.month:
-            return month(given.month, zone)
-        before = month_before(now_ms(), zone or session.settings.time_zone)
+            return days(given.first, given.last, zone).begun(now)
+        if given.month is not None:
+            return month(given.month, zone).begun(now)
+        before = month_before(now, zone or session.settings.time_zone)
         return month(before.label, zone)
     except PeriodError as error:
         raise Problem(str(error), code=2) from None

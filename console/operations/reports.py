@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from console.reports.brand import Brand, BrandError, brand_of
-from store.reports.periods import Period
+from store.reports.periods import Period, PeriodError
 from store.times import now_ms
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def customer(
         now: milliseconds, UTC; the moment of the call when None.
 
     Raises:
-        ReportError: there is no such organization, or a file cannot be written.
+        ReportError: there is no such organization, the period has not begun for it, or a file cannot be
+            written.
         BrandError: the customer's brand cannot be used.
     """
     made = prepare_customer(reader, oid, period, brands=brands, language=language, brand=brand, now=now)
@@ -124,8 +125,9 @@ def prepare_customer(
 
     with reader.reading() as connection:
         chosen = brand or brand_of(brands, parameters_of(connection, oid), language=language)
-        days = period.within(chosen.time_zone or documentation(connection, oid).time_zone or "UTC")
-        found = figures(connection, oid, days, now=now_ms() if now is None else now)
+        zone = chosen.time_zone or documentation(connection, oid).time_zone or "UTC"
+        days, moment = _begun(period.within(zone), now)
+        found = figures(connection, oid, days, now=moment)
     if found is None:
         raise ReportError(f"There is no organization {oid} in the store.")
     name = file_name(found.name, _UNFIT.sub("", oid.lower())[:8], days)
@@ -153,7 +155,7 @@ def provider(
         name: of the scope, as the report is to call it.
 
     Raises:
-        ReportError: a file cannot be written.
+        ReportError: the period has not begun, or a file cannot be written.
         BrandError: the brand of the node cannot be used.
     """
     made = prepare_provider(
@@ -180,10 +182,18 @@ def prepare_provider(
 
     with reader.reading() as connection:
         chosen = brand_of(brands, parameters_at(connection, scope), language=language)
-        days = period.within(chosen.time_zone or "UTC")
-        found = figures(connection, days, scope=scope, name=name, now=now_ms() if now is None else now)
+        days, moment = _begun(period.within(chosen.time_zone or "UTC"), now)
+        found = figures(connection, days, scope=scope, name=name, now=moment)
     document = (documents.executive if kind == "executive" else documents.levels)(found, chosen)
     return Prepared("", name, document, chosen, found.as_dict(), file_name(name, kind, days))
+
+
+def _begun(period: Period, now: int | None) -> tuple[Period, int]:
+    moment = now_ms() if now is None else now
+    try:
+        return period.begun(moment), moment
+    except PeriodError as error:
+        raise ReportError(str(error)) from None
 
 
 def put(made: Prepared, formats: Iterable[str], out: Path) -> Written:

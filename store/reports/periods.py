@@ -1,17 +1,18 @@
 """The time that a report is about: a month or some days, as a clock on the customer's wall counts them."""
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from store.months import called, of_ours, parse_day, parse_month
+
 DAY: Final = 86_400_000
 LONGEST: Final = 366
 """Days of a period."""
 
-_MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
-_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
+_EARLIEST: Final = 14 * 3_600_000
+"""By how many milliseconds the zone in which a day begins first (UTC+14) is before UTC."""
 
 
 class PeriodError(ValueError):
@@ -66,6 +67,21 @@ class Period:
         """The same days in another zone, unless they have one."""
         return self if self.zone else replace(self, zone=zone)
 
+    def begun(self, now: int) -> "Period":
+        """This period, which has begun by then: without a zone, anywhere on earth.
+
+        Args:
+            now: milliseconds, UTC.
+
+        Raises:
+            PeriodError: it has not begun, and there is nothing to say about it.
+        """
+        if self.since <= now + (0 if self.zone else _EARLIEST):
+            return self
+        what = called(self.label) if self.is_month else str(self.first)
+        where = f" in {self.zone}" if self.zone not in ("", "UTC") else ""
+        raise PeriodError(f"{what} has not begun{where}.")
+
     @property
     def label(self) -> str:
         """For a file's name: `2026-10`, or `2026-10-01_2026-10-14`."""
@@ -92,11 +108,12 @@ def month(text: str, zone: str = "UTC") -> Period:
     Raises:
         PeriodError: it is none.
     """
-    found = _MONTH.fullmatch(text)
-    if found is None or not 1 <= int(found[2]) <= 12 or not 2000 <= int(found[1]) <= 9998:
-        raise PeriodError(f"{text!r} is no month; it takes a year and a month, such as 2026-10.")
+    try:
+        found = parse_month(text)
+    except ValueError as error:
+        raise PeriodError(str(error)) from None
     zone_of(zone)
-    return _month(int(found[1]), int(found[2]), zone)
+    return _month(int(found[:4]), int(found[5:]), zone)
 
 
 def month_before(now: int, zone: str = "UTC") -> Period:
@@ -126,13 +143,10 @@ def days(first: str, last: str, zone: str = "UTC") -> Period:
 
 
 def _day(text: str) -> date:
-    found = _DAY.fullmatch(text)
     try:
-        if found is None or not 2000 <= int(found[1]) <= 9998:
-            raise ValueError
-        return date(int(found[1]), int(found[2]), int(found[3]))
-    except ValueError:
-        raise PeriodError(f"{text!r} is no day; it takes one such as 2026-10-31.") from None
+        return date.fromisoformat(of_ours(parse_day(text)))
+    except ValueError as error:
+        raise PeriodError(str(error)) from None
 
 
 def _month(year: int, number: int, zone: str) -> Period:

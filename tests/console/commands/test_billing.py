@@ -202,7 +202,11 @@ def test_usage_says_by_which_skus_a_metric_is_charged(limegrove, charged, home):
 
 def test_a_month_that_is_none_or_has_not_begun_is_refused(limegrove, charged, home):
     limegrove("billing", "prices", "import", prices(home))
-    for wrong, words in (("2026-13", "a month is written as 2026-10"), ("2999-01", "has not begun")):
+    for wrong, words in (
+        ("2026-13", "'2026-13' is no month; one is written as 2026-10."),
+        ("1900-01", "1900-01 is before 2000"),
+        ("2999-01", "January 2999 has not begun."),
+    ):
         answer = limegrove("billing", "statement", "--month", wrong)
         assert (answer.code, words in answer.err) == (2, True)
     now = day_of(now_ms())[:7]

@@ -8,6 +8,7 @@ import pytest
 from store import customers, ingest
 from store.configuration import Record
 from store.database import Store
+from store.months import day_of
 from store.times import now_ms
 from tests.console.commands.conftest import NAMES, OIDS
 
@@ -230,7 +231,15 @@ def test_a_report_over_all_customers_names_who_is_missing(reporting, tmp_path, k
         ),
         (("customer", "Acme Corp", "--all"), "An organization and --all do not go together."),
         (("customer", "Nobody"), "There is no organization"),
-        (("customer", "--all", "--month", "2026-13"), "'2026-13' is no month"),
+        (("customer", "--all", "--month", "2026-13"), "'2026-13' is no month; one is written as 2026-10."),
+        (("customer", "--all", "--month", "1900-01"), "1900-01 is before 2000"),
+        (("customer", "--all", "--month", ""), "'' is no month"),
+        (("customer", "--all", "--month", "2099-01"), "January 2099 has not begun."),
+        (("executive", "--month", "2099-01"), "January 2099 has not begun."),
+        (("sla", "--month", "2099-01"), "January 2099 has not begun."),
+        (("sla", "--month", "2099-01", "--time-zone", "Asia/Tokyo"), "has not begun in Asia/Tokyo."),
+        (("sla", "--from", "2099-01-02", "--to", "2099-01-09"), "2099-01-02 has not begun."),
+        (("sla", "--from", "1999-12-31", "--to", "2000-01-09"), "1999-12-31 is before 2000"),
         (("customer", "--all", "--month", "2026-10", "--from", "2026-10-01"), "--month goes neither with"),
         (("sla", "--from", "2026-10-01"), "--from and --to go together."),
         (("sla", "--from", "2026-10-02", "--to", "2026-10-01"), "ends (2026-10-01) before it begins"),
@@ -245,6 +254,16 @@ def test_what_means_nothing_is_said_in_a_sentence_and_writes_nothing(reporting, 
     assert answer.code == 2
     assert why in answer.err
     assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["customer", "executive", "sla"])
+def test_the_month_that_goes_on_is_reported_so_far(reporting, tmp_path, kind):
+    month = day_of(now_ms())[:7]
+    whom = (NAMES[0],) if kind == "customer" else ()
+    words = ("--month", month, "--time-zone", "UTC", "--format", "md", "--out", str(tmp_path))
+    assert reporting("report", kind, *whom, *words).code == 3
+    (file,) = tmp_path.glob("*.md")
+    assert "so far" in file.read_text().splitlines()[2]
 
 
 def test_a_directory_that_cannot_be_made_is_said(reporting, tmp_path):

@@ -295,7 +295,9 @@ def test_a_day_that_is_none_is_passed_over_and_said(lite):
     organization(lite, parameters={"billing_from": "16.10.2026"})
     (each,) = one_of(lite).customers
     assert each.days == 31
-    assert each.notes == ("The tree's billing_from is passed over: a day is written as 2026-10-31.",)
+    assert each.notes == (
+        "The tree's billing_from is passed over: '16.10.2026' is no day; one is written as 2026-10-31.",
+    )
 
 
 def test_days_that_were_not_told_and_a_month_that_nobody_tells_any_more_are_named(lite):
