@@ -9,8 +9,8 @@ from store.queries.cases import CaseDetail, CaseRow, EditRow
 from store.text import safe_block, safe_text
 from store.times import rfc3339
 
-_ACTIVE = re.compile(r"[\\`*_{}\[\]()#|~:@]|(?<=\bwww)\.|^\s*(?:[-+=]|\d+(?=[.)]))", re.IGNORECASE)
-"""What Markdown obeys, and what turns bare addresses into links."""
+_ACTIVE = re.compile(r"[\\`*_{}\[\]()#|~@]|:(?=\S)|(?<=\bwww)\.|^\s*(?:[-+=:]|\d+(?=[.)]))", re.IGNORECASE)
+"""What Markdown obeys, and what turns bare addresses into links. A colon before a space is in neither."""
 _LONGEST = 65_536
 
 
@@ -170,8 +170,13 @@ def markdown(detail: CaseDetail, *, public_only: bool = False) -> str:
 
 def plain(text: str) -> str:
     """A stranger's text as one line of Markdown that means nothing but itself."""
-    safe = _ACTIVE.sub(lambda found: _escaped(found[0]), safe_text(str(text), _LONGEST))
-    return safe.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped(safe_text(str(text), _LONGEST))
+
+
+def escaped(text: str) -> str:
+    """Text that was made safe, or is ours, as one line of Markdown that means nothing but itself."""
+    found = _ACTIVE.sub(lambda each: _escaped(each[0]), text)
+    return found.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _escaped(active: str) -> str:

@@ -91,8 +91,7 @@ def compose(found: CustomerFigures, brand: Brand) -> Document:
 def gaps(found: CustomerFigures, w: Words) -> list[str]:
     """What is missing of it, a sentence for each source that is not whole."""
     return [
-        w(
-            "warning",
+        w.warning(
             what=w(f"source_{each.name}"),
             why=", ".join(w.note(note.key, note.values, found.period.zone) for note in each.notes)
             or w(f"state_{each.state}"),

@@ -1,10 +1,15 @@
 """A document as Markdown: tables and sentences, in which a stranger's text means nothing but itself."""
 
+import re
 from collections.abc import Iterator
 
 from console.reports.document import Block, Cell, Chart, Document, Paragraph, Table, Tiles
 from console.reports.words import words
-from store.casefile import plain
+from store.casefile import escaped
+from store.text import safe_text
+
+_OWN_SPACES = re.compile("([\u00a0\u202f]+)")
+"""That keep a figure with its unit. A stranger's became notation before they came into a document."""
 
 
 def markdown(document: Document) -> str:
@@ -25,6 +30,12 @@ def markdown(document: Document) -> str:
     said = [document.provider, document.contact]
     lines += ["---", "", *(f"{plain(each)}  " for each in said if each), plain(document.made)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def plain(text: str) -> str:
+    """A text of a document, in which nothing is obeyed: what is invisible is notation, but for our spaces."""
+    parts = _OWN_SPACES.split(text)
+    return escaped("".join(part if number % 2 else safe_text(part) for number, part in enumerate(parts)))
 
 
 def _block(block: Block) -> Iterator[str]:

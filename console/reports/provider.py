@@ -87,8 +87,7 @@ def gaps(found: ProviderFigures, w: Words) -> list[str]:
     names = ", ".join(safe(each.name, 40) for each in missing[:NAMED])
     more = f" (+{w.number(len(missing) - NAMED)})" if len(missing) > NAMED else ""
     return [
-        w(
-            "warning",
+        w.warning(
             what=w(
                 "of_organizations",
                 n=w.number(len(found.customers) - len(missing)),

@@ -39,6 +39,10 @@ class Words:
         shown = self("at_least", value=self.number(count)) if part else self.number(count)
         return self(f"{key}_one" if count == 1 and not part else key, n=shown, **values)
 
+    def warning(self, what: str, why: str) -> str:
+        """What is missing and why, as a sentence: a name that ends in a full stop ends it."""
+        return self("warning", what=what, why=why.removesuffix("."))
+
     def number(self, value: float) -> str:
         """1,234 or 1.234: as the language groups digits; a fraction with one digit."""
         text = f"{value:,.1f}" if isinstance(value, float) and not value.is_integer() else f"{value:,.0f}"

@@ -11,6 +11,8 @@ from sqlalchemy import update
 
 from console.operations.reports import customer, provider
 from console.reports.brand import Brand
+from console.reports.document import Document, safe
+from console.reports.markdown import markdown
 from store import ingest, models
 from store.database import Store
 from store.reports import periods
@@ -136,6 +138,14 @@ def test_markdown_is_text_and_tables_alone(written):
             if before.startswith("|") and line.startswith("|"):
                 # A name with a bar of its own makes no column.
                 assert len(BAR.findall(before)) == len(BAR.findall(line)), line
+
+
+def test_markdown_has_our_own_spaces_and_words_as_they_are_and_a_strangers_as_notation(written):
+    assert any("\u00a0" in path.read_text() for path in _files(written, "md"))
+    for space in "\u00a0\u202f":
+        text = markdown(Document("en", "", f"Met: 98{space}%", "", (), "", safe(f"Evil{space}Ltd [x]")))
+        assert f"# Met: 98{space}%" in text
+        assert f"Evil\\{safe_text(space)}Ltd \\[x\\]" in text
 
 
 def test_a_bar_in_a_name_is_escaped(written):
