@@ -349,8 +349,10 @@ class KeyLine(Line):
         self._said = (text, tone)
         self.write()
 
-    def forget(self) -> None:
-        """Show the keys again."""
+    def forget(self, only: str | None = None) -> None:
+        """Show the keys again; when `only` is given, if it is this sentence that still stands."""
+        if only is not None and (self._said is None or self._said[0] != only):
+            return
         if self._said is not None or self._count:
             self._said, self._count = None, ""
             self.write()

@@ -16,11 +16,24 @@ from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
+from screens.frame import KeyLine
 from screens.requests import BeginRun, DropRun, ShowOrganization, UndoRun
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
-from store.runs import GOOD, Item, Run, RunRow, RunStep, listed, load, progress, steps
+from store.runs import (
+    CUT_OFF,
+    GOOD,
+    Item,
+    Run,
+    RunRow,
+    RunStep,
+    listed,
+    load,
+    progress,
+    state_now,
+    steps,
+)  # fmt: skip
 from store.runverbs import label
 from store.times import age
 
@@ -33,7 +46,7 @@ WIDE = 60
 
 STATE_HEALTH = {
     "draft": "unknown", "running": "partly", "done": "well", "partly": "failed", "failed": "failed",
-    "dropped": "unknown", "cut off": "failed", "waiting": "unknown", "doing": "partly", "refused": "failed",
+    "dropped": "unknown", CUT_OFF: "failed", "waiting": "unknown", "doing": "partly", "refused": "failed",
 }  # fmt: skip
 """State of a run, or of an organization in it -> the sign that it has."""
 STEP_HEALTH = {"waiting": "unknown", "sending": "partly", "held back": "unknown", "unknown": "unknown"}
@@ -94,6 +107,8 @@ class Runs(Detailed[Found]):
         self._found: Found | None = None
         self._open = 0
         """Number of the open run; 0 shows the list."""
+        self._telling: tuple[int, str] | None = None
+        """A run, and what is said as long as it is made."""
         self._words: tuple[str, ...] = ()
         self._steps: dict[tuple[int, int], tuple[RunStep, ...]] = {}
         """Of the items that were looked at since the last reading."""
@@ -114,7 +129,7 @@ class Runs(Detailed[Found]):
         return [
             Column("RUN", lambda row: str(row.id), 4, align="right"),
             Column("TITLE", lambda row: row.title, 20, grow=3, cut="middle"),
-            Column("STATE", self._run_state, 11, style=lambda row: self._style(_state(row))),
+            Column("STATE", self._run_state, 11, style=lambda row: self._style(self._state(row))),
             Column("ORGS", lambda row: f"{row.items:,}", 6, align="right"),
             Column("DONE", lambda row: f"{row.items_done:,}", 6, align="right"),
             Column(
@@ -139,8 +154,11 @@ class Runs(Detailed[Found]):
     def _signed(self, state: str) -> str:
         return f"{self.context.glyphs.health[STATE_HEALTH[state]]} {WORDS.get(state, state)}"
 
+    def _state(self, run: Run | RunRow) -> str:
+        return state_now(run, self.context.clock())
+
     def _run_state(self, row: RunRow) -> str:
-        state = _state(row)
+        state = self._state(row)
         if state == "draft" and row.expires_at <= self.context.clock():
             return self._signed(state).replace(WORDS["draft"], "too old")
         return self._signed(state)
@@ -163,6 +181,12 @@ class Runs(Detailed[Found]):
     def item_table(self) -> RowTable[Item]:
         """The organizations of the open run."""
         return self.query_one("#items", RowTable)
+
+    def tell_while_made(self, run: int, text: str) -> None:
+        """Say who makes a run, until the next key or until nobody makes it any more."""
+        self._telling = (run, text)
+        self.tell(text, "warning")
+        self.reload()
 
     def open_run(self, run: int) -> None:
         """Show a run in full."""
@@ -193,6 +217,11 @@ class Runs(Detailed[Found]):
             self._open = 0
         self._lay_panes()
         self._lay_out()
+        if self._telling is not None:
+            run, text = self._telling
+            if not any(row.id == run and self._state(row) == "running" for row in found.runs):
+                self._telling = None
+                self.query_one("#keys", KeyLine).forget(text)
 
     def show_empty(self, found: Found) -> None:
         """Forget what was shown."""
@@ -216,7 +245,9 @@ class Runs(Detailed[Found]):
         said = f"/{self.filter_line}" if self.filter_line else ""
         if found.opened is None:
             rows = [
-                row for row in found.runs if self._wants(f"{row.id} {row.title} {row.kind} {_state(row)}")
+                row
+                for row in found.runs
+                if self._wants(f"{row.id} {row.title} {row.kind} {self._state(row)}")
             ]
             self.run_table.put(Listed(rows, key=_run_id))
             some = f"{len(rows):,} of " if len(rows) != len(found.runs) else ""
@@ -242,7 +273,7 @@ class Runs(Detailed[Found]):
 
     def _head(self, run: Run) -> list[Content]:
         """How far it has come, what it does, and who was left out."""
-        state = "cut off" if run.state == "running" and not run.holder else run.state
+        state = self._state(run)
         whole = sum(item.state == "done" for item in run.items)
         counts = ", ".join(f"{number:,} {word}" for word, number in run.counts.items())
         lines = [
@@ -308,7 +339,7 @@ class Runs(Detailed[Found]):
                 "enter shows each."
             )
         )
-        if _state(row) == "cut off":
+        if self._state(row) == CUT_OFF:
             lines.append(Content.styled("It was cut off: A carries on.", HEALTH_STYLES["failed"]))
         return lines
 
@@ -344,9 +375,9 @@ class Runs(Detailed[Found]):
             return None
         if found.opened is not None:
             run = found.opened.run
-            return run.id, "cut off" if run.state == "running" and not run.holder else run.state
+            return run.id, self._state(run)
         row = self.run_table.current
-        return None if row is None else (row.id, _state(row))
+        return None if row is None else (row.id, self._state(row))
 
     def why_not(self, action: str) -> str:
         """Why a key cannot work on what is under the cursor."""
@@ -361,7 +392,7 @@ class Runs(Detailed[Found]):
         state = self._run[1]
         if action == "begin" and state == "done":
             return "Everything of it is done."
-        if action == "undo" and state in ("draft", "running", "cut off"):
+        if action == "undo" and state in ("draft", "running", CUT_OFF):
             return "It is not at its end, so there is nothing to take back yet."
         if action == "drop" and state != "draft":
             return "Only what was not begun is put away."
@@ -404,10 +435,6 @@ class Runs(Detailed[Found]):
         item = self.item_table.current
         if item is not None and item.oid:
             self.post_message(ShowOrganization(item.oid))
-
-
-def _state(row: RunRow) -> str:
-    return "cut off" if row.state == "running" and not row.holder else row.state
 
 
 def _bad_first(run: Run) -> list[Item]:

@@ -10,6 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, select, update
 
 from store.bodies import storable
+from store.processes import alive
+
+LEASE = 300_000
+"""Milliseconds without a sign after which another machine's process is taken for gone: far beyond any call's
+deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,17 @@ class Held:
     """When its holder last said that it is there; milliseconds, UTC."""
     by: str
     """Who approved it."""
+
+
+def is_there(holder: str, beat_at: int, now: int) -> bool:
+    """Whether a process still makes what it holds.
+
+    Args:
+        holder: as `store.processes.holder` names it; "" is nobody.
+        beat_at: when it last said that it is there; milliseconds, UTC, as `now`.
+    """
+    there = alive(holder) if holder else False
+    return beat_at + LEASE > now if there is None else there
 
 
 class Lost(Exception):

@@ -15,14 +15,14 @@ from store import accessplans, models
 from store.access import counted
 from store.bodies import storable
 from store.configuration import canonical
-from store.holding import Held, Holding, Lost
+from store.holding import Held, Holding, Lost, is_there
 from store.queries.scopes import marked
 from store.runverbs import destructive, words
 from store.text import Untrusted, safe_text
 
 __all__ = [
     "Held", "Item", "Lost", "NothingToDo", "Planned", "PlannedItem", "PlannedStep", "Run", "RunError",
-    "RunRow", "RunStep", "UnknownRun", "keep", "listed", "load", "steps", "words",
+    "RunRow", "RunStep", "UnknownRun", "keep", "listed", "load", "state_now", "steps", "words",
 ]  # fmt: skip
 
 _RUN: Table = models.Run.__table__  # type: ignore[attr-defined]
@@ -33,6 +33,9 @@ KINDS = ("bulk", "onboard", "offboard")
 
 STATES = ("draft", "running", "done", "partly", "failed", "dropped")
 DRAFT, RUNNING, DONE, PARTLY, FAILED, DROPPED = range(len(STATES))
+
+CUT_OFF = "cut off"
+"""What is said of a run that is `running` in the store and that no process makes."""
 
 ITEM_STATES = ("waiting", "doing", "done", "partly", "failed", "refused")
 """refused: nothing was tried, for the organization may not be changed now; `reason` says why."""
@@ -174,6 +177,8 @@ class Run:
     approved_at: int | None = None
     finished_at: int | None = None
     holder: str = ""
+    beat_at: int = 0
+    """When its holder last said that it is there; milliseconds, UTC."""
     undo_of: int | None = None
     undone_by: int | None = None
     """The run that takes this one back, if any was begun."""
@@ -233,7 +238,16 @@ class RunRow:
     items_bad: int
     """Items that failed, are partly done, or were refused."""
     holder: str
+    beat_at: int
+    """As of a `Run`."""
     undo_of: int | None
+
+
+def state_now(run: Run | RunRow, now: int) -> str:
+    """How a run stands, of STATES, or `CUT_OFF`; `now` in milliseconds, UTC."""
+    if run.state == STATES[RUNNING] and not is_there(run.holder, run.beat_at, now):
+        return CUT_OFF
+    return run.state
 
 
 # Keeping
@@ -362,6 +376,7 @@ def load(c: Connection, run_id: int) -> Run:
         approved_at=row.approved_at,
         finished_at=row.finished_at,
         holder=row.holder,
+        beat_at=row.beat_at or 0,
         undo_of=row.undo_of,
         undone_by=undone,
     )
@@ -446,7 +461,8 @@ def listed(
     return [
         RunRow(
             row.id, row.kind, row.title, row.source, STATES[row.state], row.by, row.created_at,
-            row.expires_at, row.finished_at, *counts.get(row.id, (0, 0, 0)), row.holder, row.undo_of,
+            row.expires_at, row.finished_at, *counts.get(row.id, (0, 0, 0)), row.holder, row.beat_at or 0,
+            row.undo_of,
         )
         for row in rows
     ]  # fmt: skip

@@ -264,11 +264,11 @@ def _cut_off(session: Session) -> list[Finding]:
     """Plans about access that nobody is carrying on with, and how to; nothing when there is none."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from console.operations.processes import alive
     from console.settings import SettingsError
     from store import accessplans, planwork
     from store.database import sqlite_path
     from store.errors import StoreError
+    from store.processes import alive
     from store.text import safe_text
     from store.times import age, now_ms
 

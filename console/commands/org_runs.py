@@ -414,20 +414,22 @@ def _sum(planned: "Planned") -> str:
 
 
 def _runs(session: Session) -> int:
-    from store.runs import drop, listed
+    from store.runs import drop, listed, state_now
     from store.times import now_ms, rfc3339
 
     given = session.arguments
+    if given.limit < 1:
+        raise Problem(f"--limit is a whole number, 1 or more; {given.limit} is none.", code=2)
     if given.run is None:
         if given.drop:
             raise Problem("--drop needs the number of a run; nothing was changed.", code=2)
         with session.reader.reading() as connection:
-            rows = listed(connection, limit=max(1, given.limit))
+            rows = listed(connection, limit=given.limit)
         session.show_rows(
             [
                 {
                     "run": row.id, "kind": row.kind, "title": row.title, "source": row.source,
-                    "state": row.state, "organizations": row.items, "done": row.items_done,
+                    "state": state_now(row, now_ms()), "organizations": row.items, "done": row.items_done,
                     "failed": row.items_bad, "by": row.by, "created_at": rfc3339(row.created_at),
                     "finished_at": rfc3339(row.finished_at), "undo_of": row.undo_of,
                 }
@@ -441,7 +443,8 @@ def _runs(session: Session) -> int:
         session.refuse_read_only("org runs --drop")
         with session.store().writing() as connection:
             if not drop(connection, kept.id, now=now_ms()):
-                raise Problem(f"Run {kept.id} is {kept.state}: only a draft is put away.", code=5)
+                state = state_now(kept, now_ms())
+                raise Problem(f"Run {kept.id} is {state}: only a draft is put away.", code=5)
         kept = _loaded(session, given.run)
     _print(session, kept)
     return 0
@@ -513,7 +516,8 @@ def shown_run(kept: "Run", made: "list[RunStep]") -> dict[str, Any]:
         [{item, oid, name, state, reason, steps: [{step, verb, words, outcome, error, ...}]}]}`; `confirm` is
         what has to be typed, null for nothing.
     """
-    from store.times import rfc3339
+    from store.runs import state_now
+    from store.times import now_ms, rfc3339
 
     by_item: dict[int, list[RunStep]] = {}
     for step in made:
@@ -523,7 +527,7 @@ def shown_run(kept: "Run", made: "list[RunStep]") -> dict[str, Any]:
         "kind": kept.kind,
         "title": kept.title,
         "source": kept.source,
-        "state": kept.state,
+        "state": state_now(kept, now_ms()),
         "by": kept.by,
         "created_at": rfc3339(kept.created_at),
         "expires_at": rfc3339(kept.expires_at),

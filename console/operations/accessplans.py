@@ -16,11 +16,11 @@ from sqlalchemy import Connection
 from console.operations.actor import actor
 from console.operations.holding import is_live
 from console.operations.ports import Report
-from console.operations.processes import holder
 from store import accesslines, accessplans, accessroles, breakglass, journal, planwork
 from store.accesschanges import AccessChange
 from store.accessplans import APPLIED, FAILED, GOOD, OUTCOMES, PARTLY, Plan, PlanError, Step
 from store.planwork import Held, Lost
+from store.processes import holder
 from store.text import safe_text
 from store.times import now_ms
 

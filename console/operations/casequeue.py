@@ -33,7 +33,6 @@ from console.limacharlie.errors import (
     Unavailable,
 )
 from console.operations.actor import actor
-from console.operations.processes import alive, holder
 from store import casework, ingest, journal, models
 from store.bodies import unpack
 from store.cases import (
@@ -50,6 +49,7 @@ from store.cases import (
     with_tags,
 )
 from store.database import Store
+from store.processes import alive, holder
 from store.queries import cases as queries
 from store.queries.cases import EditRow
 from store.times import now_ms

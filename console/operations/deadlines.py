@@ -18,7 +18,6 @@ from sqlalchemy import Connection, Table, select, update
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import Gone, LimaCharlieError
 from console.operations.actor import actor
-from console.operations.processes import alive, holder
 from store import deadlines, ingest, models
 from store.accesschanges import AccessChange
 from store.accessplans import APPLYING, DRAFT, DROPPED, PlanError
@@ -26,6 +25,7 @@ from store.database import Store
 from store.deadlines import TAKEN, Deadline
 from store.deadlines import put as put
 from store.journal import append
+from store.processes import alive, holder
 from store.text import safe_text
 from store.times import now_ms
 

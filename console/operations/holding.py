@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Connection
 
-from console.operations.processes import alive, holder
 from store.errors import StoreError
-from store.holding import Held, Lost
+from store.holding import LEASE, Held, Lost, is_there
+from store.processes import holder
 
 if TYPE_CHECKING:
     from store.database import Store
@@ -20,9 +20,6 @@ Result = TypeVar("Result")
 
 BEAT = 30.0
 """Seconds after which a process says that it is still there."""
-LEASE = 300_000
-"""Milliseconds without such a sign after which another machine's process is taken for gone: far beyond any
-call's deadline."""
 
 
 def is_live(now: int, *, mine: Callable[[int], bool]) -> Callable[[Held], bool]:
@@ -37,8 +34,7 @@ def is_live(now: int, *, mine: Callable[[int], bool]) -> Callable[[Held], bool]:
     def asked(held: Held) -> bool:
         if held.holder == me:
             return mine(held.id)
-        there = alive(held.holder)
-        return there if there is not None else held.beat_at + LEASE > now
+        return is_there(held.holder, held.beat_at, now)
 
     return asked
 

@@ -30,11 +30,11 @@ from console.limacharlie.errors import (
 from console.operations import records
 from console.operations.actor import actor
 from console.operations.ports import Progress, Report
-from console.operations.processes import alive, holder
 from console.operations.records import Current
 from store import ingest, journal
 from store.configuration import Record, redact
 from store.errors import StoreError
+from store.processes import alive, holder
 from store.queries.scopes import marked
 from store.rollouts import backtests, keeping, work
 from store.rollouts.compare import normalised_metadata, wanted_hash

@@ -45,9 +45,10 @@ from typing import TYPE_CHECKING, Final
 from console.operations.actor import actor
 from console.operations.holding import is_live
 from console.operations.ports import Report
-from console.operations.processes import holder as this_process
 from store import journal
 from store import runs as kept
+from store.processes import holder as this_process
+from store.processes import said
 from store.runs import GOOD, Item, Planned, PlannedItem, PlannedStep, Run, RunError, RunStep
 from store.text import safe_text
 from store.times import now_ms
@@ -87,6 +88,11 @@ class NotAllowed(Refused):
 
 class Busy(Refused):
     """Another process makes it, or a run about one of its organizations."""
+
+    def __init__(self, text: str, run: int) -> None:
+        super().__init__(text)
+        self.run = run
+        """The run that is being made."""
 
 
 @dataclass(frozen=True)
@@ -359,10 +365,16 @@ def _begin(
             _check(run, steps, confirm, now)
         busy = kept.take(c, run, me, operator=operator, now=now, is_live=_is_live(store, now))
         if busy is not None:
-            which = "It" if busy.id == run_id else f"Run {busy.id} ({safe_text(busy.title, 80)})"
+            # The console shows one line: what matters stands first.
+            other = (
+                ""
+                if busy.id == run_id
+                else f" It is about the same organizations: {safe_text(busy.title, 80)}."
+            )
             raise Busy(
-                f"{which} is being made by {safe_text(busy.by, 80)} at the moment, and is about the same "
-                "organizations; nothing was sent. Try again when it is done."
+                f"Run {busy.id} is being made by {said(busy.holder)}; nothing was sent.{other} "
+                f"{safe_text(busy.by, 80)} began it; try again when it is done.",
+                busy.id,
             )
         detail = {"run": run_id, "kind": run.kind, "hash": run.hash, "steps": len(steps), "by": operator}
         if run.protected:
@@ -421,7 +433,9 @@ async def _make(
                 await asyncio.to_thread(_finish, store, run.id, me, operator, clock())
                 ended = True
         except kept.Lost:
-            raise Busy(f"Run {run.id} was taken over by another process, which carries on with it.") from None
+            raise Busy(
+                f"Run {run.id} was taken over by another process, which carries on with it.", run.id
+            ) from None
     finally:
         _LIVE.discard((store.url, run.id))
         if not ended:

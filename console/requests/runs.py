@@ -59,7 +59,7 @@ def asking(question: Callable[[Host, Any], Awaitable[Agreed | None]]) -> Handler
         for number, typed in agreed:
             view = await host.show_mode("runs")
             view.open_run(number)
-            await _make(host, number, typed)
+            await _make(host, number, typed, view)
 
     return handler
 
@@ -182,7 +182,8 @@ async def _ask(host: Host, number: int, *, nothing: int = 0, fresh: bool = False
     return None
 
 
-async def _make(host: Host, number: int, confirm: str) -> None:
+async def _make(host: Host, number: int, confirm: str, view: Any) -> None:
+    """Make a run; `view` is the one of the runs, which says what is in its way while that is made."""
     store = host.writing_store()
     going = _running.setdefault(host, set())
     going.add(number)
@@ -196,6 +197,9 @@ async def _make(host: Host, number: int, confirm: str) -> None:
             report=telling(host, f"Run {number}: "),
             key=host.context.redaction_key,
         )
+    except operations.Busy as error:
+        view.tell_while_made(error.run, str(error))
+        return
     except (RunError, LimaCharlieError) as error:
         raise RefusedHere(str(error)) from error
     finally:

@@ -1,5 +1,6 @@
 """The runs on a real store: the list, one of them, why something failed; and the dialog before one."""
 
+import socket
 from dataclasses import replace
 
 import pytest
@@ -110,6 +111,23 @@ async def test_keys_ask_for_what_they_say(filled_store):
         await until(pilot, lambda: not host.view._open)
         await pilot.press("escape")
         assert host.asked[-1] == Back()
+
+
+@pytest.mark.parametrize("holder", ["", f"{socket.gethostname()}:{2**22 + 1}:0:x"])
+async def test_a_run_that_no_process_makes_is_cut_off(filled_store, holder):
+    run_id = keep(filled_store, planned())
+    with filled_store.writing() as c:
+        holder_now = holder or "me"
+        runs.take(c, runs.load(c, run_id), holder_now, operator="kim", now=NOW, is_live=lambda held: False)
+        if not holder:
+            runs.HOLDING.release(c, run_id, holder_now)
+    host = Host(filled_store, Runs)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await shows(pilot, "x cut off")
+        await shows(pilot, "It was cut off: A carries on.")
+        await pilot.press("enter")
+        await shows(pilot, "x cut off 0 of 3 organizations done")
 
 
 async def test_a_filter_keeps_the_organizations_that_hold_the_words(filled_store):
@@ -259,3 +277,20 @@ async def test_leaving_a_run_that_was_kept_before_leaves_it_there(filled_store, 
         await until(pilot, lambda: "It is kept already." in text_of(app))
         await pilot.press(key)
         await until(pilot, lambda: app.answer is None)
+
+
+async def test_what_is_in_the_way_is_said_only_while_it_is_made(filled_store):
+    run_id = keep(filled_store, planned())
+    with filled_store.writing() as c:
+        runs.take(c, runs.load(c, run_id), "me", operator="kim", now=NOW, is_live=lambda held: False)
+    host = Host(filled_store, Runs)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        host.view.tell_while_made(run_id, "Run 1 is being made by process 12.")
+        await shows(pilot, "is being made by process 12")
+        await still(pilot)
+        await shows(pilot, "is being made by process 12")
+        with filled_store.writing() as c:
+            runs.HOLDING.finish(c, run_id, "me", runs.FAILED, now=NOW)
+        host.context.changes.publish(Change(frozenset({"run"})))
+        await until(pilot, lambda: "is being made by" not in text_of(host))

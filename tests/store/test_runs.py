@@ -1,5 +1,7 @@
 """Runs as rows: kept, shown, held by one process at a time, tried again."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -8,8 +10,17 @@ from sqlalchemy import update
 
 from store import ingest, models, runs
 from store.database import Store
-from store.holding import Lost
-from store.runs import NothingToDo, Planned, PlannedItem, PlannedStep, RunError, UnknownRun
+from store.holding import LEASE, Lost
+from store.processes import said
+from store.runs import (
+    NothingToDo,
+    Planned,
+    PlannedItem,
+    PlannedStep,
+    RunError,
+    UnknownRun,
+    state_now,
+)  # fmt: skip
 from store.runverbs import VERBS, destructive, words
 from store.tree import TreeNode, replace_tree
 
@@ -267,3 +278,31 @@ def test_every_verb_says_what_it_does_and_an_unknown_one_is_taken_for_dangerous(
         assert "{" not in words(name, "x", {})
     assert words("later.verb", "thing", {}) == "later.verb thing"
     assert destructive("later.verb")
+
+
+def test_a_run_is_cut_off_as_soon_as_its_process_is_killed(store: Store) -> None:
+    run_id = keep(store, planned(1))
+    says = "from store.processes import holder; print(holder(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", says], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        holder = process.stdout.readline().strip()
+        assert take(store, run_id, holder) is None
+        assert state_now(load(store, run_id), NOW + 2 * LEASE) == "running"
+        assert said(holder) == f"process {process.pid}"
+        process.kill()
+    with store.reader.reading() as c:
+        (row,) = runs.listed(c)
+    assert state_now(row, NOW) == state_now(load(store, run_id), NOW) == "cut off"
+    assert row.state == "running"
+
+
+def test_a_process_of_another_machine_is_there_as_long_as_it_says_so(store: Store) -> None:
+    run_id = keep(store, planned(1))
+    elsewhere = "other-host:12:34:ab"
+    take(store, run_id, elsewhere)
+    assert state_now(load(store, run_id), NOW + LEASE - 1) == "running"
+    assert state_now(load(store, run_id), NOW + LEASE) == "cut off"
+    assert said(elsewhere) == "process 12 on other-host"
+    assert said("") == said("nonsense") == "another process"

@@ -110,6 +110,13 @@ def test_a_kept_run_is_begun_later_or_put_away(box: Box) -> None:
     assert box.go("runs", number, "--drop").returncode == 5
 
 
+@pytest.mark.parametrize("limit", ["-1", "0"])
+def test_a_list_of_no_runs_is_no_list(box: Box, limit: str) -> None:
+    answer = box.go("runs", "--limit", limit)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert f"--limit is a whole number, 1 or more; {limit} is none." in answer.stderr
+
+
 def test_what_cannot_be_brought_back_has_to_be_typed(box: Box) -> None:
     ask = ("bulk", "remove-output", "nothing-is-called-so", "--all", "--yes")
     refused = box.go(*ask)
@@ -159,7 +166,7 @@ def test_two_processes_do_not_make_one_run_at_once(box: Box) -> None:
     codes = sorted(answer.returncode for answer in answers)
     assert codes == [0, 5], [answer.stderr for answer in answers]
     (busy,) = [answer for answer in answers if answer.returncode == 5]
-    assert "is being made by" in busy.stderr or "is done; nothing was sent" in busy.stderr
+    assert "is being made by process " in busy.stderr or "is done; nothing was sent" in busy.stderr
     assert box.sent("POST /v1/orgs/{oid}/quota") == before + 4
 
 
@@ -190,6 +197,8 @@ def test_ctrl_c_stops_a_run_until_somebody_resumes_it(box: Box, tmp_path: Path) 
     sid = "0" * 8 + "-0000-4000-8000-000000000000"
     for other in (("sync", "--only", "orgs"), ("sensor", "show", sid, "--organization", box.names()[0])):
         assert waits in limegrove(*other, env=box.env).stderr  # and is not carried on by it
+    (row,) = [each for each in json.loads(box.go("runs").stdout) if str(each["run"]) == number]
+    assert (row["state"], shown(box.go("runs", number))["state"]) == ("cut off", "cut off")
     resumed = box.go("resume", number)
     assert (resumed.returncode, shown(resumed)["counts"]) == (0, {"done": 4})
     assert box.sent("POST /v1/orgs/{oid}/quota") <= before + 8

@@ -5,6 +5,8 @@ import secrets
 import socket
 from pathlib import Path
 
+from store.text import safe_text
+
 _ME = secrets.token_hex(4)
 
 
@@ -27,6 +29,15 @@ def alive(who: str) -> bool | None:
     except PermissionError:
         pass
     return started == _started(pid)
+
+
+def said(who: str) -> str:
+    """A process that `holder` named, in words: `process 4711`, of another machine `process 4711 on soc-2`."""
+    host, _, pid = who.rpartition(":")[0].rpartition(":")[0].rpartition(":")
+    if not host or not pid.isdecimal():
+        return "another process"
+    where = "" if host == socket.gethostname() else f" on {safe_text(host, 30)}"
+    return f"process {pid}{where}"
 
 
 def _started(pid: int) -> str:
