@@ -295,6 +295,14 @@ def _statement(session: Session) -> int:
     given = session.arguments
     month, oid, scope = _month(session), _oid(session), session.scope()
     form: str = given.format or session.output
+    if given.format == "table":
+        if given.out is not None:
+            raise Problem(
+                "--format table is for the screen; a file is csv, html, md, pdf or json, as --out ends.",
+                code=2,
+            )
+        # On a pipe too.
+        given.output = "table"
     if given.each is not None and (given.margin or given.out is not None or given.format == "table"):
         raise Problem(
             "--each writes documents for customers: it has no margin, no --out, and no table.", code=2

@@ -1,6 +1,7 @@
 """`limegrove report`: what there is to say about customers, written down for them and for their provider."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,7 @@ def _language(session: Session) -> str:
 
 def _customers(session: Session, period: "Period", formats: list[str]) -> int:
     from console.operations.reports import BrandError, ReportError, prepare_customer, put
+    from store.reports.sources import names
     from store.times import now_ms
 
     given, language = session.arguments, _language(session)
@@ -146,22 +148,38 @@ def _customers(session: Session, period: "Period", formats: list[str]) -> int:
         raise Problem(
             "Name an organization, or the node whose customers get one with --scope, or say --all.", code=2
         )
-    rows, failed, now, brands = [], [], now_ms(), session.settings.brands
+    _somewhere(session)
+    with session.reader.reading() as connection:
+        named = names(connection, oids)
+    rows, now, brands = [], now_ms(), session.settings.brands
+    failed: list[dict[str, str]] = []
     for number, oid in enumerate(oids, 1):
         session.progress(f"{number:,} of {len(oids):,} reports")
         try:
             made = prepare_customer(session.reader, oid, period, brands=brands, language=language, now=now)
             files = () if given.dry_run else put(made, formats, Path(given.out)).files
         except (ReportError, BrandError) as error:
-            failed.append((oid, str(error)))
+            failed.append({"oid": oid, "organization": str(named.get(oid, oid)), "why": str(error)})
             continue
         rows.append(_row(made, files, formats))
-    _say(session, rows, given.dry_run)
-    for oid, why in failed:
-        session.say(f"{oid}: not written. {why}")
+    _say(session, rows, failed)
+    for each in failed:
+        session.say(f"{each['organization']}: not written. {each['why']}")
     if failed and not rows:
         return 1
     return 3 if failed or any(row["gaps"] for row in rows) else 0
+
+
+def _somewhere(session: Session) -> None:
+    """Refuse a directory that lies nowhere, before anything is put together for it."""
+    from console.operations.reports import ReportError, refuse_nowhere
+
+    if session.arguments.dry_run:
+        return
+    try:
+        refuse_nowhere(Path(session.arguments.out))
+    except ReportError as error:
+        raise Problem(str(error)) from None
 
 
 def _every(session: Session) -> list[str]:
@@ -178,6 +196,7 @@ def _provider(session: Session, period: "Period", formats: list[str]) -> int:
 
     given = session.arguments
     scope = session.scope()
+    _somewhere(session)
     try:
         made = prepare_provider(
             session.reader,
@@ -191,7 +210,7 @@ def _provider(session: Session, period: "Period", formats: list[str]) -> int:
         files = () if given.dry_run else put(made, formats, Path(given.out)).files
     except (ReportError, BrandError) as error:
         raise Problem(str(error)) from None
-    _say(session, [_row(made, files, formats)], given.dry_run)
+    _say(session, [_row(made, files, formats)])
     return 3 if made.document.warnings else 0
 
 
@@ -224,11 +243,12 @@ def _row(made: "Prepared", files: tuple[Path, ...], formats: list[str]) -> dict[
     }
 
 
-def _say(session: Session, rows: list[dict[str, Any]], dry: bool) -> None:
+def _say(session: Session, rows: list[dict[str, Any]], failed: Sequence[dict[str, str]] = ()) -> None:
     from store.access import counted
 
+    dry = session.arguments.dry_run
     session.show_object(
-        {"reports": rows, "written": not dry},
+        {"reports": rows, "failed": list(failed), "written": bool(rows) and not dry},
         rows=[
             {
                 "report": row["title"],
@@ -242,8 +262,10 @@ def _say(session: Session, rows: list[dict[str, Any]], dry: bool) -> None:
         columns=("report", "period", "language", "files", "missing"),
     )
     whole = sum(not row["gaps"] for row in rows)
-    what = "would be written" if dry else "written"
-    session.say(f"{counted(len(rows), 'report')} {what}; {whole:,} of {len(rows):,} lack nothing.")
+    said = [f"{counted(len(rows), 'report') if rows else 'no report'} {'would be ' if dry else ''}written"]
+    said += [f"{len(failed):,} failed"] if failed else []
+    said += [f"{whole:,} of {len(rows):,} lack nothing"] if rows else []
+    session.say(f"{'; '.join(said)}.".capitalize())
 
 
 def _coverage(session: Session) -> int:

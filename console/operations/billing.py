@@ -285,17 +285,20 @@ def statement_file(
     """A statement as what a file of this form holds.
 
     Args:
+        form: of FORMS.
         brands: the directory of brands; `default.yaml` there says whose it is.
         lines: with every customer's lines, in a document.
         margins: with cost and margin, which is not for a customer's eyes; CSV never has them.
 
     Raises:
-        FileError: the brand cannot be used.
+        FileError: the brand cannot be used, or it is no form.
     """
     import json
 
     from console.reports import statement as made
 
+    if form not in FORMS:
+        raise FileError(f"A statement is written as {', '.join(FORMS)}, not as {form}.")
     if form == "csv":
         return made.statement_csv(found)
     if form == "json":
@@ -365,12 +368,21 @@ def statement_files(
 ) -> "list[tuple[Charged, Path]]":
     """A file for each customer that is in the totals, named by month and oid, with its lines and no margin.
 
+    Args:
+        directory: it is made when missing; what it lies in is not.
+
     Raises:
         FileError: one cannot be written; those before it were.
     """
     from dataclasses import replace
 
     made = []
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        raise FileError(_nowhere(directory.parent)) from None
+    except OSError as error:
+        raise FileError(f"{directory} is no directory to write to: {error.strerror}.") from None
     wanted = [each for each in found.customers if each.state != "missing"]
     for number, each in enumerate(wanted, 1):
         # An oid is the cloud's word: it names a file only where it is what an oid is.
@@ -383,15 +395,21 @@ def statement_files(
     return made
 
 
+def _nowhere(directory: Path) -> str:
+    return f"There is no directory {directory}; make it first. Nothing was written."
+
+
 def write_private(path: Path, content: bytes) -> None:
     """Write a file in one step (0600); what was there stays when that fails.
 
     Raises:
-        FileError: it cannot be written.
+        FileError: it cannot be written, or its directory is missing.
     """
     from store.credentials.errors import CredentialError
     from store.credentials.files import write_private as write
 
+    if not path.parent.exists():
+        raise FileError(_nowhere(path.parent))
     try:
         write(path, content)
     except CredentialError as error:

@@ -32,6 +32,7 @@ __all__ = [
     "prepare_provider",
     "provider",
     "put",
+    "refuse_nowhere",
     "write",
 ]
 
@@ -85,6 +86,7 @@ def customer(
     language: str = "",
     brand: Brand | None = None,
     now: int | None = None,
+    parents: bool = False,
 ) -> Written:
     """Write the report of one customer.
 
@@ -93,6 +95,7 @@ def customer(
             customer's documentation, else UTC.
         formats: of FORMATS.
         out: the directory; it is made when missing, readable by this user alone.
+        parents: make what it lies in too; else that must be there.
         brands: the directory of brands (`Settings.brands`); it need not exist.
         language: in place of the brand's; "" leaves it.
         brand: in place of what `brands` and the tree say.
@@ -104,7 +107,7 @@ def customer(
         BrandError: the customer's brand cannot be used.
     """
     made = prepare_customer(reader, oid, period, brands=brands, language=language, brand=brand, now=now)
-    return put(made, formats, out)
+    return put(made, formats, out, parents=parents)
 
 
 def prepare_customer(
@@ -146,6 +149,7 @@ def provider(
     brands: Path,
     language: str = "",
     now: int | None = None,
+    parents: bool = False,
 ) -> Written:
     """Write a report about all customers of a scope.
 
@@ -153,6 +157,7 @@ def provider(
         kind: of KINDS.
         scope: id of a tree node; "" is all.
         name: of the scope, as the report is to call it.
+        parents: as for `customer`.
 
     Raises:
         ReportError: the period has not begun, or a file cannot be written.
@@ -161,7 +166,7 @@ def provider(
     made = prepare_provider(
         reader, kind, period, scope=scope, name=name, brands=brands, language=language, now=now
     )
-    return put(made, formats, out)
+    return put(made, formats, out, parents=parents)
 
 
 def prepare_provider(
@@ -196,13 +201,13 @@ def _begun(period: Period, now: int | None) -> tuple[Period, int]:
         raise ReportError(str(error)) from None
 
 
-def put(made: Prepared, formats: Iterable[str], out: Path) -> Written:
+def put(made: Prepared, formats: Iterable[str], out: Path, *, parents: bool = False) -> Written:
     """Write a prepared report.
 
     Raises:
         ReportError: a file cannot be written.
     """
-    files = write(made.document, made.brand, formats, out, made.file)
+    files = write(made.document, made.brand, formats, out, made.file, parents=parents)
     return Written(made.oid, made.name, files, made.document.warnings, made.figures)
 
 
@@ -217,16 +222,28 @@ def file_name(name: str, what: str, period: Period) -> str:
     return "_".join(part for part in (slug, what, period.label) if part)
 
 
+def refuse_nowhere(out: Path) -> None:
+    """Of a directory that is to be made only its last part may be missing: a slip makes no tree of them.
+
+    Raises:
+        ReportError: what it lies in is not there.
+    """
+    if not out.parent.exists():
+        raise ReportError(f"There is no directory {out.parent}; make it first. Nothing was written.")
+
+
 def write(
-    document: "Document", brand: Brand, formats: Iterable[str], out: Path, name: str
+    document: "Document", brand: Brand, formats: Iterable[str], out: Path, name: str, *, parents: bool = False
 ) -> tuple[Path, ...]:
     """Write a document in each of these formats; the files.
 
     Raises:
         ReportError: one cannot be written.
     """
+    if not parents:
+        refuse_nowhere(out)
     try:
-        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        out.mkdir(mode=0o700, parents=parents, exist_ok=True)
     except OSError as error:
         raise ReportError(f"The directory {out} cannot be made: {error.strerror or error}.") from None
     files = []

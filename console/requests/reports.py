@@ -50,6 +50,8 @@ async def write(host: Host, request: WriteReports) -> None:
     if values is None:
         return
     formats, out = _formats(values[0]), _directory(values[1])
+    # What somebody typed may be a slip; the place in the workspace is not.
+    ours = out == place
     # Without a zone it is in that of each customer's brand.
     period = month(request.month, "")
     reader, now, brands = host.context.reader, host.context.clock(), settings.brands
@@ -62,7 +64,7 @@ async def write(host: Host, request: WriteReports) -> None:
             try:
                 done.append(
                     await asyncio.to_thread(
-                        customer, reader, oid, period, formats, out, brands=brands, now=now
+                        customer, reader, oid, period, formats, out, brands=brands, now=now, parents=ours
                     )
                 )
             except (ReportError, BrandError) as error:
@@ -73,7 +75,7 @@ async def write(host: Host, request: WriteReports) -> None:
             done.append(
                 await asyncio.to_thread(
                     provider, reader, request.kind, period, formats, out, scope=request.scope,
-                    name=name, brands=brands, now=now,
+                    name=name, brands=brands, now=now, parents=ours,
                 )
             )  # fmt: skip
         except (ReportError, BrandError) as error:

@@ -137,7 +137,7 @@ class Report(Verb):
             def write(period: Any = period) -> Any:
                 return customer(
                     work.store.reader, work.oid, period, formats=("html", "pdf", "md"),
-                    out=Path(work.target) / "report", brands=brands, now=now,
+                    out=Path(work.target) / "report", brands=brands, now=now, parents=True,
                 )  # fmt: skip
 
             try:

@@ -162,7 +162,7 @@ def test_a_document_is_written_for_this_user_alone_and_an_unknown_ending_is_refu
     limegrove, charged, home, tmp_path
 ):
     limegrove("billing", "prices", "import", prices(home))
-    out = tmp_path / "made" / "s.html"
+    out = tmp_path / "s.html"
     answer = limegrove("billing", "statement", "--out", str(out), "--lines")
     assert (answer.code, answer.out) == (3, "")
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
@@ -171,6 +171,25 @@ def test_a_document_is_written_for_this_user_alone_and_an_unknown_ending_is_refu
     assert "\x1b" not in text
     assert limegrove("billing", "statement", "--out", str(tmp_path / "s.xls")).code == 2
     assert limegrove("billing", "statement", "--format", "md").out.startswith("# ")
+
+
+def test_a_table_is_no_file_and_is_a_table_on_a_pipe_too(limegrove, charged, home, tmp_path):
+    limegrove("billing", "prices", "import", prices(home))
+    refused = limegrove("billing", "statement", "--format", "table", "--out", str(tmp_path / "s.csv"))
+    assert (refused.code, refused.out, list(tmp_path.glob("s.*"))) == (2, "", [])
+    assert "--format table is for the screen" in refused.err
+    assert limegrove("billing", "statement", "--format", "table").out.startswith("ORGANIZATION")
+
+
+def test_a_file_in_a_directory_that_is_not_there_is_refused_and_none_is_made(
+    limegrove, charged, home, tmp_path
+):
+    limegrove("billing", "prices", "import", prices(home))
+    for words in (("--out", "no/s.csv"), ("--each", "no/deep")):
+        answer = limegrove("billing", "statement", words[0], str(tmp_path / words[1]))
+        assert answer.code == 1
+        assert f"There is no directory {tmp_path / 'no'}; make it first. Nothing was written." in answer.err
+    assert not (tmp_path / "no").exists()
 
 
 def test_each_customer_gets_a_document_of_its_own_without_margin_and_without_another_ones_name(

@@ -202,10 +202,16 @@ def test_a_brand_that_cannot_be_used_stops_its_customers_report_alone(reporting,
     answer = reporting("report", "customer", "--all", "--out", str(tmp_path / "out"), "--output", "json")
     assert answer.code == 3
     assert {each["organization"] for each in answer.json["reports"]} == set(NAMES[1:])
+    assert "2 reports written; 1 failed; 0 of 2 lack nothing." in answer.err
     assert 'bad.yaml, colour: it takes a colour as "#rrggbb"' in answer.err
     alone = reporting("report", "customer", NAMES[0], "--out", str(tmp_path / "out"), "--output", "json")
     assert alone.code == 1
-    assert alone.json["reports"] == []
+    assert (alone.json["reports"], alone.json["written"]) == ([], False)
+    assert [(each["oid"], each["organization"]) for each in alone.json["failed"]] == [(OIDS[0], NAMES[0])]
+    assert f"{NAMES[0]}: not written. " in alone.err
+    assert OIDS[0] not in alone.err
+    assert "No report written; 1 failed." in alone.err
+    assert "of 0" not in alone.err
 
 
 @pytest.mark.parametrize("kind", ["executive", "sla"])
@@ -264,6 +270,14 @@ def test_the_month_that_goes_on_is_reported_so_far(reporting, tmp_path, kind):
     assert reporting("report", kind, *whom, *words).code == 3
     (file,) = tmp_path.glob("*.md")
     assert "so far" in file.read_text().splitlines()[2]
+
+
+def test_of_the_directory_only_the_last_part_is_made(reporting, tmp_path):
+    for words in (("customer", NAMES[0]), ("executive",)):
+        answer = reporting("report", *words, "--out", str(tmp_path / "no" / "reports"))
+        assert answer.code == 1
+        assert f"There is no directory {tmp_path / 'no'}; make it first. Nothing was written." in answer.err
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_said(reporting, tmp_path):

@@ -13,6 +13,7 @@ from console.operations.billing import (
     import_prices,
     read_file,
     read_invoices,
+    statement_file,
     understood,
     with_skus,
     write_private,
@@ -20,7 +21,7 @@ from console.operations.billing import (
 from console.operations.sync import Sync
 from store.examplebook import TEXT
 from store.pricebook import read_pricebook
-from store.queries.billing import books, comparisons, invoices_of, last_month, statement, used
+from store.queries.billing import book_for, books, comparisons, invoices_of, last_month, statement, used
 from store.secret import Secret
 from store.times import now_ms
 from tests.helpers.sandboxes import sandbox
@@ -136,6 +137,17 @@ def test_a_file_is_what_its_ending_says():
     ]  # fmt: skip
     with pytest.raises(FileError, match=r"ends in \.csv, \.html, \.pdf, \.md or \.json"):
         form_of("statement.xlsx")
+
+
+def test_an_unknown_form_is_refused_and_never_a_pdf(a_store, tmp_path):
+    store = a_store()
+    import_prices(store, TEXT.encode(), file="example", by="dana")
+    with store.reader.reading() as c:
+        found = statement(c, book_for(c, "2026-10"), "2026-10", now=now_ms())
+    for form in ("table", "docx", ""):
+        with pytest.raises(FileError, match="A statement is written as csv, html, pdf, md, json, not as"):
+            statement_file(found, form, brands=tmp_path)
+    assert statement_file(found, "pdf", brands=tmp_path).startswith(b"%PDF")
 
 
 def test_the_example_is_taken_by_a_store_that_knows_nothing_yet(a_store):

@@ -68,7 +68,7 @@ async def test_invoices_are_read_after_asking_and_the_margin_rests_on_them(a_sto
 async def test_a_statement_is_written_where_it_is_asked_for_and_an_unknown_ending_is_refused(
     a_store, tmp_path
 ):
-    store, out = a_store(), tmp_path / "out" / "statement.html"
+    store, out = a_store(), tmp_path / "statement.html"
     async with console(store, tmp_path) as app, app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: getattr(app.screen, "look", "") == "full")
         await still(pilot)
