@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from store.customers import Customer, Kept
     from store.queries.customers import Card
 
+SAID = 200
+"""Things that are wrong with a file which are said each; the others are counted."""
 LIMIT = 6_000_000
 """Bytes of a file that are read at all; what it may have is said in `store.yaml`."""
 
@@ -72,7 +74,13 @@ def run(session: Session) -> int:
             case "export":
                 return _export(session)
     except CustomerError as error:
-        raise Problem(f"{error} Nothing was changed.", code=2) from error
+        if len(error.problems) == 1:
+            raise Problem(f"{error} Nothing was changed.", code=2) from error
+        for each in error.problems[:SAID]:
+            session.say(str(each) if each.line else each.text)
+        if len(error.problems) > SAID:
+            session.say(f"And {len(error.problems) - SAID:,} more.")
+        raise Problem(f"{len(error.problems):,} things are wrong. Nothing was changed.", code=2) from error
     return session.run(_carry(session, verb))
 
 

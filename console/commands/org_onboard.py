@@ -16,6 +16,8 @@ WAIT = 120
 """Seconds that a smoke test waits for its detection."""
 LIMIT = 6_000_000
 """Bytes of a file that are read at all; what a file may have is said in `store.onboarding`."""
+NAMED = 3
+"""Organizations that a question names before it counts the others."""
 SHOWN = 20
 """Organizations that a dry run names in words; JSON has all."""
 
@@ -213,8 +215,8 @@ async def _make(session: Session, cloud: Any, planned: "Planned") -> int:
     from store.access import counted
 
     steps = sum(len(item.steps) for item in planned.items)
-    names = ", ".join(safe(item.name) for item in planned.items[:3])
-    more = f" and {len(planned.items) - 3:,} more" if len(planned.items) > 3 else ""
+    names = ", ".join(safe(item.name) for item in planned.items[:NAMED])
+    more = f" and {len(planned.items) - NAMED:,} more" if len(planned.items) > NAMED else ""
     made = counted(len(planned.items), "organization")
     question = f"Make {made} ({names}{more}) in {counted(steps, 'step')}?"
     if not await session.asking(question):
@@ -294,10 +296,15 @@ async def _smoke(session: Session, oids: list[str]) -> int:
     with session.reader.reading() as connection:
         names = names_of(connection, oids)
     planned = smoke_run([(oid, names[oid]) for oid in oids], wait=given.wait, reading=given.reading)
-    many = counted(len(oids), "organization")
-    puts = "" if given.reading else ", each with a rule that is taken away again and a question to a sensor"
-    if not await session.asking(f"Test {many}{puts}?"):
-        raise Problem("Nothing was done.", code=5)
+    if not given.reading:
+        named = ", ".join(safe(names[oid]) for oid in oids[:NAMED])
+        more = f" and {len(oids) - NAMED:,} more" if len(oids) > NAMED else ""
+        question = (
+            f"Test {counted(len(oids), 'organization')} ({named}{more}), each with a rule that is taken away "
+            "again and a question to a sensor?"
+        )
+        if not await session.asking(question):
+            raise Problem("Nothing was done.", code=5)
     async with session.cloud() as cloud:
         try:
             result = await runs.begin(

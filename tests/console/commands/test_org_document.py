@@ -312,3 +312,18 @@ def test_a_protected_organization_is_named_and_many_are_asked_for(run: Any, stag
     code, said = outcomes(run("pull", "--yes"))
     assert set(said) <= {"already", "nothing", "done", "failed"}
     assert code == (3 if "failed" in said else 0)
+
+
+def test_everything_that_is_wrong_with_a_file_is_said_at_once(
+    limegrove: Any, filled: Path, tmp_path: Path
+) -> None:
+    file = "- organization: Acme Corp\n  time_zone: Mars\n- organization: Nobody\n- organization: Noone\n"
+    answer = limegrove("org", "document", "import", written(tmp_path / "a.yaml", file))
+    assert (answer.code, answer.out) == (2, "")
+    for said in (
+        "Line 2: 'Mars' is no time zone",
+        "Line 3: No organization has the name 'Nobody'.",
+        "Line 4: No organization has the name 'Noone'.",
+        "3 things are wrong. Nothing was changed.",
+    ):
+        assert said in answer.err

@@ -173,3 +173,16 @@ def test_what_fails_is_named_and_tried_again_by_resuming(shell: Shell) -> None:
     assert shell("org", "resume", str(said["run"]), "--yes").returncode == 0
     assert shell("sync", "--only", "orgs").returncode in (0, 3)
     assert json.loads(shell("org", "show", "Delta Ltd").stdout)["sensor_quota"] == 9
+
+
+def test_a_smoke_test_asks_by_name_and_one_that_only_reads_asks_nothing(shell: Shell) -> None:
+    names = shell.names()[:2]
+
+    asked = shell("org", "smoke", *names)
+    read = shell("org", "smoke", names[0], "--reading")
+
+    assert asked.returncode == 5
+    assert f"Test 2 organizations ({names[0]}, {names[1]}), each with a rule" in asked.stderr
+    assert read.returncode in (0, 3)
+    assert {row["organization"] for row in json.loads(read.stdout)["checks"]} == {names[0]}
+    assert "Test" not in read.stderr
