@@ -274,12 +274,15 @@ class _Line:
         self.wrong.append(Wrong(self.line, column, text, warning))
 
     def text(self, column: str) -> str:
-        """A cell, "" when it is empty or cannot be taken."""
+        """A cell, "" when it is empty or cannot be taken.
+
+        Contacts are judged in their parts, and a quota as a number, which lets through no formula either.
+        """
         cell = self.cells.get(column, "").replace("\r\n", "\n")
         if len(cell) > 1 and cell[0] == "'" and is_formula(cell[1:]):
             # As a spreadsheet, and our own exports, keep one from being run.
             cell = cell[1:]
-        if column != "contacts" and is_formula(cell):
+        if column not in ("contacts", "quota") and is_formula(cell):
             self.say(column, f"{_q(cell)} begins as a formula does, which no value of this column may.")
             return ""
         if safe_text(cell, 100_000) != cell.replace("\n", "\\x0a"):

@@ -115,7 +115,7 @@ def forget(session: Session) -> int:
         )
         if about.why:
             session.say(about.why)
-        return 0
+        return 0 if about.may else 5
     if about.why:
         raise Problem(f"{about.why} Nothing was changed.", code=5)
     confirm = given.confirm or _typed(session, about.phrase)

@@ -43,7 +43,8 @@ def test_it_is_said_what_there_is_and_nothing_is_changed(gone, limegrove):
         ("--read-only", "--yes", "--confirm", NAMES[0]),
     ):
         assert limegrove("org", "forget", NAMES[0], *arguments).code == 5
-    assert "still lists" in limegrove("org", "forget", OIDS[2], "--dry-run").err
+    listed = limegrove("org", "forget", OIDS[2], "--dry-run")
+    assert (listed.code, listed.json["may"], "still lists" in listed.err) == (5, False, True)
     assert limegrove("org", "forget", "nobody").code == 2
     assert (
         limegrove("org", "forget", NAMES[0], "--backup", "/nowhere", "--yes", "--confirm", NAMES[0]).code == 1
