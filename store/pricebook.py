@@ -259,13 +259,13 @@ def read_pricebook(
 
 
 def _by_line(surprises: Sequence[Problem], problems: Sequence[Problem]) -> list[Problem]:
-    """What is wrong, one complaint a line: that a word is not what it looks like says more than what is wrong
-    with what YAML makes of it. A date, and what is no number, say it themselves."""
-    found: dict[int, Problem] = {}
+    """What is wrong, each thing once, by lines: first that a word is not what it looks like, then what is
+    wrong with what YAML makes of it. A date, and what is no number, say it themselves."""
+    said = {each.line for each in problems}
     quiet = [each for each in surprises if " as a date" in each.text or "YAML reads ." in each.text]
-    for each in (*(one for one in surprises if one not in quiet), *problems, *quiet):
-        found.setdefault(each.line, each)
-    return sorted(found.values(), key=lambda each: each.line)
+    loud = [each for each in surprises if each not in quiet]
+    found = dict.fromkeys([*loud, *problems, *(each for each in quiet if each.line not in said)])
+    return sorted(found, key=lambda each: each.line)
 
 
 class _Reading:
@@ -401,7 +401,9 @@ class _Reading:
                     else f"A plan's name is 1 to 60 of a-z, 0-9, _, . and -, not {_q(name)}."
                 )
                 self.problems.append(Problem(line, said))
-                continue
+                # Where a name is no text, nothing below it can be found.
+                if not isinstance(name, str):
+                    continue
             found[name] = self.plan(name, entry, currency)
         return found
 
@@ -476,7 +478,9 @@ class _Reading:
                     self.wrong(f"A fee for each organization has `cents`, and no `{key}`.", *at, key)
         tiers = self.tiers(entry, *at)
         pricing = self.word(entry.get("pricing"), PRICINGS, "`pricing`", "", *at, "pricing")
-        if not pricing and len(tiers) > 1 and entry.get("pricing") is None:
+        listed = entry.get("tiers")
+        several = isinstance(listed, list) and len(listed) > 1 and "cents" not in entry
+        if several and entry.get("pricing") is None:
             self.wrong(
                 "With more than one tier say `pricing: graduated` (each unit at the price of its tier) or "
                 "`pricing: volume` (all units at that of the last one).",
@@ -499,51 +503,53 @@ class _Reading:
     def tiers(self, entry: Mapping[str, Any], *at: str | int) -> tuple[Tier, ...]:
         listed = entry.get("tiers")
         if "cents" in entry:
-            if listed is not None:
-                self.wrong("An item has `cents` for each unit, or `tiers`, not both.", *at, "tiers")
-            return (Tier(1, None, self.cents(entry["cents"], "A price", *at, "cents")),)
+            flat = (Tier(1, None, self.cents(entry["cents"], "A price", *at, "cents")),)
+            if listed is None:
+                return flat
+            self.wrong("An item has `cents` for each unit, or `tiers`, not both.", *at, "tiers")
         if not isinstance(listed, list) or not listed:
             self.wrong("An item has `cents` for each unit, or `tiers`.", *at, "tiers")
             return ()
         found: list[Tier] = []
+        # The unit with which the next tier begins: None after one without end, 0 where that is not known.
         expected: int | None = 1
         for place, tier in enumerate(listed):
             here = (*at, "tiers", place)
             if not isinstance(tier, dict):
                 self.wrong("A tier is a mapping with `from`, `to` and `cents`.", *here)
-                return ()
+                expected = 0
+                continue
             self.unknown(tier, _TIER, "a tier", *here)
-            before = len(self.problems)
-            first = self.whole(tier.get("from"), "`from`", MOST, *here, "from")
-            last = None if tier.get("to") is None else self.whole(tier["to"], "`to`", MOST, *here, "to")
+            first = self.bound(tier.get("from"), "`from`", *here, "from")
+            last = None if tier.get("to") is None else self.bound(tier["to"], "`to`", *here, "to")
             cents = self.cents(tier.get("cents"), "A price", *here, "cents")
-            if len(self.problems) > before:
-                return ()
-            if last is not None and last < first:
-                self.wrong(f"This tier ends at {last}, before it begins at {first}.", *here, "to")
-                return ()
-            if expected is None:
+            if first and expected is None:
                 self.wrong("The tier before this one has no end, so they overlap.", *here, "from")
-                return ()
-            if first > expected:
+            elif first and expected and first > expected:
                 gap = f"unit {expected}" if first == expected + 1 else f"units {expected} to {first - 1}"
                 self.wrong(f"There is a gap: {gap} would have no price.", *here, "from")
-                return ()
-            if first < expected:
+            elif first and expected and first < expected:
                 self.wrong(
                     f"Two tiers overlap: unit {first} has a price already; this one begins at {expected}.",
                     *here, "from",
                 )  # fmt: skip
-                return ()
-            expected = None if last is None else last + 1
+            if last and last < first:
+                self.wrong(f"This tier ends at {last}, before it begins at {first}.", *here, "to")
+                last = 0
+            expected = None if last is None else last and last + 1
             found.append(Tier(first, last, cents))
-        if expected is not None:
+        if expected:
             self.wrong(
                 f"There is a gap: units from {expected} on would have no price; the last tier has no `to`.",
                 *at, "tiers", len(listed) - 1,
             )  # fmt: skip
-            return ()
         return tuple(found)
+
+    def bound(self, value: object, what: str, *path: str | int) -> int:
+        """A bound of a tier; 0 when it is none, so that nothing is made of it."""
+        before = len(self.problems)
+        found = self.whole(value, what, MOST, *path)
+        return found if len(self.problems) == before else 0
 
     def rules(self, value: object, plans: Mapping[str, Plan]) -> tuple[Rule, ...]:
         if not isinstance(value, list) or not value:
@@ -583,34 +589,38 @@ class _Reading:
             not isinstance(plan, str) or plan not in (self.document.value.get("plans") or {})
         ):
             self.wrong(f"There is no plan {_q(plan)}; there are {', '.join((*plans, NONE))}.", *at, "plan")
-            return None
+            plan = NONE
         given = [key for key in ("label", "organization", "node") if key in entry]
         if len(given) > 1:
             self.wrong(f"A line of `apply` has `{given[0]}` or `{given[1]}`, not both.", *at)
+        whom = {key: self.whom(key, entry[key], *at) for key in given}
+        if len(given) > 1 or not all(whom.values()):
             return None
         line = self.document.line(*at)
-        if not given:
-            return Rule(plan, line=line)
-        value = entry[given[0]]
-        if not isinstance(value, str) or not value:
-            self.wrong(f"{_q(value)} is not text to YAML; write it in quotes.", *at, given[0])
-            return None
-        if given[0] == "label":
-            name, equals, text = value.partition("=")
-            if not equals or not name or not text:
-                self.wrong(f"A label is written `name=text`, not {_q(value)}.", *at, "label")
-                return None
+        if "label" in whom:
+            name, _, text = whom["label"].partition("=")
             return Rule(plan, label=(name, text), line=line)
-        if given[0] == "organization":
+        return Rule(plan, organization=whom.get("organization", ""), node=whom.get("node", ""), line=line)
+
+    def whom(self, key: str, value: object, *at: str | int) -> str:
+        """Whom a line of `apply` is about; "" when it says that in no way."""
+        if not isinstance(value, str) or not value:
+            self.wrong(f"{_q(value)} is not text to YAML; write it in quotes.", *at, key)
+            return ""
+        if key == "label":
+            name, _, text = value.partition("=")
+            if not name or not text:
+                self.wrong(f"A label is written `name=text`, not {_q(value)}.", *at, key)
+                return ""
+        elif key == "organization":
             if not _OID.fullmatch(value):
-                self.wrong(f"An organization is named by its oid, not {_q(value)}.", *at, "organization")
-                return None
+                self.wrong(f"An organization is named by its oid, not {_q(value)}.", *at, key)
+                return ""
             if self._oids is not None and value not in self._oids:
-                self.wrong(f"No organization with the oid {value} is known.", *at, "organization")
-            return Rule(plan, organization=value, line=line)
-        if self._nodes is not None and value not in self._nodes:
-            self.wrong(f"The tree has no node with the id {_q(value)}.", *at, "node")
-        return Rule(plan, node=value, line=line)
+                self.wrong(f"No organization with the oid {value} is known.", *at, key)
+        elif self._nodes is not None and value not in self._nodes:
+            self.wrong(f"The tree has no node with the id {_q(value)}.", *at, key)
+        return value
 
     def costs(self, value: object, currency: str) -> tuple[int | None, tuple[Item, ...]]:
         if value is None:

@@ -78,7 +78,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "prices",
         help="the price book: check, import, list, export, example",
         description="A price book is a YAML file (docs/billing.md). It is read whole or not at all: every "
-        "mistake is told with its line.",
+        "mistake is told with its line. Exit codes: 0 done, 2 it is wrong, or cannot be read.",
     )
     doing = prices.add_subparsers(dest="doing", metavar="check|import|list|export|example", required=True)
     for name, says in (("check", "say everything that is wrong with a file"), ("import", "keep a file")):
@@ -129,16 +129,19 @@ def _book(session: Session, connection: "Connection", month: str) -> "PriceBook"
     """The price book to go by.
 
     Raises:
-        Problem: there is none for this month; exit code 1.
-        PriceBookError: that of --prices is not to be read.
+        Problem: there is none for this month; exit code 1. That of --prices is not to be read; exit code 2.
     """
-    from console.operations.billing import read_file
+    from console.operations.billing import FileError, read_file
     from store.billingwork import checked
+    from store.pricebook import PriceBookError
     from store.queries.billing import book_for, books
 
     file: str | None = getattr(session.arguments, "prices", None)
     if file is not None:
-        book = checked(connection, read_file(Path(file)), file=file)
+        try:
+            book = checked(connection, read_file(Path(file)), file=file)
+        except (FileError, PriceBookError) as error:
+            raise Problem(str(error), code=2) from None
         if not book.holds(month):
             raise Problem(f"{shown(file)} does not hold for {month}: it is from {book.first or 'ever'} until "
                           f"{book.last or 'ever'}.")  # fmt: skip
@@ -566,13 +569,20 @@ def _prices(session: Session) -> int:
 
 
 def _body(session: Session) -> tuple[str, bytes]:
-    """How the file is called, and what is in it."""
-    from console.operations.billing import LARGEST_FILE, read_file
+    """How the file is called, and what is in it.
+
+    Raises:
+        Problem: it cannot be read; exit code 2.
+    """
+    from console.operations.billing import LARGEST_FILE, FileError, read_file
 
     file: str = session.arguments.file
     if file == "-":
         return "standard input", sys.stdin.buffer.read(LARGEST_FILE + 1)
-    return file, read_file(Path(file))
+    try:
+        return file, read_file(Path(file))
+    except FileError as error:
+        raise Problem(str(error), code=2) from None
 
 
 def _check(session: Session) -> int:
@@ -592,7 +602,7 @@ def _check(session: Session) -> int:
             rows=[{"line": each.line, "problem": each.text} for each in error.problems],
             columns=("line", "problem"),
         )
-        raise Problem(str(error)) from None
+        raise Problem(str(error), code=2) from None
     session.show_object({"file": file, **_described(book), "problems": []})
     return 0
 
@@ -612,10 +622,14 @@ def _described(book: "PriceBook") -> dict[str, Any]:
 
 def _import(session: Session) -> int:
     from console.operations.billing import import_prices
+    from store.pricebook import PriceBookError
 
     session.refuse_read_only("billing prices import")
     file, body = _body(session)
-    made = import_prices(session.store(), body, file=file, by=session.operator)
+    try:
+        made = import_prices(session.store(), body, file=file, by=session.operator)
+    except PriceBookError as error:
+        raise Problem(str(error), code=2) from None
     session.show_object({"id": made.id, "new": made.new, **_described(made.book)})
     return 0
 

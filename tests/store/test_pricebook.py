@@ -195,6 +195,48 @@ def test_everything_that_is_wrong_is_told_at_once_by_line_and_the_first_is_in_th
     assert str(error).endswith("And 1 more.")
 
 
+def said(text):
+    return [(each.line, each.text.partition(",")[0].partition(";")[0]) for each in refused(text).problems]
+
+
+def test_no_mistake_hides_another_one_neither_on_its_line_nor_in_a_tier_after_it():
+    text = changed("from: 1, to: 100, cents: 650", "from: 1, to: 100, cents: 11.5").replace("101", "150")
+    assert said(text) == [
+        (11, "A price is a whole number of cents"),
+        (12, "There is a gap: units 101 to 149 would have no price."),
+    ]
+    text = changed("from: 1, to: 100", "from: 3, to: x").replace("101, cents: 550", "101, to: 90, cents: -1")
+    assert said(text.replace("        pricing: graduated\n", "")) == [
+        (7, "With more than one tier say `pricing: graduated` (each unit at the price of its tier) or "
+            "`pricing: volume` (all units at that of the last one)."),
+        (10, "`to` is a whole number from 1 to 1"),
+        (10, "There is a gap: units 1 to 2 would have no price."),
+        (11, "A price is not less than 0"),
+        (11, "This tier ends at 90"),
+    ]  # fmt: skip
+    item = "      - {item: Flat, metric: nothing, per: 010, cents: -4, tiers: [{from: 2}]}\n"
+    assert [words for _, words in said(changed("apply:", f"{item}apply:"))] == [
+        "YAML reads 010 as a number",
+        "'nothing' is no metric that is known",
+        "A price is not less than 0",
+        "An item has `cents` for each unit",
+        "A price is a whole number of cents without quotes",
+        "There is a gap: unit 1 would have no price.",
+    ]
+    whom = changed("plan: gold}", "plan: golden}").replace(
+        "label: tier=gold", "label: gold, organization: Acme"
+    )
+    assert [words for _, words in said(whom)] == [
+        "There is no plan 'golden'",
+        "A line of `apply` has `label` or `organization`",
+        "A label is written `name=text`",
+        "An organization is named by its oid",
+    ]
+    assert (11, "A price is not less than 0") in said(
+        changed("  gold:", "  GOLD:").replace("cents: 650", "cents: -1")
+    )
+
+
 def test_a_file_that_is_no_yaml_is_refused_with_its_line():
     line, said = first("version: 1\nplans: [\n")
     assert line == 3

@@ -83,15 +83,19 @@ def test_the_example_can_be_imported_as_it_is_printed(limegrove, charged, home):
 def test_a_wrong_price_book_is_refused_with_file_and_line_and_nothing_is_kept(limegrove, charged, home):
     file = prices(home, BOOK.replace("cents: 650", "cents: 6.5"))
     answer = limegrove("billing", "prices", "import", file)
-    assert answer.code == 1
+    assert answer.code == 2
     assert f"{file}, line 7: A price is a whole number of cents, not 6.5" in answer.err
     assert len(answer.err.strip().splitlines()) == 1
     assert limegrove("billing", "prices", "list").json == []
     check = limegrove("billing", "prices", "check", file)
-    assert check.code == 1
+    assert check.code == 2
     assert check.json["problems"] == [{"line": 7, "problem": answer.err.split(": ", 2)[2].strip()}]
     statement = limegrove("billing", "statement", "--prices", file)
-    assert (statement.code, statement.out) == (1, "")
+    assert (statement.code, statement.out) == (2, "")
+    for words in (("prices", "check"), ("prices", "import"), ("statement", "--prices")):
+        missing = limegrove("billing", *words, f"{file}.not")
+        assert (missing.code, missing.out) == (2, "")
+        assert "cannot be read" in missing.err
 
 
 def test_an_unknown_metric_and_an_unknown_organization_are_refused_by_what_the_store_knows(
