@@ -33,6 +33,7 @@ from store.bulk import hay
 from store.queries.compare import Comparison, compare
 from store.queries.organizations import HEALTH, TreeRow
 from store.queries.standing import DAY
+from store.quotas import percent_used
 from store.times import age
 
 _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
@@ -58,7 +59,7 @@ _FIGURES: dict[str, tuple[TreeColumn, Callable[[TreeRow, Looks | None], str]]] =
     # A sum of nothing known is no usage of zero.
     "QUOTA": (
         TreeColumn("QUOTA", 5),
-        lambda row, _: f"{row.quota_used / row.quota:.0%}" if row.quota and row.quota_used else "-",
+        lambda row, _: f"{percent_used(row.quota_used, row.quota)}%" if row.quota and row.quota_used else "-",
     ),
 }
 _FRESH = TreeColumn("FRESH", 9)
@@ -644,7 +645,7 @@ def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: in
         field(
             "sensors",
             f"{row.sensors:,}, {row.sensors_online:,} online",
-            f"   quota {row.quota:,}, {row.quota_used / row.quota:.0%} used"
+            f"   quota {row.quota:,}, {percent_used(row.quota_used, row.quota)}% used"
             if row.quota and row.quota_used
             else "",
         ),

@@ -24,6 +24,7 @@ from store.breakglass import Running, running
 from store.models import RolloutPlan
 from store.queries.rollup import Need
 from store.queries.rollup import Overview as Figures
+from store.quotas import percent_used
 from store.rollouts.plans import STATES
 from store.times import age
 
@@ -291,7 +292,7 @@ def _sensor_lines(found: Found, context: Context, *, wide: bool) -> list[Content
     quota: list[Part] = ["   quota unknown"]
     if of_.quota and of_.quota_used:
         used = round(of_.quota_used)
-        quota = [f"   quota {bar(used, of_.quota, width)} {of_.quota_used / of_.quota:.0%}"]
+        quota = [f"   quota {bar(used, of_.quota, width)} {percent_used(of_.quota_used, of_.quota)}%"]
     return [
         _band(context, "partly" if of_.over_quota or of_.silent else "well", "SENSORS", *parts),
         _more("online ", bar(of_.sensors_online, of_.sensors, width), *quota),

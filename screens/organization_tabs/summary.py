@@ -15,6 +15,7 @@ from screens.widgets.text import line
 from store.customers import EMPTY, Customer, customer
 from store.freshness import SUBJECTS, state_of
 from store.queries.organizations import OrganizationDetail, organization
+from store.quotas import percent_used
 from store.sensors import platform_name
 from store.times import age
 
@@ -82,8 +83,8 @@ def organization_lines(
         lines.append(field("top rules", ", ".join(f"{cat} ({count:,})" for cat, count in top)))
     quota = ""
     if row.sensor_quota:
-        used = f", {row.quota_used / row.sensor_quota:.0%} used" if row.quota_used is not None else ""
-        quota = f"   quota {row.sensor_quota:,}{used}"
+        percent = percent_used(row.quota_used, row.sensor_quota)
+        quota = f"   quota {row.sensor_quota:,}" + ("" if percent is None else f", {percent}% used")
     online = "unknown" if row.sensors_online is None else f"{row.sensors_online:,}"
     lines.append(field("sensors", f"{row.sensors:,}, {online} online{quota}"))
     if found.platforms:

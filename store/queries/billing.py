@@ -39,6 +39,7 @@ from store.months import (
 from store.pricebook import ANALYST, METRICS, ORGANIZATION, PriceBook, PriceBookError, read_pricebook
 from store.queries.scopes import NODE, oids_of
 from store.queries.scopes import ORGANIZATION as ORGANIZATIONS
+from store.quotas import percent_used
 from store.text import Untrusted
 
 _USAGE: Table = models.Usage.__table__  # type: ignore[attr-defined]
@@ -201,10 +202,8 @@ class UsageRow:
 
     @property
     def percent(self) -> int | None:
-        """Of the quota; rounded up, so that less than all is never said of more."""
-        if not self.quota or self.used is None:
-            return None
-        return int(-(-self.used * 100 // self.quota))
+        """Of the quota."""
+        return percent_used(self.used, self.quota)
 
 
 @dataclass(frozen=True, slots=True)
