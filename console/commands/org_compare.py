@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 def configure(verbs: Any) -> None:
     """Add `compare` to the verbs of `org`."""
     parser: argparse.ArgumentParser = verbs.add_parser(
-        "compare", help="two organizations, or one with itself at an earlier time: configuration and access"
+        "compare",
+        help="two organizations, or one with itself at an earlier time: configuration and access",
+        description="Exit codes: 0 compared, whether they differ or not; 3 a part was never read, which is "
+        "named and not compared.",
     )
     parser.add_argument("organization", metavar="OID|NAME", help="its oid, the beginning of it, or its name")
     parser.add_argument("other", metavar="OID|NAME", nargs="?", help="the one that it is compared with")
@@ -22,7 +25,7 @@ def configure(verbs: Any) -> None:
 
 
 def compare(session: Session) -> int:
-    """Show what differs; 0 whether it does or not."""
+    """Show what differs; 0 whether it does or not, 3 where a part of it could not be compared."""
     from store.queries import compare as queries
     from store.times import now_ms
 
@@ -33,10 +36,17 @@ def compare(session: Session) -> int:
     at = None if arguments.at is None else moment(arguments.at, now)
     left = session.organization(arguments.organization)
     right = left if arguments.other is None else session.organization(arguments.other)
+    if at is None and left == right:
+        raise Problem(
+            "That is one organization twice: name another one, or give --at to compare it with what it was.",
+            2,
+        )
     with session.reader.reading() as connection:
         found = queries.compare(connection, left, right, at=at)
     if found is None:
         raise Problem("One of these organizations was taken out of the store a moment ago.")
+    if found.gaps and session.output == "table":
+        session.say("Not compared whole: " + " ".join(found.gaps))
     session.show_object(
         shown(found),
         rows=[
@@ -46,9 +56,8 @@ def compare(session: Session) -> int:
         columns=("what", "name", "where", "parts"),
     )
     if session.output == "table":
-        alike = f"{len(found.lines)} differ, {found.same} records are alike."
-        session.say(" ".join((alike, *found.gaps)))
-    return 0
+        session.say(f"{len(found.lines)} differ, {found.same} records are alike.")
+    return 3 if found.gaps else 0
 
 
 def moment(text: str, now: int) -> int:
@@ -97,5 +106,7 @@ def shown(found: "Comparison") -> dict[str, Any]:
             {"what": each.what, "name": each.name, "where": each.where, "parts": list(each.parts)}
             for each in found.lines
         ],
+        "complete": not found.gaps,
+        "never_read": [{"oid": side.oid, "name": side.name, "what": part} for side, part in found.unread],
         "gaps": list(found.gaps),
     }

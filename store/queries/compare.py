@@ -6,7 +6,7 @@ an earlier time, what was done since is listed instead.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -35,6 +35,13 @@ PARTS = 12
 
 EVENTS = 200
 """Entries about access since an earlier time that are told, the newest first."""
+
+PARTS_READ: dict[str, str] = {
+    "configuration": "The configuration of {} was never read.",
+    "access": "Who has access to {} was never read.",
+    "keys": "The keys of {} were never read.",
+}
+"""Subject -> what is said where it was never read."""
 
 Where = Literal["only left", "only right", "differs", "since"]
 """`since` is an entry of a log: not a state, but what was done to it."""
@@ -75,10 +82,14 @@ class Comparison:
     """Records that are alike."""
     gaps: tuple[str, ...]
     """What this does not rest on, a sentence each."""
+    unread: tuple[tuple[Side, str], ...] = ()
+    """(side, part of PARTS_READ) that was never read: nothing is said of that part of either side."""
 
 
 def compare(connection: Connection, left: str, right: str, *, at: int | None = None) -> Comparison | None:
     """Compare two organizations as they are; with `at`, the left one as it was then (ms).
+
+    What was never read of one of them is not compared: else all that the other has would be said to differ.
 
     Returns:
         None when the store does not know one of them.
@@ -86,14 +97,20 @@ def compare(connection: Connection, left: str, right: str, *, at: int | None = N
     sides = _sides(connection, left, right, at)
     if sides is None:
         return None
-    gaps = [f"The configuration of {side.name} was never read." for side in sides if side.read_at is None]
+    unread = _unread(connection, sides if at is None else sides[:1])
+    gaps = [PARTS_READ[part].format(side.name) for side, part in unread]
+    lacking = {part for _, part in unread}
     if at is not None:
         first = connection.execute(
             select(func.min(_RECORD.c.valid_from)).where(_RECORD.c.oid == left)
         ).scalar_one()
         if first is not None and first > at:
             gaps.append(f"The configuration of {sides[0].name} is known only since a later time.")
-    mine, theirs = _records(connection, left, at), _records(connection, right, None)
+    mine, theirs = (
+        ({}, {})
+        if "configuration" in lacking
+        else (_records(connection, left, at), _records(connection, right, None))
+    )
     lines = list(_settings(connection, left, right)) if at is None else []
     same = 0
     for key in sorted(mine.keys() | theirs.keys()):
@@ -105,10 +122,24 @@ def compare(connection: Connection, left: str, right: str, *, at: int | None = N
         else:
             lines.append(Line(key[0], Untrusted(key[1]), "differs", _parts(connection, one, other)))
     if at is None:
-        lines += _access(connection, left, right)
+        lines += _access(connection, left, right, lacking)
     else:
         lines += _since(connection, left, at)
-    return Comparison(*sides, tuple(lines), same, tuple(gaps))
+    return Comparison(*sides, tuple(lines), same, tuple(gaps), tuple(unread))
+
+
+def _unread(connection: Connection, sides: Sequence[Side]) -> list[tuple[Side, str]]:
+    """Which parts of which sides were never read; of one side alone only its configuration is compared."""
+    rows = connection.execute(
+        select(_STATE.c.oid, _STATE.c.subject).where(
+            _STATE.c.oid.in_([side.oid for side in sides]),
+            _STATE.c.subject.in_(PARTS_READ),
+            _STATE.c.checked_at.is_not(None),
+        )
+    )
+    read = {(row.oid, row.subject) for row in rows}
+    parts = PARTS_READ if len(sides) > 1 else ("configuration",)
+    return [(side, part) for part in parts for side in sides if (side.oid, part) not in read]
 
 
 def _sides(connection: Connection, left: str, right: str, at: int | None) -> tuple[Side, Side] | None:
@@ -190,14 +221,23 @@ def _settings(connection: Connection, left: str, right: str) -> Iterator[Line]:
         row.oid: {"region": row.region, "sensor_quota": row.sensor_quota, "status": row.status}
         for row in connection.execute(select(_ORGANIZATION).where(_ORGANIZATION.c.oid.in_((left, right))))
     }
-    for each in differences(found[left], found[right]):
+    # What is not known of one of them is no difference.
+    known = [
+        name
+        for name in found[left]
+        if not any(found[oid][name] is None or found[oid][name] == "" for oid in (left, right))
+    ]
+    one, other = ({name: found[oid][name] for name in known} for oid in (left, right))
+    for each in differences(one, other):
         yield Line("setting", Untrusted(each.path), "differs", (Untrusted(each.words),))
 
 
-def _access(connection: Connection, left: str, right: str) -> Iterator[Line]:
-    yield from _sets("group", *(_groups(connection, oid) for oid in (left, right)))
-    yield from _sets("user", *(_users(connection, oid) for oid in (left, right)))
-    yield from _sets("key", *(_keys(connection, oid) for oid in (left, right)))
+def _access(connection: Connection, left: str, right: str, lacking: Collection[str]) -> Iterator[Line]:
+    if "access" not in lacking:
+        yield from _sets("group", *(_groups(connection, oid) for oid in (left, right)))
+        yield from _sets("user", *(_users(connection, oid) for oid in (left, right)))
+    if "keys" not in lacking:
+        yield from _sets("key", *(_keys(connection, oid) for oid in (left, right)))
 
 
 def _sets(what: str, mine: Mapping[str, set[str]], theirs: Mapping[str, set[str]]) -> Iterator[Line]:

@@ -9,6 +9,7 @@ from console.commands.problem import Problem
 from store import ingest
 from store.configuration import Record
 from store.database import Store
+from store.queries.compare import PARTS_READ
 from store.times import now_ms
 
 OIDS = [f"{number:08x}-0000-4000-8000-000000000000" for number in (1, 2, 3)]
@@ -28,6 +29,9 @@ def rules(filled):
                 ingest.put_configuration(c, OIDS[0], "hive/dr-general", {"lsass": record}, at)
         with store.writing() as c:
             ingest.put_configuration(c, OIDS[1], "hive/dr-general", {"other": Record({"a": 1})}, now)
+            for oid in OIDS[:2]:
+                for subject in PARTS_READ:
+                    ingest.put_sync_state(c, oid, subject, checked_at=now, attempted_at=now)
     return filled
 
 
@@ -40,9 +44,21 @@ def test_two_organizations_are_compared(rules, limegrove):
     assert found["hive/dr-general", "lsass"] == "only left"
     assert found["hive/dr-general", "other"] == "only right"
     assert {where for (what, _), where in found.items() if what == "user"} == {"only left"}
-    assert answer.json["gaps"] == [
-        f"The configuration of {name} was never read." for name in ("Acme Corp", "Böhm & Söhne")
+    assert (answer.json["complete"], answer.json["never_read"], answer.json["gaps"]) == (True, [], [])
+
+
+def test_a_comparison_with_what_was_never_read_says_so_first_and_is_not_done(rules, limegrove):
+    answer = limegrove("org", "compare", "Acme Corp", OIDS[2])
+
+    assert answer.code == 3
+    assert (answer.json["complete"], answer.json["differences"]) == (False, [])
+    assert [(each["oid"], each["what"]) for each in answer.json["never_read"]] == [
+        (OIDS[2], part) for part in PARTS_READ
     ]
+    table = limegrove("org", "compare", "Acme Corp", OIDS[2], "--output", "table")
+    assert table.code == 3
+    assert table.err.startswith("Not compared whole: The configuration of Evil")
+    assert "only left" not in table.out
 
 
 def test_an_organization_is_compared_with_itself_some_days_ago(rules, limegrove):
@@ -61,7 +77,9 @@ def test_an_organization_is_compared_with_itself_some_days_ago(rules, limegrove)
     assert "1 differ, 0 records are alike." in table.err
 
 
-@pytest.mark.parametrize("wrong", [[], [OIDS[1], "--at", "1d"], ["--at", "soon"], ["--at", "2999-01-01"]])
+@pytest.mark.parametrize(
+    "wrong", [[], [OIDS[0]], ["Acme Corp"], [OIDS[1], "--at", "1d"], ["--at", "soon"], ["--at", "2999-01-01"]]
+)
 def test_what_cannot_be_compared_is_one_sentence(rules, limegrove, wrong):
     answer = limegrove("org", "compare", OIDS[0], *wrong)
 

@@ -6,7 +6,7 @@ from store import ingest
 from store.configuration import Record
 from store.database import Store
 from store.models import AccessEvent, DirectPermission
-from store.queries.compare import PARTS, compare
+from store.queries.compare import PARTS, PARTS_READ, compare
 from tests.helpers.screens import NOW, oid_of
 
 A, B = oid_of(0), oid_of(1)
@@ -27,7 +27,9 @@ def provider(store: Store) -> None:
         ingest.put_configuration(
             c, B, RULES, {"same": rule(1), "other": rule(5, enabled=False), "theirs": rule(3)}, NOW
         )
-        ingest.put_sync_state(c, A, "configuration", checked_at=NOW, attempted_at=NOW)
+        for oid in (A, B):
+            for subject in PARTS_READ:
+                ingest.put_sync_state(c, oid, subject, checked_at=NOW, attempted_at=NOW)
 
 
 def told(
@@ -51,7 +53,7 @@ def test_records_that_are_alike_are_counted_and_the_others_told_part_by_part(sto
         found = compare(c, A, B)
         assert found is not None
         assert found.same == 1
-        assert found.gaps == ("The configuration of Borealis was never read.",)
+        assert found.gaps == found.unread == ()
         assert compare(c, A, "nobody") is None
 
 
@@ -128,3 +130,27 @@ def test_what_the_cloud_itself_writes_into_a_record_is_no_difference(store: Stor
             key = Record({"desc": "windows", "iid": f"id-{number}", "tags": ["win"], "created": number})
             ingest.put_configuration(c, oid, "installation_key", {f"id-{number}": key}, NOW)
     assert not [each for each in told(store, A, B) if each[0] == "installation_key"]
+
+
+def test_what_was_never_read_of_one_is_named_and_not_said_to_differ(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        listed = [{"oid": oid_of(2), "name": "Cedar"}]
+        ingest.put_organizations(c, listed, complete=False, now=NOW)
+        ingest.put_organization_facts(c, A, quota=100, quota_used=1.0)
+        ingest.put_keys(c, A, {"k1": {"name": "deploy", "priv": ["org.get"]}}, now=NOW)
+        c.execute(insert(DirectPermission).values(oid=A, email="kim@x.example", permissions=["org.get"]))
+        ingest.put_sync_state(c, oid_of(2), "configuration", attempted_at=NOW, failure="auth", reason="No.")
+        found = compare(c, A, oid_of(2))
+    assert found is not None
+    assert (found.lines, found.same) == ((), 0)
+    assert found.gaps == (
+        "The configuration of Cedar was never read.",
+        "Who has access to Cedar was never read.",
+        "The keys of Cedar were never read.",
+    )
+    with store.writing() as c:
+        ingest.put_sync_state(c, oid_of(2), "keys", checked_at=NOW, attempted_at=NOW)
+        found = compare(c, A, oid_of(2))
+    assert found is not None
+    assert [(each.what, each.name, each.where) for each in found.lines] == [("key", "deploy", "only left")]
