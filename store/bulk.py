@@ -299,6 +299,14 @@ class Chosen:
 
     oid: str
     name: Untrusted
+    quota: int | None = None
+    """How many sensors it may have; None when that was never read."""
+    used: float | None = None
+    """Weighted sensors of it; None when that was never read."""
+
+    def turns_away(self, quota: int) -> bool:
+        """Whether it has more sensors than a new quota would let in."""
+        return self.used is not None and self.used > quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,12 +353,16 @@ def select(
         raise BadWish(f"{safe_text(mark, 40)!r} is no mark; there are {', '.join(MARKS)}.")
     rows = tree(c, now=now)
     needles = filter_line.casefold().split()
-    listed = select_(ORGANIZATION.c.oid, ORGANIZATION.c.name).where(ORGANIZATION.c.gone_at.is_(None))
+    held = ORGANIZATION.c
+    listed = select_(held.oid, held.name, held.sensor_quota, held.quota_used).where(held.gone_at.is_(None))
     # By their own names: a node may be called otherwise, and what is typed is the organization's.
-    there = {row.oid: Untrusted(row.name) for row in c.execute(listed)}
+    there = {
+        row.oid: Chosen(row.oid, Untrusted(row.name), row.sensor_quota, row.quota_used)
+        for row in c.execute(listed)
+    }
     wanted = None if oids is None else set(oids)
     found = [
-        Chosen(row.oid, there[row.oid])
+        there[row.oid]
         for row in _below(rows, scope)
         if row.oid is not None
         and row.oid in there
@@ -359,11 +371,11 @@ def select(
         and all(word in f"{hay(row)}\n{row.path.casefold()}" for word in needles)
     ]
     ids = [each.oid for each in found]
-    frozen, held = marked(c, "frozen", ids), {oid for oid, _ in protected(c, ids)}
+    frozen, guarded = marked(c, "frozen", ids), {oid for oid, _ in protected(c, ids)}
     return Selection(
         tuple(each for each in found if each.oid not in frozen),
         tuple(each for each in found if each.oid in frozen),
-        tuple(each for each in found if each.oid in held),
+        tuple(each for each in found if each.oid in guarded),
         source,
     )
 

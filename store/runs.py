@@ -22,7 +22,8 @@ from store.text import Untrusted, safe_text
 
 __all__ = [
     "Held", "Item", "Lost", "NothingToDo", "Planned", "PlannedItem", "PlannedStep", "Run", "RunError",
-    "RunRow", "RunStep", "UnknownRun", "keep", "listed", "load", "state_now", "steps", "words",
+    "RunRow", "RunStep", "UnknownRun", "change_words", "keep", "listed", "load", "state_now",
+    "steps", "words",
 ]  # fmt: skip
 
 _RUN: Table = models.Run.__table__  # type: ignore[attr-defined]
@@ -57,6 +58,9 @@ UNASKED = 24 * 3_600_000
 """Milliseconds after its beginning for which a run that was cut off is carried on without being asked for."""
 MOST = 200_000
 """Steps that one run may have."""
+
+HELD = "held"
+"""Option of an item: `{quota, used}` as the store had them when a change of the quota was planned."""
 
 _PART = 500
 
@@ -241,6 +245,36 @@ class RunRow:
     beat_at: int
     """As of a `Run`."""
     undo_of: int | None
+
+
+def change_words(
+    verb: str, target: str, arguments: Mapping[str, Any], options: Mapping[str, Any]
+) -> Untrusted:
+    """What a step does, with what is there now where the options of its item say that: `quota 40 -> 250`."""
+    held = before_of(verb, options)
+    if held is None:
+        return words(verb, target, arguments)
+    now = "unknown" if held["quota"] is None else f"{held['quota']:,}"
+    used = f", {sensors(held['used'])} in use" if turns_away(verb, arguments, options) else ""
+    return Untrusted(f"quota {now} -> {arguments['quota']:,}{used}")
+
+
+def before_of(verb: str, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What was there when a step was planned, as the options of its item say: of a quota `{quota, used}`,
+    each None when it was never read. None where a plan says nothing of it."""
+    held = options.get(HELD)
+    return {"quota": held.get("quota"), "used": held.get("used")} if verb == "quota.set" and held else None
+
+
+def turns_away(verb: str, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """Whether more sensors were in use, when it was planned, than the new quota lets in."""
+    used = (before_of(verb, options) or {}).get("used")
+    return used is not None and used > arguments["quota"]
+
+
+def sensors(number: float) -> str:
+    """Weighted sensors in words: `312`, `12.5`."""
+    return f"{number:,.1f}".removesuffix(".0")
 
 
 def state_now(run: Run | RunRow, now: int) -> str:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from console.limacharlie.client import Cloud
     from console.operations.bulk import Drafted
     from console.operations.runs import Result
-    from store.bulk import Kind, Selection, Wish
-    from store.runs import Planned, Run, RunStep
+    from store.bulk import Chosen, Kind, Selection, Wish
+    from store.runs import Item, Planned, Run, RunStep
 
 LATEST = 50
 """Runs that `org runs` names unless --limit says otherwise."""
@@ -175,6 +175,17 @@ def _bulk(session: Session) -> int:
         raise Problem(str(error), code=5) from error
     for each in drafted.left_out:
         session.say(f"left out: {safe(each.name)}: {safe(each.reason)}")
+    if drafted.above:
+        use = "uses" if len(drafted.above) == 1 else "use"
+        session.say(
+            f"{len(drafted.above):,} {use} more than {wish.arguments['quota']:,}, sensors would be turned "
+            f"away: {_first(drafted.above)}."
+        )
+    if drafted.unread:
+        session.say(
+            f"The quota of {len(drafted.unread):,} was never read, and is set all the same: "
+            f"{_first(drafted.unread)}."
+        )
     if drafted.nothing:
         what = "sensor" if wish.selector is not None else "API key"
         session.say(f"{len(drafted.nothing):,} organizations have no such {what}.")
@@ -185,6 +196,11 @@ def _bulk(session: Session) -> int:
         session.say("There is nothing to do.")
         return 0
     return carry_out(session, drafted.planned)
+
+
+def _first(chosen: "Sequence[Chosen]") -> str:
+    more = f" and {len(chosen) - NAMED:,} more" if len(chosen) > NAMED else ""
+    return f"{', '.join(safe(each.name) for each in chosen[:NAMED])}{more}"
 
 
 def _wish(session: Session) -> "Wish":
@@ -316,7 +332,7 @@ def _make(session: Session, kept: "Run") -> int:
     confirm = session.arguments.confirm
     if kept.state == "draft":
         for item in kept.items[:NAMED]:
-            session.say(f"  {safe(item.name)}")
+            session.say(f"  {safe(item.name)}{_was(session, kept, item)}")
         if len(kept.items) > NAMED:
             session.say(f"  ... and {len(kept.items) - NAMED:,} more organizations")
         session.say(f"{safe(kept.title)}: {kept.total:,} steps on {len(kept.items):,} organizations.")
@@ -352,6 +368,17 @@ def _make(session: Session, kept: "Run") -> int:
             session.say(f"Stopped. `limegrove org resume {kept.id}` carries on, and nothing else does.")
         raise
     return show_result(session, result)
+
+
+def _was(session: Session, kept: "Run", item: "Item") -> str:
+    """`: quota 40 -> 250`, for what says at its planning what is there; "" for anything else."""
+    from store.runs import HELD, change_words, steps
+
+    if HELD not in item.options:
+        return ""
+    with session.reader.reading() as connection:
+        (step,) = steps(connection, kept.id, item.item, limit=1)
+    return f": {safe(change_words(step.verb, step.target, step.arguments, item.options))}"
 
 
 def _needs_cloud(kept: "Run") -> bool:
@@ -485,7 +512,7 @@ def _loaded(session: Session, run_id: int) -> "Run":
 
 
 def _print(session: Session, kept: "Run", result: "Result | None" = None) -> None:
-    from store.runs import steps
+    from store.runs import change_words, steps
 
     with session.reader.reading() as connection:
         made = steps(connection, kept.id)
@@ -502,10 +529,21 @@ def _print(session: Session, kept: "Run", result: "Result | None" = None) -> Non
         }
         for item in kept.items
     ]
+    columns: tuple[str, ...] = ("organization", "state", "done", "why")
+    if kept.state == "draft":
+        columns = ("organization", "step")
+        rows = [
+            {
+                "organization": item.name,
+                "step": change_words(step.verb, step.target, step.arguments, item.options),
+            }
+            for item in kept.items
+            for step in by_item.get(item.item, ())
+        ]
     thing = shown_run(kept, made)
     if result is not None:
         thing |= {"said": result.sentence, "trouble": result.trouble or None}
-    session.show_object(thing, rows=rows, columns=("organization", "state", "done", "why"))
+    session.show_object(thing, rows=rows, columns=columns)
 
 
 def shown_run(kept: "Run", made: "list[RunStep]") -> dict[str, Any]:
@@ -550,7 +588,7 @@ def shown_run(kept: "Run", made: "list[RunStep]") -> dict[str, Any]:
                 "name": item.name,
                 "state": item.state,
                 "reason": item.reason or None,
-                "steps": [shown_step(step) for step in by_item.get(item.item, ())],
+                "steps": [shown_step(step, item.options) for step in by_item.get(item.item, ())],
             }
             for item in kept.items
         ],
@@ -558,15 +596,21 @@ def shown_run(kept: "Run", made: "list[RunStep]") -> dict[str, Any]:
     }
 
 
-def shown_step(step: "RunStep") -> dict[str, Any]:
-    """A step of a run."""
+def shown_step(step: "RunStep", options: "Mapping[str, Any]") -> dict[str, Any]:
+    """A step of a run.
+
+    Args:
+        options: of its item; `before` is what was there when it was planned until it was looked at.
+    """
+    from store.runs import before_of
+
     return {
         "step": step.seq,
         "verb": step.verb,
         "words": step.words,
         "target": step.target,
         "arguments": dict(step.arguments),
-        "before": step.before,
+        "before": before_of(step.verb, options) if step.before is None else step.before,
         "outcome": step.outcome,
         "error": step.error or None,
         "made": dict(step.made),
@@ -580,7 +624,7 @@ def _checklist(options: "Mapping[str, Any]") -> dict[str, Any]:
 
 def shown_planned(planned: "Planned") -> dict[str, Any]:
     """What would be done: as `shown_run`, without a number and without results."""
-    from store.runs import words
+    from store.runs import before_of, words
 
     return {
         "title": planned.title,
@@ -599,6 +643,7 @@ def shown_planned(planned: "Planned") -> dict[str, Any]:
                         "words": words(step.verb, step.target, step.arguments),
                         "target": step.target,
                         "arguments": dict(step.arguments),
+                        "before": before_of(step.verb, item.options),
                     }
                     for step in item.steps
                 ],
@@ -610,10 +655,13 @@ def shown_planned(planned: "Planned") -> dict[str, Any]:
 
 
 def _plan_rows(planned: "Planned") -> list[dict[str, Any]]:
-    from store.runs import words
+    from store.runs import change_words
 
     return [
-        {"organization": item.name, "step": words(step.verb, step.target, step.arguments)}
+        {
+            "organization": item.name,
+            "step": change_words(step.verb, step.target, step.arguments, item.options),
+        }
         for item in planned.items
         for step in item.steps
     ]

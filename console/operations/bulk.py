@@ -15,7 +15,7 @@ from console.limacharlie.limits import in_background
 from console.operations.ports import Progress, Report
 from console.operations.runs import Refused
 from store.bulk import Chosen, Selection, Wish
-from store.runs import Planned, PlannedItem, PlannedStep
+from store.runs import HELD, Planned, PlannedItem, PlannedStep
 from store.smoke import smoke_steps
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class Drafted:
     """Frozen, or not to be read."""
     nothing: tuple[Chosen, ...] = ()
     """Those that have no such sensor, or no such key."""
+    above: tuple[Chosen, ...] = ()
+    """Those that have more sensors than the new quota lets in."""
+    unread: tuple[Chosen, ...] = ()
+    """Those whose quota was never read; it is set all the same."""
 
 
 async def draft(
@@ -73,12 +77,24 @@ async def draft(
         found: list[tuple[Chosen, Steps]] = [(each, steps) for each in selection.chosen]
     else:
         found = await _looked_up(selection.chosen, look, left, report)
-    items = tuple(PlannedItem(each.oid, each.name, steps=steps) for each, steps in found if steps)
+    items = tuple(
+        PlannedItem(each.oid, each.name, _held(wish, each), steps) for each, steps in found if steps
+    )
     options: dict[str, Any] = {"wish": wish.kind.name}
     if left:
         options["left_out"] = [[each.oid, each.name, each.reason] for each in left]
     planned = Planned("bulk", str(wish.words), items, selection.source, options)
-    return Drafted(planned, tuple(left), tuple(each for each, steps in found if not steps))
+    nothing = tuple(each for each, steps in found if not steps)
+    if wish.kind.name != "quota":
+        return Drafted(planned, tuple(left), nothing)
+    above = tuple(each for each in selection.chosen if each.turns_away(wish.arguments["quota"]))
+    unread = tuple(each for each in selection.chosen if each.quota is None)
+    return Drafted(planned, tuple(left), nothing, above, unread)
+
+
+def _held(wish: Wish, each: Chosen) -> dict[str, Any]:
+    """What an item says of what is there now."""
+    return {HELD: {"quota": each.quota, "used": each.used}} if wish.kind.name == "quota" else {}
 
 
 def _needs(cloud: "Cloud | None") -> "Cloud":

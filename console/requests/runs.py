@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +17,7 @@ from console.requests import Handler, Host, RefusedHere, read
 from console.requests.triage import one_at_a_time
 from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.fill_in import Field, FillIn, Values
-from screens.dialogs.run_plan import RunPlan, Shown, Target, named
+from screens.dialogs.run_plan import NAMED, RunPlan, Shown, Target, named
 from screens.requests import BeginRun, ChangeMany, DropRun, UndoRun
 from store import runs as kept
 from store.access import counted
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from console.operations.ports import Progress, Report
     from screens.requests import Work
-    from store.runs import Planned, RunStep
+    from store.runs import Item, Planned, RunStep
 
 SAID_EVERY = 0.25
 """Seconds between two sentences about how far it has come."""
@@ -111,6 +111,33 @@ def _whom(does: str, selection: Selection) -> list[Content]:
     return [first, named([each.name for each in chosen])]
 
 
+def _quotas(selection: Selection) -> Content:
+    """`quota now: 40 to 250, at most 88.5 in use; never read 1: Acme Dental`."""
+    known = [each.quota for each in selection.chosen if each.quota is not None]
+    used = [each.used for each in selection.chosen if each.used is not None]
+    unread = [each.name for each in selection.chosen if each.quota is None]
+    text = "unknown"
+    if known:
+        least, most = min(known), max(known)
+        text = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    if used:
+        text += f", {'at most ' if len(used) > 1 else ''}{kept.sensors(max(used))} in use"
+    said = Content(f"quota now: {text}")
+    return said + Content(f"; never read {len(unread):,}: ") + named(unread, 1) if unread else said
+
+
+def _turned_away(selection: Selection, quota: int) -> str:
+    over = [each.name for each in selection.chosen if each.turns_away(quota)]
+    if not over:
+        return ""
+    more = f" and {len(over) - NAMED:,} more" if len(over) > NAMED else ""
+    use = "uses" if len(over) == 1 else "use"
+    return (
+        f"{len(over):,} {use} more than {quota:,}, sensors would be turned away: "
+        f"{', '.join(over[:NAMED])}{more}."
+    )
+
+
 async def _filled_in(host: Host, kind: Kind, selection: Selection) -> Wish | None:
     def given(values: Values) -> dict[str, str]:
         return {field.name: value for field, value in zip(kind.fields, values, strict=True)}
@@ -125,11 +152,16 @@ async def _filled_in(host: Host, kind: Kind, selection: Selection) -> Wish | Non
     heading = Content("\n").join(
         [
             *_whom(f"{kind.does.capitalize()}:", selection),
+            *([_quotas(selection)] if kind.name == "quota" else []),
             Content.styled("It is planned and shown first; nothing is sent by this.", "dim"),
         ]
     )
+
+    def doubtful(values: Values) -> str:
+        return _turned_away(selection, int(values[0])) if kind.name == "quota" else ""
+
     fields = [Field(each.label, hint=each.hint) for each in kind.fields]
-    values = await host.ask(FillIn(heading, fields, does="plan it", wrong=wrong))
+    values = await host.ask(FillIn(heading, fields, does="plan it", wrong=wrong, doubtful=doubtful))
     return None if values is None else wish(kind.name, given(values))
 
 
@@ -229,7 +261,9 @@ def _shown(connection: Connection, number: int, nothing: int, *, fresh: bool) ->
     for step in every:
         by_item.setdefault(step.item, []).append(step)
     targets = [
-        Target(item.item, item.name, _what(by_item.get(item.item, ())), _why_left(item.reason, item.state))
+        Target(
+            item.item, item.name, _what(by_item.get(item.item, ()), item), _why_left(item.reason, item.state)
+        )
         for item in run.items
     ]
     if len(run.items) == 1 and len(every) > 1:
@@ -247,20 +281,30 @@ def _shown(connection: Connection, number: int, nothing: int, *, fresh: bool) ->
         Target(len(run.items) + place, name, "", f"left out: {reason}")
         for place, (_, name, reason) in enumerate(left, 1)
     ]
-    return Shown(run, tuple(targets), operations.cannot_be_undone(every), nothing, kept=not fresh)
+    quotas = [
+        (item, step) for item in run.items for step in by_item.get(item.item, ())
+        if kept.before_of(step.verb, item.options)
+    ]  # fmt: skip
+    return Shown(
+        run, tuple(targets), operations.cannot_be_undone(every), nothing,
+        above=tuple(i.name for i, step in quotas if kept.turns_away(step.verb, step.arguments, i.options)),
+        unread=tuple(item.name for item, _ in quotas if item.options[kept.HELD]["quota"] is None),
+        kept=not fresh,
+    )  # fmt: skip
 
 
 def _why_left(reason: str, state: str) -> str:
     return reason if state == "refused" else ""
 
 
-def _what(made: tuple[RunStep, ...] | list[RunStep]) -> str:
+def _what(made: Sequence[RunStep], item: Item) -> str:
     """What is done to one organization, in a line."""
     open_ = [step for step in made if step.outcome not in kept.GOOD]
     if not open_:
         return "everything is done"
     more = f", and {len(open_) - 1:,} more steps" if len(open_) > 1 else ""
-    return f"{open_[0].words}{more}"
+    first = open_[0]
+    return f"{kept.change_words(first.verb, first.target, first.arguments, item.options)}{more}"
 
 
 async def _drop(host: Host, number: int) -> bool:

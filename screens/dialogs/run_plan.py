@@ -47,6 +47,10 @@ class Shown:
     """Steps that nothing takes back."""
     nothing: int = 0
     """Organizations of the choice that have nothing it could be done to."""
+    above: tuple[str, ...] = ()
+    """Names of those that have more sensors than the new quota lets in; strangers' text."""
+    unread: tuple[str, ...] = ()
+    """Names of those whose quota was never read; strangers' text."""
     kept: bool = False
     """Whether it was kept before it was opened here: then leaving it leaves it where it is."""
 
@@ -141,6 +145,18 @@ class RunPlan(Dialog[RunAnswer | None]):
                 Content.styled("protected: ", "bold ansi_yellow")
                 + named([name for _, name in run.protected], 8)
             )
+        if self._draft and found.above:
+            use = "uses" if len(found.above) == 1 else "use"
+            lines.append(
+                Content.styled(
+                    f"! {len(found.above):,} {use} more than the new quota, sensors would be turned away: ",
+                    HEALTH_STYLES["failed"],
+                )
+                + named(found.above)
+            )
+        if self._draft and found.unread:
+            never = f"{len(found.unread):,} with a quota that was never read, set all the same: "
+            lines.append(Content.styled(never, HEALTH_STYLES["partly"]) + named(found.unread))
         out = [row.name for row in found.targets if row.left]
         if out:
             lines.append(Content.styled(f"left out {len(out):,}: ", HEALTH_STYLES["failed"]) + named(out))

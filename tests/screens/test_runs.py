@@ -294,3 +294,13 @@ async def test_what_is_in_the_way_is_said_only_while_it_is_made(filled_store):
             runs.HOLDING.finish(c, run_id, "me", runs.FAILED, now=NOW)
         host.context.changes.publish(Change(frozenset({"run"})))
         await until(pilot, lambda: "is being made by" not in text_of(host))
+
+
+async def test_who_would_be_turned_away_and_whose_quota_is_not_known_is_said(filled_store, context):
+    found = replace(shown(filled_store), above=("Acme Dental", HOSTILE), unread=("Cedar Clinic",))
+    app = Asking(RunPlan(found, context))
+    async with app.run_test(size=(80, 24)) as pilot:
+        said = await opened(pilot)
+        assert "! 2 use more than the new quota, sensors would be turned away: Acme Dental" in said
+        assert "1 with a quota that was never read, set all the same: Cedar Clinic" in said
+        assert app.guard.hits == 0

@@ -70,9 +70,14 @@ def test_a_dry_run_says_what_would_be_done_and_keeps_nothing(box: Box) -> None:
     answer = box.go("bulk", "quota", "321", "--all", "--dry-run")
     assert answer.returncode == 0
     assert [each["name"] for each in shown(answer)["organizations"]] == box.names()
-    assert shown(answer)["organizations"][0]["steps"] == [
-        {"verb": "quota.set", "words": "set the sensor quota to 321", "target": "", "arguments": {"quota": 321}}
-    ]  # fmt: skip
+    (step,) = shown(answer)["organizations"][0]["steps"]
+    was = step.pop("before")
+    assert step == {
+        "verb": "quota.set", "words": "set the sensor quota to 321", "target": "", "arguments": {"quota": 321},
+    }  # fmt: skip
+    assert was == {
+        name: box.rows[0][row] for name, row in (("quota", "sensor_quota"), ("used", "quota_used"))
+    }
     assert "4 steps on 4 organizations. Nothing was sent." in answer.stderr
     assert len(json.loads(box.go("runs").stdout)) == before
     assert box.go("bulk", "quota", "321", "--all", "--dry-run", "--read-only").returncode == 0
@@ -95,6 +100,19 @@ def test_a_change_is_asked_for_made_shown_listed_and_taken_back(box: Box) -> Non
     assert (back.returncode, shown(back)["undo_of"]) == (0, run["run"])
     again = box.go("undo", str(run["run"]), "--yes")
     assert (again.returncode, "was taken back by run" in again.stderr) == (5, True)
+
+
+def test_a_plan_says_what_quotas_are_and_who_would_be_turned_away(box: Box) -> None:
+    first = box.rows[0]
+    was = f"{first['sensor_quota']:,}"
+    kept = box.go("bulk", "quota", "1", "--filter", first["name"], "--plan", "--output", "table")
+    assert f"quota {was} -> 1, " in kept.stdout
+    assert "1 uses more than 1, sensors would be turned away: " + first["name"] in kept.stderr
+    number = max(each["run"] for each in json.loads(box.go("runs").stdout))
+    (step,) = shown(box.go("runs", str(number)))["organizations"][0]["steps"]
+    assert step["before"] == {"quota": first["sensor_quota"], "used": first["quota_used"]}
+    asked = box.go("resume", str(number))
+    assert (asked.returncode, f"{first['name']}: quota {was} -> 1, " in asked.stderr) == (5, True)
 
 
 def test_a_kept_run_is_begun_later_or_put_away(box: Box) -> None:

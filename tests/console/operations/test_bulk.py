@@ -1,12 +1,14 @@
 """Bulk changes, planned: what is looked up, what is left out, and that nothing is changed by it."""
 
 import pytest
+from sqlalchemy import update
 
 from console.limacharlie.client import Deadlines
 from console.limacharlie.errors import Network
 from console.operations import bulk
 from console.operations.runs import Refused
 from console.sandbox.faults import Rule
+from store import models, runs
 from store.bulk import select, wish
 from store.times import now_ms
 from tests.helpers.bulk import Customers, client, customers
@@ -69,3 +71,30 @@ async def test_a_cloud_that_is_away_plans_nothing(a_store) -> None:
         async with client(found.served, deadlines=Deadlines(retries=0)) as cloud:
             with pytest.raises(Network):
                 await bulk.draft(wish("tag", {"tag": "x", "selector": "*"}), chosen(found), cloud=cloud)
+
+
+async def test_a_quota_is_planned_with_what_the_store_knows_of_it(a_store) -> None:
+    async with customers(a_store(), orgs=3) as found:
+        first, second, third = [one.oid for one in found.organizations][:3]
+        table = models.Organization.__table__
+        with found.store.writing() as c:
+            for oid, quota, used in ((first, 40, 12.5), (second, 500, 312.0), (third, None, None)):
+                c.execute(update(table).where(table.c.oid == oid).values(sensor_quota=quota, quota_used=used))
+
+        drafted = await bulk.draft(wish("quota", {"quota": "250"}), chosen(found), cloud=None)
+
+        items = {item.oid: item for item in drafted.planned.items}
+        said = {
+            oid: str(runs.change_words(step.verb, step.target, step.arguments, item.options))
+            for oid, item in items.items()
+            for step in item.steps
+        }
+        assert said[first] == "quota 40 -> 250"
+        assert said[second] == "quota 500 -> 250, 312 in use"
+        assert said[third] == "quota unknown -> 250"
+        assert [each.oid for each in drafted.above] == [second]
+        assert third in [each.oid for each in drafted.unread]
+        assert {first, second}.isdisjoint(each.oid for each in drafted.unread)
+        # It is kept and begun as it was planned, on either database.
+        result = await found.apply(found.keep(drafted.planned))
+        assert result.whole or result.items("refused", "failed")

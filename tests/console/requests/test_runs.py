@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from sqlalchemy import update
+
 from console.app import Console
 from console.operations.ports import Link
 from console.sandbox.faults import Rule
@@ -11,7 +13,7 @@ from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.fill_in import FillIn
 from screens.dialogs.run_plan import RunPlan
 from screens.frame import KeyLine
-from store import runs
+from store import models, runs
 from store.database import Store
 from store.runs import PlannedStep
 from store.tree import TreeNode, mark_node, replace_tree
@@ -201,3 +203,29 @@ async def test_a_read_only_or_offline_console_changes_nothing(a_store: Any) -> N
         await pilot.press("B")
         await until(pilot, lambda: "read-only" in said(app))
         assert not found.effects()
+
+
+async def test_a_new_quota_is_set_beside_the_old_one_and_the_sensors_in_use(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        first, second = found.organizations[:2]
+        table = models.Organization.__table__  # type: ignore[attr-defined]
+        with store.writing() as c:
+            of = {first.oid: (40, 12.5), second.oid: (500, 312.0)}
+            for oid, (quota, used) in of.items():
+                c.execute(update(table).where(table.c.oid == oid).values(sensor_quota=quota, quota_used=used))
+        await opened(pilot)
+        await pilot.press("j", "B")
+        await on(pilot, ChooseOne)
+        await pilot.press("q")
+        await on(pilot, FillIn)
+        await shows(pilot, "quota now: 40 to 500, at most 312 in use")
+        await pilot.press(*"250", "enter")
+        await shows(pilot, "1 uses more than 250, sensors would be turned away: " + second.name.split()[0])
+        await pilot.press("enter")
+        await on(pilot, RunPlan)
+        await shows(pilot, "quota 40 -> 250")
+        await shows(pilot, "quota 500 -> 250, 312 in use")
+        await shows(pilot, "! 1 uses more than the new quota, sensors would be turned away:")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Nothing was sent." in said(app))
