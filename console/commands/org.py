@@ -95,7 +95,7 @@ def _show(session: Session) -> int:
 
 
 def listed(row: "OrganizationRow") -> dict[str, Any]:
-    """One organization as `org list` prints it; times are RFC 3339 in UTC."""
+    """One organization as `org list` prints it; times are RFC 3339 in UTC, what was never read is null."""
     from store.times import rfc3339
 
     return {
@@ -122,7 +122,10 @@ def shown_whole(detail: "OrganizationDetail") -> dict[str, Any]:
     from store.times import rfc3339
 
     return listed(detail.row) | {
-        "alerts": dict(zip(reversed(SEVERITIES), reversed(detail.row.by_severity), strict=True)),
+        "alerts": {
+            word: None if detail.row.open_alerts is None else count
+            for word, count in zip(reversed(SEVERITIES), reversed(detail.row.by_severity), strict=True)
+        },
         "labels": detail.labels,
         "marks": list(detail.marks),
         "parameters": detail.parameters,
@@ -139,7 +142,7 @@ def shown_whole(detail: "OrganizationDetail") -> dict[str, Any]:
         "users": detail.users,
         "keys": detail.keys,
         "groups": detail.groups,
-        "configuration": dict(detail.records),
+        "configuration": None if detail.records is None else dict(detail.records),
         "subjects": [
             {"subject": subject, "checked_at": rfc3339(checked_at), "failure": failure, "reason": reason}
             for subject, checked_at, failure, reason in detail.subjects

@@ -186,14 +186,16 @@ class Session:
         wanted: str | None = self.arguments.scope
         if wanted is None:
             return ""
-        from store.queries.organizations import find_node, find_organization
-        from store.queries.scopes import UNPLACED
+        from store.queries.organizations import find_node, find_organization, find_scope
+        from store.queries.scopes import UNPLACED, UNPLACED_NAME
 
         with self.reader.reading() as connection:
             if wanted == UNPLACED:
                 return UNPLACED
             placed = find_node(connection, wanted)
             unplaced = [] if placed else find_organization(connection, wanted)
+            if not unplaced and find_scope(connection, wanted) == [(UNPLACED, UNPLACED_NAME)]:
+                return UNPLACED
         # An organization without a node is a scope of its own, under its oid.
         if len(unplaced) == 1:
             oid = unplaced[0][0]

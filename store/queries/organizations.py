@@ -23,13 +23,14 @@ from store.models import (
     SyncState,
 )
 from store.queries.rollup import Completeness, Rollup, TreeRow
-from store.queries.scopes import oids_of
+from store.queries.scopes import UNPLACED, UNPLACED_NAME, oids_of
 from store.queries.standing import DAY, HEALTH, OPEN, Standing, standings
 from store.text import Untrusted
 
 __all__ = [
     "HEALTH", "Completeness", "OrganizationDetail", "OrganizationRow", "TreeRow", "completeness", "find_node",
-    "find_organization", "marks_of", "organization", "organizations", "parameters_of", "path_of", "tree",
+    "find_organization", "find_scope",
+    "marks_of", "organization", "organizations", "parameters_of", "path_of", "tree",
 ]  # fmt: skip
 
 _organization = Organization.__table__.c  # type: ignore[attr-defined]
@@ -50,14 +51,15 @@ class OrganizationRow:
     path: Untrusted
     """Node names from the root down to the organization's own node, joined by `/`; its name when unplaced."""
     region: Untrusted
-    sensors: int
+    sensors: int | None
+    """None, here and below, when it was never read and so is not known."""
     sensors_online: int | None
-    open_alerts: int
+    open_alerts: int | None
     by_severity: tuple[int, int, int, int, int]
-    """Open alerts, info to critical."""
+    """Open alerts, info to critical; zeros too where they are not known."""
     sensor_quota: int | None
     quota_used: float | None
-    errors: int
+    errors: int | None
     synced_at: int | None
     """When its detections were last read completely (ms)."""
     state: str
@@ -66,11 +68,11 @@ class OrganizationRow:
     """Why it failed; "" otherwise."""
     gone: bool
     """A complete listing no longer named it."""
-    late: int = 0
+    late: int | None = 0
     """Open alerts past their target, up to `standing.COUNTED`."""
-    cases: int = 0
+    cases: int | None = 0
     """Open ones."""
-    silent: int = 0
+    silent: int | None = 0
     """Sensors that were not heard of for long."""
 
 
@@ -90,10 +92,11 @@ class OrganizationDetail:
     """(category, open alerts), most first, at most five."""
     days: tuple[int, ...]
     """Detections per day, oldest first, the last 14 days."""
-    users: int
-    keys: int
-    groups: int
-    records: tuple[tuple[str, int], ...]
+    users: int | None
+    """None, here and below, when it was never read and so is not known."""
+    keys: int | None
+    groups: int | None
+    records: tuple[tuple[str, int], ...] | None
     """(section, records) of the current configuration."""
     subjects: tuple[tuple[str, int | None, str, str], ...]
     """(subject, checked_at, failure, reason)"""
@@ -121,25 +124,26 @@ def _rows(
 
 def row_of(one: Standing) -> OrganizationRow:
     """As a list has it."""
+    unknown = one.unknown
     return OrganizationRow(
         oid=one.oid,
         name=one.name,
         path=one.path,
         region=one.region,
-        sensors=one.sensors,
+        sensors=None if "sensors" in unknown else one.sensors,
         sensors_online=one.sensors_online,
-        open_alerts=sum(one.by_severity),
+        open_alerts=None if "detections" in unknown else sum(one.by_severity),
         by_severity=one.by_severity,
         sensor_quota=one.sensor_quota,
         quota_used=one.quota_used,
-        errors=one.errors,
+        errors=None if "errors" in unknown else one.errors,
         synced_at=one.synced_at,
         state=one.state,
         reason=one.reason,
         gone=one.gone,
-        late=one.late,
-        cases=one.cases,
-        silent=one.silent,
+        late=None if "detections" in unknown else one.late,
+        cases=None if "cases" in unknown else one.cases,
+        silent=None if "sensors" in unknown else one.silent,
     )
 
 
@@ -166,6 +170,12 @@ def organization(connection: Connection, oid: str, *, now: int) -> OrganizationD
     if row is None:
         return None
     labels, marks, parameters = _inherited(connection, oid)
+    subjects = _subjects(connection, oid)
+    read = {subject for subject, checked_at, _, _ in subjects if checked_at is not None}
+
+    def known(number: int, subject: str) -> int | None:
+        return number if number or subject in read else None
+
     return OrganizationDetail(
         row=row,
         labels=labels,
@@ -190,11 +200,11 @@ def organization(connection: Connection, oid: str, *, now: int) -> OrganizationD
             )
         ),
         days=_days(connection, oid, now),
-        users=_users(connection, oid),
-        keys=_count(connection, ApiKey, oid),
-        groups=_count(connection, GroupOrganization, oid),
-        records=_records(connection, oid),
-        subjects=_subjects(connection, oid),
+        users=known(_users(connection, oid), "access"),
+        keys=known(_count(connection, ApiKey, oid), "keys"),
+        groups=known(_count(connection, GroupOrganization, oid), "access"),
+        records=_records(connection, oid) or (() if "configuration" in read else None),
+        subjects=subjects,
     )
 
 
@@ -313,6 +323,12 @@ def _best(found: Iterable[tuple[str, str]], *tests: Any) -> list[tuple[str, str]
         if best := [row for row in rows if test(row)]:
             return best
     return rows
+
+
+def find_scope(connection: Connection, text: str) -> list[tuple[str, str]]:
+    """As `find_node`; and the pseudo-node over the organizations without a node, by its id or its name."""
+    found = find_node(connection, text)
+    return found or ([(UNPLACED, UNPLACED_NAME)] if text.casefold() == UNPLACED else [])
 
 
 def find_node(connection: Connection, text: str) -> list[tuple[str, str]]:

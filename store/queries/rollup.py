@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Table, func, select
 from store import changes, models
 from store.bodies import storable
 from store.handover import waiting_for
-from store.queries.scopes import UNPLACED
+from store.queries.scopes import UNPLACED, UNPLACED_NAME
 from store.queries.standing import (
     COUNTED,
     HEALTH,
@@ -107,6 +107,13 @@ class TreeRow:
     over_quota: int = 0
     """Organizations."""
     keys_stale: int = 0
+    no_alerts: int = 0
+    """Organizations whose alerts were never read: the sums are without them, and all that know nothing say
+    so. The same of the figures below."""
+    no_sensors: int = 0
+    no_online: int = 0
+    no_cases: int = 0
+    no_errors: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +217,10 @@ class Overview:
 # What is summed up, by its place in a list: see `_numbers`.
 (
     _LIVE, _FRESH, _FAILED, _STALE, _NEVER, _SENSORS, _ONLINE, _SILENT, _S0, _S1, _S2, _S3, _S4, _LATE, _MORE,
-    _SOON, _UNCLAIMED, _ASLEEP, _ERRORS, _QUOTA, _USED, _OVER, _KEYS, _KEYS_STALE, _CASES, _KNOWN, _UNREAD,
-) = range(27)  # fmt: skip
+    _SOON, _UNCLAIMED, _ASLEEP, _ERRORS, _QUOTA, _USED, _OVER, _KEYS, _KEYS_STALE, _CASES, _NO_ALERTS,
+    _NO_SENSORS, _NO_ONLINE, _NO_CASES, _NO_ERRORS, _KNOWN, _UNREAD,
+) = range(32)  # fmt: skip
+_SUMS = 32
 
 # What is kept in order, each entry ending with the place of its organization: see `_entries`.
 _AGES, _FRESH_AGES, _ILL, _NEED, _MISSING, _ABOVE, _WORST, _BREACHED, _NEXT = range(9)
@@ -223,15 +232,16 @@ def _numbers(one: Standing) -> list[int]:
     """What an organization adds to every node above it."""
     unread = int(one.synced_at is None)
     if one.gone:
-        return [0] * 25 + [1, unread]
-    state = one.state
+        return [0] * (_SUMS - 2) + [1, unread]
+    state, unknown = one.state, one.unknown
     return [
         1, int(state == "fresh"), int(state == "failed"), int(state == "stale"), int(state == "never"),
         one.sensors, one.sensors_online or 0, one.silent, *one.by_severity, one.late,
         int(one.late >= COUNTED), one.soon, one.unclaimed, one.asleep, one.errors, one.sensor_quota or 0,
         # In thousandths, so that what is added and taken away again leaves nothing behind.
         round((one.quota_used or 0.0) * 1000), int(one.over_quota), one.keys, one.keys_stale, one.cases,
-        1, unread,
+        int("detections" in unknown), int("sensors" in unknown), int(one.sensors_online is None),
+        int("cases" in unknown), int("errors" in unknown), 1, unread,
     ]  # fmt: skip
 
 
@@ -320,7 +330,7 @@ class _Node:
         self.depth, self.path, self.labels, self.marks = depth, path, labels, marks
         self.last = 0
         """Place of the last node below it, or its own."""
-        self.sums = [0] * 27
+        self.sums = [0] * _SUMS
         self.orders: list[list[Any]] = []
         """None at all while it is one organization without others below: that stands for itself."""
         self.hours: dict[int, int] = {}
@@ -473,7 +483,7 @@ class Rollup:
             key=lambda one: (one.name.casefold(), one.oid),
         )
         if lost:
-            without = self._put(UNPLACED, 0, "Unplaced", None, 1, "Unplaced", {}, ())
+            without = self._put(UNPLACED, 0, UNPLACED_NAME, None, 1, UNPLACED_NAME, {}, ())
             for one in lost:
                 self._put(one.oid, without, one.name, one.oid, 2, one.name, {}, ())
         for node in self._nodes:
@@ -531,7 +541,7 @@ class Rollup:
             for who in have.keys() | had.keys()
             if have.get(who, 0) != had.get(who, 0)
         }
-        differs = [number for number in range(27) if numbers[number] != before[number]]
+        differs = [number for number in range(_SUMS) if numbers[number] != before[number]]
         moved = [number for number in range(9) if entries[number] != stood[number]]
         if numbers[_LIVE] != before[_LIVE]:
             self._add_hours(place, self._hours.get(oid, {}), numbers[_LIVE] - before[_LIVE])
@@ -725,4 +735,9 @@ class Rollup:
             silent=sums[_SILENT],
             over_quota=sums[_OVER],
             keys_stale=sums[_KEYS_STALE],
+            no_alerts=sums[_NO_ALERTS],
+            no_sensors=sums[_NO_SENSORS],
+            no_online=sums[_NO_ONLINE],
+            no_cases=sums[_NO_CASES],
+            no_errors=sums[_NO_ERRORS],
         )

@@ -10,6 +10,9 @@ from store.text import Untrusted
 UNPLACED = "unplaced"
 """The id of the pseudo-node over the organizations that have no node."""
 
+UNPLACED_NAME = "Unplaced"
+"""How it is shown."""
+
 NODE: Table = models.Node.__table__  # type: ignore[attr-defined]
 ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
 

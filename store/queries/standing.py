@@ -8,7 +8,19 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, case, func, literal_column, select, text
+from sqlalchemy import (
+    Connection,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+)
 
 from store import models
 from store.alerts import WOKEN
@@ -52,6 +64,9 @@ HEALTH: tuple[str, ...] = ("well", "partly", "unknown", "failed")
 AT_ONCE = 100
 """Organizations of which more are read as all of them."""
 
+UNREAD: tuple[str, ...] = ("detections", "sensors", "cases", "errors")
+"""Subjects whose figures are not known before they were read once."""
+
 NONE_OPEN = (0, 0, 0, 0, 0)
 _NO_TEXT = Untrusted("")
 
@@ -75,6 +90,8 @@ class Standing:
     """fresh, stale, failed or never."""
     reason: Untrusted = _NO_TEXT
     errors: int = 0
+    unread: frozenset[str] = frozenset()
+    """Of UNREAD: what was never read of it, so that none in the store is not none."""
     stale_from: int | None = None
 
     by_severity: tuple[int, int, int, int, int] = NONE_OPEN
@@ -121,6 +138,15 @@ class Standing:
     def worst(self) -> int:
         """The worst severity that is open; -1 when nothing is."""
         return max((each for each in range(5) if self.by_severity[each]), default=-1)
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """Of UNREAD: of what nothing is known. What came in by another way is known all the same."""
+        held = {
+            "detections": any(self.by_severity), "sensors": self.sensors, "cases": self.cases,
+            "errors": self.errors,
+        }  # fmt: skip
+        return frozenset(subject for subject in self.unread if not held[subject])
 
     @property
     def over_quota(self) -> bool:
@@ -191,7 +217,12 @@ def read_state(connection: Connection, found: Standings, oids: Asked, now: int) 
     """What the listing says of it, how fresh it is, its standing errors. New ones are put into `found`."""
     states: dict[str, dict[str, Any]] = {}
     wanted = select(_STATE.c.oid, _STATE.c.subject, _STATE.c.checked_at, _STATE.c.failure, _STATE.c.reason)
-    wanted = wanted.where(_STATE.c.subject.in_(("detections", "organization")))
+    wanted = wanted.where(
+        or_(
+            _STATE.c.subject.in_(("detections", "organization")),
+            and_(_STATE.c.checked_at.is_(None), _STATE.c.failure != ""),
+        )
+    )
     for row in _rows(connection, wanted, _STATE.c.oid, oids):
         states.setdefault(row.oid, {})[row.subject] = row
     counted = select(_ERROR.c.oid, func.count()).group_by(_ERROR.c.oid)
@@ -212,6 +243,22 @@ def read_state(connection: Connection, found: Standings, oids: Asked, now: int) 
         one.state, one.reason = state, Untrusted(reason)
         one.stale_from = one.synced_at + STALE_AFTER + 1 if state == "fresh" and one.synced_at else None
         one.errors = errors.get(row.oid, 0)
+        one.unread = _unread(states.get(row.oid, {}))
+
+
+def _unread(states: dict[str, Any]) -> frozenset[str]:
+    """Of UNREAD: what failed and was never read before; everything where nothing decisive was ever read.
+
+    A subject that nothing is said of, such as the cases where the extension is missing, goes with those.
+    """
+    decisive = (states.get(subject) for subject in ("detections", "organization"))
+    if all(each is None or each.checked_at is None for each in decisive):
+        return frozenset(UNREAD)
+    detections = states.get("detections")
+    unread = {subject for subject in UNREAD[1:] if subject in states}
+    if detections is None or detections.checked_at is None:
+        unread.add("detections")
+    return frozenset(unread)
 
 
 def _freshness(states: dict[str, Any], now: int) -> tuple[str, str, int | None]:

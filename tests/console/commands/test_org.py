@@ -35,6 +35,14 @@ def test_an_organization_that_failed_or_was_never_read_says_so(filled, limegrove
         None,
     )
     assert (never["state"], never["synced_at"]) == ("never", None)
+    unknown = ("sensors", "sensors_online", "open_alerts", "errors")
+    assert [failed[name] for name in unknown] == [None, None, None, None]
+    # An alert came in by another way: that it is there is known.
+    assert [never[name] for name in unknown] == [None, None, 1, None]
+    shown = limegrove("org", "show", OIDS[1]).json
+    assert set(shown["alerts"].values()) == {None}
+    assert [shown[name] for name in ("users", "keys", "groups", "configuration")] == [None] * 4
+    assert limegrove("org", "list", "--output", "table").out.splitlines()[2].split()[3:5] == ["-", "-"]
 
 
 def test_every_output_holds_the_same_exact_data(filled, limegrove):
@@ -47,7 +55,7 @@ def test_every_output_holds_the_same_exact_data(filled, limegrove):
     header, *records = csv.reader(io.StringIO(limegrove("org", "list", "--output", "csv").out, newline=""))
     assert header == list(rows[0])
     assert [record[header.index("name")] for record in records] == [row["name"] for row in rows]
-    assert [record[header.index("sensors")] for record in records] == ["4", "0", "0"]
+    assert [record[header.index("sensors")] for record in records] == ["4", "", ""]
 
 
 def test_the_table_is_safe_and_says_n_of_m_naming_what_it_lacks(filled, limegrove):
@@ -116,7 +124,8 @@ def test_an_organization_is_a_scope_whether_it_has_a_node_or_not(filled, limegro
     limegrove("tree", "add", "Böhm", "--oid", OIDS[1])
     assert [row["oid"] for row in limegrove("org", "list", "--scope", OIDS[1]).json] == [OIDS[1]]
     assert [row["oid"] for row in limegrove("org", "list", "--scope", "Böhm & Söhne").json] == [OIDS[1]]
-    assert [row["oid"] for row in limegrove("org", "list", "--scope", "unplaced").json] == [OIDS[0], OIDS[2]]
+    for word in ("unplaced", "Unplaced"):
+        assert [row["oid"] for row in limegrove("org", "list", "--scope", word).json] == [OIDS[0], OIDS[2]]
 
 
 def test_an_unknown_scope_is_one_sentence_and_exit_code_2(filled, limegrove):
