@@ -309,10 +309,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self.set_class(small, "-small")
         self.set_class(event.size.width >= 120, "-wide")
         if small:
-            self.query_one("#small", Static).update(
-                f"limegrove needs {SMALLEST[0]} columns and {SMALLEST[1]} lines; "
-                f"this terminal has {event.size.width} and {event.size.height}. :quit and ctrl+q still work."
-            )
+            width, height = event.size
+            self.query_one("#small", Static).update("\n".join(too_small(width, height)))
 
     def on_screen_resume(self) -> None:
         """Shown again: read what changed meanwhile."""
@@ -331,6 +329,14 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             notice.update(Content.styled(text, "bold ansi_red" if look == "failed" else ""))
         body.set_class(not full, "-hidden")
         notice.set_class(full, "-hidden")
+        if full:
+            # What was hidden has lost the keys.
+            self.call_after_refresh(self._take_keys)
+
+    def _take_keys(self) -> None:
+        if self.focused is None and self.is_current and self.AUTO_FOCUS:
+            for widget in self.query(self.AUTO_FOCUS)[:1]:
+                widget.focus()
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -616,11 +622,13 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 self.post_message(ShowView(_ASIDE.get(name, name)))
 
     def _find(self, kind: str, text: str) -> list[tuple[str, str]]:
-        from store.queries.organizations import find_node, find_organization
+        from store.queries.organizations import find_organization, find_scope
 
         with self.context.reader.reading() as connection:
             return (
-                find_organization(connection, text) if kind == "organization" else find_node(connection, text)
+                find_organization(connection, text)
+                if kind == "organization"
+                else find_scope(connection, text)
             )
 
     def _the_one(self, found: list[tuple[str, str]], text: str, what: str) -> str:
@@ -674,6 +682,29 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         from screens.help import Help
 
         self.app.push_screen(Help(self))
+
+
+def too_small(width: int, height: int) -> list[str]:
+    """What a terminal that is too small is told, as many lines of it as there is room for: first that it is
+    and how to leave, then how large it has to be."""
+    room = max(1, height - 3)
+    short = ["too small", "ctrl+q leaves", f"{SMALLEST[0]}x{SMALLEST[1]} needed"]
+    whole = [
+        "The terminal is too small: ctrl+q or :quit leaves.",
+        f"limegrove needs {SMALLEST[0]} columns and {SMALLEST[1]} lines;",
+        f"this terminal has {width} and {height}.",
+    ]
+    if width >= max(map(len, whole)) and room >= len(whole):
+        return whole
+    if room == 1:
+        return [
+            max(
+                (each for each in ("too small, ctrl+q leaves", "ctrl+q") if len(each) <= width),
+                key=len,
+                default="ctrl+q",
+            )
+        ]
+    return short[:room]
 
 
 _ASIDE = {each.command: each.name for each in ASIDE}

@@ -389,6 +389,25 @@ async def test_a_terminal_that_is_too_small_gets_a_sentence(filled_store, size):
         await pilot.press("?", "q", ":", "escape")
 
 
+@pytest.mark.parametrize("size", [(6, 4), (14, 5), (20, 5), (24, 4), (40, 14), (59, 24), (80, 6), (80, 14)])
+async def test_how_to_leave_is_seen_in_the_smallest_terminal(filled_store, size):
+    host = Host(filled_store, Names)
+    async with host.run_test(size=size) as pilot:
+        await until(pilot, lambda: host.view.shown)
+        await still(pilot)
+        assert "ctrl+q" in text_of(host)
+        if size[0] * (size[1] - 3) >= 28:
+            assert "too small" in text_of(host)
+
+
+async def test_a_scope_may_be_what_has_no_place_in_the_tree(filled_store):
+    host = Host(filled_store, Names)
+    async with host.run_test() as pilot:
+        await until(pilot, lambda: host.view.shown)
+        await pilot.press("colon", *"scope Unplaced", "enter")
+        await until(pilot, lambda: host.asked == [SetScope("unplaced")])
+
+
 def test_commands_are_found_by_name_alias_and_beginning():
     assert understand("") == ("", "")
     assert understand("q") == ("quit", "")
