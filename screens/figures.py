@@ -12,13 +12,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, select
 from textual import work
 
 from screens.context import Context
 from screens.view import Found, View
 from store.database import Change
+from store.drift import WHOLE
+from store.models import SyncState
 from store.queries.rollup import Rollup
+
+_STATE: Table = SyncState.__table__  # type: ignore[attr-defined]
 
 AGAIN = 120_000
 """Milliseconds between two looks, at least."""
@@ -48,16 +52,19 @@ class Looks:
     """Id of a node -> organizations below it with such records."""
     wanted: Mapping[str, int]
     """Id of a node -> organizations below it that templates want something of."""
+    uncompared: Mapping[str, int]
+    """Those of them of which nobody can say whether they have it: their configuration was never read, or what
+    they are to have cannot be worked out. Neither drift nor as wanted."""
     findings: Mapping[str, int]
     """Id of a node -> findings about access that are about anything below it."""
     grave: Mapping[str, int]
     """Those of them that are high or critical."""
     clear: Mapping[str, int]
-    """Id of a node -> organizations below it that no finding is about."""
+    """Id of a node -> organizations below it whose users were read and that no finding is about."""
     known: Mapping[str, int]
-    """Id of a node -> organizations below it."""
-    unread: bool
-    """Whether no organization's users were ever read, so that nothing could be found."""
+    """Id of a node -> organizations below it whose users were read."""
+    unread: Mapping[str, int]
+    """Id of a node -> organizations below it whose users were never read, so that little could be found."""
 
 
 @dataclass
@@ -121,7 +128,9 @@ def looked(connection: Connection, summed: Rollup, *, key: bytes | None, now: in
     rows = summed.rows(connection, now=now)
     drifts = report(connection, key=key, now=now)
     found = findings(connection, now=now, use=False)
-    standing = Counter(each.oid for each in drifts.standing)
+    whole = {each.oid for each in drifts.drifts if (each.section, each.name) == WHOLE}
+    uncompared = whole | {oid for oid, _ in drifts.blocked}
+    standing = Counter(each.oid for each in drifts.standing if each.oid not in uncompared)
     about: Counter[str] = Counter()
     every: Counter[str] = Counter()
     grave: Counter[str] = Counter()
@@ -139,17 +148,23 @@ def looked(connection: Connection, summed: Rollup, *, key: bytes | None, now: in
                 sums[node] += 1 if counts is None else counts[oid]
         return sums
 
-    oids = [row.oid for row in rows if row.oid is not None]
+    read = set(
+        connection.execute(
+            select(_STATE.c.oid).where(_STATE.c.subject == "access", _STATE.c.checked_at.is_not(None))
+        ).scalars()
+    )
+    oids = [row.oid for row in rows if row.oid is not None and row.organizations]
     return Looks(
         at=now,
         drift=below(standing, standing),
         drifted=below(standing),
         wanted=below(drifts.organizations),
+        uncompared=below(uncompared),
         findings=every,
         grave=grave,
-        clear=below(oid for oid in oids if not about[oid]),
-        known=below(oids),
-        unread=not found.read,
+        clear=below(oid for oid in oids if oid in read and not about[oid]),
+        known=below(oid for oid in oids if oid in read),
+        unread=below(oid for oid in oids if oid not in read),
     )
 
 

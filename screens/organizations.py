@@ -16,7 +16,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.figures import Looks, LooksDeeper, kept, rollup
 from screens.organization_tabs import TABS, Tab
-from screens.organization_tabs.words import field, severities
+from screens.organization_tabs.words import field, opened
 from screens.requests import (
     ChangeMany,
     OffboardOrganization,
@@ -38,24 +38,38 @@ from store.times import age
 
 _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "failed": "bad"}
 
+
+def _known(row: TreeRow, number: int, lacking: int) -> str:
+    """A sum, or `-` where none of the organizations below knows it: what was never read is not none."""
+    return "-" if lacking and lacking >= row.organizations and not number else compact(number)
+
+
 _FIGURES: dict[str, tuple[TreeColumn, Callable[[TreeRow, Looks | None], str]]] = {
-    "SENSORS": (TreeColumn("SENSORS", 7), lambda row, _: compact(row.sensors)),
-    "ONLINE": (TreeColumn("ONLINE", 7), lambda row, _: compact(row.sensors_online)),
-    "ALERTS": (TreeColumn("ALERTS", 6), lambda row, _: compact(row.open_alerts)),
-    "LATE": (TreeColumn("LATE", 5), lambda row, _: compact(row.late)),
-    "CRIT": (TreeColumn("CRIT", 5), lambda row, _: compact(row.by_severity[4])),
-    "HIGH": (TreeColumn("HIGH", 5), lambda row, _: compact(row.by_severity[3])),
-    "CASES": (TreeColumn("CASES", 5), lambda row, _: compact(row.cases)),
+    "SENSORS": (TreeColumn("SENSORS", 7), lambda row, _: _known(row, row.sensors, row.no_sensors)),
+    "ONLINE": (TreeColumn("ONLINE", 7), lambda row, _: _known(row, row.sensors_online, row.no_online)),
+    "ALERTS": (TreeColumn("ALERTS", 6), lambda row, _: _known(row, row.open_alerts, row.no_alerts)),
+    "LATE": (TreeColumn("LATE", 5), lambda row, _: _known(row, row.late, row.no_alerts)),
+    "CRIT": (TreeColumn("CRIT", 5), lambda row, _: _known(row, row.by_severity[4], row.no_alerts)),
+    "HIGH": (TreeColumn("HIGH", 5), lambda row, _: _known(row, row.by_severity[3], row.no_alerts)),
+    "CASES": (TreeColumn("CASES", 5), lambda row, _: _known(row, row.cases, row.no_cases)),
     # What was not looked for, and where nothing is wanted, is not none.
     "DRIFT": (
         TreeColumn("DRIFT", 5),
-        lambda row, looks: compact(looks.drift.get(row.id, 0)) if looks and row.id in looks.wanted else "-",
+        lambda row, looks: (
+            compact(looks.drift.get(row.id, 0))
+            if looks and looks.wanted.get(row.id, 0) > looks.uncompared.get(row.id, 0)
+            else "-"
+        ),
     ),
     "ACCESS": (
         TreeColumn("ACCESS", 6),
-        lambda row, looks: compact(looks.findings.get(row.id, 0)) if looks and not looks.unread else "-",
+        lambda row, looks: (
+            compact(looks.findings.get(row.id, 0))
+            if looks and (looks.known.get(row.id) or looks.findings.get(row.id))
+            else "-"
+        ),
     ),
-    "ERRORS": (TreeColumn("ERRORS", 6), lambda row, _: compact(row.errors)),
+    "ERRORS": (TreeColumn("ERRORS", 6), lambda row, _: _known(row, row.errors, row.no_errors)),
     # A sum of nothing known is no usage of zero.
     "QUOTA": (
         TreeColumn("QUOTA", 5),
@@ -180,7 +194,7 @@ class Organizations(LooksDeeper[Found]):
             "o", "order", "worst first", id="organizations.order", tooltip="Worst child first, or back"
         ),
         Binding(
-            "right_square_bracket", "detail_tab(1)", "next tab", id="organizations.next_tab", show=False,
+            "right_square_bracket", "detail_tab(1)", "next tab", id="organizations.next_tab",
             tooltip="The next tab of the detail",
         ),
         Binding(
@@ -237,15 +251,34 @@ class Organizations(LooksDeeper[Found]):
         return Found(rows, {row.id: hay(row) for row in rows}, now)
 
     def has_nothing(self, found: Found) -> bool:
-        """Whether no organization is known at all."""
-        return not found.rows or (len(found.rows) == 1 and not found.rows[0].organizations)
+        """Whether no organization is known at all, or none matches the filter."""
+        if not found.rows or (len(found.rows) == 1 and not found.rows[0].organizations):
+            return True
+        keep = self._keep(self.filter_line, found)
+        return keep is not None and not any(map(keep, found.rows))
+
+    def empty_text(self) -> str:
+        """What the filter asks for in vain is no empty store."""
+        if self._found is not None and self.filter_line:
+            return f"No organization matches {self.filter_line}. esc takes the filter away."
+        return super().empty_text()
+
+    def shown_keys(self) -> list[tuple[str, str, bool]]:
+        """What turns the tabs is named while a detail that has some is open, right behind what closes it."""
+        keys = super().shown_keys()
+        turning = [each for each in keys if each[0] == "]"]
+        others = [each for each in keys if each[0] != "]"]
+        row = self.table.node
+        if not self._open or row is None or row.oid is None:
+            return others
+        return [*others[:1], *turning, *others[1:]]
 
     def show(self, found: Found) -> None:
         """Bring the tree up to date; the cursor stays on its node."""
         self._found = found
         table = self.table
         rows = arranged(found.rows, _badness) if self._worst_first else found.rows
-        table.fill(rows, self._keep(self.filter_line))
+        table.fill(rows, self._keep(self.filter_line, found))
         if not self._shaped:
             self._shaped = True
             deepest = max((row.depth for row in rows), default=0)
@@ -260,10 +293,12 @@ class Organizations(LooksDeeper[Found]):
         self.look_deeper()
 
     def show_empty(self, found: Found) -> None:
-        """Forget what was shown."""
-        self._found = None
-        self.table.fill([])
+        """Forget what was shown; of what the filter hides it is kept that esc brings it back."""
+        keep = self._keep(self.filter_line, found)
+        self._found = found if found.rows and keep is not None else None
+        self.table.fill(found.rows if self._found else [], keep)
         self.say(counts="")
+        self._say_counts()
 
     def show_organization(self, oid: str) -> None:
         """Put the cursor on this organization and open its detail; as soon as the tree has been read."""
@@ -280,9 +315,7 @@ class Organizations(LooksDeeper[Found]):
             self.tell("That organization is outside the scope. :scope alone shows all.", "warning")
             return
         if not self.table.go(row.id):
-            self.filter_line = ""
-            self.say(filter="")
-            self.table.narrow(None)
+            self.apply_filter("")
             self.table.go(row.id)
         self._show_detail()
 
@@ -307,16 +340,19 @@ class Organizations(LooksDeeper[Found]):
 
     def apply_filter(self, line: str) -> None:
         """Keep the nodes whose name, oid, labels, marks or health hold every word, and those above them."""
-        self.table.narrow(self._keep(line))
         self.filter_line = line
         self.say(filter=f"/{line}" if line else "")
+        if self._found is not None:
+            self.table.narrow(self._keep(line, self._found))
+            nothing = self.has_nothing(self._found)
+            self._look("empty" if nothing else "full", self.empty_text() if nothing else "")
         self._say_counts()
 
-    def _keep(self, line: str) -> Callable[[TreeRow], bool] | None:
+    def _keep(self, line: str, found: Found) -> Callable[[TreeRow], bool] | None:
         words = line.casefold().split()
-        if not words or self._found is None:
+        if not words:
             return None
-        hays = self._found.hay
+        hays = found.hay
         return lambda row: all(word in hays[row.id] for word in words)
 
     # -- the detail -------------------------------------------------------------------------------------
@@ -343,6 +379,7 @@ class Organizations(LooksDeeper[Found]):
     def _show_pane(self, wanted: bool) -> None:
         self._open = wanted
         self.query_one("#organization-detail").set_class(not wanted, "-hidden")
+        self.keys_changed()
 
     def action_detail_scroll(self, lines: int) -> None:
         """Scroll the detail."""
@@ -464,6 +501,8 @@ class Organizations(LooksDeeper[Found]):
         row = self.table.node
         if action in ("scope", "alerts", "access", "detail", "bulk") and row is None:
             return "No node is selected."
+        if action == "detail_tab" and row is not None and row.oid is None:
+            return "The detail of a folder has one page: choose an organization for its tabs."
         if action == "access" and row is not None and row.oid is None:
             return "A folder has no matrix: choose an organization."
         if action == "templates" and (row is None or row.oid is None):
@@ -614,13 +653,25 @@ def comparison_lines(found: Comparison, context: Context) -> list[Content]:
         line(
             (f" - {left.name}", "bold"), before, "   ", (f"+ {right.name}", "bold"), ", now" if before else ""
         ),
-        field("differ", f"{len(found.lines):,}", f"   {found.same:,} records are alike"),
     ]
     lines += [field("beware", (each, HEALTH_STYLES["partly"])) for each in found.gaps]
+    alike = f"   {found.same:,} records are alike"
+    if any(part == "configuration" for _, part in found.unread):
+        alike = "   the configuration is not compared"
+    lines.append(field("differ", f"{len(found.lines):,}", alike))
     for each in found.lines:
         lines.append(line(f" {_SIGNS[each.where]} {each.what} ", (each.name, "bold")))
         lines += [line("     ", part) for part in each.parts]
     return lines
+
+
+def _said(row: TreeRow, number: int, lacking: int) -> str:
+    return "unknown" if _known(row, number, lacking) == "-" else f"{number:,}"
+
+
+def _made_of(row: TreeRow, lacking: int) -> str:
+    """`   29 of 30 read` where a sum is without those that were never read."""
+    return f"   {row.organizations - lacking:,} of {row.organizations:,} read" if lacking else ""
 
 
 def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: int) -> list[Content]:
@@ -640,16 +691,22 @@ def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: in
         ),
         field(
             "alerts",
-            f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
+            opened(
+                None if _known(row, row.open_alerts, row.no_alerts) == "-" else row.open_alerts,
+                row.by_severity,
+            ),
+            _made_of(row, row.no_alerts),
         ),
         field(
             "sensors",
-            f"{row.sensors:,}, {row.sensors_online:,} online",
+            f"{_said(row, row.sensors, row.no_sensors)}, "
+            f"{_said(row, row.sensors_online, row.no_online)} online",
+            _made_of(row, row.no_sensors),
             f"   quota {row.quota:,}, {percent_used(row.quota_used, row.quota)}% used"
             if row.quota and row.quota_used
             else "",
         ),
-        field("errors", f"{row.errors:,} standing"),
+        field("errors", f"{_said(row, row.errors, row.no_errors)} standing", _made_of(row, row.no_errors)),
     ]
     if row.labels:
         lines.append(field("labels", ", ".join(f"{key}={value}" for key, value in row.labels.items())))

@@ -306,18 +306,19 @@ def _configuration_lines(found: Found, context: Context, *, wide: bool) -> list[
     health = "partly" if of_.errors else "well"
     plot: list[Part] = ["drift is being looked for"]
     if looks is not None:
-        drift, drifted, wanted = (
-            looks.drift.get(node, 0),
-            looks.drifted.get(node, 0),
-            looks.wanted.get(node, 0),
+        drift, drifted, wanted, uncompared = (
+            of_what.get(node, 0) for of_what in (looks.drift, looks.drifted, looks.wanted, looks.uncompared)
         )
+        compared = wanted - uncompared
         if drift:
             health = "partly"
             parts.append(f"{_many(drift, 'record')} drifted in {_many(drifted, 'organization')}   ")
-        elif wanted:
+        elif compared:
             parts.append("no drift   ")
-        share = bar(max(wanted - drifted, 0), wanted, 20 if wide else 14)
-        kept_to = f"as wanted {share} {wanted - drifted:,} of {wanted:,}"
+        share = bar(max(compared - drifted, 0), compared, 20 if wide else 14)
+        kept_to = f"as wanted {share} {compared - drifted:,} of {compared:,}"
+        if uncompared:
+            kept_to += f", {uncompared:,} not compared"
         plot = [
             kept_to if wanted else "no templates are assigned",
             f"   looked {_ago(looks, found.now)}",
@@ -339,15 +340,16 @@ def _access_lines(found: Found, context: Context, *, wide: bool) -> list[Content
     plot: list[Part] = ["findings are being looked for"]
     if looks is not None:
         many, grave = looks.findings.get(node, 0), looks.grave.get(node, 0)
-        known, clear = looks.known.get(node, 0), looks.clear.get(node, 0)
+        known, clear, unread = (of_what.get(node, 0) for of_what in (looks.known, looks.clear, looks.unread))
         if many:
             health = "partly"
             parts.append(f"{_many(many, 'finding')}{f', {grave:,} high or critical' if grave else ''}   ")
-        elif not looks.unread:
+        elif known:
             parts.append("no finding   ")
         share = bar(clear, known, 20 if wide else 14)
+        read = f"clear {share} {clear:,} of {known:,}{f', {unread:,} never read' if unread else ''}"
         plot = [
-            "no organization's users were read" if looks.unread else f"clear {share} {clear:,} of {known:,}",
+            read if known else "no organization's users were read",
             f"   looked {_ago(looks, found.now)}",
         ]
     stale = _many(of_.keys_stale, "key")
@@ -356,7 +358,7 @@ def _access_lines(found: Found, context: Context, *, wide: bool) -> list[Content
         left = glass.due_at - found.now
         ends = f"over by {age(glass.due_at, found.now)}" if left <= 0 else f"ends in {age(0, left)}"
         style = HEALTH_STYLES["failed" if left <= 0 or glass.trouble else "partly"]
-        plot += ["   ", (f"{glass.open:,} break-glass, {ends}", style)]
+        plot[1:1] = ["   ", (f"{glass.open:,} break-glass, {ends}", style)]
         health = "failed" if left <= 0 or glass.trouble else "partly"
     return [_band(context, health, "ACCESS", *parts), _more(*plot)]
 

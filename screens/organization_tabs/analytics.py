@@ -44,8 +44,9 @@ def read(connection: Connection, oid: str, now: int) -> Found | None:
 
 
 def count(figure: Figure) -> str:
-    """`1,402`, `1,402 or more` where what is counted is not whole, `unknown` where nothing was read."""
-    if figure.value is None:
+    """`1,402`, `1,402 or more` where what is counted is not whole, `unknown` where nothing was read: nor is
+    nothing of a part a figure."""
+    if figure.value is None or (figure.at_least and not figure.value):
         return "unknown"
     return f"{figure.value:,.0f}{' or more' if figure.at_least else ''}"
 

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from screens.context import HEALTH_STYLES, Context
 from screens.customer_words import first_contact
-from screens.organization_tabs.words import field, severities
+from screens.organization_tabs.words import counted, field, opened
 from screens.widgets.spark import spark
 from screens.widgets.text import line
 from store.customers import EMPTY, Customer, customer
@@ -69,14 +69,15 @@ def organization_lines(
     ]
     if row.reason:
         lines.append(field("because", (row.reason, HEALTH_STYLES["failed"])))
+    known_alerts = row.open_alerts is not None
     lines.append(
         field(
             "alerts",
-            f"{row.open_alerts:,} open: {severities(row.by_severity)}" if row.open_alerts else "none open",
-            f"   14 d {spark(found.days)} {sum(found.days):,} in all" if wide else "",
+            opened(row.open_alerts, row.by_severity),
+            f"   14 d {spark(found.days)} {sum(found.days):,} in all" if wide and known_alerts else "",
         )
     )
-    if not wide:
+    if not wide and known_alerts:
         lines.append(field("14 days", spark(found.days, gap=" "), f"   {sum(found.days):,} detections"))
     if found.top_rules:
         top = found.top_rules if wide else found.top_rules[:2]
@@ -85,8 +86,7 @@ def organization_lines(
     if row.sensor_quota:
         percent = percent_used(row.quota_used, row.sensor_quota)
         quota = f"   quota {row.sensor_quota:,}" + ("" if percent is None else f", {percent}% used")
-    online = "unknown" if row.sensors_online is None else f"{row.sensors_online:,}"
-    lines.append(field("sensors", f"{row.sensors:,}, {online} online{quota}"))
+    lines.append(field("sensors", f"{counted(row.sensors)}, {counted(row.sensors_online)} online{quota}"))
     if found.platforms:
         lines.append(
             field(
@@ -99,19 +99,24 @@ def organization_lines(
     lines.append(
         field(
             "people",
-            f"{found.users:,} users, {found.groups:,} groups, {found.keys:,} keys   m shows who may what",
+            f"{counted(found.users)} users, {counted(found.groups)} groups, {counted(found.keys)} keys"
+            "   m shows who may what"
+            if (found.users, found.groups, found.keys) != (None, None, None)
+            else "unknown",
         )
     )
     if known.said:
         lacks = f"   lacks {', '.join(known.missing)}" if known.missing else ""
         lines.append(field("contact", first_contact(known) or "nobody", (lacks, HEALTH_STYLES["partly"])))
-    records = sum(count for _, count in found.records)
+    sections_read = found.records or ()
+    records = sum(count for _, count in sections_read)
     sections = ": " + ", ".join(
-        f"{section.removeprefix('hive/')} {count:,}" for section, count in found.records
+        f"{section.removeprefix('hive/')} {count:,}" for section, count in sections_read
     )
     if not wide:
-        sections = f" in {len(found.records)} sections"
-    lines.append(field("records", f"{records:,}{sections}" if found.records else "none"))
+        sections = f" in {len(sections_read)} sections"
+    none = "unknown" if found.records is None else "none"
+    lines.append(field("records", f"{records:,}{sections}" if sections_read else none))
     lines.extend(
         field(
             "error" if number else "errors",

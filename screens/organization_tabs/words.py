@@ -20,6 +20,18 @@ def field(name: str, *parts: str | Content | tuple[str, str]) -> Content:
     return line((f" {name:<{LABEL}}", "bold"), *parts)
 
 
+def opened(many: int | None, by_severity: Sequence[int]) -> str:
+    """`3 open: 1 critical, 2 low`; `none open`; `unknown` for None, which was never read."""
+    if many is None:
+        return "unknown"
+    return f"{many:,} open: {severities(by_severity)}" if many else "none open"
+
+
+def counted(many: int | None) -> str:
+    """`1,402`; `unknown` for None, which was never read."""
+    return "unknown" if many is None else f"{many:,}"
+
+
 def severities(by_severity: Sequence[int]) -> str:
     """`2 critical, 8 high`: the worst first, those that are none left out; `none open`."""
     parts = [

@@ -6,12 +6,15 @@ import pytest
 
 from screens.context import Scope
 from screens.organization_tabs import TABS
+from screens.organization_tabs.analytics import count
 from screens.organization_tabs.words import severities
 from screens.organizations import Organizations, below, brief, compact
 from screens.requests import Back, SetScope, ShowAccess, ShowAlerts
 from store import ingest
 from store.configuration import Record
+from store.queries.compare import PARTS_READ
 from store.queries.organizations import tree
+from store.reports.figures import Figure, Source
 from store.tree import TreeNode, replace_tree
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 
@@ -351,6 +354,9 @@ async def test_organizations_are_compared_with_each_other_and_with_what_they_wer
             record = Record({"respond": [{"priority": priority}]})
             ingest.put_configuration(connection, oid_of(0), "hive/dr-general", {"lsass": record}, at)
         ingest.put_keys(connection, oid_of(1), {"k": {"name": HOSTILE, "priv": []}}, now=NOW)
+        for oid in (oid_of(0), oid_of(1)):
+            for subject in PARTS_READ:
+                ingest.put_sync_state(connection, oid, subject, checked_at=NOW, attempted_at=NOW)
     host = Host(filled_store, Organizations)
     async with host.run_test(size=(120, 40)) as pilot:
         await ready(pilot, host)
@@ -365,3 +371,100 @@ async def test_organizations_are_compared_with_each_other_and_with_what_they_wer
         await until(pilot, lambda: "- hive/dr-general lsass" in text_of(host))
         assert "+ key \\x1b]0;x" in text_of(host)
         assert host.guard.hits == 0
+
+
+def never_read(store) -> None:
+    """Two customers more: one of which every reading failed, and one of which none was tried."""
+    with store.writing() as connection:
+        rows = [{"oid": oid_of(number), "name": f"New {number}"} for number in (5, 6)]
+        ingest.put_organizations(connection, rows, complete=False, now=NOW)
+        for subject in ("detections", "organization", "sensors", "cases", "errors"):
+            ingest.put_sync_state(
+                connection, oid_of(5), subject, attempted_at=NOW, failure="auth", reason="No key."
+            )
+
+
+def row_of(host: Host, name: str) -> str:
+    return next(each for each in text_of(host).splitlines() if name in each)
+
+
+async def test_what_was_never_read_is_unknown_and_no_zero(filled_store):
+    never_read(filled_store)
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(160, 40)) as pilot:
+        await ready(pilot, host)
+        for name in ("New 5", "New 6"):
+            assert row_of(host, name).split()[3:14] == ["-"] * 11, name
+        assert row_of(host, "Unplaced").split()[2:13] == ["0/2", *["-"] * 10]
+        top = row_of(host, "Provider").split()
+        assert top[2:8] == ["4/7", "0", "-", "60", "46", "10"]
+        await press(pilot, "enter")
+        await until(pilot, lambda: "made of" in text_of(host))
+        assert "60 open" in row_of(host, " alerts  ")
+        assert "0, unknown online   5 of 7 read" in row_of(host, " sensors  ")
+        assert text_of(host).count("5 of 7 read") == 3
+        await press(pilot, "G", "k")
+        await until(pilot, lambda: "failed, never read" in text_of(host))
+        assert "unknown" in row_of(host, " alerts  ")
+        assert "unknown, unknown online" in row_of(host, " sensors  ")
+        assert row_of(host, " people  ").split()[-1] == row_of(host, " records  ").split()[-1] == "unknown"
+
+
+async def test_an_empty_find_is_said_and_escape_brings_the_tree_back(filled_store):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, host)
+        await press(pilot, "slash", *"zzzz", "enter")
+        await until(
+            pilot, lambda: "No organization matches zzzz. esc takes the filter away." in text_of(host)
+        )
+        assert "0 found" in text_of(host)
+        host.view.reload()
+        await still(pilot)
+        assert "No organization matches zzzz" in text_of(host)
+        await press(pilot, "escape")
+        assert len(ids(host)) == 9
+        assert "Delta Ltd" in text_of(host)
+        await press(pilot, "j", "s")
+        assert host.asked == [SetScope("europe")]
+        await press(pilot, "slash", *"zzzz", "enter")
+        await until(pilot, lambda: "No organization matches zzzz" in text_of(host))
+        host.view.show_organization(oid_of(1))
+        await until(pilot, lambda: oid_of(1) in text_of(host))
+
+
+async def test_brackets_on_a_folder_say_that_it_has_one_page_and_are_named_where_they_turn_tabs(filled_store):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, host)
+        assert "] next tab" not in text_of(host)
+        for key in ("right_square_bracket", "left_square_bracket"):
+            await press(pilot, "j", "k", key)
+            assert "The detail of a folder has one page" in text_of(host)
+        await press(pilot, "j", "j", "j", "enter")
+        await until(pilot, lambda: oid_of(0) in text_of(host))
+        assert "] next tab" in text_of(host).splitlines()[-1]
+        await press(pilot, "k")
+        assert "] next tab" not in text_of(host)
+
+
+async def test_a_comparison_with_what_was_never_read_says_so_before_anything(filled_store):
+    with filled_store.writing() as connection:
+        record = Record({"respond": [{"priority": 1}]})
+        ingest.put_configuration(connection, oid_of(0), "hive/dr-general", {"lsass": record}, NOW)
+        for subject in PARTS_READ:
+            ingest.put_sync_state(connection, oid_of(0), subject, checked_at=NOW, attempted_at=NOW)
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(120, 40)) as pilot:
+        await ready(pilot, host)
+        await press(pilot, "j", "j", "j", "equals_sign", "j", "equals_sign")
+        await until(pilot, lambda: "The configuration of Borealis Foods was" in text_of(host))
+        assert "the configuration is not compared" in text_of(host)
+        assert "lsass" not in text_of(host)
+
+
+def test_nothing_of_what_is_not_whole_is_no_figure():
+    part, whole = (Source("detections", None, NOW, state) for state in ("part", "whole"))
+    assert count(Figure.count(0, part)) == "unknown"
+    assert count(Figure.count(0, whole)) == "0"
+    assert count(Figure.count(3, part)) == "3 or more"

@@ -16,6 +16,7 @@ from store.queries import alerts
 from store.queries.rollup import Rollup
 from store.rollouts.plans import STATES
 from store.triage import Selection
+from tests.helpers.drifting import KEY, ON, document, observed, rule, template
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 
 HOSTILE = "\x1b]0;x\x07[@click=app.quit]Evil[/]\u202e"
@@ -258,3 +259,23 @@ async def test_what_could_not_be_looked_for_is_said_and_the_rest_stays(filled_st
         )
         assert "findings are being looked for" in text_of(host)
         assert "60 open" in line_of(host, "ALERTS")
+
+
+async def test_what_was_never_read_is_neither_drifted_nor_as_wanted_nor_clear(filled_store):
+    template(filled_store, content=document(first=(rule("a"), ON)))
+    for number in range(3):
+        observed(filled_store, number, {"first": (rule("b" if number == 0 else "a"), ON)})
+    with filled_store.writing() as connection:
+        for number in range(2):
+            ingest.put_sync_state(connection, oid_of(number), "access", checked_at=NOW, attempted_at=NOW)
+    host = Host(filled_store, Overview)
+    host.context.redaction_key = lambda: KEY
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await until(pilot, lambda: "looked just now" in text_of(host))
+        assert "1 record drifted in 1 organization " in line_of(host, "CONFIGURATION")
+        assert "2 of 3, 2 not compared" in line_of(host, "as wanted")
+        assert " of 2, 3 never read" in line_of(host, "clear")
+        assert all(len(each) <= 80 for each in text_of(host).splitlines())
+        assert "looked" in line_of(host, "as wanted")
+        assert "looked" in line_of(host, "clear")
