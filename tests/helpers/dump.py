@@ -15,7 +15,8 @@ STAMPS = {
 }  # fmt: skip
 """When something was seen, and numbers that depend on the order of arrival."""
 
-RUNS = {"sync_run", "journal"}
+RUNS = {"sync_run", "journal", "organization_change"}
+"""What tells how a store came to what it holds."""
 
 
 def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
