@@ -9,8 +9,14 @@ from store.queries.cases import CaseDetail, CaseRow, EditRow
 from store.text import safe_block, safe_text
 from store.times import rfc3339
 
-_ACTIVE = re.compile(r"[\\`*_{}\[\]()#|~@]|:(?=\S)|(?<=\bwww)\.|^\s*(?:[-+=:]|\d+(?=[.)]))", re.IGNORECASE)
-"""What Markdown obeys, and what turns bare addresses into links. A colon before a space is in neither."""
+_ACTIVE = re.compile(
+    r"[\\`*_{}\[\]#|~@]|(?<!\b\d\d):(?=\S)|:(?!\d\d\b)(?=\S)|(?<=\bwww)\.|^\s*(?:[-+=:]|\d+(?=[.)]))",
+    re.IGNORECASE,
+)
+"""What Markdown obeys, and what turns bare addresses into links. A colon before a space or in a time of day
+is in neither; nor are round brackets once square ones are none."""
+_SPECIAL = re.compile(rf"{_ACTIVE.pattern}|[():]", re.IGNORECASE)
+"""That, and what looks as if."""
 _LONGEST = 65_536
 
 
@@ -170,12 +176,19 @@ def markdown(detail: CaseDetail, *, public_only: bool = False) -> str:
 
 def plain(text: str) -> str:
     """A stranger's text as one line of Markdown that means nothing but itself."""
-    return escaped(safe_text(str(text), _LONGEST))
+    return _with_backslashes(_SPECIAL, safe_text(str(text), _LONGEST))
 
 
 def escaped(text: str) -> str:
-    """Text that was made safe, or is ours, as one line of Markdown that means nothing but itself."""
-    found = _ACTIVE.sub(lambda each: _escaped(each[0]), text)
+    """One line of Markdown out of words that are ours, and of a stranger's that were made safe among them.
+
+    They mean nothing but themselves, and no more of ours is changed than that takes.
+    """
+    return _with_backslashes(_ACTIVE, text)
+
+
+def _with_backslashes(what: re.Pattern[str], text: str) -> str:
+    found = what.sub(lambda each: _escaped(each[0]), text)
     return found.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from store.casefile import plain, quoted
+from store.casefile import escaped, plain, quoted
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,6 @@ from store.casefile import plain, quoted
         ("- not a list", r"\- not a list"),
         ("12. nor this", r"12\. nor this"),
         ("www.evil.test and a@b.test", r"www\.evil.test and a\@b.test"),
-        ("Acknowledged: Target", "Acknowledged: Target"),
-        (": a definition", r"\: a definition"),
-        (":tada: mailto:a", r"\:tada: mailto\:a"),
         ("C:\\[/x]", "C\\:\\\\\\[/x\\]"),
         ("\x1b[2Jgone", r"\\x1b\[2Jgone"),
         ("&amp; stays", "&amp;amp; stays"),
@@ -26,6 +23,20 @@ from store.casefile import plain, quoted
 )
 def test_a_strangers_text_is_text(text: str, written: str) -> None:
     assert plain(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("Acknowledged: Target (4 d before), 13:59", "Acknowledged: Target (4 d before), 13:59"),
+        ("[click](http://evil.test)", r"\[click\](http\://evil.test)"),
+        (": no definition", r"\: no definition"),
+        ("1) no list", r"1\) no list"),
+        (":tada: 5:100: mailto:a", r"\:tada: 5\:100: mailto\:a"),
+    ],
+)
+def test_of_our_own_words_no_more_is_escaped_than_a_strangers_among_them_need(text, written):
+    assert escaped(text) == written
 
 
 def test_every_line_of_a_quotation_is_one() -> None:

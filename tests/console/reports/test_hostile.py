@@ -143,8 +143,10 @@ def test_markdown_is_text_and_tables_alone(written):
 def test_markdown_has_our_own_spaces_and_words_as_they_are_and_a_strangers_as_notation(written):
     assert any("\u00a0" in path.read_text() for path in _files(written, "md"))
     for space in "\u00a0\u202f":
-        text = markdown(Document("en", "", f"Met: 98{space}%", "", (), "", safe(f"Evil{space}Ltd [x]")))
-        assert f"# Met: 98{space}%" in text
+        text = markdown(
+            Document("en", "", f"Met: 98{space}% (13:59)", "", (), "", safe(f"Evil{space}Ltd [x]"))
+        )
+        assert f"# Met: 98{space}% (13:59)" in text
         assert f"Evil\\{safe_text(space)}Ltd \\[x\\]" in text
 
 
