@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -303,6 +303,13 @@ class Chosen:
     """How many sensors it may have; None when that was never read."""
     used: float | None = None
     """Weighted sensors of it; None when that was never read."""
+    failed: bool = False
+    """Whether its last reading failed."""
+
+    @property
+    def unread(self) -> bool:
+        """Whether nobody can say that what is known of its quota is so."""
+        return self.failed or self.quota is None
 
     def turns_away(self, quota: int) -> bool:
         """Whether it has more sensors than a new quota would let in."""
@@ -362,7 +369,7 @@ def select(
     }
     wanted = None if oids is None else set(oids)
     found = [
-        there[row.oid]
+        replace(there[row.oid], failed=row.health == "failed")
         for row in _below(rows, scope)
         if row.oid is not None
         and row.oid in there

@@ -60,7 +60,8 @@ MOST = 200_000
 """Steps that one run may have."""
 
 HELD = "held"
-"""Option of an item: `{quota, used}` as the store had them when a change of the quota was planned."""
+"""Option of an item: `{quota, used, unread}` as the store had them when a change of the quota was planned;
+unread: the quota was never read, or the last reading of the organization failed."""
 
 _PART = 500
 

@@ -183,7 +183,7 @@ def _bulk(session: Session) -> int:
         )
     if drafted.unread:
         session.say(
-            f"The quota of {len(drafted.unread):,} was never read, and is set all the same: "
+            f"{len(drafted.unread):,} could not be read, and the quota is set all the same: "
             f"{_first(drafted.unread)}."
         )
     if drafted.nothing:

@@ -49,7 +49,7 @@ class Drafted:
     above: tuple[Chosen, ...] = ()
     """Those that have more sensors than the new quota lets in."""
     unread: tuple[Chosen, ...] = ()
-    """Those whose quota was never read; it is set all the same."""
+    """Those whose quota, or of late anything, could not be read; it is set all the same."""
 
 
 async def draft(
@@ -88,13 +88,15 @@ async def draft(
     if wish.kind.name != "quota":
         return Drafted(planned, tuple(left), nothing)
     above = tuple(each for each in selection.chosen if each.turns_away(wish.arguments["quota"]))
-    unread = tuple(each for each in selection.chosen if each.quota is None)
+    unread = tuple(each for each in selection.chosen if each.unread)
     return Drafted(planned, tuple(left), nothing, above, unread)
 
 
 def _held(wish: Wish, each: Chosen) -> dict[str, Any]:
     """What an item says of what is there now."""
-    return {HELD: {"quota": each.quota, "used": each.used}} if wish.kind.name == "quota" else {}
+    if wish.kind.name != "quota":
+        return {}
+    return {HELD: {"quota": each.quota, "used": each.used, "unread": each.unread}}
 
 
 def _needs(cloud: "Cloud | None") -> "Cloud":

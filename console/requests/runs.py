@@ -112,10 +112,10 @@ def _whom(does: str, selection: Selection) -> list[Content]:
 
 
 def _quotas(selection: Selection) -> Content:
-    """`quota now: 40 to 250, at most 88.5 in use; never read 1: Acme Dental`."""
+    """`quota now: 40 to 250, at most 88.5 in use; not read 1: Acme Dental`."""
     known = [each.quota for each in selection.chosen if each.quota is not None]
     used = [each.used for each in selection.chosen if each.used is not None]
-    unread = [each.name for each in selection.chosen if each.quota is None]
+    unread = [each.name for each in selection.chosen if each.unread]
     text = "unknown"
     if known:
         least, most = min(known), max(known)
@@ -123,7 +123,7 @@ def _quotas(selection: Selection) -> Content:
     if used:
         text += f", {'at most ' if len(used) > 1 else ''}{kept.sensors(max(used))} in use"
     said = Content(f"quota now: {text}")
-    return said + Content(f"; never read {len(unread):,}: ") + named(unread, 1) if unread else said
+    return said + Content(f"; not read {len(unread):,}: ") + named(unread, 1) if unread else said
 
 
 def _turned_away(selection: Selection, quota: int) -> str:
@@ -288,7 +288,7 @@ def _shown(connection: Connection, number: int, nothing: int, *, fresh: bool) ->
     return Shown(
         run, tuple(targets), operations.cannot_be_undone(every), nothing,
         above=tuple(i.name for i, step in quotas if kept.turns_away(step.verb, step.arguments, i.options)),
-        unread=tuple(item.name for item, _ in quotas if item.options[kept.HELD]["quota"] is None),
+        unread=tuple(item.name for item, _ in quotas if item.options[kept.HELD]["unread"]),
         kept=not fresh,
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ class Shown:
     above: tuple[str, ...] = ()
     """Names of those that have more sensors than the new quota lets in; strangers' text."""
     unread: tuple[str, ...] = ()
-    """Names of those whose quota was never read; strangers' text."""
+    """Names of those whose quota could not be read; strangers' text."""
     kept: bool = False
     """Whether it was kept before it was opened here: then leaving it leaves it where it is."""
 
@@ -155,7 +155,7 @@ class RunPlan(Dialog[RunAnswer | None]):
                 + named(found.above)
             )
         if self._draft and found.unread:
-            never = f"{len(found.unread):,} with a quota that was never read, set all the same: "
+            never = f"{len(found.unread):,} not read, set all the same: "
             lines.append(Content.styled(never, HEALTH_STYLES["partly"]) + named(found.unread))
         out = [row.name for row in found.targets if row.left]
         if out:

@@ -302,5 +302,5 @@ async def test_who_would_be_turned_away_and_whose_quota_is_not_known_is_said(fil
     async with app.run_test(size=(80, 24)) as pilot:
         said = await opened(pilot)
         assert "! 2 use more than the new quota, sensors would be turned away: Acme Dental" in said
-        assert "1 with a quota that was never read, set all the same: Cedar Clinic" in said
+        assert "1 not read, set all the same: Cedar Clinic" in said
         assert app.guard.hits == 0

@@ -8,7 +8,7 @@ from console.limacharlie.errors import Network
 from console.operations import bulk
 from console.operations.runs import Refused
 from console.sandbox.faults import Rule
-from store import models, runs
+from store import ingest, models, runs
 from store.bulk import select, wish
 from store.times import now_ms
 from tests.helpers.bulk import Customers, client, customers
@@ -80,6 +80,8 @@ async def test_a_quota_is_planned_with_what_the_store_knows_of_it(a_store) -> No
         with found.store.writing() as c:
             for oid, quota, used in ((first, 40, 12.5), (second, 500, 312.0), (third, None, None)):
                 c.execute(update(table).where(table.c.oid == oid).values(sensor_quota=quota, quota_used=used))
+            failed = {"failure": "denied", "reason": "This key may not."}
+            ingest.put_sync_state(c, first, "detections", attempted_at=now_ms(), **failed)
 
         drafted = await bulk.draft(wish("quota", {"quota": "250"}), chosen(found), cloud=None)
 
@@ -93,8 +95,8 @@ async def test_a_quota_is_planned_with_what_the_store_knows_of_it(a_store) -> No
         assert said[second] == "quota 500 -> 250, 312 in use"
         assert said[third] == "quota unknown -> 250"
         assert [each.oid for each in drafted.above] == [second]
-        assert third in [each.oid for each in drafted.unread]
-        assert {first, second}.isdisjoint(each.oid for each in drafted.unread)
+        assert {each.oid for each in drafted.unread} == {first, third}
+        assert {oid for oid, item in items.items() if item.options[runs.HELD]["unread"]} == {first, third}
         # It is kept and begun as it was planned, on either database.
         result = await found.apply(found.keep(drafted.planned))
         assert result.whole or result.items("refused", "failed")
