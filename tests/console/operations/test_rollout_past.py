@@ -9,7 +9,7 @@ from tests.console.operations.test_rollouts import FP, KEY, NOW, staged
 
 NOISY = (
     "version: 3\nhives:\n  dr-general:\n    loud:\n      data:\n"
-    "        detect: {event: NEW_PROCESS, op: exists, path: event/COMMAND_LINE}\n"
+    "        detect: {event: NEW_PROCESS, op: contains, path: event/FILE_PATH, value: chrome}\n"
     "        respond: [{action: report, name: loud}]\n      usr_mtd: {enabled: true}\n"
     "    asleep:\n      data: {detect: {event: NEW_PROCESS, op: exists, path: event/a}, respond: []}\n"
     "      usr_mtd: {enabled: false}\n"
