@@ -26,6 +26,9 @@ SECTIONS: tuple[str, ...] = (
 )  # fmt: skip
 """What `ConfigurationRecord.section` may be."""
 
+NOT_PERMITTED = "Not permitted: "
+"""How the reason of a reading begins of which some sections were kept from the credential."""
+
 SECRET_MARK = "$secret"  # noqa: S105  (the key under which a secret's digest stands, not a secret)
 
 
@@ -190,3 +193,10 @@ def _finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def not_permitted(reason: str) -> set[str]:
+    """The sections that a reading of the configuration names as closed to the credential."""
+    if not reason.startswith(NOT_PERMITTED):
+        return set()
+    return set(reason.removeprefix(NOT_PERMITTED).rstrip(".").split(", "))

@@ -42,7 +42,7 @@ from console.operations.casesync import CaseSync
 from console.operations.ports import Progress, Report
 from console.operations.triage import wake_due
 from store import billingwork, ingest
-from store.configuration import Record, canonical, redact
+from store.configuration import NOT_PERMITTED, Record, canonical, not_permitted, redact
 from store.database import Store
 from store.times import now_ms
 
@@ -754,7 +754,7 @@ class Sync:
             await asyncio.gather(*map(read, names[at : at + width]))
         if not found and len(names) == len(sections.READINGS):
             raise next(iter(missing.values()))
-        before = _not_permitted(state.reason) if state is not None and known else set()
+        before = not_permitted(state.reason) if state is not None and known else set()
         lacking = sorted((before - set(names)) | set(missing))
         # A refusal that may pass leaves no line in the audit log when it has.
         doubtful = {name for name, error in missing.items() if not _lasting(error)}
@@ -768,7 +768,7 @@ class Sync:
                 "configuration",
                 checked_at=began,
                 attempted_at=began,
-                reason=f"{_NOT_PERMITTED}{', '.join(lacking)}." if lacking else "",
+                reason=f"{NOT_PERMITTED}{', '.join(lacking)}." if lacking else "",
                 stale=" ".join(sorted({*marked.split(), *doubtful})),
             )
             return changed
@@ -1002,7 +1002,6 @@ def _steps(subject: str) -> int:
 
 
 _ALL_STEPS = sum(_steps(subject) for _, subjects in PHASES for subject in subjects)
-_NOT_PERMITTED = "Not permitted: "
 _NEED_LISTING = frozenset(("organization", "sensors", "errors"))
 """Subjects whose changes may show in the listing of organizations only."""
 
@@ -1027,13 +1026,6 @@ def _lasting(error: LimaCharlieError) -> bool:
     if isinstance(error, Invalid):
         return error.status in (None, 400)
     return error.status is None or bool(error.code) or "privilege" in str(error)
-
-
-def _not_permitted(reason: str) -> set[str]:
-    """The sections that an earlier read named as closed to this credential."""
-    if not reason.startswith(_NOT_PERMITTED):
-        return set()
-    return set(reason.removeprefix(_NOT_PERMITTED).rstrip(".").split(", "))
 
 
 def _progress(state: ingest.State | None) -> Progressing | None:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, func, or_, select
 
 from store import models
 from store.bodies import unpack
-from store.configuration import content_hash
+from store.configuration import content_hash, not_permitted
 from store.rollouts.compare import normalised, observed_name
 from store.rollouts.diff import differences
 from store.text import Untrusted
@@ -83,7 +83,7 @@ class Comparison:
     gaps: tuple[str, ...]
     """What this does not rest on, a sentence each."""
     unread: tuple[tuple[Side, str], ...] = ()
-    """(side, part of PARTS_READ) that was never read: nothing is said of that part of either side."""
+    """(side, part of PARTS_READ or section) that was never read: nothing is said of it of either side."""
 
 
 def compare(connection: Connection, left: str, right: str, *, at: int | None = None) -> Comparison | None:
@@ -111,6 +111,12 @@ def compare(connection: Connection, left: str, right: str, *, at: int | None = N
         if "configuration" in lacking
         else (_records(connection, left, at), _records(connection, right, None))
     )
+    if at is None:
+        for side, section in _closed(connection, sides, (mine, theirs)):
+            unread.append((side, section))
+            gaps.append(f"{section} of {side.name} was never read: its credential may not.")
+            mine = {key: each for key, each in mine.items() if key[0] != section}
+            theirs = {key: each for key, each in theirs.items() if key[0] != section}
     lines = list(_settings(connection, left, right)) if at is None else []
     same = 0
     for key in sorted(mine.keys() | theirs.keys()):
@@ -159,6 +165,24 @@ def _sides(connection: Connection, left: str, right: str, at: int | None) -> tup
         Side(left, names[left], at, read.get(left)),
         Side(right, names[right], None, read.get(right)),
     )
+
+
+def _closed(
+    connection: Connection, sides: Sequence[Side], held: Sequence[Mapping[tuple[str, str], "_Record"]]
+) -> list[tuple[Side, str]]:
+    """Sections of one side that its credential may not read and of which only the other one has records."""
+    rows = connection.execute(
+        select(_STATE.c.oid, _STATE.c.reason).where(
+            _STATE.c.subject == "configuration", _STATE.c.oid.in_([side.oid for side in sides])
+        )
+    )
+    closed = {row.oid: not_permitted(row.reason) for row in rows}
+    has = [{section for section, _ in each} for each in held]
+    return [
+        (side, section)
+        for number, side in enumerate(sides)
+        for section in sorted((closed.get(side.oid, set()) & has[1 - number]) - has[number])
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from sqlalchemy import insert
 
 from store import ingest
-from store.configuration import Record
+from store.configuration import NOT_PERMITTED, Record
 from store.database import Store
 from store.models import AccessEvent, DirectPermission
 from store.queries.compare import PARTS, PARTS_READ, compare
@@ -154,3 +154,17 @@ def test_what_was_never_read_of_one_is_named_and_not_said_to_differ(store: Store
         found = compare(c, A, oid_of(2))
     assert found is not None
     assert [(each.what, each.name, each.where) for each in found.lines] == [("key", "deploy", "only left")]
+
+
+def test_a_section_that_one_credential_may_not_read_is_named_and_not_said_to_differ(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        ingest.put_configuration(c, A, "output", {"siem": Record({"a": 1})}, NOW)
+        reason = f"{NOT_PERMITTED}exfil, output."
+        ingest.put_sync_state(c, B, "configuration", checked_at=NOW, attempted_at=NOW, reason=reason)
+        found = compare(c, A, B)
+    assert found is not None
+    assert [(side.oid, what) for side, what in found.unread] == [(B, "output")]
+    assert found.gaps == ("output of Borealis was never read: its credential may not.",)
+    assert "output" not in {each.what for each in found.lines}
+    assert (RULES, "mine") in {(each.what, each.name) for each in found.lines}
