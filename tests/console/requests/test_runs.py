@@ -1,9 +1,12 @@
 """Many organizations changed by keys alone: marked, planned, begun, watched, taken back."""
 
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from sqlalchemy import update
 
 from console.app import Console
@@ -13,9 +16,10 @@ from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.fill_in import FillIn
 from screens.dialogs.run_plan import RunPlan
 from screens.frame import KeyLine
-from store import models, runs
+from store import models, processes, runs
 from store.database import Store
 from store.runs import PlannedStep
+from store.times import now_ms
 from store.tree import TreeNode, mark_node, replace_tree
 from tests.helpers.bulk import Customers, customers
 from tests.helpers.screens import still, text_of, until
@@ -229,3 +233,33 @@ async def test_a_new_quota_is_set_beside_the_old_one_and_the_sensors_in_use(a_st
         await shows(pilot, "! 1 uses more than the new quota, sensors would be turned away:")
         await pilot.press("escape")
         await until(pilot, lambda: "Nothing was sent." in said(app))
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """Another process that is there, as a run names it."""
+    says = "from store.processes import holder; print(holder(), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", says], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.kill()
+
+
+async def test_who_makes_what_is_in_the_way_is_named_until_it_is_made(a_store: Any, elsewhere: str) -> None:
+    store, names = a_store(), processes.said(elsewhere)
+    async with console(store) as (found, app), app.run_test(size=(80, 24)) as pilot:
+        first = found.keep(found.planned(PlannedStep("quota.set", arguments={"quota": 7})))
+        with store.writing() as c:
+            run = runs.load(c, first)
+            runs.take(c, run, elsewhere, operator="kim", now=now_ms(), is_live=lambda held: False)
+        await opened(pilot)
+        await pilot.press("j")
+        await plan_quota(pilot, "777")
+        await pilot.press("a")
+        await shows(pilot, f"Run {first} is being made by {names}; nothing was sent.")
+        with store.writing() as c:
+            runs.HOLDING.finish(c, first, elsewhere, runs.DONE, now=now_ms())
+        await until(pilot, lambda: names not in text_of(app))
+        assert not found.effects()
