@@ -16,7 +16,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.figures import Looks, LooksDeeper, kept, rollup
 from screens.organization_tabs import TABS, Tab
-from screens.organization_tabs.words import field, opened
+from screens.organization_tabs.words import counted, field, opened
 from screens.requests import (
     ChangeMany,
     OffboardOrganization,
@@ -41,7 +41,8 @@ _TONES: dict[str, Tone] = {"well": "", "partly": "warn", "unknown": "faint", "fa
 
 def _known(row: TreeRow, number: int, lacking: int) -> str:
     """A sum, or `-` where none of the organizations below knows it: what was never read is not none."""
-    return "-" if lacking and lacking >= row.organizations and not number else compact(number)
+    known = row.known(number, lacking)
+    return "-" if known is None else compact(known)
 
 
 _FIGURES: dict[str, tuple[TreeColumn, Callable[[TreeRow, Looks | None], str]]] = {
@@ -666,7 +667,7 @@ def comparison_lines(found: Comparison, context: Context) -> list[Content]:
 
 
 def _said(row: TreeRow, number: int, lacking: int) -> str:
-    return "unknown" if _known(row, number, lacking) == "-" else f"{number:,}"
+    return counted(row.known(number, lacking))
 
 
 def _made_of(row: TreeRow, lacking: int) -> str:
@@ -692,7 +693,7 @@ def node_lines(row: TreeRow, under: Sequence[TreeRow], context: Context, now: in
         field(
             "alerts",
             opened(
-                None if _known(row, row.open_alerts, row.no_alerts) == "-" else row.open_alerts,
+                row.known(row.open_alerts, row.no_alerts),
                 row.by_severity,
             ),
             _made_of(row, row.no_alerts),

@@ -94,9 +94,9 @@ class Overview(LooksDeeper[Found]):
             ),
             Column("IN", lambda row: row.path.rpartition("/")[0], 20, grow=1, from_width=110, cut="middle"),
             Column("LATE", lambda row: f"{row.late:,}" if row.late else "-", 5, align="right"),
-            Column("CRIT", lambda row: f"{row.by_severity[4]:,}", 5, align="right"),
-            Column("HIGH", lambda row: f"{row.by_severity[3]:,}", 5, align="right"),
-            Column("OPEN", lambda row: f"{row.open_alerts:,}", 6, align="right", from_width=100),
+            Column("CRIT", lambda row: _read(row, row.by_severity[4]), 5, align="right"),
+            Column("HIGH", lambda row: _read(row, row.by_severity[3]), 5, align="right"),
+            Column("OPEN", lambda row: _read(row, row.open_alerts), 6, align="right", from_width=100),
             Column("READ", lambda row: age(row.synced_at, clock()), 4, align="right"),
             Column("WHY", lambda row: why(row, clock()), 22, grow=3),
         ]
@@ -174,6 +174,10 @@ def _rollouts(connection: Connection) -> dict[str, int]:
         select(plan.state, func.count()).where(plan.state.in_(wanted)).group_by(plan.state)
     )
     return {STATES[state]: count for state, count in rows}
+
+
+def _read(row: Need, number: int) -> str:
+    return f"{number:,}" if row.alerts_known else "-"
 
 
 def why(row: Need, now: int) -> str:

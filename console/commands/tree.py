@@ -94,6 +94,7 @@ def listed(row: "TreeRow") -> dict[str, Any]:
     from store.alerts import SEVERITIES
     from store.times import rfc3339
 
+    alerts = row.known(row.open_alerts, row.no_alerts)
     return {
         "id": row.id,
         "parent": row.parent_id,
@@ -108,13 +109,16 @@ def listed(row: "TreeRow") -> dict[str, Any]:
         "organizations": row.organizations,
         "fresh": row.fresh,
         "failed": row.failed,
-        "sensors": row.sensors,
-        "sensors_online": row.sensors_online,
-        "open_alerts": row.open_alerts,
-        "alerts": dict(zip(reversed(SEVERITIES), reversed(row.by_severity), strict=True)),
-        "late": row.late,
-        "cases": row.cases,
-        "errors": row.errors,
+        "sensors": row.known(row.sensors, row.no_sensors),
+        "sensors_online": row.known(row.sensors_online, row.no_online),
+        "open_alerts": alerts,
+        "alerts": {
+            word: None if alerts is None else count
+            for word, count in zip(reversed(SEVERITIES), reversed(row.by_severity), strict=True)
+        },
+        "late": None if alerts is None else row.late,
+        "cases": row.known(row.cases, row.no_cases),
+        "errors": row.known(row.errors, row.no_errors),
         "over_quota": row.over_quota,
         "keys_stale": row.keys_stale,
         "synced_at": rfc3339(row.synced_at),
@@ -127,8 +131,8 @@ def _line(row: "TreeRow", top: int) -> dict[str, Any]:
         "name": f"{'  ' * (row.depth - top)}{SIGNS[row.health]} {safe(row.name)}{marks}",
         "id": row.id,
         "orgs": row.organizations,
-        "sensors": row.sensors,
-        "alerts": row.open_alerts,
+        "sensors": row.known(row.sensors, row.no_sensors),
+        "alerts": row.known(row.open_alerts, row.no_alerts),
         "why": row.reason,
     }
 

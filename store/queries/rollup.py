@@ -115,6 +115,11 @@ class TreeRow:
     no_cases: int = 0
     no_errors: int = 0
 
+    def known(self, number: int, lacking: int) -> int | None:
+        """A sum of this node; None where every organization below it lacks it: what was never read is not
+        none."""
+        return None if lacking and lacking >= self.organizations and not number else number
+
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
@@ -157,6 +162,8 @@ class Need:
     """When the first of its clocks breached (ms); None when none has."""
     why: tuple[Untrusted, ...]
     """Besides what is late: in a few words each, the most urgent first."""
+    alerts_known: bool = True
+    """False where they were never read, so that zeros mean nothing."""
 
     @property
     def open_alerts(self) -> int:
@@ -687,6 +694,7 @@ class Rollup:
             late=one.late,
             first_due=one.first_due if one.late else None,
             why=reasons(one),
+            alerts_known="detections" not in one.unknown,
         )
 
     def _row(self, place: int) -> TreeRow:

@@ -276,6 +276,11 @@ async def test_what_was_never_read_is_neither_drifted_nor_as_wanted_nor_clear(fi
         assert "1 record drifted in 1 organization " in line_of(host, "CONFIGURATION")
         assert "2 of 3, 2 not compared" in line_of(host, "as wanted")
         assert " of 2, 3 never read" in line_of(host, "clear")
+        with filled_store.writing() as connection:
+            rows = [{"oid": oid_of(5), "name": "Fjord Ltd"}]
+            ingest.put_organizations(connection, rows, complete=False, now=NOW)
+        await until(pilot, lambda: "Fjord Ltd" in text_of(host))
+        assert line_of(host, ". Fjord Ltd").split()[3:6] == ["-", "-", "-"]
         assert all(len(each) <= 80 for each in text_of(host).splitlines())
         assert "looked" in line_of(host, "as wanted")
         assert "looked" in line_of(host, "clear")

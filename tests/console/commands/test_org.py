@@ -39,6 +39,10 @@ def test_an_organization_that_failed_or_was_never_read_says_so(filled, limegrove
     assert [failed[name] for name in unknown] == [None, None, None, None]
     # An alert came in by another way: that it is there is known.
     assert [never[name] for name in unknown] == [None, None, 1, None]
+    needs = limegrove("org", "overview").json["attention"]
+    assert [each["open_alerts"] for each in needs if each["oid"] == OIDS[1]] == [None]
+    nodes = {each["oid"]: each for each in limegrove("tree", "show").json}
+    assert [nodes[OIDS[1]][name] for name in (*unknown, "late", "cases")] == [None] * 6
     shown = limegrove("org", "show", OIDS[1]).json
     assert set(shown["alerts"].values()) == {None}
     assert [shown[name] for name in ("users", "keys", "groups", "configuration")] == [None] * 4
