@@ -81,9 +81,9 @@ def _need(one: "Need") -> dict[str, Any]:
     from store.times import rfc3339
 
     return {
-        "oid": one.oid, "name": one.name, "path": one.path, "health": one.health, 
+        "oid": one.oid, "name": one.name, "path": one.path, "health": one.health,
         "late": one.late if one.alerts_known else None,
-        "first_breach": rfc3339(one.first_due), 
+        "first_breach": rfc3339(one.first_due),
         "critical": one.by_severity[4] if one.alerts_known else None,
         "high": one.by_severity[3] if one.alerts_known else None,
         "open_alerts": one.open_alerts if one.alerts_known else None,
