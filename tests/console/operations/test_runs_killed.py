@@ -170,7 +170,7 @@ async def stage(tmp_path: Path) -> Stage:
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_a_run_survives_dying_at_every_commit_and_every_request(stage: Stage) -> None:
-    """Eight points in `make test`, each of another label; every point by `make soak`."""
+    """Eight points in `make test`, each of another label; forty in a short soak, every one in a long one."""
     every = list(range(1, len(stage.labels) + 1))
     by_label: dict[str, list[int]] = {}
     for point in every:
@@ -181,6 +181,8 @@ async def test_a_run_survives_dying_at_every_commit_and_every_request(stage: Sta
         points = sorted(chance.choice(by_label[label]) for label in chance.sample(sorted(by_label), 7))
         # The last step of an organization is settled, and the organization is not.
         points.append(by_label["before commit run run_item"][-1])
+    elif minutes() < 30:
+        points = sorted(chance.sample(every, min(40, len(every))))
     for point in points:
         async with stage.running() as run:
             await run.life(Life(at=point))
@@ -194,8 +196,9 @@ async def test_a_run_survives_dying_at_every_commit_and_every_request(stage: Sta
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_a_run_survives_three_deaths_and_answers_that_are_lost(stage: Stage) -> None:
-    """Two such runs in `make test`, two hundred by `make soak`; each seed says what happened in it."""
-    for seed in range(SEED, SEED + (200 if minutes() > 0 else 2)):
+    """Two such runs in `make test`, fifty in a short soak, two hundred in a long one."""
+    number = 2 if minutes() == 0 else 50 if minutes() < 30 else 200
+    for seed in range(SEED, SEED + number):
         chance = random.Random(seed)
         fault = FAULTS[seed % len(FAULTS)]
         fields = {name: getattr(fault, name) for name in fault.__struct_fields__}
