@@ -406,15 +406,12 @@ class Organizations(LooksDeeper[Found]):
             return
         if self._side_by_side is not None and self._side_by_side[1] != row.oid:
             self._side_by_side = None
-        tabs = row.oid is not None and len(TABS) > 1 and self._side_by_side is None
-        self.query_one("#organization-tabs").display = tabs
         if self._side_by_side is not None:
             self._read_comparison(*self._side_by_side)
         elif row.oid is None:
             under = below(self._found.rows, row.id)
             self._put(row.id, node_lines(row, under, self.context, self._found.now))
         else:
-            self.query_one("#organization-tabs", Static).update(tab_line(TABS, self._tab))
             self._read_detail(row.oid, row.path, self._tab)
 
     def action_compare(self) -> None:
@@ -470,7 +467,7 @@ class Organizations(LooksDeeper[Found]):
         try:
             found = await asyncio.to_thread(reading)
         except Exception as error:
-            self._put(oid, [line(("Its detail could not be read: ", "bold"), str(error))])
+            self._put(oid, [line(("Its detail could not be read: ", "bold"), str(error))], tabs=True)
             return
         row = self.table.node
         if row is None or row.oid != oid or self._tab != number:
@@ -484,11 +481,17 @@ class Organizations(LooksDeeper[Found]):
                         "The tree names this organization; the cloud did not list it to this credential."
                     ),
                 ],
+                tabs=True,
             )
         else:
-            self._put(oid, tab.lines(found, self.context, self.size.width >= 120))
+            self._put(oid, tab.lines(found, self.context, self.size.width >= 120), tabs=True)
 
-    def _put(self, about: str, lines: Iterable[Content]) -> None:
+    def _put(self, about: str, lines: Iterable[Content], *, tabs: bool = False) -> None:
+        # Tabs come and go together with what they are of, so that the pane is painted once.
+        head = self.query_one("#organization-tabs", Static)
+        head.display = tabs and len(TABS) > 1
+        if head.display:
+            head.update(tab_line(TABS, self._tab))
         pane = self.query_one("#organization-tab", VerticalScroll)
         pane.query_one(Static).update(Content("\n").join(lines))
         if self._told != (about, self._tab):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final
 
 from sqlalchemy import Connection
@@ -31,6 +32,8 @@ WIDE = 60
 """Cells of the pane where it stands beside the list."""
 BEHIND = 24
 """Months back to which `[` leads."""
+SLOW = 0.4
+"""Seconds after which the pane says that figures are being read."""
 SECTIONS = "summary, alerts, response, cases, sensors, usage"
 
 STATES: Final = {"whole": "well", "part": "partly", "unknown": "unknown"}
@@ -235,8 +238,13 @@ class Reports(Detailed[Found]):
         elif each.oid in self._figures:
             self._put(self._about(each, self._figures[each.oid]))
         else:
-            self._put([line((f" {each.name}", "bold"), "   its figures are being read")])
+            # Said only where it takes long: each painting of the pane is a kilobyte on the line.
+            self.at_rest(partial(self._say_reading, each), SLOW)
             self._read_figures(each, found)
+
+    def _say_reading(self, each: Addressee) -> None:
+        if self.table.current is each and each.oid not in self._figures:
+            self._put([line((f" {each.name}", "bold"), "   its figures are being read")])
 
     @work(exclusive=True, group="figures", exit_on_error=False)
     async def _read_figures(self, each: Addressee, found: Found) -> None:

@@ -271,11 +271,15 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             return
         self._load()
 
-    def at_rest(self, then: Callable[[], object] | None) -> None:
-        """Do this once the cursor has rested, in place of what was to be done before; None is nothing."""
+    def at_rest(self, then: Callable[[], object] | None, after: float = REST) -> None:
+        """Do this once the cursor has rested, in place of what was to be done before; None is nothing.
+
+        Args:
+            after: seconds.
+        """
         if self._resting is not None:
             self._resting.stop()
-        self._resting = None if then is None else self.set_timer(REST, then)
+        self._resting = None if then is None else self.set_timer(after, then)
 
     def keys_changed(self) -> None:
         """Ask `why_not` again for every key in the last line."""
