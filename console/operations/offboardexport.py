@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Table, select
 from sqlmodel import SQLModel
 
 from store.bodies import unpack
-from store.configuration import SECRET_MARK
+from store.configuration import SECRET_MARK, not_permitted
 from store.rollouts.compare import normalised, observed_name
 from store.templatefile import dumped
 from store.templates.documents import Place, Record
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 DIGESTS: Final = "SHA256SUMS"
 """As `sha256sum --check` reads it."""
+GROUPS: Final = "access/groups.jsonl"
 SECRET_WAS_HERE: Final = "hive://secret/SECRET_WAS_HERE"  # noqa: S105  (what stands in its place)
 
 _TABLES: Final = SQLModel.metadata.tables
@@ -40,7 +41,7 @@ HELD_BACK: Final = (
 )
 
 
-def write(reader: "Reader", oid: str, directory: Path, *, now: int, run: int) -> dict[str, Any]:
+def write(reader: "Reader", oid: str, directory: Path, *, now: int, run: int, since: int) -> dict[str, Any]:
     """Write everything that the store knows of an organization; answers the manifest.
 
     The directory (0700) and its files (0600) are the user's alone. What was there of an earlier try is
@@ -48,6 +49,7 @@ def write(reader: "Reader", oid: str, directory: Path, *, now: int, run: int) ->
 
     Args:
         run: the number of the run that it is written by.
+        since: when what it rests on was begun to be read (ms): what was read before is not complete.
 
     Raises:
         OSError: it cannot be written.
@@ -59,22 +61,30 @@ def write(reader: "Reader", oid: str, directory: Path, *, now: int, run: int) ->
     files: dict[str, dict[str, Any]] = {}
     with reader.reading() as c:
         name = c.execute(select(_TABLES["organization"].c.name).where(_of("organization", oid))).scalar_one()
+        state = _TABLES["sync_state"]
         states = {
-            row.subject: row for row in c.execute(select(_TABLES["sync_state"]).where(_of("sync_state", oid)))
+            (row.oid, row.subject): row for row in c.execute(select(state).where(state.c.oid.in_((oid, ""))))
         }
+        has_cases = _has_cases(c, oid)
         for path, subject, what, lines in _files(c, oid):
             count = _put(directory / path, lines)
-            state = states.get(subject)
-            if subject == "cases" and not state and not _has_cases(c, oid):
+            read = states.get((oid, subject))
+            if subject == "cases" and not has_cases:
+                # Unsubscribing deletes them: there is nothing to read any more.
                 subject = ""
+            why = _why_not(subject, read, states.get(("", subject)), since) if subject else ""
             files[path] = {
                 "what": what,
                 "records": count,
-                "read_at": rfc3339(state.checked_at) if state is not None else None,
-                "complete": not subject
-                or (state is not None and state.checked_at is not None and not state.failure),
-                "reason": state.reason if state is not None and state.failure else "",
+                "read_at": rfc3339(read.checked_at) if read is not None else None,
+                "complete": not why,
+                # Of configuration that is read, which sections this credential may not see.
+                "reason": why or (read.reason if read is not None else ""),
             }
+            if path == GROUPS:
+                # Whom a group has is no organization's own, and is read with the listing of all groups.
+                listed_at = states.get(("", "groups"))
+                files[path]["people_read_at"] = rfc3339(listed_at.checked_at) if listed_at else None
         manifest = {
             "limegrove": 1, "kind": "offboarding", "oid": oid, "name": name, "run": run,
             "exported_at": rfc3339(now), "files": files, "not_in_it": list(HELD_BACK),
@@ -85,6 +95,26 @@ def write(reader: "Reader", oid: str, directory: Path, *, now: int, run: int) ->
     _put(directory / DIGESTS, sums)
     _sync(directory)
     return manifest
+
+
+def _why_not(subject: str, read: Any, everywhere: Any, since: int) -> str:
+    """Why what was read of a subject is not all that there is, in a sentence without its end; "" when it is.
+
+    Args:
+        read: its row of `sync_state`; None where it was never read.
+        everywhere: the same of all organizations together, which says why a host did not answer.
+        since: milliseconds, UTC.
+    """
+    if read is not None and read.failure:
+        return str(read.reason)
+    if read is not None and read.checked_at is not None and read.checked_at >= since:
+        # What this credential never sees is named; what was turned away for the moment is asked for again.
+        doubtful = sorted(not_permitted(read.reason) & set(read.stale.split()))
+        return f"these sections could not be read: {', '.join(doubtful)}" if doubtful else ""
+    why = str(everywhere.reason) if everywhere is not None and everywhere.failure else ""
+    if read is None or read.checked_at is None:
+        return why or "it was never read"
+    return why or f"it was read at {rfc3339(read.checked_at)} and not since"
 
 
 def _has_cases(c: Connection, oid: str) -> bool:
@@ -117,11 +147,7 @@ def problem(directory: Path, oid: str, run: int) -> str:
 
 def missing(manifest: Mapping[str, Any]) -> list[str]:
     """What could not be read of the cloud, a sentence each."""
-    return [
-        f"{path}: {file['reason'] or 'it was never read'}"
-        for path, file in manifest["files"].items()
-        if not file["complete"]
-    ]
+    return [f"{path}: {file['reason']}" for path, file in manifest["files"].items() if not file["complete"]]
 
 
 Lines = Iterable[bytes]
@@ -154,7 +180,7 @@ def _files(c: Connection, oid: str) -> Iterator[tuple[str, str, str, Lines]]:
     )  # fmt: skip
     yield "access/users.jsonl", "access", "who is granted what directly", _rows(c, "direct_permission", oid)
     yield (
-        "access/groups.jsonl",
+        GROUPS,
         "access",
         "groups that hold it; of shared ones not who else is in them",
         _groups(c, oid),

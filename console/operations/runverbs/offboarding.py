@@ -72,15 +72,18 @@ class Export(Verb):
     async def send(self, work: Work) -> Mapping[str, Any]:
         """Read, and write."""
         key = await asyncio.to_thread(_key, work)
+        began = work.clock()
+        # Nothing tells of a case that changed: without a mark they would stay as they were read last.
+        await work.write(lambda c: ingest.mark_stale(c, work.oid, {"cases": ("*",)}))
         turn = Sync(
             store=work.store, cloud=work.cloud, redaction_key=key, since=BACK * DAY, oids=[work.oid],
-            names={work.oid: work.name}, full=True,
+            names={work.oid: work.name}, full=True, clock=work.clock,
         )  # fmt: skip
         outcome = await turn.run()
         try:
             manifest = await asyncio.to_thread(
                 offboardexport.write, work.store.reader, work.oid, Path(work.target),
-                now=work.clock(), run=work.run.id,
+                now=work.clock(), run=work.run.id, since=began,
             )  # fmt: skip
         except OSError as error:
             raise StepFailed(
