@@ -237,7 +237,8 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(DEADLINES_EVERY, self._make_deadlines)
         self.set_interval(DEADLINES_EVERY, self._carry_on_runs)
         await self._go(self._first)
-        self.refresh_status()
+        # Summing all organizations up would hold the first rows up.
+        self.set_timer(BEHIND, self.refresh_status)
         self._go_on(store)
         if self._background is not None:
             self._run_background(store)
