@@ -315,7 +315,7 @@ class Billing(Detailed[Found]):
     def _charge_lines(self, each: Charged, made: Statement) -> list[Content]:
         """A customer's part, line by line."""
         lines = [
-            line((f" {each.name}", "bold"), f"   {each.plan or 'no plan'}   {each.first} to {each.last}"),
+            line((f" {each.name}", "bold"), f"   {each.plan or 'no plan'}   {each.span}"),
         ]  # fmt: skip
         lines += [line((f" ~ {note}", HEALTH_STYLES["partly"])) for note in each.notes]
         lines += [

@@ -178,7 +178,7 @@ class Facts:
     days: int
     """Of the month."""
     first: str = ""
-    """The first day on which it was a customer in that month."""
+    """The first day on which it was a customer in that month; "" where its days contradict each other."""
     last: str = ""
     """And the last one."""
     present: int = 0
@@ -197,6 +197,11 @@ class Facts:
     """None when it was never read."""
     notes: tuple[str, ...] = ()
     """What else is wrong: a parameter that is no day."""
+
+    @property
+    def wholly_told(self) -> bool:
+        """Whether usage was told of every day of which it could have been."""
+        return not self.usage_note and self.told >= self.expected
 
     @property
     def share(self) -> Fraction:
@@ -244,6 +249,7 @@ class Charged:
     """Sentences: what is lacking."""
     lines: tuple[Line, ...] = ()
     first: str = ""
+    """"" where it is not known, as `Facts` has it."""
     last: str = ""
     days: int = 0
     of_days: int = 0
@@ -255,12 +261,17 @@ class Charged:
     cost_from: str = ""
     """invoice, or contract: worked out from usage because no invoice was read."""
     expected: Mapping[str, int] | None = None
-    """What the vendor should charge by contract for the usage that is told; None when that is not known."""
+    """What the vendor should charge by contract; None when that is not known: usage of a day is lacking."""
 
     @property
     def totals(self) -> dict[str, int]:
         """Currency -> cents: the sum of its lines."""
         return totals(self.lines)
+
+    @property
+    def span(self) -> str:
+        """`2026-10-01 to 2026-10-31`: when it was a customer in the month."""
+        return f"{self.first} to {self.last}" if self.first else "from and to are not known"
 
     @property
     def unexpected(self) -> dict[str, int] | None:
@@ -288,8 +299,8 @@ class Margin:
 
     @property
     def cents(self) -> int | None:
-        """Revenue less both; None when one of them is not known."""
-        if self.vendor is None or self.time is None:
+        """Revenue less both; None when one of them, or a part of the revenue, is not known."""
+        if self.why or self.vendor is None or self.time is None:
             return None
         return self.revenue - self.vendor - self.time
 
@@ -409,9 +420,13 @@ def margin(each: Charged, currency: str, analyst_hour: int | None) -> Margin:
         time = rounded(Fraction(each.seconds * analyst_hour, 3600)) if paid_in == currency else None
     if each.state == "missing":
         return Margin(revenue, None, time, paid_in, "it is not in the statement")
+    others = [code for code, cents in (each.cost or {}).items() if cents and code != paid_in]
+    if each.state != "complete":
+        # What is left of a part of the charge would be a loss that nobody made.
+        known = None if each.cost is None or others else each.cost.get(paid_in, 0)
+        return Margin(revenue, known, time, paid_in, "something of it is lacking")
     if each.cost is None:
         return Margin(revenue, None, time, paid_in, "what the vendor charges is not known")
-    others = [code for code, cents in each.cost.items() if cents and code != paid_in]
     if others:
         said = f"the vendor charges in {', '.join(sorted(others))}, and nothing is converted"
         return Margin(revenue, None, time, paid_in, said)
@@ -426,9 +441,7 @@ def margin(each: Charged, currency: str, analyst_hour: int | None) -> Margin:
     return Margin(revenue, vendor, time, paid_in)
 
 
-def charged(
-    facts: Facts, plan: Plan | None, *, contract: Sequence[Item] = (), closed: bool = True
-) -> Charged:
+def charged(facts: Facts, plan: Plan | None, *, contract: Sequence[Item] = ()) -> Charged:
     """What a customer is charged for a month.
 
     Args:
@@ -436,7 +449,7 @@ def charged(
         contract: what the vendor charges, for the cost where no invoice was read.
     """
     expected = (
-        None if not contract or facts.usage_note else totals(contracted(facts, item) for item in contract)
+        totals(contracted(facts, item) for item in contract) if contract and facts.wholly_told else None
     )
     read = facts.invoice is not None and facts.invoice.state == "read"
     cost = facts.invoice.totals if facts.invoice is not None and read else expected
@@ -448,6 +461,8 @@ def charged(
     }  # fmt: skip
     if plan is None:
         return Charged(plan="", state="missing", notes=("No plan of the price book is for it.",), **head)
+    if not facts.present:
+        return Charged(plan=plan.name, state="partly", notes=facts.notes, **head)
     lines: list[Line] = []
     notes = list(facts.notes)
     metered = False
@@ -615,7 +630,7 @@ class Comparison:
     oid: str
     name: Untrusted
     state: str
-    """same, different, or why it cannot be compared: not read, none, failed, no usage."""
+    """same, different, or why it cannot be compared: not read, none, failed, no usage, usage in part."""
     reason: str
     lines: tuple[Compared, ...] = ()
     invoiced: Mapping[str, int] = field(default_factory=dict)
@@ -638,6 +653,11 @@ def compared(facts: Facts, contract: Sequence[Item]) -> Comparison:
         return without(invoice.state, said)
     if facts.usage_note:
         return without("no usage", facts.usage_note)
+    if not facts.wholly_told:
+        return without(
+            "usage in part",
+            f"Usage is told of {facts.told} of {facts.expected} days: what to expect is not known.",
+        )
     wanted = {(item.name, item.currency): contracted(facts, item) for item in contract}
     lines: dict[tuple[str, str], Compared] = {}
     for line in invoice.lines:

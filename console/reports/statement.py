@@ -336,7 +336,7 @@ def _lines(each: Charged) -> Table:
         )
         for currency, cents in sorted(each.totals.items())
     ]
-    foot = f"{each.first} to {each.last}, {each.days} of {each.of_days} days; plan {each.plan or 'none'}."
+    foot = f"{each.span}, {each.days} of {each.of_days} days; plan {each.plan or 'none'}."
     if each.notes:
         foot += " " + safe(" ".join(each.notes), 300)
     columns = (

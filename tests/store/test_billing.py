@@ -334,6 +334,27 @@ def test_a_margin_that_cannot_be_told_is_none_and_says_why(made, hour, words):
     assert (found.cents, found.basis_points, found.why) == (None, None, words)
 
 
+def test_a_customer_of_which_something_is_lacking_has_no_margin_and_is_in_no_sum_of_margins():
+    paid = invoice(("sensor-month", 90_000, "EUR"), currency="EUR")
+    fee = Item("Fee", "organization", "last", tiers=(Tier(1, None, 1000),))
+    made = charged(facts(told=0, usage_note="Usage was never read.", invoice=paid), plan(per_unit(100), fee))
+    found = margin(made, "EUR", None)
+    assert (made.state, found.revenue, found.vendor) == ("partly", 1000, 90_000)
+    assert (found.cents, found.basis_points, found.why) == (None, None, "something of it is lacking")
+    assert Statement("2026-10", "Prices", "", (made,), 0, closed=True, currency="EUR").margins() == {}
+
+
+def test_of_usage_that_lacks_days_it_is_not_known_what_the_vendor_should_charge():
+    some = facts(
+        told=30, usage=usage(sensor_retained=[4]), invoice=invoice(("sensor-month", 1250, "USD"), currency="USD")
+    )  # fmt: skip
+    made = charged(some, plan(per_unit(100)), contract=CONTRACT)
+    assert (made.expected, made.unexpected, made.cost) == (None, None, {"USD": 1250})
+    found = compared(some, CONTRACT)
+    assert (found.state, found.lines) == ("usage in part", ())
+    assert found.reason == "Usage is told of 30 of 31 days: what to expect is not known."
+
+
 def test_an_hour_in_another_currency_is_not_converted():
     made = facts(usage=usage(sensor_retained=[1]), seconds=60, invoice=invoice(currency="EUR"))
     found = margin(charged(made, plan(per_unit(100))), "CHF", 6000)
