@@ -82,7 +82,7 @@ def put_invoice(
     lines: Sequence[Mapping[str, Any]] = (),
     now: int,
 ) -> int:
-    """Keep what the vendor charged for a month. One that was read stays when reading it again fails.
+    """Keep what the vendor charged for a month. One that was read stays until it is read again.
 
     Args:
         state: of `store.billing.INVOICE_STATES`.
@@ -95,7 +95,7 @@ def put_invoice(
         raise ValueError(f"{state} is no state of an invoice")
     here = (_INVOICE.c.oid == oid) & (_INVOICE.c.month == month)
     before = c.execute(select(_INVOICE.c.state).where(here)).scalar_one_or_none()
-    if before == "read" and state == "failed":
+    if before == "read" and state != "read":
         return 0
     values = {
         "state": state, "reason": storable(reason), "number": storable(number), "currency": currency,

@@ -177,7 +177,7 @@ class UsageRow:
     name: Untrusted
     path: Untrusted
     told: int
-    """Days of which anything was told."""
+    """Days of those below of which anything was told."""
     expected: int
     """Days of which something should have been: that are over, and on which it was a customer."""
     metrics: Mapping[str, Fraction]
@@ -258,7 +258,7 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
     rows = []
     for row in people:
         begin, end, _ = _span(row, placed.get(row.oid, _NOWHERE).parameters)
-        over = min(end, last, day_moved(today, -1))
+        begin, over = max(begin, first), min(end, last, day_moved(today, -1))
         days = figures.get(row.oid, {})
         state = states.get(row.oid)
         readings = quotas.get(row.oid, [])
@@ -269,8 +269,8 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
                 oid=row.oid,
                 name=Untrusted(row.name),
                 path=Untrusted(row.path or row.name),
-                told=len({day for each in days.values() for day, _ in each}),
-                expected=days_between(max(begin, first), over),
+                told=len({day for each in days.values() for day, _ in each if begin <= day <= over}),
+                expected=days_between(begin, over),
                 metrics={
                     metric: sum((value for _, value in each), Fraction(0))
                     if METRICS.get(metric, "sum") == "sum"
@@ -349,7 +349,8 @@ def _figures(
 def _exact(value: float) -> Fraction:
     """What a figure is, exactly. Most are whole, and a whole number is a fraction that is quicker made."""
     whole: Any = int(value)
-    return whole if whole == value else Fraction(value)
+    # What was told is a text of decimals: 0.1 is a tenth, and not the binary number next to it.
+    return whole if whole == value else Fraction(repr(value))
 
 
 def _states(connection: Connection, wanted: Any, subject: str = "usage") -> dict[str, Any]:
@@ -514,7 +515,10 @@ def _facts(
     placed: Mapping[str, _Placed],
     now: int,
 ) -> Iterable[tuple[Facts, Mapping[str, str], frozenset[str], int | None]]:
-    """What is known of each organization that was a customer in the month, its labels and nodes."""
+    """What is known of each organization that was a customer in the month, its labels and nodes.
+
+    One of which the days contradict each other is in every month, with no day and its note: it may have been.
+    """
     wanted = _wanted(connection, scope, oid)
     first, last, today = first_day(month), last_day(month), day_of(now)
     over = day_moved(today, -1)
@@ -523,8 +527,9 @@ def _facts(
     for row in _organizations(connection, wanted):
         at = placed.get(row.oid, _NOWHERE)
         begin, end, notes = _span(row, at.parameters)
+        contradicts = end < begin and bool(notes)
         begin, end = max(begin, first), min(end, last)
-        if days_between(begin, end):
+        if contradicts or days_between(begin, end):
             spans[row.oid] = (row, at, begin, end, notes)
     usage, told = _month(
         connection,
@@ -532,6 +537,7 @@ def _facts(
         {oid: (begin, end) for oid, (_, _, begin, end, _) in spans.items()},
         month,
         metrics,
+        over,
         whole="last" not in book.measures,
     )
     states = _states(connection, wanted)
@@ -539,18 +545,20 @@ def _facts(
     logged = seconds_logged(connection, month, wanted)
     for each, (row, at, begin, end, notes) in spans.items():
         state = states.get(each)
-        expected = days_between(begin, min(end, over))
+        present, expected = days_between(begin, end), days_between(begin, min(end, over))
         note = ""
-        if expected and not told.get(each):
+        if not present:
+            note = notes[-1]
+        elif expected and not told.get(each):
             note = _why(state) or f"No day of {month} is told any more, or yet."
         facts = Facts(
             oid=each,
             name=Untrusted(row.name),
             path=Untrusted(row.path or row.name),
             days=days_in(month),
-            first=begin,
-            last=end,
-            present=days_between(begin, end),
+            first=begin if present else "",
+            last=end if present else "",
+            present=present,
             usage=usage.get(each, {}),
             told=told.get(each, 0),
             expected=expected,
@@ -572,6 +580,7 @@ def _month(
     spans: Mapping[str, tuple[str, str]],
     month: str,
     metrics: Collection[str],
+    over: str,
     *,
     whole: bool,
 ) -> tuple[dict[str, dict[str, Figures]], dict[str, int]]:
@@ -581,6 +590,7 @@ def _month(
 
     Args:
         spans: the first and the last day of each organization.
+        over: the last day that is over: of those days alone it is counted whether anything was told.
         whole: whether sum and largest are all that is asked for.
     """
     first, last = first_day(month), last_day(month)
@@ -607,7 +617,11 @@ def _month(
             found.setdefault(oid, {})[metric] = Figures(
                 Fraction(int(total)), Fraction(int(highest)), NO_DAYS.last, number
             )
-    days = select(_USAGE.c.oid, func.count(_USAGE.c.day.distinct())).where(*here).group_by(_USAGE.c.oid)
+    days = (
+        select(_USAGE.c.oid, func.count(_USAGE.c.day.distinct()))
+        .where(*here, _USAGE.c.day <= over)
+        .group_by(_USAGE.c.oid)
+    )
     told = {oid: int(number) for oid, number in connection.execute(days) if oid in spans}
     listed = sorted(single)
     for at in range(0, len(listed), 500):
@@ -618,7 +632,7 @@ def _month(
                 metric: [(day, value) for day, value in each if begin <= day <= end]
                 for metric, each in figures.items()
             }
-            told[oid] = len({day for each in within.values() for day, _ in each})
+            told[oid] = len({day for each in within.values() for day, _ in each if day <= over})
             found[oid] = {
                 metric: Figures.of([value for _, value in each])
                 for metric, each in within.items()
@@ -649,9 +663,11 @@ def _span(row: Any, parameters: Mapping[str, Any]) -> tuple[str, str, tuple[str,
         created = row.details.get("created")
         if isinstance(created, int) and not isinstance(created, bool) and 0 < created < 10**10:
             begin = day_of(created * 1000)
+    ended = bool(end)
     if not end and row.gone_at is not None:
         end = day_of(row.gone_at)
-    if begin and end and end < begin:
+    # One that is gone before the day from which it is charged never was a customer, and nobody's mistake.
+    if ended and begin and end < begin:
         notes.append(f"It ends on {end}, before it begins on {begin}.")
     return begin or "0001-01-01", end or "9999-12-31", tuple(notes)
 

@@ -300,6 +300,38 @@ def test_a_day_that_is_none_is_passed_over_and_said(lite):
     )
 
 
+@pytest.mark.parametrize("month", ["2026-09", "2026-10", "2026-12"])
+def test_who_ends_before_it_begins_is_named_in_every_month_and_counted(lite, month):
+    organization(lite, parameters={"billing_from": "2026-11-05", "billing_until": "2026-10-10"})
+    found = one_of(lite, month)
+    (each,) = found.customers
+    assert (each.state, each.lines, each.days) == ("partly", (), 0)
+    assert each.notes == ("It ends on 2026-10-10, before it begins on 2026-11-05.",)
+    assert found.n_of_m.endswith("0 of 1 organizations complete; lacking: Acme (partly)")
+    assert (found.margin(each).cents, each.expected) == (None, None)
+
+
+def test_who_was_gone_before_the_day_from_which_it_is_charged_never_was_a_customer(lite):
+    organization(lite, parameters={"billing_from": "2026-11-05"})
+    with lite.writing() as c:
+        c.execute(models.Organization.__table__.update().values(gone_at=at("2026-10-10")))
+    assert one_of(lite).customers == ()
+
+
+@pytest.mark.parametrize("item", [{"measure": "peak"}, {"measure": "last"}])
+@pytest.mark.parametrize("parameters", [{}, {"billing_from": "2026-10-03"}])
+def test_what_today_has_so_far_hides_no_day_that_is_lacking(lite, parameters, item):
+    organization(lite, parameters=parameters)
+    with lite.writing() as c:
+        table = models.Usage.__table__
+        c.execute(table.delete().where((table.c.day == day(5)) | (table.c.day > day(20))))
+    simple = {"item": "Sensors", "metric": "sensor_retained", "cents": 310, **item}
+    data = {**SIMPLE, "plans": {"all": {"items": [simple]}}}
+    (each,) = one_of(lite, now=at("2026-10-20") + 3_600_000, data=data).customers
+    told, of = (16, 17) if parameters else (18, 19)
+    assert each.notes == (f"Usage is told of {told} of {of} days; the others count as none.",)
+
+
 def test_days_that_were_not_told_and_a_month_that_nobody_tells_any_more_are_named(lite):
     organization(lite)
     with lite.writing() as c:
@@ -340,6 +372,15 @@ def test_fractions_of_a_metric_are_charged_exactly(lite):
     (each,) = one_of(lite, data={**SIMPLE, "plans": {"all": {"items": [item]}}}).customers
     assert each.lines[0].units == Fraction(31, 2)
     assert each.totals == {"EUR": 47}  # 46.5, a half away from zero
+
+
+def test_ten_days_of_a_tenth_are_one_unit(lite):
+    organization(lite, parameters={"billing_until": day(10)})
+    with lite.writing() as c:
+        c.execute(models.Usage.__table__.update().values(value=0.1))
+    item = {"item": "Sensors", "metric": "sensor_retained", "measure": "sum", "cents": 3}
+    (each,) = one_of(lite, data={**SIMPLE, "plans": {"all": {"items": [item]}}}).customers
+    assert (each.lines[0].quantity, each.lines[0].units) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -411,6 +452,7 @@ def test_an_invoice_that_was_read_stays_when_it_cannot_be_read_again(store):
     with store.writing() as c:
         billingwork.put_invoice(c, oid_of(0), MONTH, "read", currency="USD", cents=7, now=1)
         assert billingwork.put_invoice(c, oid_of(0), MONTH, "failed", reason="denied", now=2) == 0
+        assert billingwork.put_invoice(c, oid_of(0), MONTH, "none", reason="gone", now=2) == 0
         assert billing.invoices_of(c, MONTH)[oid_of(0)].cents == 7
         assert billingwork.put_invoice(c, oid_of(0), MONTH, "read", currency="USD", cents=9, now=3) == 1
         assert billing.invoices_of(c, MONTH)[oid_of(0)].cents == 9
@@ -510,6 +552,18 @@ def test_usage_says_how_full_a_quota_is_what_was_told_and_who_was_turned_away(st
     assert row.percent == 80
     assert row.breakdown == (("windows", 50, 1.0), ("chrome", 300, 0.1))
     assert row.turned_away is None, "its audit log was never read"
+
+
+def test_only_days_on_which_it_was_a_customer_and_that_are_over_count_as_told(lite):
+    organization(lite, parameters={"billing_from": day(4)})
+    with lite.writing() as c:
+        table = models.Usage.__table__
+        c.execute(table.delete().where((table.c.day == day(7)) | (table.c.day > day(21))))
+    with lite.reader.reading() as c:
+        found = used(c, first=day(1), last=day(31), now=at("2026-10-21") + 3_600_000)
+    (row,) = found.rows
+    assert (row.told, row.expected) == (16, 17)
+    assert found.lacking == (row,)
 
 
 def test_sensors_turned_away_are_counted_in_the_audit_log(store):
