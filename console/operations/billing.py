@@ -174,11 +174,16 @@ async def _invoice(handle: "OrganizationHandle", oid: str, name: str, month: str
     year, number = int(month[:4]), int(month[5:])
     try:
         whole = await handle.invoice(year, number, "json")
+    except Gone:
+        return _Answer(oid, name, "none", "The vendor has no invoice of this month.")
+    except LimaCharlieError as error:
+        return _Answer(oid, name, "failed", str(error))
+    try:
         values = understood(whole)
         # The SKUs stand only in the short form, which otherwise says the same.
         values["lines"] = with_skus(values["lines"], await handle.invoice(year, number, "simple_json"))
     except Gone:
-        return _Answer(oid, name, "none", "The vendor has no invoice of this month.")
+        return _Answer(oid, name, "failed", "The vendor has this invoice, but not the SKUs of its lines.")
     except LimaCharlieError as error:
         return _Answer(oid, name, "failed", str(error))
     return _Answer(oid, name, "read", values=values)

@@ -5,10 +5,11 @@ import pytest
 from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
-from console.limacharlie.errors import Protocol
+from console.limacharlie.errors import Gone, Protocol
 from console.limacharlie.limits import Limits
 from console.operations.billing import (
     FileError,
+    _invoice,
     form_of,
     import_prices,
     read_file,
@@ -119,6 +120,18 @@ def test_skus_are_taken_only_from_a_short_form_that_says_the_same():
     assert with_skus(lines, [*short[:2], {"amount": 251}]) == lines
     assert with_skus(lines, None) == lines
     assert with_skus(lines, [1, 2, 3]) == lines
+
+
+@pytest.mark.parametrize(("lacks", "state"), [("json", "none"), ("simple_json", "failed")])
+async def test_an_invoice_that_came_without_its_skus_is_not_one_that_is_not_there(lacks, state):
+    class Handle:
+        async def invoice(self, year, month, form):
+            if form == lacks:
+                raise Gone("It is not there.")
+            return INVOICE
+
+    found = await _invoice(Handle(), "oid-0", "Acme", "2026-10")
+    assert (found.state, found.values) == (state, None)
 
 
 def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path):
