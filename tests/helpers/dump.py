@@ -30,6 +30,11 @@ def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
             answer[name] = sorted(
                 (tuple(map(_flat, row)) for row in connection.execute(select(*columns))), key=repr
             )
+        quota = SQLModel.metadata.tables["quota_reading"]
+        columns = [column for column in quota.columns if column.name not in STAMPS | {"day"}]
+        # One a day is kept, and midnight may lie between two syncs.
+        last = {row.oid: row for row in connection.execute(select(*columns).order_by(quota.c.day))}
+        answer["quota_reading"] = sorted((tuple(map(_flat, row)) for row in last.values()), key=repr)
         detection, body = SQLModel.metadata.tables["detection"], SQLModel.metadata.tables["detection_body"]
         answer["detection_body"] = sorted(
             (oid, detect_id, unpack(packed))
