@@ -380,7 +380,8 @@ class Rollup:
     def refresh(self, connection: Connection, now: int) -> None:
         """Take in what was written since the last time, and what time alone has changed.
 
-        A connection that sees an older moment than was read before changes nothing.
+        A connection that sees an older moment than was read before changes nothing. After a reading that
+        failed everything is read anew.
         """
         with self._lock:
             latest = changes.latest(connection)
@@ -390,12 +391,18 @@ class Rollup:
                     return
                 self._seen = -1  # another store has been put in its place
             self._behind = None
-            if self._seen < 0 or now < self._now - BACK:
-                self._load(connection, now)
-            else:
-                # Those who ask at once have not all looked at the clock in this order.
-                now = max(now, self._now)
-                self._take_in(connection, changes.since(connection, self._seen), now)
+            touched = changes.since(connection, self._seen) if self._seen >= 0 else {}
+            try:
+                if self._seen < 0 or now < self._now - BACK:
+                    self._load(connection, now)
+                else:
+                    # Those who ask at once have not all looked at the clock in this order.
+                    now = max(now, self._now)
+                    self._take_in(connection, touched, now)
+            except BaseException:
+                # Some of it is taken in, and what was due is off the heap: nothing of it can be told apart.
+                self._seen = -1
+                raise
             self._seen, self._now = latest, now
 
     def _load(self, connection: Connection, now: int) -> None:

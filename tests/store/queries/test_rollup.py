@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import delete, select, text
 from console.operations import triage
 from store import ingest
 from store.database import Store
+from store.errors import StoreUnavailable
 from store.freshness import STALE_AFTER
 from store.handover import waiting_for
 from store.models import (
@@ -294,6 +296,20 @@ def shown(rollup: Rollup, c: Any, node_id: str, now: int) -> dict[str, Any]:
 _ASIDE = {"missing", "late_more", "over_named", "attention", "shift", "quota_used"}
 
 
+class Failing:
+    """A connection that goes away after so many statements."""
+
+    def __init__(self, connection: Any, statements: int) -> None:
+        self.connection, self.left = connection, statements
+
+    def execute(self, *given: Any) -> Any:
+        """As long as it is there."""
+        self.left -= 1
+        if self.left < 0:
+            raise StoreUnavailable("The store is locked.")
+        return self.connection.execute(*given)
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_what_is_kept_up_to_date_is_what_is_counted_from_scratch(store: Store, seed: int) -> None:
     for each in rounds(0.02, seed=seed):
@@ -302,9 +318,12 @@ def test_what_is_kept_up_to_date_is_what_is_counted_from_scratch(store: Store, s
 
 def _walk(store: Store, seed: int, steps: int) -> None:
     world = World(store, seed)
-    kept = Rollup()
+    kept, chance = Rollup(), random.Random(seed)
     for number in range(steps):
         world.step()
+        if chance.random() < 0.3:
+            with store.reader.reading() as c, suppress(StoreUnavailable):
+                kept.rows(Failing(c, chance.randrange(2, 9)), now=world.now)  # type: ignore[arg-type]
         if number % 3 == 0:
             continue  # several things between two looks
         with store.reader.reading() as c:
@@ -319,6 +338,22 @@ def _walk(store: Store, seed: int, steps: int) -> None:
             for node_id in ("", "us"):
                 same = kept.overview(c, scope=node_id, now=world.now, operator=OPERATOR)
                 assert same == again.overview(c, scope=node_id, now=world.now, operator=OPERATOR)
+
+
+def test_a_reading_that_failed_does_not_lose_what_time_has_changed(store: Store) -> None:
+    oid = oid_of(0)
+    with store.writing() as c:
+        ingest.put_organizations(c, [{"oid": oid, "name": "Acme"}], complete=True, now=NOW)
+        ingest.put_detections(c, oid, [ingest.detection_from(detection(0, oid, at=NOW), oid)])
+        c.execute(text("UPDATE detection SET due_at = :due"), {"due": NOW + HOUR})
+        store.touched("detection")
+    kept = Rollup()
+    with store.reader.reading() as c:
+        assert kept.overview(c, now=NOW).late == 0
+        # Two statements ask what was written; the third reads what is late.
+        with pytest.raises(StoreUnavailable):
+            kept.overview(Failing(c, 2), now=NOW + HOUR + 1)  # type: ignore[arg-type]
+        assert kept.overview(c, now=NOW + HOUR + 1).late == 1
 
 
 def test_an_older_view_of_the_store_changes_nothing(store: Store) -> None:
