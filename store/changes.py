@@ -14,6 +14,8 @@ from sqlalchemy import Connection, text
 ALERTS: Final = "alerts"
 HELD: Final = "held"
 """Who has its alerts, and which are snoozed: what does not change when new ones come."""
+TAKEN: Final = "taken"
+"""Alerts of it were taken out of the store."""
 SENSORS: Final = "sensors"
 STATE: Final = "state"
 KEYS: Final = "keys"
@@ -37,7 +39,8 @@ WATCHED: Final[tuple[Watched, ...]] = (
     Watched("detection_count", ALERTS),
     # New ones are told by their counter.
     Watched("detection", ALERTS, ("status", "due_at", "rank"), ("UPDATE",)),
-    Watched("detection", HELD, ("status", "assignee", "snoozed_until"), ("UPDATE", "DELETE")),
+    Watched("detection", HELD, ("status", "assignee", "snoozed_until"), ("UPDATE",)),
+    Watched("detection", TAKEN, events=("DELETE",)),
     Watched("sensor", SENSORS),
     Watched("organization", STATE, events=("UPDATE",)),
     Watched("organization_error", STATE),

@@ -14,9 +14,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, func, select, text
 
 from store import changes, models
+from store.alerts import WOKEN
 from store.bodies import storable
 from store.handover import waiting_for
 from store.queries.scopes import UNPLACED, UNPLACED_NAME
@@ -53,6 +54,11 @@ BACK = 60_000
 
 BEHIND = 10_000
 """Milliseconds after which a store whose changes are older than what was read is taken for another one."""
+
+# By the indexes of the queues, which begin with the organization: `time` alone would go through those of all.
+_RANKS = ", ".join(map(str, range(WOKEN + 1)))
+_MINE = f"SELECT time FROM detection WHERE oid = :oid AND rank IN ({_RANKS}) AND time >= :since AND status"
+_LATELY = text(f"{_MINE} < 2 UNION ALL {_MINE} >= 2")
 
 _PARTS: Final[tuple[tuple[str, Callable[[Connection, Standings, Any, int], None], str], ...]] = (
     (changes.STATE, read_state, "stale_from"),
@@ -423,14 +429,19 @@ class Rollup:
                 self._standings[oid] = one
         known = self._standings.keys()
         names = {oid: self._standings[oid].name for oid in touched.get(changes.STATE, ()) if oid in known}
+        taken = touched.get(changes.TAKEN, ())
         for part, read, lapses in _PARTS:
             wanted = {oid for oid in touched.get(part, ()) if oid in known}
+            if part == changes.HELD:
+                wanted |= known & set(taken)
             if lapses:
                 wanted |= {oid for oid in due if (getattr(self._standings[oid], lapses) or now + 1) <= now}
             if wanted:
                 read(connection, self._standings, wanted, now)
                 anew |= wanted
-        self._count_hours(connection, now)
+        # Where some went, what came in may have been given their numbers.
+        again = {*taken, *touched.get(changes.ALERTS, ())} if taken else set()
+        self._count_hours(connection, now, again)
         if shaped or any(self._standings[oid].name != name for oid, name in names.items()):
             self._build(connection)
             return
@@ -447,32 +458,39 @@ class Rollup:
                 found.add(oid)
         return found
 
-    def _count_hours(self, connection: Connection, now: int) -> None:
-        """Count the detections that came in since, and forget the hours that are over."""
+    def _count_hours(self, connection: Connection, now: int, again: Collection[str] = ()) -> None:
+        """Count the detections that came in since, those of some organizations anew, and forget the hours
+        that are over."""
         first = now // HOUR - HOURS + 1
         if first != self._first_hour:
             self._first_hour = first
             for hours in (*self._hours.values(), *(node.hours for node in self._nodes)):
                 for hour in [each for each in hours if each < first]:
                     del hours[hour]
+        for oid in again:
+            before = self._hours.pop(oid, {})
+            if self._counts(oid):
+                self._add_hours(self._place[oid], before, -1)
+            for time in connection.execute(_LATELY, {"oid": oid, "since": first * HOUR}).scalars():
+                self._count(oid, time // HOUR)
         newest = connection.execute(select(func.max(_D.c.id))).scalar_one() or 0
-        if newest < self._last:  # the newest were taken out, and their numbers are given again
-            self._hours, self._last = {}, 0
-            for node in self._nodes:
-                node.hours = {}
         wanted = select(_D.c.oid, _D.c.time)
         wanted = wanted.where(_D.c.id > self._last) if self._last else wanted.where(_D.c.time >= first * HOUR)
         if newest > self._last:
             for oid, time in connection.execute(wanted):
-                if time >= first * HOUR:
+                if time >= first * HOUR and oid not in again:
                     self._count(oid, time // HOUR)
         self._last = newest
 
     def _count(self, oid: str, hour: int) -> None:
         mine = self._hours.setdefault(oid, {})
         mine[hour] = mine.get(hour, 0) + 1
-        if oid in self._added and self._added[oid][0][_LIVE]:
+        if self._counts(oid):
             self._add_hours(self._place[oid], {hour: 1}, 1)
+
+    def _counts(self, oid: str) -> bool:
+        """Whether the nodes above an organization count it."""
+        return oid in self._added and bool(self._added[oid][0][_LIVE])
 
     def _add_hours(self, place: int, hours: Mapping[int, int], sign: int) -> None:
         for node in self._above(place):

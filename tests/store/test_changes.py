@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, insert, text
 
 from console.operations import triage
-from store import changes, ingest
+from store import alertremoval, changes, ingest
 from store.database import Store
 from store.models import DetectionCount, Node, Organization
 from store.triage import Selection
@@ -71,6 +71,16 @@ def test_deciding_over_an_alert_is_a_change_of_who_has_it(provider: Store) -> No
     seen = _seen(provider)
     triage.snooze(provider, "kim", Selection(ids=(1,)), until=NOW + 1000, now=NOW)
     assert _since(provider, seen)["held"] == {A}
+
+
+def test_an_alert_that_is_taken_out_is_told_apart_from_one_that_is_decided(provider: Store) -> None:
+    seen = _seen(provider)
+    triage.claim(provider, "kim", Selection(ids=(1,)), now=NOW)
+    assert _since(provider, seen).keys() == {"held", "alerts"}
+    seen = _seen(provider)
+    with provider.writing() as c:
+        alertremoval.remove(c, A, [1])
+    assert _since(provider, seen) == {"taken": {A}, "alerts": {A}}
 
 
 def test_every_transaction_has_a_number_of_its_own(provider: Store) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, select, text
 
 from console.operations import triage
-from store import ingest
+from store import alertremoval, ingest
 from store.database import Store
 from store.errors import StoreUnavailable
 from store.freshness import STALE_AFTER
@@ -59,7 +59,8 @@ class World:
             (
                 self.alert, self.alert, self.alert, self.decide, self.decide, self.snooze, self.wait, self.wait,
                 self.read, self.read, self.fail, self.sensors, self.keys, self.errors, self.quota, self.case,
-                self.listing, self.grow, self.remove, self.clock,
+                self.listing, self.grow, self.remove, self.clock, self.prune,
+                self.prune,
             )
         )  # fmt: skip
         self.said.append(do.__name__)
@@ -203,6 +204,16 @@ class World:
                 },
             )
             self.store.touched("detection")
+
+    def prune(self) -> None:
+        """Alerts are taken out, old or not, open or not; numbers may be given again."""
+        with self.store.writing() as c:
+            found = c.execute(select(Detection.id, Detection.oid).order_by(Detection.id)).all()
+            some = self.chance.sample(found, min(len(found), self.chance.randrange(1, 4)))
+            for number, oid in some + found[-1:]:
+                alertremoval.remove(c, oid, [number])
+        if self.chance.random() < 0.5:
+            self.alert()
 
 
 def counted(c: Any, node_id: str, now: int) -> dict[str, Any]:
@@ -354,6 +365,31 @@ def test_a_reading_that_failed_does_not_lose_what_time_has_changed(store: Store)
         with pytest.raises(StoreUnavailable):
             kept.overview(Failing(c, 2), now=NOW + HOUR + 1)  # type: ignore[arg-type]
         assert kept.overview(c, now=NOW + HOUR + 1).late == 1
+
+
+def test_alerts_that_were_taken_out_leave_the_hours_that_they_came_in(store: Store) -> None:
+    one, other = oid_of(0), oid_of(1)
+    with store.writing() as c:
+        listed = [{"oid": one, "name": "Acme"}, {"oid": other, "name": "Borealis"}]
+        ingest.put_organizations(c, listed, complete=True, now=NOW)
+        for number in range(3):
+            ingest.put_detections(c, one, [ingest.detection_from(detection(number, one, at=NOW), one)])
+    kept = Rollup()
+    with store.reader.reading() as c:
+        assert kept.overview(c, now=NOW).per_hour[-1] == 3
+    with store.writing() as c:
+        first, _, last = c.execute(select(Detection.id).order_by(Detection.id)).scalars()
+        alertremoval.remove(c, one, [first])
+    with store.reader.reading() as c:
+        assert kept.overview(c, now=NOW).per_hour[-1] == 2
+    with store.writing() as c:
+        alertremoval.remove(c, one, [last])
+        # It may be given the number of the one that went.
+        ingest.put_detections(c, other, [ingest.detection_from(detection(9, other, at=NOW), other)])
+    with store.reader.reading() as c:
+        assert kept.overview(c, now=NOW).per_hour[-1] == 2
+        assert kept.overview(c, scope=one, now=NOW).per_hour[-1] == 1
+        assert kept.overview(c, scope=other, now=NOW).per_hour[-1] == 1
 
 
 def test_an_older_view_of_the_store_changes_nothing(store: Store) -> None:
