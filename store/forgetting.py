@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    Column,
     Connection,
     String,
     Table,
@@ -194,6 +195,24 @@ class Forgotten:
     """What still names it outside of what is forgotten, a sentence each."""
 
 
+CODES: Final = frozenset((
+    "classification", "decided_digest", "digest", "end_reason", "failure", "hash", "kind", "kinds", "marks",
+    "outcome", "permission", "permissions", "privileged", "role", "severity", "state", "status", "step",
+    "stream", "subject", "verb", "verdict",
+))  # fmt: skip
+"""Columns, and keys of JSON, whose texts are words of ours and of LimaCharlie, and digests: an organization
+may be called as one of them is, and what is another's would be broken."""
+
+_DIGESTS: Final = frozenset(("decided_permissions", "decided_places", "places", "readings"))
+"""Columns that name a list by its digest; as keys of JSON they are the list."""
+
+_OURS_KEY: Final = re.compile(r"[a-z][a-z0-9_]*")
+"""As we write keys of JSON ourselves: these say what a value is, and never whose."""
+
+_ORIGIN: Final = re.compile(r"[a-z-]+(?::|$)")
+"""What a plan's and a run's `source` begins with: `file:`, `undo:`, `staged`."""
+
+
 class Traces:
     """What an organization is found by in texts, and those texts without it.
 
@@ -227,19 +246,30 @@ class Traces:
             return FORGOTTEN
         return self._found.sub(lambda at: at[0] if at[0].casefold() in self._kept else FORGOTTEN, value)
 
-    def data(self, value: Any) -> Any:
-        """JSON data without it: entries that are about it go, in other texts it is taken out."""
+    def data(self, value: Any, *, nodes: bool = True) -> Any:
+        """JSON data without it: entries that are about it go, in other texts it is taken out.
+
+        Args:
+            nodes: whether ids of nodes may be keys; where they are not, a key that is called so is a word.
+        """
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
             return {
-                self.text(key): self.data(each)
+                key if _OURS_KEY.fullmatch(key) else self.text(key): (
+                    each if self._code(key, each) else self.data(each, nodes=nodes)
+                )
                 for key, each in value.items()
-                if not (self.oid in key or key in self.nodes)
+                if not (self.oid in key or (nodes and key in self.nodes))
             }
         if isinstance(value, list | tuple):
-            return [self.data(each) for each in value if not self._about(each)]
+            return [self.data(each, nodes=nodes) for each in value if not self._about(each)]
         return value
+
+    def _code(self, key: str, value: Any) -> bool:
+        """Whether what stands under a key of JSON is a code, or several."""
+        listed = value if isinstance(value, list | tuple) else [value]
+        return key in CODES and all(isinstance(each, str) and self.oid not in each for each in listed)
 
     def _about(self, value: Any) -> bool:
         if isinstance(value, Mapping):
@@ -282,8 +312,12 @@ def traces(c: Connection, oid: str) -> Traces:
 # Whether it may be
 
 
-def why_not(c: Connection, oid: str) -> str:
+def why_not(c: Connection, oid: str, *, copy: bool = False) -> str:
     """Why an organization may not be forgotten now, in a sentence; "" when it may.
+
+    Args:
+        copy: of a copy that nobody works with, it does not matter whether LimaCharlie still lists it, nor
+            what was being made when it was copied.
 
     Raises:
         CannotForget: nothing of it is here.
@@ -294,6 +328,8 @@ def why_not(c: Connection, oid: str) -> str:
     name = safe_text(row.name, 60) if row is not None else oid
     if marked(c, HOLD, [oid]):
         return f"{name} carries the mark {HOLD}: what is stored of it is kept until somebody takes that away."
+    if copy:
+        return ""
     if row is not None and row.gone_at is None:
         return (
             f"LimaCharlie still lists {name}, so the next sync would read all of it again: offboard it "
@@ -336,7 +372,7 @@ def held(c: Connection, oid: str) -> dict[str, int]:
 
 
 def forget(
-    store: Store, oid: str, *, actor: str, now: int, report: Report = lambda _: None, listed: bool = False
+    store: Store, oid: str, *, actor: str, now: int, report: Report = lambda _: None, copy: bool = False
 ) -> Forgotten:
     """Delete everything of an organization; killed anywhere, the next call goes on.
 
@@ -346,15 +382,14 @@ def forget(
         actor: who ran the console.
         now: milliseconds, UTC.
         report: how far it has come, in words.
-        listed: of a copy that nobody syncs, whether LimaCharlie still lists it does not matter.
+        copy: as of `why_not`.
 
     Raises:
         CannotForget: it may not be forgotten, or nothing of it is here.
         StoreError: the store cannot be written.
     """
     with store.reader.reading() as c:
-        reason = why_not(c, oid)
-        if reason and not (listed and "still lists" in reason):
+        if reason := why_not(c, oid, copy=copy):
             raise CannotForget(reason)
         name = c.execute(select(_ORGANIZATION.c.name).where(_ORGANIZATION.c.oid == oid)).scalar_one_or_none()
     _catch_up(store)
@@ -363,6 +398,8 @@ def forget(
         found = traces(c, oid)
         preferences.put(c, REWRITE, True)
         left = _Forgetting(c, found, rows).all()
+        # By what was just deleted the journal is searched: whoever goes on would not find it any more.
+        _, entries = _journal(c, found, actor, {"step": "begun"}, now=now)
     while True:
         with store.writing() as c:
             ids = c.execute(
@@ -376,13 +413,19 @@ def forget(
     with store.writing() as c:
         # Deleting is a change too, which the database takes note of: that note goes last.
         _own(c, oid, rows, ("detection_count", "sighting", "organization", "organization_change"))
-        detail = {"organization": content_hash(oid), "rows": dict(sorted(rows.items()))}
-        journalled = _METADATA["journal"]
-        condition = or_(
-            journalled.c.oid == oid, found.within(journalled.c[n] for n in ("target", "detail", "oid"))
-        )
-        seqs, entries = journal.forget(c, actor, _rewriting(found), condition, detail, now=now)
-    return Forgotten(oid, Untrusted(name or ""), rows, entries, seqs[0], left)
+        # What was written down in the meantime.
+        seqs, more = _journal(c, found, actor, {"rows": dict(sorted(rows.items()))}, now=now)
+    return Forgotten(oid, Untrusted(name or ""), rows, entries + more, seqs[0], left)
+
+
+def _journal(
+    c: Connection, found: Traces, actor: str, detail: Mapping[str, Any], *, now: int
+) -> tuple[list[int], int]:
+    """Take it out of the journal; what `journal.forget` answers."""
+    table = _METADATA["journal"]
+    condition = or_(table.c.oid == found.oid, found.within(table.c[n] for n in ("target", "detail", "oid")))
+    said = {"organization": content_hash(found.oid), **detail}
+    return journal.forget(c, actor, _rewriting(found), condition, said, now=now)
 
 
 def _catch_up(store: Store) -> None:
@@ -397,7 +440,9 @@ def _rewriting(found: Traces) -> Callable[[Mapping[str, Any]], Mapping[str, Any]
     def rewrite(entry: Mapping[str, Any]) -> Mapping[str, Any] | None:
         if entry["oid"] == found.oid:
             return {"oid": "", "target": FORGOTTEN, "detail": {}}
-        left = {**entry, "target": found.text(entry["target"]), "detail": found.data(entry["detail"])}
+        # Only an import of a tree says what changed by the nodes' ids.
+        detail = found.data(entry["detail"], nodes=entry["action"] == "tree.import")
+        left = {**entry, "target": found.text(entry["target"]), "detail": detail}
         return left if left != dict(entry) else None
 
     return rewrite
@@ -716,6 +761,7 @@ class _Forgetting:
         """
         columns = [column for column in table.c if isinstance(column.type, JSON | String | AutoString)]
         columns = [column for column in columns if names is None or column.name in names]
+        columns = [column for column in columns if not _says_what(table.name, column.name)]
         keys = list(table.primary_key.columns)
         rows = select(*dict.fromkeys([*keys, *columns])).where(self.found.within(columns))
         for row in self.c.execute(rows).all():
@@ -723,9 +769,7 @@ class _Forgetting:
             values: dict[str, Any] = {}
             for column in columns:
                 value = here[column.name]
-                left = (
-                    self.found.data(value) if isinstance(column.type, JSON) else self.found.text(value or "")
-                )
+                left = self._without(column, value)
                 if value is not None and left != value:
                     values[column.name] = left
             if not values:
@@ -736,6 +780,14 @@ class _Forgetting:
                 self._delete(table.name, this)
             else:
                 self._count(table.name, self.c.execute(update(table).where(this).values(**values)).rowcount)
+
+    def _without(self, column: Column[Any], value: Any) -> Any:
+        if isinstance(column.type, JSON):
+            return self.found.data(value, nodes=False)
+        text = value or ""
+        begins = _ORIGIN.match(text) if column.name == "source" else None
+        at = 0 if begins is None else begins.end()
+        return text[:at] + self.found.text(text[at:])
 
     def _templates(self) -> list[str]:
         """Templates that name it; they are the provider's own, and stay."""
@@ -794,6 +846,11 @@ _SAID: Final[dict[str, tuple[str, ...]]] = {
     "handover_item": ("hypothesis", "next_step", "blocker", "reason"),
 }
 """What was written here beside what is another organization's own: those columns may name it."""
+
+
+def _says_what(table: str, column: str) -> bool:
+    """Whether a column says what a row is, and never whose."""
+    return column in CODES | _DIGESTS or (table, column) in (("preference", "key"), ("fold_key", "fields"))
 
 
 def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -87,7 +87,8 @@ def forget(
 
     Args:
         actor: who ran the console.
-        rewrite: {oid, target, detail} of an entry -> the same without it; None leaves the entry as it is.
+        rewrite: {action, oid, target, detail} of an entry -> oid, target and detail without it; None leaves
+            it as it is.
         condition: which entries are asked about, a condition on the table.
         detail: what the new entry says besides; JSON data.
 
@@ -95,9 +96,11 @@ def forget(
         The numbers of the new entries, at least one; and how many entries something was taken out of.
     """
     changed: list[tuple[int, str]] = []
-    for row in connection.execute(select(_JOURNAL).where(condition).order_by(_JOURNAL.c.seq)).all():
+    # What accounts for others says nothing of an organization, though one may be called as a word of it is.
+    asked = select(_JOURNAL).where(condition, _JOURNAL.c.action != FORGETTING).order_by(_JOURNAL.c.seq)
+    for row in connection.execute(asked).all():
         entry = _entry(row)
-        found = rewrite({name: entry[name] for name in ("oid", "target", "detail")})
+        found = rewrite({name: entry[name] for name in ("action", "oid", "target", "detail")})
         if found is None:
             continue
         left = {name: json.loads(canonical(found[name])) for name in ("oid", "target", "detail")}

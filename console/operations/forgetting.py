@@ -119,7 +119,7 @@ def _in_backup(path: Path, oid: str, now: int, report: Callable[[str], object]) 
         with copy.reader.reading() as c:
             there = bool(forgetting.held(c, oid))
         if there:
-            forgetting.forget(copy, oid, actor=actor(), now=now, report=report, listed=True)
+            forgetting.forget(copy, oid, actor=actor(), now=now, report=report, copy=True)
     maintenance.rewrite(url, report, alone=True)
 
 

@@ -634,6 +634,101 @@ def test_two_are_forgotten_one_after_the_other(store: Store) -> None:
     assert (said.target, said.detail) == ("(forgotten) | (forgotten)", {"oids": []})
 
 
+@pytest.mark.parametrize("word", ["done", "file", "entries"])
+def test_whoever_is_called_as_an_ordinary_word_breaks_nothing_of_others(store: Store, word: str) -> None:
+    gone, y, z = "cccccccc-3333-4000-8000-00000000000c", Y, X
+    with store.writing() as c:
+        rows = [
+            {"oid": y, "name": NAMES[y]},
+            {"oid": z, "name": "Zebra"},
+            {"oid": gone, "name": word.title()},
+        ]
+        ingest.put_organizations(c, rows, complete=True, now=NOW)
+        nodes = [tree.TreeNode("all", None, "All"), tree.TreeNode(word, "all", word.title(), gone)]
+        tree.replace_tree(c, [*nodes, tree.TreeNode("y", "all", NAMES[y], y)])
+        run = {"id": 1, "kind": "bulk", "state": 2, "source": f"{word}:{word}s.csv", "title": "A change"}
+        c.execute(insert(TABLES["run"]).values(_row("run", y, **run)))
+        c.execute(insert(TABLES["run_item"]).values(_row("run_item", y, run_id=1, item=1)))
+        step = {"verb": f"{word}.thing", "target": word, "before": {word: word}}
+        c.execute(insert(TABLES["run_step"]).values(_row("run_step", y, run_id=1, item=1, seq=1, **step)))
+        change = {"kind": word, "oid": y, "permission": word, word: 1}
+        deadline = {"id": 1, "kind": word, "outcome": word, "changes": [change]}
+        c.execute(insert(TABLES["access_deadline"]).values(_row("access_deadline", y, **deadline)))
+        action = {"id": 1, "verb": word, "detail": {"kinds": [word, "x"], word: [1], "counts": {word: 2}}}
+        c.execute(insert(TABLES["triage_action"]).values(_row("triage_action", y, **action)))
+        for key in (word, "pane"):
+            c.execute(insert(TABLES["preference"]).values(key=key, value={word: 1, "open": [y]}))
+        ingest.put_organizations(c, rows[:1], complete=True, now=NOW + 1)
+    forgetting.forget(store, z, actor="mk@here", now=NOW)
+    with store.writing() as c:
+        detail = {"step": word, "outcome": word, "marks": [word], "counts": {word: 3}, "by": "mk"}
+        journal.append(c, "mk@here", "run.finish", y, "A change", detail)
+    names = ("run", "run_item", "run_step", "access_deadline", "triage_action", "preference", "journal")
+
+    def held() -> dict[str, list[Any]]:
+        with store.reader.reading() as c:
+            every = {name: [row._mapping for row in c.execute(select(TABLES[name]))] for name in names}
+        every["preference"] = [row for row in every["preference"] if row["key"] in (word, "pane")]
+        return {name: [dict(row) for row in rows] for name, rows in every.items()}
+
+    before = held()
+
+    forgetting.forget(store, gone, actor="mk@here", now=NOW)
+
+    after = held()
+    assert {name: after[name] for name in names[:-1]} == {name: before[name] for name in names[:-1]}
+    assert after["journal"][: len(before["journal"])] == before["journal"]
+    assert [each["target"] for each in after["journal"][len(before["journal"]) :]] == ["(forgotten)"] * 2
+    with store.reader.reading() as c:
+        assert journal.verify(c) is None
+
+
+def test_what_it_was_called_is_out_of_the_journal_wherever_it_is_killed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _two(store)
+    former = "Vexatious Teeth"
+    with store.writing() as c:
+        c.execute(TABLES["node"].update().where(TABLES["node"].c.id == "x").values(name=former))
+        changed = {"x": {"before": {"name": NAMES[X]}, "after": {"name": former}}}
+        journal.append(c, "mk@here", "tree.import", detail={"nodes": 2, "changed": changed})
+        journal.append(c, "mk@here", "tree.mark", target="x", detail={"add": ["leaving"]})
+        journal.append(c, "mk@here", "org.bulk", Y, f"not {former}", {"below": former})
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("store.alertremoval.remove", dies)
+        with pytest.raises(KeyboardInterrupt):
+            forgetting.forget(store, X, actor="mk@here", now=NOW)
+    forgetting.forget(store, X, actor="mk@here", now=NOW)
+
+    with store.reader.reading() as c:
+        assert journal.verify(c) is None
+        entries = {row.action: row for row in c.execute(select(TABLES["journal"]))}
+    assert entries["tree.import"].detail == {"nodes": 2, "changed": {}}
+    assert entries["tree.mark"].target == "(forgotten)"
+    assert (entries["org.bulk"].target, entries["org.bulk"].detail) == (
+        "not (forgotten)", {"below": "(forgotten)"},
+    )  # fmt: skip
+
+
+def test_a_copy_that_was_made_while_something_ran_is_cleaned_and_a_held_one_is_not(store: Store) -> None:
+    _two(store, listed=True)
+    with store.writing() as c:
+        c.execute(insert(TABLES["run"]).values(_row("run", Y, id=1, state=1)))
+        c.execute(insert(TABLES["run_item"]).values(_row("run_item", X, run_id=1)))
+        tree.mark_node(c, "x", add=["hold"])
+    with pytest.raises(CannotForget, match="carries the mark hold"):
+        forgetting.forget(store, X, actor="mk@here", now=NOW, copy=True)
+    with store.writing() as c:
+        tree.mark_node(c, "x", remove=["hold"])
+    forgetting.forget(store, X, actor="mk@here", now=NOW, copy=True)
+    with store.reader.reading() as c:
+        assert forgetting.held(c, X) == {}
+
+
 def test_a_name_is_found_as_whole_words_and_is_not_its_neighbours() -> None:
     found = Traces(X, ["Acme", "Ök"], ["Acme Dental", "Other"], ["acme"])
     assert found.text("ACME and acme-fs01, not Acmeology or Acme Dental") == (
