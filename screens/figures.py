@@ -32,12 +32,12 @@ SHARE = 30
 
 RESTS_ON = frozenset(
     {
-        "configuration_record", "template_assignment", "template_version", "drift_decision", "node",
-        "direct_permission", "group_member", "group_organization", "organization_group", "group_role",
-        "user_account", "api_key", "audit_use", "organization",
+        "organization", "node", "sync_state", "configuration_record", "template_assignment",
+        "template_version", "template_owned", "drift_decision", "direct_permission", "group_member",
+        "group_organization", "organization_group", "group_role", "user_account", "api_key", "preference",
     }
 )  # fmt: skip
-"""The tables by whose change drift or findings may be others."""
+"""The tables by whose change drift, findings, or of whom they are known may be otherwise."""
 
 
 @dataclass(frozen=True)
