@@ -1,11 +1,12 @@
 """A document as PDF: the same blocks, drawn line by line, in a typeface that is carried along.
 
 A block is measured before it is drawn, so that the end of a page cuts none; one taller than a page goes on
-with its header repeated.
+with its header repeated. No text is cut: what is too long gets a wider column, then smaller type, then more
+lines.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from console.reports.document import (
     Document,
     Paragraph,
     Table,
+    Tile,
     Tiles,
     rows_of,
 )
@@ -31,7 +33,22 @@ _BOTTOM: Final = 16.0
 _GAP: Final = 8.0
 """Between two tables beside each other."""
 _LINES: Final = 2
-"""Of one cell; a longer text is cut."""
+"""Of a name in a cell, before smaller type is taken for it."""
+_SIZES: Final = (8.0, 7.5, 7.0, 6.5, 6.0)
+"""Of what stands in a cell; one that fits in none of them has more lines of the last."""
+_LEADING: Final = 3.7 / 8
+"""Millimetres of a cell's line for each point of its type."""
+_LEAST: Final = 16.0
+"""To which a column of texts may be narrowed for one of figures."""
+_TILES: Final = 8
+"""Headline figures beside each other."""
+_FIGURE_LEAST: Final = 9.0
+"""Points in which a headline figure fits where there are several of them beside each other."""
+_BAR: Final = 14.0
+"""That a bar leaves, at least, for the figure beside it."""
+_PAGES: Final = "\uffff" * 2
+"""Stands for the number of pages until it is known. No text has it: the typeface has no such character, and
+what that lacks is written as notation."""
 
 INK: Final = (28, 33, 38)
 QUIET: Final = (102, 112, 122)
@@ -78,6 +95,7 @@ class _Drawing:
 
         self.pdf: Any = Paper(format=brand.paper, unit="mm")
         self.pdf.set_auto_page_break(False)
+        self.pdf.alias_nb_pages(_PAGES)
         self.pdf.set_margins(_MARGIN, _TOP, _MARGIN)
         for style, weight in (("", "Regular"), ("B", "Bold")):
             self.pdf.add_font("Roboto", style, path("Bold" if weight == "Bold" else "Regular"))
@@ -89,6 +107,16 @@ class _Drawing:
         # A cell has a millimetre before and behind its text otherwise.
         self.pdf.c_margin = 0
         self.width = self.pdf.w - 2 * _MARGIN
+        self.shares: dict[tuple[int, float], list[float]] = {}
+        """Of a table (its id) in a width: those of its columns."""
+        self.needed: dict[tuple[int, int], float] = {}
+        """Of a table (its id) and the number of a column: how wide its longest figure is."""
+        self.font(7)
+        said = " · ".join(each for each in (document.provider, document.contact) if each)
+        self.foot = [
+            *self.lines(said, self.width - 30),
+            *self.lines(document.made, self.width),
+        ]  # fmt: skip
 
     # -- type ------------------------------------------------------------------------------------------
 
@@ -110,12 +138,8 @@ class _Drawing:
         self.pdf.set_font("Roboto", "B" if bold else "", size)
         self.pdf.set_text_color(*colour)
 
-    def lines(self, said: str, width: float, most: int = 0) -> list[str]:
-        """A text broken to a width in the type in force; a word too long is broken too.
-
-        Args:
-            most: lines; what is beyond is cut with `...`. 0 for as many as it takes.
-        """
+    def lines(self, said: str, width: float) -> list[str]:
+        """A text broken to a width in the type in force; a word too long is broken too."""
         wide: Callable[[str], float] = self.pdf.get_string_width
         found: list[str] = []
         for part in said.split("\n"):
@@ -133,13 +157,24 @@ class _Drawing:
                     found.append(line[:kept])
                     line = line[kept:]
             found.append(line)
-        if most and len(found) > most:
-            found = found[:most]
-            last = found[-1]
-            while last and wide(f"{last}…") > width:
-                last = last[:-1]
-            found[-1] = f"{last.rstrip()}…"
         return found
+
+    def fitted(
+        self, said: str, width: float, sizes: Sequence[float], most: int, *, bold: bool = False
+    ) -> tuple[list[str], float]:
+        """A text in the first size in which it has at most so many lines and no broken word, else the last.
+
+        Returns:
+            its lines, and the size, which is in force afterwards.
+        """
+        found: list[str] = []
+        for size in sizes:
+            self.pdf.set_font("Roboto", "B" if bold else "", size)
+            found = self.lines(said, width)
+            words = self.text(said).split()
+            if len(found) <= most and all(self.pdf.get_string_width(word) <= width for word in words):
+                return found, size
+        return found, sizes[-1]
 
     def _fits(self, text: str, width: float) -> int:
         """How many characters of a text do, at least one."""
@@ -168,18 +203,18 @@ class _Drawing:
     @property
     def bottom(self) -> float:
         """Where the room for blocks ends."""
-        return float(self.pdf.h) - _BOTTOM
+        return float(self.pdf.h) - _BOTTOM - 3.4 * max(0, len(self.foot) - 2)
 
     def page_foot(self) -> None:
         """Whose report it is, and which page."""
-        pdf, document = self.pdf, self.document
-        y = pdf.h - 12.5
+        pdf = self.pdf
+        y = self.bottom + 3.5
         self.fill(_MARGIN, y - 1.5, self.width, 0.2, LINE)
         self.font(7, colour=QUIET)
-        said = " · ".join(each for each in (document.provider, document.contact) if each)
-        self.put(_MARGIN, y, self.width, 3.4, (self.lines(said, self.width - 30, 1) or [""])[0])
-        self.put(_MARGIN, y, self.width, 3.4, self.words("page", n=pdf.page_no(), of="{nb}"), "R")
-        self.put(_MARGIN, y + 3.4, self.width, 3.4, self.lines(document.made, self.width, 1)[0])
+        self.put(_MARGIN, y, self.width, 3.4, self.words("page", n=pdf.page_no(), of=_PAGES), "R")
+        for line in self.foot:
+            self.put(_MARGIN, y, self.width, 3.4, line)
+            y += 3.4
 
     def whole(self) -> None:
         """Every page."""
@@ -187,7 +222,7 @@ class _Drawing:
         y = self._head(_TOP)
         for section in self.document.sections:
             first = True
-            for row in rows_of(section.blocks):
+            for row in self._rows(section.blocks):
                 head = 10.0 if first and section.key != "summary" else 0.0
                 tall = max(self.height(block, self._part(row)) for block in row)
                 if y + head + min(tall, 60.0 if self._splits(row) else tall) > self.bottom and y > _TOP + 1:
@@ -201,6 +236,14 @@ class _Drawing:
                     x = _MARGIN + number * (self._part(row) + _GAP)
                     ends.append(self.draw(block, x, y, self._part(row), alone=len(row) == 1))
                 y = max(ends) + 3.0
+
+    def _rows(self, blocks: Sequence[Block]) -> Iterator[tuple[Block, ...]]:
+        """Blocks as they stand below each other: halves that no page would hold have a row each."""
+        for row in rows_of(blocks):
+            if len(row) > 1 and max(self.height(each, self._part(row)) for each in row) > self.bottom - _TOP:
+                yield from ((each,) for each in row)
+            else:
+                yield row
 
     def _part(self, row: Sequence[Block]) -> float:
         return float(self.width) if len(row) == 1 else (self.width - _GAP) / 2
@@ -225,18 +268,21 @@ class _Drawing:
             pdf.image(io.BytesIO(self.brand.logo), _MARGIN, y, wide * scale, high * scale)
         else:
             self.font(10, bold=True, colour=self.colour)
-            self.put(
-                _MARGIN, y, self.width * 0.6, tall, (self.lines(document.provider, self.width * 0.6, 1))[0]
-            )
+            named = self.lines(document.provider, self.width * 0.6)
+            tall = max(tall, 4.4 * len(named))
+            for number, line in enumerate(named):
+                step = tall if len(named) == 1 else 4.4
+                self.put(_MARGIN, y + 4.4 * number, self.width * 0.6, step, line)
         self.font(7.5, colour=QUIET)
         pdf.set_char_spacing(0.8)
         self.put(_MARGIN, y, self.width, tall, self.text(document.kind.upper()), "R")
         pdf.set_char_spacing(0)
         y += tall + 3
         self.font(20, bold=True, colour=self.colour)
-        for line in self.lines(document.title, self.width, 2):
-            self.put(_MARGIN, y, self.width, 8.5, line)
-            y += 8.5
+        titled, size = self.fitted(document.title, self.width, (20.0, 16.0, 13.0), 2, bold=True)
+        for line in titled:
+            self.put(_MARGIN, y, self.width, size * 0.425, line)
+            y += size * 0.425
         self.font(11, colour=QUIET)
         self.put(_MARGIN, y, self.width, 6, self.text(document.subtitle))
         y += 8.5
@@ -247,16 +293,22 @@ class _Drawing:
     def _warnings(self, y: float) -> float:
         self.font(7.5)
         said = [line for each in self.document.warnings for line in self.lines(f"- {each}", self.width - 6)]
-        self.fill(_MARGIN, y, self.width, 6.5 + 3.4 * len(said), WASH)
-        self.fill(_MARGIN, y, 0.8, 6.5 + 3.4 * len(said), FILLS["bad"])
-        self.font(7.5, bold=True)
-        self.put(_MARGIN + 2, y + 1.2, self.width, 3.6, self.text(self.words("missing")))
-        self.font(7.5)
-        at = y + 4.8
-        for line in said:
-            self.put(_MARGIN + 2, at, self.width, 3.4, line)
-            at += 3.4
-        return at + 4
+        while True:
+            room = max(1, int((self.bottom - y - 6.5) / 3.4))
+            here, said = said[:room], said[room:]
+            self.fill(_MARGIN, y, self.width, 6.5 + 3.4 * len(here), WASH)
+            self.fill(_MARGIN, y, 0.8, 6.5 + 3.4 * len(here), FILLS["bad"])
+            self.font(7.5, bold=True)
+            self.put(_MARGIN + 2, y + 1.2, self.width, 3.6, self.text(self.words("missing")))
+            self.font(7.5)
+            at = y + 4.8
+            for line in here:
+                self.put(_MARGIN + 2, at, self.width, 3.4, line)
+                at += 3.4
+            if not said:
+                return at + 4
+            self.pdf.add_page()
+            y = _TOP
 
     def _section(self, y: float, title: str) -> float:
         self.font(11.5, bold=True, colour=self.colour)
@@ -273,11 +325,14 @@ class _Drawing:
             return 4.8 * len(self.lines(block.text, width)) + 0.5
         foot = self._foot_height(block.foot, width)
         if isinstance(block, Tiles):
-            return 18.5 + foot
+            return sum(tall for _, tall in self._tile_rows(block, width)) + 0.5 + foot
         if isinstance(block, Chart):
-            return 5.0 + 34.0 + 5.0 + foot
-        rows = sum(self._row_height(block, row, width) for row in block.rows) if block.rows else 5.0
-        return 5.0 + (self._header_height(block, width) if block.rows else 0) + rows + foot
+            return self._title_height(block.title, width) + 34.0 + 5.0 + foot
+        title = self._title_height(block.title, width)
+        if not block.rows:
+            return title + self._empty_height(block.empty, width) + foot
+        rows = sum(self._row_height(block, row, width) for row in block.rows)
+        return title + self._header_height(block, width) + rows + foot
 
     def draw(self, block: Block, x: float, y: float, width: float, *, alone: bool) -> float:
         """Draw it; where it ends."""
@@ -312,33 +367,66 @@ class _Drawing:
             y += 2.75
         return y
 
+    def _tile_rows(self, block: Tiles, width: float) -> list[tuple[tuple[Tile, ...], float]]:
+        """The tiles that stand beside each other, and how tall each row is: as many as leave the figures the
+        room that they take."""
+        self.font(_FIGURE_LEAST, bold=True)
+        widest = max((self.pdf.get_string_width(self.text(each.value)) for each in block.items), default=0.0)
+        most = max(1, min(len(block.items), _TILES, int(width / (widest + 4.0))))
+        number = -(-len(block.items) // most)
+        each = -(-len(block.items) // max(1, number))
+        found = []
+        for at in range(0, len(block.items), max(1, each)):
+            row = block.items[at : at + each]
+            self.font(6.6)
+            lines = max(len(self.lines(tile.detail, width / each - 4)) for tile in row)
+            found.append((row, 18.0 + 2.9 * max(0, lines - 2)))
+        return found
+
     def _tiles(self, block: Tiles, x: float, y: float, width: float) -> float:
-        tall = 18.0
-        each = width / max(1, len(block.items))
-        self.pdf.set_draw_color(*LINE)
-        self.pdf.set_line_width(0.2)
-        self.pdf.rect(x, y, width, tall)
-        for number, tile in enumerate(block.items):
-            left = x + number * each
-            if number:
-                self.fill(left, y, 0.2, tall, LINE)
-            inner = each - 4
-            self.font(7, colour=QUIET)
-            self.put(left + 2, y + 1.6, inner, 3.4, self.lines(tile.label, inner, 1)[0])
-            self.font(16, bold=True, colour=(168, 72, 10) if tile.tone == "high" else self.colour)
-            value = self.text(tile.value)
-            while self.pdf.get_string_width(value) > inner and self.pdf.font_size_pt > 6:
-                self.pdf.set_font_size(self.pdf.font_size_pt - 1)
-            self.put(left + 2, y + 5.2, inner, 6, value)
-            self.font(6.6, colour=QUIET)
-            for at, line in enumerate(self.lines(tile.detail, inner, 2)):
-                self.put(left + 2, y + 11.4 + 2.9 * at, inner, 2.9, line)
-        return y + tall
+        rows = self._tile_rows(block, width)
+        each = width / max(1, max((len(row) for row, _ in rows), default=1))
+        for row, tall in rows:
+            self.pdf.set_draw_color(*LINE)
+            self.pdf.set_line_width(0.2)
+            self.pdf.rect(x, y, width, tall)
+            for number, tile in enumerate(row):
+                left = x + number * each
+                if number:
+                    self.fill(left, y, 0.2, tall, LINE)
+                self._tile(tile, left + 2, y, each - 4)
+            y += tall
+        return y
+
+    def _tile(self, tile: Tile, x: float, y: float, inner: float) -> None:
+        self.font(7, colour=QUIET)
+        labels, size = self.fitted(tile.label, inner, (7.0, 6.5, 6.0, 5.5), 1)
+        step = 3.4 if len(labels) == 1 else size * 0.36
+        for at, line in enumerate(labels):
+            self.put(x, y + 1.6 + step * at - (1.0 if len(labels) > 1 else 0), inner, step, line)
+        self.font(16, bold=True, colour=(168, 72, 10) if tile.tone == "high" else self.colour)
+        value = self.text(tile.value)
+        while self.pdf.get_string_width(value) > inner and self.pdf.font_size_pt > 5:
+            self.pdf.set_font_size(self.pdf.font_size_pt - 0.5)
+        self.put(x, y + 5.2, inner, 6, value)
+        self.font(6.6, colour=QUIET)
+        for at, line in enumerate(self.lines(tile.detail, inner)):
+            self.put(x, y + 11.4 + 2.9 * at, inner, 2.9, line)
+
+    def _title_height(self, title: str, width: float) -> float:
+        self.font(8.6, bold=True)
+        return 1.0 + 4.0 * len(self.lines(title, width))
 
     def _title(self, title: str, x: float, y: float, width: float) -> float:
         self.font(8.6, bold=True)
-        self.put(x, y, width, 4, self.lines(title, width, 1)[0])
-        return y + 5.0
+        for line in self.lines(title, width):
+            self.put(x, y, width, 4, line)
+            y += 4.0
+        return y + 1.0
+
+    def _empty_height(self, empty: str, width: float) -> float:
+        self.font(8, colour=QUIET)
+        return 1.0 + 4.0 * len(self.lines(empty, width))
 
     def _chart(self, block: Chart, x: float, y: float, width: float) -> float:
         y = self._title(block.title, x, y, width)
@@ -374,36 +462,83 @@ class _Drawing:
 
     # -- tables ----------------------------------------------------------------------------------------
 
-    def _widths(self, columns: Sequence[Column], width: float) -> list[float]:
-        whole = sum(column.share for column in columns)
-        return [width * column.share / whole for column in columns]
+    def _widths(self, block: Table, width: float) -> list[float]:
+        """Of the columns: their shares, and more for figures that take it, out of columns of texts."""
+        key = id(block), width
+        if (held := self.shares.get(key)) is not None:
+            return held
+        whole = sum(column.share for column in block.columns)
+        found = [width * column.share / whole for column in block.columns]
+        lacking = [
+            max(0.0, self._needed(block, number) - wide) if column.align == "right" else 0.0
+            for number, (column, wide) in enumerate(zip(block.columns, found, strict=True))
+        ]
+        spare = [
+            max(0.0, wide - _LEAST) if column.align == "left" else 0.0
+            for column, wide in zip(block.columns, found, strict=True)
+        ]
+        if any(lacking) and any(spare):
+            moved = min(sum(lacking), sum(spare))
+            found = [
+                wide + moved * lack / sum(lacking) - moved * room / sum(spare)
+                for wide, lack, room in zip(found, lacking, spare, strict=True)
+            ]
+        self.shares[key] = found
+        return found
+
+    def _needed(self, block: Table, number: int) -> float:
+        """How wide a column of figures has to be for the longest of them."""
+        key = id(block), number
+        if key not in self.needed:
+            self.font(_SIZES[0], bold=any(row[0].strong for row in block.rows))
+            self.needed[key] = 1.2 + max(
+                (
+                    self.pdf.get_string_width(self.text(row[number].text))
+                    + (4.0 if row[number].bar is not None else 0.0)
+                    for row in block.rows
+                ),
+                default=0.0,
+            )
+        return self.needed[key]
 
     def _header_height(self, block: Table, width: float) -> float:
         self.font(6.8, colour=QUIET)
-        widths = self._widths(block.columns, width)
         most = max(
-            len(self.lines(column.title, wide - 1.2, 2))
-            for column, wide in zip(block.columns, widths, strict=True)
+            len(self.lines(column.title, wide - 1.2))
+            for column, wide in zip(block.columns, self._widths(block, width), strict=True)
         )
         return 3.0 * most + 1.0 + (4.0 if block.groups else 0.0)
 
     def _row_height(self, block: Table, row: Sequence[Cell], width: float) -> float:
-        return 3.7 * max(len(lines) for lines in self._cells(block, row, width)) + 1.1
+        cells = self._cells(block, row, width)
+        return max(_LEADING * size * len(lines) for lines, size in cells) + 1.1
 
-    def _cells(self, block: Table, row: Sequence[Cell], width: float) -> list[list[str]]:
-        self.font(8, bold=row[0].strong)
+    def _cells(self, block: Table, row: Sequence[Cell], width: float) -> list[tuple[list[str], float]]:
+        """The lines of each cell, and the size of its type."""
         found = []
-        for cell, column, wide in zip(row, block.columns, self._widths(block.columns, width), strict=True):
-            room = wide - 1.2 - (3.4 if cell.tone in _SEVERITIES and cell is row[0] else 0.0)
-            found.append(self.lines(cell.text, room, _LINES if column.align == "left" else 1))
+        for place, (cell, column, wide) in enumerate(
+            zip(row, block.columns, self._widths(block, width), strict=True)
+        ):
+            room = wide - 1.2 - self._inset(block, row, place)
+            most = _LINES if column.align == "left" else 1
+            found.append(self.fitted(cell.text, room, _SIZES, most, bold=row[0].strong))
         return found
+
+    def _inset(self, block: Table, row: Sequence[Cell], place: int) -> float:
+        """What is left free before a text: for its mark, or after a figure that ends where it begins."""
+        if not place:
+            return 3.4 if row[0].tone in _SEVERITIES else 0.0
+        before, here = block.columns[place - 1 : place + 1]
+        return 2.0 if (before.align, here.align) == ("right", "left") else 0.0
 
     def _table(self, block: Table, x: float, y: float, width: float, *, alone: bool) -> float:
         y = self._title(block.title, x, y, width)
         if not block.rows:
             self.font(8, colour=QUIET)
-            self.put(x, y, width, 4, self.lines(block.empty, width, 1)[0])
-            return y + 5.0
+            for line in self.lines(block.empty, width):
+                self.put(x, y, width, 4, line)
+                y += 4.0
+            return y + 1.0
         y = self._header(block, x, y, width)
         for row in block.rows:
             tall = self._row_height(block, row, width)
@@ -415,7 +550,7 @@ class _Drawing:
         return y
 
     def _header(self, block: Table, x: float, y: float, width: float) -> float:
-        widths = self._widths(block.columns, width)
+        widths = self._widths(block, width)
         tall = self._header_height(block, width)
         end = y + tall
         if block.groups:
@@ -430,7 +565,7 @@ class _Drawing:
         self.font(6.8, colour=QUIET)
         at = x
         for column, wide in zip(block.columns, widths, strict=True):
-            lines = self.lines(column.title, wide - 1.2, 2)
+            lines = self.lines(column.title, wide - 1.2)
             top = end - 1.0 - 3.0 * len(lines)
             for number, line in enumerate(lines):
                 self._aligned(column, at, top + 3.0 * number, wide, 3.0, line)
@@ -444,21 +579,24 @@ class _Drawing:
     def _row(self, block: Table, row: Sequence[Cell], x: float, y: float, width: float, tall: float) -> None:
         texts = self._cells(block, row, width)
         at = x
-        for cell, lines, column, wide in zip(
-            row, texts, block.columns, self._widths(block.columns, width), strict=True
+        widths = self._widths(block, width)
+        for place, (cell, (lines, size), column, wide) in enumerate(
+            zip(row, texts, block.columns, widths, strict=True)
         ):
-            left = at
-            if cell.tone in _SEVERITIES and cell is row[0]:
+            left = at + self._inset(block, row, place)
+            if not place and cell.tone in _SEVERITIES:
                 self.pdf.set_fill_color(*FILLS[cell.tone])
                 self.pdf.ellipse(at, y + 1.35, 2.1, 2.1, style="F")
-                left += 3.4
             if cell.bar is not None:
-                room = max(0.0, wide - 14.0)
+                room = max(0.0, wide - max(_BAR, self._needed(block, place) + 1.0))
                 self.fill(at + 2, y + 1.75, room, 1.3, TRACK)
                 self.fill(at + 2, y + 1.75, room * min(1.0, cell.bar), 1.3, FILLS.get(cell.tone, self.colour))
-            self.font(8, bold=row[0].strong, colour=TEXTS.get(cell.tone, INK))
+            self.font(size, bold=row[0].strong, colour=TEXTS.get(cell.tone, INK))
+            step = _LEADING * size
+            # Smaller type stands on the line of its neighbours.
+            top = y + 0.5 + (_LEADING * _SIZES[0] - step) / 2 if len(lines) == 1 else y + 0.5
             for number, line in enumerate(lines):
-                self._aligned(column, left, y + 0.5 + 3.7 * number, wide - (left - at), 3.7, line)
+                self._aligned(column, left, top + step * number, wide - (left - at), step, line)
             at += wide
         self.fill(x, y + tall - 0.15, width, 0.2 if row[0].strong else 0.12, INK if row[0].strong else LINE)
 
