@@ -7,10 +7,12 @@ manage it and do not receive its permissions.
 """
 
 from sqlalchemy import JSON, BigInteger, Index
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class User(SQLModel, table=True):
+class User(Model, table=True):
     """A person, known by e-mail over all organizations."""
 
     __tablename__ = "user_account"
@@ -22,7 +24,7 @@ class User(SQLModel, table=True):
     first_seen: int = Field(sa_type=BigInteger)
 
 
-class DirectPermission(SQLModel, table=True):
+class DirectPermission(Model, table=True):
     """What one user was granted on one organization, group grants aside."""
 
     __tablename__ = "direct_permission"
@@ -33,7 +35,7 @@ class DirectPermission(SQLModel, table=True):
     """Sorted."""
 
 
-class Group(SQLModel, table=True):
+class Group(Model, table=True):
     """An Organization Group: members receive its permissions on its organizations."""
 
     __tablename__ = "organization_group"
@@ -47,7 +49,7 @@ class Group(SQLModel, table=True):
     first_seen: int = Field(sa_type=BigInteger)
 
 
-class GroupMember(SQLModel, table=True):
+class GroupMember(Model, table=True):
     """A user in a group, as a member, as an owner, or both (two rows)."""
 
     __tablename__ = "group_member"
@@ -57,7 +59,7 @@ class GroupMember(SQLModel, table=True):
     owner: bool = Field(primary_key=True, default=False)
 
 
-class GroupOrganization(SQLModel, table=True):
+class GroupOrganization(Model, table=True):
     """An organization held by a group."""
 
     __tablename__ = "group_organization"
@@ -66,7 +68,7 @@ class GroupOrganization(SQLModel, table=True):
     oid: str = Field(primary_key=True, index=True)
 
 
-class ApiKey(SQLModel, table=True):
+class ApiKey(Model, table=True):
     """An organization's API key; the key itself is never seen here."""
 
     __tablename__ = "api_key"

@@ -3,12 +3,14 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class AccessEvent(SQLModel, table=True):
+class AccessEvent(Model, table=True):
     """One entry about access: of a group's log, or of an organization's audit log."""
 
     __tablename__ = "access_event"
@@ -44,7 +46,7 @@ class AccessEvent(SQLModel, table=True):
     """The entry as received, but for what its name says is a secret."""
 
 
-class GroupRole(SQLModel, table=True):
+class GroupRole(Model, table=True):
     """The role that a group was given when a file was applied."""
 
     __tablename__ = "group_role"
@@ -59,7 +61,7 @@ class GroupRole(SQLModel, table=True):
     applied_at: int = Field(sa_type=BigInteger)
 
 
-class AccessFile(SQLModel, table=True):
+class AccessFile(Model, table=True):
     """A file that a plan was made from: what it will have given once that plan is applied."""
 
     __tablename__ = "access_file"

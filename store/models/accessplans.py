@@ -3,13 +3,15 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 _APPLYING = text("state = 1")
 
 
-class StagedChange(SQLModel, table=True):
+class StagedChange(Model, table=True):
     """A change that an operator has put aside for the next plan; it outlives the console."""
 
     __tablename__ = "staged_change"
@@ -30,7 +32,7 @@ class StagedChange(SQLModel, table=True):
     at: int = Field(default=0, sa_type=BigInteger)
 
 
-class AccessPlan(SQLModel, table=True):
+class AccessPlan(Model, table=True):
     """Changes that are made together, exactly as they were shown."""
 
     __tablename__ = "access_plan"
@@ -60,7 +62,7 @@ class AccessPlan(SQLModel, table=True):
     finished_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class AccessStep(SQLModel, table=True):
+class AccessStep(Model, table=True):
     """One change of a plan, and what came of it."""
 
     __tablename__ = "access_step"

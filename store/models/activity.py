@@ -3,12 +3,14 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class SyncState(SQLModel, table=True):
+class SyncState(Model, table=True):
     """How fresh one subject of one organization is, and where to go on.
 
     The pseudo-organization "" stands for what belongs to the credential: the listing of
@@ -39,7 +41,7 @@ class SyncState(SQLModel, table=True):
     everything, "" for nothing. Written together with the audit entry that told."""
 
 
-class OrganizationChange(SQLModel, table=True):
+class OrganizationChange(Model, table=True):
     """That a part of an organization was written: see `store.changes`."""
 
     __tablename__ = "organization_change"
@@ -53,7 +55,7 @@ class OrganizationChange(SQLModel, table=True):
     """Of the transaction that wrote it last; 0 until that has a number."""
 
 
-class SyncRun(SQLModel, table=True):
+class SyncRun(Model, table=True):
     """One run of sync, from its start to its end or its last sign of life."""
 
     __tablename__ = "sync_run"
@@ -73,7 +75,7 @@ class SyncRun(SQLModel, table=True):
     """What it is doing, in words."""
 
 
-class Journal(SQLModel, table=True):
+class Journal(Model, table=True):
     """The append-only, hash-chained record of everything the console changed, here or in the cloud."""
 
     __tablename__ = "journal"
@@ -94,7 +96,7 @@ class Journal(SQLModel, table=True):
     """SHA-256 over the previous hash and this entry's canonical JSON."""
 
 
-class Preference(SQLModel, table=True):
+class Preference(Model, table=True):
     """A small choice that outlives the console: the scope, the last screen, a pane's state."""
 
     __tablename__ = "preference"

@@ -3,12 +3,14 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Integer, LargeBinary
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class PriceBook(SQLModel, table=True):
+class PriceBook(Model, table=True):
     """A price book as it was imported. None is ever changed: a statement of an older month needs its own."""
 
     __tablename__ = "price_book"
@@ -23,7 +25,7 @@ class PriceBook(SQLModel, table=True):
     imported_at: int = Field(sa_type=BigInteger)
 
 
-class VendorInvoice(SQLModel, table=True):
+class VendorInvoice(Model, table=True):
     """What LimaCharlie charged for an organization and a month, as it was read last."""
 
     __tablename__ = "vendor_invoice"
@@ -45,7 +47,7 @@ class VendorInvoice(SQLModel, table=True):
     read_at: int = Field(sa_type=BigInteger)
 
 
-class QuotaReading(SQLModel, table=True):
+class QuotaReading(Model, table=True):
     """The sensor quota of an organization on a day on which something of it changed."""
 
     __tablename__ = "quota_reading"

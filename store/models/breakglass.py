@@ -3,13 +3,15 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 _OPEN = text("state < 2")
 
 
-class AccessDeadline(SQLModel, table=True):
+class AccessDeadline(Model, table=True):
     """Changes of access that are made when their time comes, whichever console or command is there then."""
 
     __tablename__ = "access_deadline"
@@ -47,7 +49,7 @@ class AccessDeadline(SQLModel, table=True):
     """The operator under whom it was done or called off."""
 
 
-class BreakGlass(SQLModel, table=True):
+class BreakGlass(Model, table=True):
     """A membership in a group for a while, with the reason; its deadline takes it away again."""
 
     __tablename__ = "break_glass"

@@ -7,8 +7,9 @@ A case of our own, where an organization has no such system or cannot be reached
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from store.models.base import Model
 from store.models.columns import CompactId
 
 _OPEN = text("status < 2")
@@ -16,7 +17,7 @@ _WAITING = text("state < 2")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class CaseRecord(SQLModel, table=True):
+class CaseRecord(Model, table=True):
     """One case, with what the queue filters and sorts by.
 
     Pages run over (severity, created_at, oid, case_number), all descending, like those of detections.
@@ -65,7 +66,7 @@ class CaseRecord(SQLModel, table=True):
     """The row of the listing, canonical and compressed: the fields that no column shows too."""
 
 
-class CaseConfiguration(SQLModel, table=True):
+class CaseConfiguration(Model, table=True):
     """What an organization's Cases are configured to, as far as the clocks of its alerts go by it."""
 
     __tablename__ = "case_configuration"
@@ -76,7 +77,7 @@ class CaseConfiguration(SQLModel, table=True):
     checked_at: int = Field(default=0, sa_type=BigInteger)
 
 
-class CaseReading(SQLModel, table=True):
+class CaseReading(Model, table=True):
     """How much of a case is known beyond its row, and what its alerts were last brought in line with."""
 
     __tablename__ = "case_reading"
@@ -92,7 +93,7 @@ class CaseReading(SQLModel, table=True):
     See `store.casework.ASKED`."""
 
 
-class CaseDetection(SQLModel, table=True):
+class CaseDetection(Model, table=True):
     """An alert that a case holds."""
 
     __tablename__ = "case_detection"
@@ -107,7 +108,7 @@ class CaseDetection(SQLModel, table=True):
     added_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class CaseEvent(SQLModel, table=True):
+class CaseEvent(Model, table=True):
     """Something that happened to a case; a note is one too (`case_note_added`)."""
 
     __tablename__ = "case_event"
@@ -123,7 +124,7 @@ class CaseEvent(SQLModel, table=True):
     """`metadata`: of a note `content`, `note_type`, `is_public`."""
 
 
-class CaseItem(SQLModel, table=True):
+class CaseItem(Model, table=True):
     """What is attached to a case: an entity, an event (telemetry), an artifact."""
 
     __tablename__ = "case_item"
@@ -137,7 +138,7 @@ class CaseItem(SQLModel, table=True):
     """As received: `entity_type`, `entity_value`, `verdict`, `note`, ..."""
 
 
-class CaseEdit(SQLModel, table=True):
+class CaseEdit(Model, table=True):
     """A change that somebody wants of a case: written down first, then sent once, then read back."""
 
     __tablename__ = "case_edit"

@@ -3,12 +3,14 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class ConfigurationBody(SQLModel, table=True):
+class ConfigurationBody(Model, table=True):
     """The content of a record, canonical JSON, compressed; secrets already replaced."""
 
     __tablename__ = "configuration_body"
@@ -18,7 +20,7 @@ class ConfigurationBody(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-class ConfigurationRecord(SQLModel, table=True):
+class ConfigurationRecord(Model, table=True):
     """One record of one organization, from when to when it was seen like this.
 
     Reached only through its own organization. An organization's configuration at a time is the

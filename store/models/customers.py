@@ -3,10 +3,12 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class CustomerDocument(SQLModel, table=True):
+class CustomerDocument(Model, table=True):
     """Contacts, escalation, maintenance, service hours, notes and procedures of one organization."""
 
     __tablename__ = "customer_document"

@@ -3,8 +3,9 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
+from store.models.base import Model
 from store.models.columns import CompactId
 
 _OPEN = text("status < 2")
@@ -16,7 +17,7 @@ _UNFINISHED = text("finished_at IS NULL")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class Detection(SQLModel, table=True):
+class Detection(Model, table=True):
     """What the queue filters and sorts by. The event itself is in `DetectionBody`.
 
     Pages run over (rank, time, id), all descending, so that a row-value comparison serves on
@@ -90,7 +91,7 @@ class Detection(SQLModel, table=True):
     """Words with a space between, such as `benign`."""
 
 
-class DetectionBody(SQLModel, table=True):
+class DetectionBody(Model, table=True):
     """The detection as received, byte for byte, compressed."""
 
     __tablename__ = "detection_body"
@@ -99,7 +100,7 @@ class DetectionBody(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-class DetectionCount(SQLModel, table=True):
+class DetectionCount(Model, table=True):
     """How many detections an organization has in each state, kept exactly in the same transaction."""
 
     __tablename__ = "detection_count"
@@ -110,7 +111,7 @@ class DetectionCount(SQLModel, table=True):
     count: int = Field(default=0, sa_type=BigInteger)
 
 
-class AlertLabel(SQLModel, table=True):
+class AlertLabel(Model, table=True):
     """A category, rule or host name that an alert has or had: what a part of one is looked up in."""
 
     __tablename__ = "alert_label"
@@ -121,7 +122,7 @@ class AlertLabel(SQLModel, table=True):
     value: str = Field(primary_key=True)
 
 
-class Sighting(SQLModel, table=True):
+class Sighting(Model, table=True):
     """Where a value is seen that very many alerts speak of, counted as they come.
 
     The rarer ones are counted when somebody asks. A value is either here with all its organizations, exactly,
@@ -140,7 +141,7 @@ class Sighting(SQLModel, table=True):
     count: int = Field(sa_type=BigInteger)
 
 
-class Fold(SQLModel, table=True):
+class Fold(Model, table=True):
     """Alerts of one organization that are shown as one row, with what they add up to, kept exactly.
 
     `store.folds` alone writes it, in the transaction that writes its members.
@@ -188,7 +189,7 @@ class Fold(SQLModel, table=True):
     """Milliseconds from acknowledged to resolved, summed over its members."""
 
 
-class Storm(SQLModel, table=True):
+class Storm(Model, table=True):
     """The folds of all organizations that share rule and salient values: shown together, decided apart."""
 
     __tablename__ = "storm"
@@ -224,7 +225,7 @@ class Storm(SQLModel, table=True):
     last_verdict_alert: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class FoldKey(SQLModel, table=True):
+class FoldKey(Model, table=True):
     """Which fields, besides organization and rule, make alerts of a rule one fold."""
 
     __tablename__ = "fold_key"
@@ -237,7 +238,7 @@ class FoldKey(SQLModel, table=True):
     at: int = Field(default=0, sa_type=BigInteger)
 
 
-class Snooze(SQLModel, table=True):
+class Snooze(Model, table=True):
     """Why an alert is hidden, and what brings it back; kept after it came back until somebody acts on it."""
 
     __tablename__ = "snooze"
@@ -261,7 +262,7 @@ class Snooze(SQLModel, table=True):
     """What brought it back, in words."""
 
 
-class TriageAction(SQLModel, table=True):
+class TriageAction(Model, table=True):
     """One decision of an operator over one alert or many: what undo, hand-over and scorecards go by."""
 
     __tablename__ = "triage_action"
@@ -291,7 +292,7 @@ class TriageAction(SQLModel, table=True):
     """When all of it had been undone."""
 
 
-class TriageChange(SQLModel, table=True):
+class TriageChange(Model, table=True):
     """What one action did to one alert, with what was there before."""
 
     __tablename__ = "triage_change"

@@ -3,10 +3,12 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class Usage(SQLModel, table=True):
+class Usage(Model, table=True):
     """One figure of one day. LimaCharlie aggregates by day, with about a day of delay."""
 
     __tablename__ = "usage"
@@ -19,7 +21,7 @@ class Usage(SQLModel, table=True):
     value: float = 0.0
 
 
-class OrganizationError(SQLModel, table=True):
+class OrganizationError(Model, table=True):
     """A standing error of an organization: a failing output, a broken rule."""
 
     __tablename__ = "organization_error"
@@ -30,7 +32,7 @@ class OrganizationError(SQLModel, table=True):
     time: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class AuditEntry(SQLModel, table=True):
+class AuditEntry(Model, table=True):
     """One line of an organization's audit log."""
 
     __tablename__ = "audit_entry"
@@ -48,7 +50,7 @@ class AuditEntry(SQLModel, table=True):
     """The whole entry as received."""
 
 
-class AuditUse(SQLModel, table=True):
+class AuditUse(Model, table=True):
     """Who did what on an organization, in sum: see `store.audituse`."""
 
     __tablename__ = "audit_use"

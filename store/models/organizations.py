@@ -3,10 +3,12 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class Organization(SQLModel, table=True):
+class Organization(Model, table=True):
     """A LimaCharlie organization as its own listing and record describe it."""
 
     __tablename__ = "organization"

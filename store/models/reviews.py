@@ -1,12 +1,14 @@
 """Access reviews: campaigns over a scope, their lines, and who decided what about them, when and why."""
 
 from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class AccessReview(SQLModel, table=True):
+class AccessReview(Model, table=True):
     """A campaign: who may do what below a node of the tree, to be attested or revoked line by line."""
 
     __tablename__ = "access_review"
@@ -34,7 +36,7 @@ class AccessReview(SQLModel, table=True):
     """Digest of what was known of each organization's readings when it was closed: a `review_content`."""
 
 
-class ReviewLine(SQLModel, table=True):
+class ReviewLine(Model, table=True):
     """One principal, one way by which it has access, and everything that this way gives."""
 
     __tablename__ = "review_line"
@@ -80,7 +82,7 @@ class ReviewLine(SQLModel, table=True):
     version: int = 0
 
 
-class ReviewDecision(SQLModel, table=True):
+class ReviewDecision(Model, table=True):
     """What somebody decided about a line; never changed afterwards."""
 
     __tablename__ = "review_decision"
@@ -102,7 +104,7 @@ class ReviewDecision(SQLModel, table=True):
     places: str = ""
 
 
-class ReviewContent(SQLModel, table=True):
+class ReviewContent(Model, table=True):
     """A list of permissions or organizations, kept once however many lines name it."""
 
     __tablename__ = "review_content"

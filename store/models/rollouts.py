@@ -3,13 +3,15 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 _RUNNING = text("state = 1")
 
 
-class RolloutPlan(SQLModel, table=True):
+class RolloutPlan(Model, table=True):
     """Changes of records over organizations, exactly as they were shown."""
 
     __tablename__ = "rollout_plan"
@@ -48,7 +50,7 @@ class RolloutPlan(SQLModel, table=True):
     """Why it stands where it stands, in a sentence."""
 
 
-class RolloutWave(SQLModel, table=True):
+class RolloutWave(Model, table=True):
     """Organizations that are changed together, and the verdict behind them."""
 
     __tablename__ = "rollout_wave"
@@ -65,7 +67,7 @@ class RolloutWave(SQLModel, table=True):
     finished_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class RolloutStep(SQLModel, table=True):
+class RolloutStep(Model, table=True):
     """One record of one organization: what is to become of it, and how far that has come."""
 
     __tablename__ = "rollout_step"
@@ -106,7 +108,7 @@ class RolloutStep(SQLModel, table=True):
     finished_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class RolloutBody(SQLModel, table=True):
+class RolloutBody(Model, table=True):
     """A record's content as a plan wants it or as it was before: canonical JSON, secrets replaced, packed."""
 
     __tablename__ = "rollout_body"
@@ -115,7 +117,7 @@ class RolloutBody(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
-class RolloutLease(SQLModel, table=True):
+class RolloutLease(Model, table=True):
     """Which rollout may write to an organization."""
 
     __tablename__ = "rollout_lease"
@@ -127,7 +129,7 @@ class RolloutLease(SQLModel, table=True):
     until: int = Field(default=0, sa_type=BigInteger)
 
 
-class RolloutApproval(SQLModel, table=True):
+class RolloutApproval(Model, table=True):
     """A signature of a plan's hash by somebody else than who applies it."""
 
     __tablename__ = "rollout_approval"
@@ -144,7 +146,7 @@ class RolloutApproval(SQLModel, table=True):
     used_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class TemplateOwned(SQLModel, table=True):
+class TemplateOwned(Model, table=True):
     """A record of an organization that a template brought: only such a one may a template take away."""
 
     __tablename__ = "template_owned"
@@ -163,7 +165,7 @@ class TemplateOwned(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger)
 
 
-class DriftDecision(SQLModel, table=True):
+class DriftDecision(Model, table=True):
     """What was decided once about a record of an organization that is not as wanted."""
 
     __tablename__ = "drift_decision"
@@ -182,7 +184,7 @@ class DriftDecision(SQLModel, table=True):
     at: int = Field(sa_type=BigInteger)
 
 
-class WantedState(SQLModel, table=True):
+class WantedState(Model, table=True):
     """Up to where an organization was last compared whole, and found to be as wanted.
 
     What was wanted of it is in `wanted_content`; only what changed since on either side is compared again.
@@ -199,7 +201,7 @@ class WantedState(SQLModel, table=True):
     """When (ms): records that ended since are looked at again."""
 
 
-class WantedContent(SQLModel, table=True):
+class WantedContent(Model, table=True):
     """The records of a `WantedSet` by its hash: names and hashes, packed."""
 
     __tablename__ = "wanted_content"

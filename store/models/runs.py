@@ -3,13 +3,15 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 _RUNNING = text("state = 1")
 
 
-class Run(SQLModel, table=True):
+class Run(Model, table=True):
     """Steps over organizations that are made together, exactly as they were shown; never a secret in it."""
 
     __tablename__ = "run"
@@ -41,7 +43,7 @@ class Run(SQLModel, table=True):
     """The run that this one takes back."""
 
 
-class RunItem(SQLModel, table=True):
+class RunItem(Model, table=True):
     """What is done to one organization, which may be made by it."""
 
     __tablename__ = "run_item"
@@ -61,7 +63,7 @@ class RunItem(SQLModel, table=True):
     """Why it is not done, in a sentence."""
 
 
-class RunStep(SQLModel, table=True):
+class RunStep(Model, table=True):
     """One step of an item, and what came of it."""
 
     __tablename__ = "run_step"

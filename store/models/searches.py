@@ -1,12 +1,14 @@
 """Searches over the past of several organizations, and what they found."""
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
-class LcqlSearch(SQLModel, table=True):
+class LcqlSearch(Model, table=True):
     """One query that was put to several organizations."""
 
     __tablename__ = "lcql_search"
@@ -35,7 +37,7 @@ class LcqlSearch(SQLModel, table=True):
     """Somebody asked for its end."""
 
 
-class LcqlOrganization(SQLModel, table=True):
+class LcqlOrganization(Model, table=True):
     """What one organization answered."""
 
     __tablename__ = "lcql_organization"
@@ -56,7 +58,7 @@ class LcqlOrganization(SQLModel, table=True):
     """There were more rows than are kept."""
 
 
-class LcqlRow(SQLModel, table=True):
+class LcqlRow(Model, table=True):
     """One row of an answer."""
 
     __tablename__ = "lcql_row"

@@ -3,10 +3,12 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class Sensor(SQLModel, table=True):
+class Sensor(Model, table=True):
     """One endpoint or adapter, as the sensor listing has it."""
 
     __tablename__ = "sensor"

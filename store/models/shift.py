@@ -3,13 +3,15 @@
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Index, Integer, SmallInteger, text
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 _ID = BigInteger().with_variant(Integer, "sqlite")
 _OFFERED = text("state = 1")
 
 
-class Handover(SQLModel, table=True):
+class Handover(Model, table=True):
     """What one analyst gives to whoever comes next."""
 
     __tablename__ = "handover"
@@ -34,7 +36,7 @@ class Handover(SQLModel, table=True):
     finished_at: int | None = Field(default=None, sa_type=BigInteger)
 
 
-class HandoverItem(SQLModel, table=True):
+class HandoverItem(Model, table=True):
     """One thing that is handed over: the alerts of a fold, one alert, or a case."""
 
     __tablename__ = "handover_item"
@@ -67,7 +69,7 @@ class HandoverItem(SQLModel, table=True):
     version: int = 0
 
 
-class SavedQueue(SQLModel, table=True):
+class SavedQueue(Model, table=True):
     """A filter line with a name."""
 
     __tablename__ = "saved_queue"
@@ -81,7 +83,7 @@ class SavedQueue(SQLModel, table=True):
     at: int = Field(default=0, sa_type=BigInteger)
 
 
-class QueueLook(SQLModel, table=True):
+class QueueLook(Model, table=True):
     """When somebody looked at a saved queue last: what is unread is what came since."""
 
     __tablename__ = "queue_look"
@@ -93,7 +95,7 @@ class QueueLook(SQLModel, table=True):
     at: int = Field(default=0, sa_type=BigInteger)
 
 
-class Campaign(SQLModel, table=True):
+class Campaign(Model, table=True):
     """One incident over several customers."""
 
     __tablename__ = "campaign"
@@ -108,7 +110,7 @@ class Campaign(SQLModel, table=True):
     conclusion: str = ""
 
 
-class CampaignAlert(SQLModel, table=True):
+class CampaignAlert(Model, table=True):
     """An alert that belongs to it."""
 
     __tablename__ = "campaign_alert"
@@ -119,7 +121,7 @@ class CampaignAlert(SQLModel, table=True):
     oid: str
 
 
-class CampaignNote(SQLModel, table=True):
+class CampaignNote(Model, table=True):
     """What was written down for it: for us, or for one customer."""
 
     __tablename__ = "campaign_note"

@@ -1,10 +1,12 @@
 """Templates as they were imported, and where in the tree they hold."""
 
 from sqlalchemy import BigInteger, LargeBinary
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class TemplateVersion(SQLModel, table=True):
+class TemplateVersion(Model, table=True):
     """One state of a template; a changed file makes another."""
 
     __tablename__ = "template_version"
@@ -22,7 +24,7 @@ class TemplateVersion(SQLModel, table=True):
     imported_by: str = Field(default="")
 
 
-class TemplateFile(SQLModel, table=True):
+class TemplateFile(Model, table=True):
     """A file of a version, by its path below the template's directory."""
 
     __tablename__ = "template_file"
@@ -34,7 +36,7 @@ class TemplateFile(SQLModel, table=True):
     """SHA-256 of its content, which is in `template_content`."""
 
 
-class TemplateContent(SQLModel, table=True):
+class TemplateContent(Model, table=True):
     """The bytes of a file, once, however many versions have it."""
 
     __tablename__ = "template_content"
@@ -44,7 +46,7 @@ class TemplateContent(SQLModel, table=True):
     """As received, packed by `store.bodies`."""
 
 
-class TemplateAssignment(SQLModel, table=True):
+class TemplateAssignment(Model, table=True):
     """A layer: a template on a node of the tree."""
 
     __tablename__ = "template_assignment"

@@ -3,10 +3,12 @@
 from typing import Any
 
 from sqlalchemy import JSON
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
+
+from store.models.base import Model
 
 
-class Node(SQLModel, table=True):
+class Node(Model, table=True):
     """A folder (region, tier, customer) or an organization; an organization may have children."""
 
     __tablename__ = "node"
