@@ -43,13 +43,15 @@ ITEM_STATES = ("waiting", "doing", "done", "partly", "failed", "refused")
 
 OUTCOMES = (
     "waiting", "sending", "done", "already", "conflict", "denied", "gone", "failed", "held back", "unknown",
+    "refused",
 )  # fmt: skip
 """waiting: not sent. sending: written down, and perhaps sent. done: made by the run. already: it was so.
 conflict: not as it has to be for this, and left alone. denied: the credential may not. gone: what it is about
-is not there. held back: not tried, for what it needs failed. unknown: nobody can tell."""
+is not there. held back: not tried, for what it needs failed. unknown: nobody can tell. refused: not sent, for
+a mark of the organization forbids it."""
 GOOD = frozenset(("done", "already"))
 OPEN = frozenset(("waiting", "sending"))
-AGAIN = frozenset(("conflict", "denied", "gone", "failed", "held back", "unknown"))
+AGAIN = frozenset(("conflict", "denied", "gone", "failed", "held back", "unknown", "refused"))
 """What is tried again when somebody resumes a run that has ended."""
 
 GOOD_FOR = 3_600_000

@@ -408,7 +408,8 @@ def show_result(session: Session, result: "Result") -> int:
 
         bad = {step.outcome for _, step in failures(connection, result.run.id)}
     refused = all(item.state == "refused" for item in result.run.items)
-    return 5 if refused or ("denied" in bad and bad <= {"denied", "held back"}) else 1
+    may_not = {"denied", "refused"}
+    return 5 if refused or (bad & may_not and bad <= {*may_not, "held back"}) else 1
 
 
 def _typed(session: Session, kept: "Run") -> str:

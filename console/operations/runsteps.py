@@ -31,6 +31,7 @@ from console.operations.holding import Keeper
 from console.operations.ports import Progress, Report
 from store import ingest, journal
 from store import runs as kept
+from store.forgetting import HOLD
 from store.queries.scopes import marked
 from store.runs import GOOD, OPEN, Item, PlannedStep, Run, RunStep
 
@@ -70,6 +71,12 @@ class CannotBeKnown(StepFailed):
     """A verb says why nobody can tell whether a step is fulfilled."""
 
     outcome: ClassVar[str] = "unknown"
+
+
+class Forbidden(StepFailed):
+    """A mark of the organization forbids a step."""
+
+    outcome: ClassVar[str] = "refused"
 
 
 @dataclass(frozen=True)
@@ -196,6 +203,8 @@ class Verb:
     """It acts on the store alone, and needs no cloud."""
     together: ClassVar[bool] = False
     """Steps with it behind one another do not depend on each other: one reading (`Work.once`) is enough."""
+    loses_data: ClassVar[bool] = False
+    """Data of the organization are lost with it: it is not sent while the organization carries `HOLD`."""
     stale: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """{subject: sections} of what the store knows that is not so any more when it was made: see
     `store.ingest.mark_stale`. The next sync reads them."""
@@ -294,7 +303,7 @@ class Making:
             row.works = [
                 Work(
                     store, cloud, run, item, step, operator, clock, key, self._keeper, step.before,
-                    step.outcome, step.error, step.intent, step.made, _row=row,
+                    step.outcome, step.error, step.intent, step.made, first=step.intent is None, _row=row,
                 )
                 for step in by_item.get(item.item, ())
             ]  # fmt: skip
@@ -394,7 +403,7 @@ class Making:
         left = works
         for _ in range(TRIES):
             row.look_anew()
-            left = await self._look(verb, left)
+            left = await self._allowed(verb, await self._look(verb, left))
             if not left:
                 return
             await self._intend(left)
@@ -434,6 +443,35 @@ class Making:
                 settled.append(work)
         await self._record(settled, verb)
         return [work for work in works if work not in settled]
+
+    async def _allowed(self, verb: Verb, works: list[Work]) -> list[Work]:
+        """Those that no mark forbids; the others come to their end, without an intent."""
+        refused = []
+        for work in works:
+            try:
+                await self._not_held(verb, work)
+            except Forbidden as error:
+                work.outcome, work.error, work.unsent = error.outcome, str(error), work.never_sent
+                refused.append(work)
+        await self._record(refused)
+        return [work for work in works if work not in refused]
+
+    async def _not_held(self, verb: Verb, work: Work) -> None:
+        """See that what loses data is not sent for an organization that is held, however it was planned.
+
+        Raises:
+            Forbidden: the organization carries the mark.
+        """
+
+        def held() -> bool:
+            with self._store.reader.reading() as c:
+                return bool(marked(c, HOLD, [work.oid]))
+
+        if verb.loses_data and work.oid and await asyncio.to_thread(held):
+            raise Forbidden(
+                f"The organization carries the mark {HOLD}: what would lose data of it is not sent while it "
+                "does."
+            )
 
     async def _checked(self, verb: Verb, work: Work) -> Seen:
         """What a look finds; an answer that cannot be read, or none for now, is asked for again."""
@@ -518,6 +556,8 @@ class Making:
     async def _sent(self, verb: Verb, work: Work) -> Mapping[str, Any] | None:
         """Send one step; what was turned away for now was not made, and waits for its turn."""
         for turn in range(TURNS):
+            # As it stands now: between a look and its turn a step may have waited for long.
+            await self._not_held(verb, work)
             try:
                 return await verb.send(work)
             except (Throttled, Unavailable, Network, Protocol) as error:

@@ -128,6 +128,7 @@ class Unsubscribe(Verb):
     """Unsubscribe from an extension, which may lose what it keeps."""
 
     name = "extension.unsubscribe"
+    loses_data = True
     stale: ClassVar[Mapping[str, tuple[str, ...]]] = _STALE_RECORDS
 
     async def check(self, work: Work) -> Seen:

@@ -15,8 +15,7 @@ from console.operations.runsteps import Seen, StepFailed, Verb, Work
 from console.operations.sync import DAY, Sync
 from store import ingest, journal, models
 from store.credentials.errors import CredentialError
-from store.forgetting import HOLD
-from store.queries.scopes import NODE, marked
+from store.queries.scopes import NODE
 from store.runs import PlannedStep, RunError, RunStep
 from store.text import safe_text
 from store.tree import mark_node
@@ -239,6 +238,7 @@ class DeleteSensor(Verb):
     """Delete a sensor: its agent is refused from then on."""
 
     name = "sensor.delete"
+    loses_data = True
     together = True
     stale: ClassVar[Mapping[str, tuple[str, ...]]] = {"sensors": ("*",)}
 
@@ -274,11 +274,10 @@ class DeleteOrganization(Verb):
     """Delete the organization, with the confirmation that LimaCharlie asks for."""
 
     name = "organization.delete"
+    loses_data = True
 
     async def check(self, work: Work) -> Seen:
         """Whether it is gone; only after it was sent is not being listed a proof of that."""
-        if await asyncio.to_thread(_held, work):
-            raise StepFailed(f"It carries the mark {HOLD}: it is not deleted while it does.")
         listed = await _listed(work)
         if listed or work.sent:
             return Seen(not listed, {"listed": listed})
@@ -296,11 +295,6 @@ class DeleteOrganization(Verb):
         """It is gone from now on."""
         gone = update(_ORGANIZATION).where(_ORGANIZATION.c.oid == work.oid, _ORGANIZATION.c.gone_at.is_(None))
         c.execute(gone.values(gone_at=work.clock()))
-
-
-def _held(work: Work) -> bool:
-    with work.store.reader.reading() as c:
-        return bool(marked(c, HOLD, [work.oid]))
 
 
 async def _listed(work: Work) -> bool:

@@ -380,6 +380,63 @@ async def test_a_frozen_organization_is_refused_and_the_others_are_done(one_stor
         assert (await found.apply(run_id)).whole
 
 
+def _hold(store: Store, oid: str, *marks: str) -> None:
+    with store.writing() as c:
+        replace_tree(
+            c, [TreeNode("group", None, "Group", marks=marks), TreeNode("one", "group", "One", oid=oid)]
+        )
+
+
+async def test_what_loses_data_is_not_sent_for_whom_a_hold_came_over_after_it_was_planned(
+    one_store: Store,
+) -> None:
+    async with customers(one_store) as found:
+        one, two = found.organizations[:2]
+        extension = found.served.world.configuration.extensions(one)[0]
+        items = (
+            PlannedStep("extension.unsubscribe", extension, needed=False),
+            *(
+                PlannedStep("sensor.delete", sensor.sid, {"hostname": "host"}, needed=False)
+                for sensor in list(found.served.world.sensors_of(one))[:2]
+            ),
+            QUOTA,
+            PlannedStep("organization.delete", one.oid),
+        )
+        run_id = found.keep(found.planned(*items, orgs=1))
+        _hold(one_store, one.oid, "hold")
+        result = await found.apply(run_id, confirm=operations.CONFIRMED)
+        assert found.outcomes(run_id) == ["refused", "refused", "refused", "done", "refused"]
+        assert {why for _, _, why in result.failed} == {
+            "The organization carries the mark hold: what would lose data of it is not sent while it does."
+        }
+        assert [path for oid, method, path in found.effects()] == [f"/v1/orgs/{one.oid}/quota"]
+        assert not [entry for entry in entries(one_store, "run.sensor.delete")]
+        _hold(one_store, one.oid)
+        assert (await found.apply(run_id, confirm=operations.CONFIRMED)).whole
+        left = {row.oid async for page in found.cloud.organizations() for row in page}
+        assert one.oid not in left
+        assert two.oid in left
+
+
+async def test_a_hold_that_comes_between_the_look_and_the_sending_is_in_time(one_store: Store) -> None:
+    async with customers(one_store) as found:
+        one = found.organizations[0]
+        sids = [sensor.sid for sensor in found.served.world.sensors_of(one)][:3]
+        steps = [PlannedStep("sensor.delete", sid, {"hostname": "host"}, needed=False) for sid in sids]
+        delete = type(found.cloud.organization(one.oid)).delete_sensor
+
+        async def then_held(handle: Any, sid: str) -> None:
+            await delete(handle, sid)
+            _hold(one_store, one.oid, "hold")
+
+        with patch.object(type(found.cloud.organization(one.oid)), "delete_sensor", then_held):
+            result = await found.make(*steps, orgs=1, confirm=operations.CONFIRMED)
+        assert found.outcomes(result.run.id) == ["done", "refused", "refused"]
+        assert len(found.effects()) == 1
+        sent = entries(one_store, "run.sensor.delete")
+        assert [entry.detail.get("outcome") for entry in sent][3:] == ["refused", "refused", "done"]
+
+
 async def test_what_was_kept_and_refused_at_once_leaves_no_draft(one_store: Store) -> None:
     async with customers(one_store) as found:
         planned = found.planned(PlannedStep("output.remove", "siem"), orgs=2)
