@@ -11,6 +11,8 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet
 
 from sqlalchemy import Connection, Table, select
 from textual import work
@@ -29,6 +31,9 @@ AGAIN = 120_000
 
 SHARE = 30
 """And so many times as long as the last one took: a look costs at most a thirtieth of one core."""
+
+AGES_EVERY = 30
+"""Seconds after which what ages or falls due is shown as it is by then, though nothing was written."""
 
 RESTS_ON = frozenset(
     {
@@ -78,6 +83,8 @@ class Kept:
     """Something that the looks rest on was written since."""
     not_before: float = 0.0
     """By the monotonic clock: when to look again at the earliest."""
+    views: WeakSet[LooksDeeper[Any]] = field(default_factory=WeakSet)
+    """Those that show what is looked for."""
 
 
 def kept(context: Context) -> Kept:
@@ -169,10 +176,16 @@ def looked(connection: Connection, summed: Rollup, *, key: bytes | None, now: in
 
 
 class LooksDeeper(View[Found]):
-    """A view that shows drift and findings beside what it reads: calls `look_deeper` when it shows."""
+    """A view that shows drift and findings beside what it reads, and ages and clocks, which go on by
+    themselves: calls `look_deeper` when it shows."""
+
+    def on_mount(self) -> None:
+        """Be told what others found, and go on with time."""
+        kept(self.context).views.add(self)
+        self.set_interval(AGES_EVERY, self._refresh_soon)
 
     def look_deeper(self) -> None:
-        """Look for them when it is time, and show what was found."""
+        """Look for them when it is time, and have every view show what was found."""
         if due(self.context):
             self._find_looks()
 
@@ -181,10 +194,16 @@ class LooksDeeper(View[Found]):
         try:
             found = await asyncio.to_thread(look, self.context)
         except Exception as error:
-            self.tell(f"Drift and findings could not be looked for: {error}", "warning")
+            for view in self._mounted():
+                view.tell(f"Drift and findings could not be looked for: {error}", "warning")
             return
-        if found is not None and self.is_mounted:
-            self.reload()
+        if found is not None:
+            for view in self._mounted():
+                view.reload()
+
+    def _mounted(self) -> list[LooksDeeper[Any]]:
+        """The views that show what is looked for, this one or not."""
+        return [view for view in kept(self.context).views if view.is_mounted]
 
     def _store_changed(self, change: Change) -> None:
         if change.touches(RESTS_ON):

@@ -1,11 +1,24 @@
 """What several views show of the same: what it rests on, and when it is looked for again."""
 
 import sqlite3
+import threading
 
+import pytest
+
+from screens import figures
 from screens.figures import RESTS_ON, looked
+from screens.organizations import Organizations
+from screens.overview import Overview
 from store.queries.rollup import Rollup
 from tests.helpers.drifting import KEY, ON, document, observed, rule, template
-from tests.helpers.screens import NOW
+from tests.helpers.screens import NOW, Host, text_of, until
+
+MINUTE = 60_000
+
+
+def line_of(host, word):
+    return next(line for line in text_of(host).splitlines() if word in line)
+
 
 TOLD_OTHERWISE = {
     # What is rolled up, which is brought up to date by itself.
@@ -19,10 +32,16 @@ TOLD_OTHERWISE = {
 """What a look reads though nothing that it finds can be otherwise by it alone."""
 
 
-def test_looks_rest_on_the_tables_that_they_read(filled_store):
+@pytest.fixture
+def drifted(filled_store):
+    """The store with one record that is not as it is wanted."""
     template(filled_store, content=document(first=(rule("a"), ON)))
     for number in range(3):
         observed(filled_store, number, {"first": (rule("b" if number == 0 else "a"), ON)})
+    return filled_store
+
+
+def test_looks_rest_on_the_tables_that_they_read(drifted):
     read: set[str] = set()
 
     def note(action, table, *_more):
@@ -30,7 +49,7 @@ def test_looks_rest_on_the_tables_that_they_read(filled_store):
             read.add(table)
         return sqlite3.SQLITE_OK
 
-    with filled_store.reader.reading() as connection:
+    with drifted.reader.reading() as connection:
         driver = connection.connection.dbapi_connection
         driver.set_authorizer(note)
         try:
@@ -38,3 +57,39 @@ def test_looks_rest_on_the_tables_that_they_read(filled_store):
         finally:
             driver.set_authorizer(None)
     assert read - TOLD_OTHERWISE == RESTS_ON
+
+
+@pytest.mark.parametrize("view", [Overview, Organizations])
+async def test_ages_and_clocks_go_on_while_nothing_is_written(filled_store, monkeypatch, view):
+    monkeypatch.setattr(figures, "AGES_EVERY", 0.05)
+    host = Host(filled_store, view)
+    async with host.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        assert " 42s" in text_of(host)
+        host.now += 13 * MINUTE
+        await until(pilot, lambda: " 13m" in text_of(host))
+        assert " 42s" not in text_of(host)
+        # Nobody has read the organizations for a quarter of an hour.
+        host.now += 2 * MINUTE
+        await until(pilot, lambda: "not read lately" in text_of(host))
+
+
+async def test_what_was_looked_for_is_shown_by_whichever_view_is_shown_when_it_is_found(drifted, monkeypatch):
+    found = threading.Event()
+
+    def slowly(*given, **named):
+        assert found.wait(20)
+        return looked(*given, **named)
+
+    monkeypatch.setattr(figures, "looked", slowly)
+    host = Host(drifted, Overview)
+    host.context.redaction_key = lambda: KEY
+    async with host.run_test(size=(160, 48)) as pilot:
+        await until(pilot, lambda: figures.kept(host.context).looking)
+        other = Organizations(host.context)
+        await host.push_screen(other)
+        await until(pilot, lambda: other.look == "full" and not other._reading)
+        drift = line_of(host, "DRIFT").index("DRIFT") + len("DRIFT") - 1
+        assert line_of(host, "Acme Dental")[drift] == "-"
+        found.set()
+        await until(pilot, lambda: line_of(host, "Acme Dental")[drift] == "1")

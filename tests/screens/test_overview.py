@@ -7,6 +7,7 @@ from sqlalchemy import insert, text
 
 from console.operations import handover, triage
 from screens.context import Scope, Status
+from screens.figures import looked
 from screens.overview import Overview
 from screens.requests import SetScope, ShowAccess, ShowAlerts, ShowOrganization
 from store import ingest
@@ -246,18 +247,33 @@ async def test_drift_findings_rollouts_and_break_glass_stand_in_their_bands(fill
         await until(pilot, lambda: "looked 5m ago" in text_of(host))
 
 
-async def test_what_could_not_be_looked_for_is_said_and_the_rest_stays(filled_store, monkeypatch):
-    def broken(*_arguments, **_named):
-        raise OSError("the disk is gone")
+async def test_what_could_not_be_looked_for_is_said_the_rest_stays_and_it_is_looked_for_again(
+    filled_store, monkeypatch
+):
+    broken = True
 
-    monkeypatch.setattr("screens.figures.looked", broken)
+    def sometimes(*given, **named):
+        if broken:
+            raise OSError("the disk is gone")
+        return looked(*given, **named)
+
+    monkeypatch.setattr("screens.figures.looked", sometimes)
+    monkeypatch.setattr("screens.figures.AGES_EVERY", 0.05)
+    monkeypatch.setattr("screens.figures.AGAIN", 100)
+    template(filled_store, content=document(first=(rule("a"), ON)))
+    observed(filled_store, 0, {"first": (rule("b"), ON)})
     host = Host(filled_store, Overview)
+    host.context.redaction_key = lambda: KEY
     async with host.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
         await until(
             pilot, lambda: "Drift and findings could not be looked for: the disk is gone" in text_of(host)
         )
         assert "findings are being looked for" in text_of(host)
+        assert "60 open" in line_of(host, "ALERTS")
+        broken = False
+        await until(pilot, lambda: "1 record drifted in 1 organization " in line_of(host, "CONFIGURATION"))
+        assert "looked just now" in text_of(host)
         assert "60 open" in line_of(host, "ALERTS")
 
 
