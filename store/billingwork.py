@@ -127,6 +127,8 @@ def put_quota(
 ) -> int:
     """Note the quota of today where anything of it differs from the last reading; 1 when it does.
 
+    That it may not be read any more (None, None and no breakdown) differs too: it is unknown from then on.
+
     Args:
         breakdown: as received.
     """
@@ -138,6 +140,8 @@ def put_quota(
         "used": float(used) if used is not None and math.isfinite(used) else None,
         "breakdown": {storable(kind): _part(part) for kind, part in breakdown.items()},
     }
+    if last is None and quota is None and used is None:
+        return 0
     if last is not None and all(getattr(last, name) == value for name, value in values.items()):
         return 0
     day = day_of(now)

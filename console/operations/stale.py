@@ -24,6 +24,9 @@ _SENSOR = frozenset(
     )
 )  # fmt: skip
 
+_COUNT = frozenset(("enrollment", "remove_sensor"))
+"""Of these, those by which there are more or fewer: what counts against the quota is the organization's."""
+
 _CONFIGURATION: dict[str, tuple[str, ...]] = {
     "output": ("output",),
     "installation_key": ("installation_key",),
@@ -69,7 +72,9 @@ def touched(entry: Mapping[str, Any]) -> dict[str, set[str]]:
         section = {f"hive/{hive}"} if hive in HIVES else {EVERYTHING}
         return {"configuration": section, "organization": {EVERYTHING}}
     if kind in _SENSOR:
-        return {"sensors": {EVERYTHING}}
+        return {
+            subject: {EVERYTHING} for subject in ("sensors", *(("organization",) if kind in _COUNT else ()))
+        }
     sections = _CONFIGURATION.get(about)
     if sections is not None:
         return {"configuration": set(sections), "organization": {EVERYTHING}}

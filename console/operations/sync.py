@@ -637,10 +637,11 @@ class Sync:
                     quota_used=quota.usage if quota else None,
                     sensors_online=online,
                 )
-                + (
-                    billingwork.put_quota(c, handle.oid, quota.quota, quota.usage, quota.breakdown, now=began)
-                    if quota
-                    else 0
+                + billingwork.put_quota(
+                    c,
+                    handle.oid,
+                    *((quota.quota, quota.usage, quota.breakdown) if quota else (None, None, {})),
+                    now=began,
                 )
             ),
             began=began,

@@ -17,7 +17,9 @@ from console.operations.sync import OVERLAP, Outcome, Progressing, Range, Sync, 
 from console.operations.watching import watch
 from store.database import Change, Store
 from store.models import ConfigurationBody, ConfigurationRecord, Detection, SyncRun, SyncState
+from store.months import day_of
 from store.queries import activity, organizations
+from store.queries.sensordays import sensor_days
 from store.secret import Secret
 from store.times import now_ms
 from tests.helpers.dump import content
@@ -183,6 +185,46 @@ async def test_an_organizations_key_reads_its_one_organization(store: Store) -> 
     assert outcome.organizations == 1
     with store.reader.reading() as c:
         assert [row.oid for row in organizations.organizations(c, now=now_ms())] == [one.oid]
+
+
+async def test_sensors_are_unknown_from_the_day_on_which_a_key_may_not_list_them(store: Store) -> None:
+    day, now = 86_400_000, now_ms()
+    async with sandbox(orgs=3, detections=20) as served:
+        one, access = served.world.organizations[0], served.world.access
+        whole = next(key for key in access.keys(one) if "sensor.list" in key.permissions)
+        may = tuple(each for each in whole.permissions if each != "sensor.list")
+        less = access.make_key(one, "less", may, "dana", "")
+        for key, days in ((less, 4), (whole, 3), (less, 2), (whole, 0)):
+            await _sync(
+                served, store, credentials=OrganizationKey(one.oid, Secret(key.secret)),
+                full=True, clock=lambda days=days: now - days * day,
+            )  # fmt: skip
+        there = sum(part["count"] for part in served.world.quota(one)["breakdown"].values())
+    with store.reader.reading() as c:
+        found = sensor_days(c, one.oid, day_of(now - 4 * day), day_of(now))
+    assert [each.sensors for each in found.days] == [None, there, None, None, there]
+    assert there > 0
+
+
+async def test_a_sensor_that_was_removed_while_it_was_offline_is_counted_no_more(store: Store) -> None:
+    today = day_of(now_ms())
+    async with sandbox(orgs=3, detections=20) as served:
+        one = served.world.organizations[0]
+        await _sync(served, store)
+        async with _cloud(served) as cloud:
+            handle = cloud.organization(one.oid)
+            rows = [row async for page in handle.sensors() for row in page]
+            online = await handle.online_of([row["sid"] for row in rows])
+            await handle.delete_sensor(next(sid for sid, there in online.items() if not there))
+        with store.reader.reading() as c:
+            before = sensor_days(c, one.oid, today, day_of(now_ms())).last
+        await _sync(served, store)
+        with store.reader.reading() as c:
+            after = sensor_days(c, one.oid, today, day_of(now_ms())).last
+    assert before is not None
+    assert after is not None
+    assert before.sensors == len(rows)
+    assert after.sensors == len(rows) - 1
 
 
 async def test_a_wrong_key_is_refused_as_a_whole_and_changes_nothing(store: Store) -> None:
