@@ -537,11 +537,21 @@ def running(c: Connection) -> list[tuple[Held, int]]:
 
 
 def take(
-    c: Connection, run: Run, holder: str, *, operator: str, now: int, is_live: Callable[[Held], bool]
+    c: Connection,
+    run: Run,
+    holder: str,
+    *,
+    operator: str,
+    now: int,
+    is_live: Callable[[Held], bool],
+    asked: bool = True,
 ) -> Held | None:
     """Take a run to make it, unless one that is being made is about one of its organizations.
 
     What ended with failures is open again: what was not made is tried once more.
+
+    Args:
+        asked: whether somebody asked for it; only from then on it is carried on unasked for another while.
 
     Returns:
         The run that is in the way; None when it was taken.
@@ -571,9 +581,10 @@ def take(
             key = item.oid or f"name:{item.name.casefold()}"
             if key in taken:
                 return live[taken[key]]
+    until = {"expires_at": now + UNASKED} if asked else {}
     HOLDING.take(
         c, run.id, holder, was=mine, states=(DRAFT, RUNNING, PARTLY, FAILED), operator=operator, now=now,
-        expires_at=now + UNASKED, finished_at=None,
+        finished_at=None, **until,
     )  # fmt: skip
     if run.state in ("partly", "failed"):
         again = (_STEP.c.run_id == run.id, _STEP.c.outcome.in_([OUTCOMES.index(word) for word in AGAIN]))

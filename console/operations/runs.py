@@ -179,6 +179,7 @@ async def apply(
     operator: str,
     holder: str = "",
     confirm: str = "",
+    asked: bool = True,
     report: Report | None = None,
     key: Callable[[], bytes | None] | None = None,
     now: int | None = None,
@@ -192,6 +193,7 @@ async def apply(
         operator: who approves it.
         holder: the process that makes it; this one when "".
         confirm: what has to be typed: `Run.phrase`.
+        asked: whether somebody asked for it; if not, only what was cut off lately is carried on.
         key: gives the installation's redaction key to the verbs that need it.
         now: milliseconds, UTC; the clock when None.
 
@@ -201,7 +203,9 @@ async def apply(
     """
     clock = now_ms if now is None else lambda: now
     me = holder or this_process()
-    run, steps = await asyncio.to_thread(_begin, store, cloud, run_id, operator, me, confirm, clock())
+    run, steps = await asyncio.to_thread(
+        _begin, store, cloud, run_id, operator, me, confirm, clock(), asked=asked
+    )
     return await _make(store, cloud, run, steps, operator, me, clock, report, key)
 
 
@@ -242,6 +246,7 @@ async def resume(
                     run_id,
                     operator=run.approved_by,
                     confirm=CONFIRMED,
+                    asked=False,
                     report=report,
                     key=key,
                     now=now,
@@ -336,7 +341,15 @@ def _is_live(store: "Store", now: int) -> Callable[[kept.Held], bool]:
 
 
 def _begin(
-    store: "Store", cloud: "Cloud | None", run_id: int, operator: str, me: str, confirm: str, now: int
+    store: "Store",
+    cloud: "Cloud | None",
+    run_id: int,
+    operator: str,
+    me: str,
+    confirm: str,
+    now: int,
+    *,
+    asked: bool,
 ) -> tuple[Run, list[RunStep]]:
     """Check a run and take it.
 
@@ -349,6 +362,9 @@ def _begin(
         run = kept.load(c, run_id)
         if run.state in ("done", "dropped"):
             raise Refused(f"Run {run_id} is {run.state}; nothing was sent.")
+        if not asked and (run.state != "running" or run.expires_at <= now):
+            # It came to its end, was stopped or grew too old since it was listed.
+            raise Refused(f"Run {run_id} waits for somebody to ask for it; nothing was sent.")
         try:
             away = [name for name in run.verbs if not verb(name).here]
         except KeyError as error:
@@ -363,7 +379,7 @@ def _begin(
         steps = kept.steps(c, run_id)
         if run.state == "draft":
             _check(run, steps, confirm, now)
-        busy = kept.take(c, run, me, operator=operator, now=now, is_live=_is_live(store, now))
+        busy = kept.take(c, run, me, operator=operator, now=now, is_live=_is_live(store, now), asked=asked)
         if busy is not None:
             # The console shows one line: what matters stands first.
             other = (

@@ -327,6 +327,54 @@ async def test_what_is_cancelled_is_carried_on_and_what_is_stopped_waits_for_som
         assert (await found.apply(run_id)).whole
 
 
+@pytest.mark.parametrize("became", ["stopped", "failed"])
+async def test_what_came_to_its_end_or_was_stopped_since_it_was_listed_is_not_carried_on_unasked(
+    one_store: Store, became: str
+) -> None:
+    async with customers(one_store) as found:
+        found.served.faults.add(Rule("drop", method="POST", path="/v1/orgs/{oid}/quota", count=None))
+        run_id = found.keep(found.planned(QUOTA))
+        table = models.Run.__table__  # type: ignore[attr-defined]
+        if became == "stopped":
+            with one_store.writing() as c:
+                c.execute(update(table).values(state=runs.RUNNING, expires_at=now_ms() + runs.UNASKED))
+        else:
+            assert (await found.apply(run_id)).run.state == "failed"
+            with one_store.writing() as c:
+                c.execute(update(table).values(state=runs.RUNNING))
+        found.served.faults.clear()
+        load = operations._load
+
+        def by_now(store: Store, number: int) -> runs.Run:
+            if became == "stopped":
+                assert operations.stop(store, number)
+            else:
+                with store.writing() as c:
+                    c.execute(update(table).values(state=runs.FAILED))
+            return load(store, number)
+
+        with patch.object(operations, "_load", by_now):
+            assert await operations.resume(one_store, found.cloud) == []
+        assert not found.effects()
+        assert found.outcomes(run_id) == [became.replace("stopped", "waiting")] * 3
+
+
+async def test_what_nobody_asked_for_is_not_carried_on_for_longer_than_a_day(one_store: Store) -> None:
+    hour = 3_600_000
+    async with customers(one_store, orgs=2) as found:
+        run_id = found.keep(found.planned(QUOTA, orgs=1))
+        await found.served.stop()
+        asked = now_ms()
+        assert (await found.apply(run_id, now=asked)).trouble
+        for later in (hour, 20 * hour):
+            (carried,) = await operations.resume(one_store, found.cloud, now=asked + later)
+            assert carried.trouble
+        assert await operations.resume(one_store, found.cloud, now=asked + 25 * hour) == []
+        assert (await found.apply(run_id, now=asked + 30 * hour)).trouble
+        (carried,) = await operations.resume(one_store, found.cloud, now=asked + 50 * hour)
+        assert carried.trouble
+
+
 # Refusals
 
 
