@@ -36,7 +36,7 @@ from sqlalchemy import Connection, Table, delete, insert, select, update
 from store import models, windows
 from store.alerts import SEVERITIES
 from store.bodies import storable
-from store.errors import StoreError
+from store.errors import StoreDamaged, StoreError
 from store.journal import append
 from store.servicehours import (
     FIRST_YEAR,
@@ -225,7 +225,11 @@ def customer(c: Connection, oid: str) -> Customer:
 
 
 def kept(c: Connection, oid: str) -> Kept:
-    """What is kept for an organization, and since when."""
+    """What is kept for an organization, and since when.
+
+    Raises:
+        StoreDamaged: it cannot be read.
+    """
     return kept_of(c, [oid]).get(oid, Kept(EMPTY))
 
 
@@ -234,17 +238,32 @@ def kept_of(c: Connection, oids: Collection[str] | None = None) -> dict[str, Kep
 
     Args:
         oids: these organizations; None for all.
+
+    Raises:
+        StoreDamaged: one of them cannot be read.
     """
     found: dict[str, Kept] = {}
     listed = None if oids is None else list(oids)
     for part in [None] if listed is None else [listed[at : at + 500] for at in range(0, len(listed), 500)]:
         query = select(_DOCUMENT)
-        for row in c.execute(query if part is None else query.where(_DOCUMENT.c.oid.in_(part))):
-            found[row.oid] = Kept(
-                from_plain(row.document), row.by, row.at, row.hash, row.pushed_hash, row.pushed_etag,
-                row.pushed_at,
-            )  # fmt: skip
+        try:
+            for row in c.execute(query if part is None else query.where(_DOCUMENT.c.oid.in_(part))):
+                found[row.oid] = Kept(
+                    from_plain(row.document), row.by, row.at, row.hash, row.pushed_hash, row.pushed_etag,
+                    row.pushed_at,
+                )  # fmt: skip
+        except (ValueError, AttributeError) as error:  # no JSON, or no object
+            whose = f"{part[0]}'s" if part is not None and len(part) == 1 else "A"
+            raise StoreDamaged(
+                f"{whose} documentation that is kept cannot be read. Restore a backup with "
+                "`limegrove store restore`."
+            ) from error
     return found
+
+
+def documented(c: Connection) -> set[str]:
+    """The oids of the organizations of which a documentation is kept, whatever it says."""
+    return set(c.execute(select(_DOCUMENT.c.oid)).scalars())
 
 
 def missing_of(c: Connection, oids: Collection[str]) -> dict[str, tuple[str, ...]]:

@@ -398,7 +398,7 @@ def _export(session: Session) -> int:
 
 async def _carry(session: Session, verb: str) -> int:
     from console.operations import documents
-    from store.customers import kept_of
+    from store.customers import documented
 
     given = session.arguments
     named = [session.organization(each) for each in given.organizations]
@@ -408,7 +408,8 @@ async def _carry(session: Session, verb: str) -> int:
         names = _names(session)
         if verb == "push":
             with session.reader.reading() as connection:
-                names = {oid: name for oid, name in names.items() if oid in kept_of(connection, names)}
+                known = documented(connection)
+            names = {oid: name for oid, name in names.items() if oid in known}
         if not names:
             session.say("There is no documentation to push; `limegrove org document edit` makes one.")
             return 0

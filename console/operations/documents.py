@@ -17,6 +17,7 @@ from console.operations import records
 from console.operations.ports import Progress, Report
 from store import customers, journal, models
 from store.customers import RECORD, CustomerError
+from store.errors import StoreError
 from store.queries.scopes import marked
 from store.text import safe_text
 from store.times import now_ms
@@ -150,7 +151,10 @@ async def push(
                 {"step": "result", "intent": intent, "outcome": outcome},
             )  # fmt: skip
 
-        await _write(store, settle)
+        try:
+            await _write(store, settle)
+        except StoreError as error:
+            return Done(oid, "unknown", f"It was sent, and what became of it could not be kept: {error}")
         return Done(oid, outcome, "" if there else trouble or "It is not there when read back.")
 
     return await _each(list(oids), one, report)
@@ -208,7 +212,7 @@ async def _each(oids: Sequence[str], one: Callable[[str], Any], report: Report) 
                 done: Done = await one(oid)
             except Denied as error:
                 done = Done(oid, "denied", str(error))
-            except LimaCharlieError as error:
+            except (LimaCharlieError, StoreError) as error:
                 done = Done(oid, "failed", str(error))
         finished += 1
         report(Progress(finished, len(oids), "organizations"))

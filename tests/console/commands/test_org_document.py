@@ -291,6 +291,33 @@ def test_what_a_killed_push_left_there_is_known_for_ours(run: Any, stage: dict[s
     assert outcomes(run("push", oid)) == (0, ["done"])
 
 
+@pytest.mark.parametrize("kept", ["{", "[]"])
+def test_what_cannot_be_read_of_one_organization_stops_no_other(
+    run: Any, stage: dict[str, Any], kept: str
+) -> None:
+    unreadable, other = stage["oids"][2:4]
+    document(run, unreadable, notes=f"kept {kept}")
+    document(run, other, notes=f"beside {kept}")
+    path = stage["home"] / "limegrove" / "default" / "store.db"
+    said = text("UPDATE customer_document SET document = :kept WHERE oid = :oid RETURNING document")
+    with closing(Store(f"sqlite:///{path}")) as store, store.writing() as c:
+        before = c.execute(
+            text("SELECT document FROM customer_document WHERE oid = :oid"), {"oid": unreadable}
+        ).scalar_one()
+        c.execute(said, {"kept": kept, "oid": unreadable})
+    try:
+        done = run("push", unreadable, other, "--replace")
+        assert outcomes(done) == (3, ["failed", "done"])
+        assert "documentation that is kept cannot be read" in json.loads(done.stdout)[0]["reason"]
+        assert unreadable in json.loads(done.stdout)[0]["reason"]
+        code, all_ = outcomes(run("push", "--yes", "--replace"))
+        assert (code, "failed" in all_, "already" in all_) == (3, True, True)
+    finally:
+        with closing(Store(f"sqlite:///{path}")) as store, store.writing() as c:
+            c.execute(said, {"kept": before, "oid": unreadable})
+    assert outcomes(run("push", unreadable, "--replace")) == (0, ["done"])
+
+
 def test_a_protected_organization_is_named_and_many_are_asked_for(run: Any, stage: dict[str, Any]) -> None:
     env, oid = stage["env"], stage["oids"][0]
     name = next(
