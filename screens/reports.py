@@ -298,6 +298,8 @@ class Reports(Detailed[Found]):
         lines.append(
             line(" cases    this organization has no case system")
             if cases is None
+            else line(" cases    not known")
+            if cases.opened.value is None
             else line(f" cases    {_count(cases.opened)} opened, {_count(cases.ended)} ended")
         )
         lines.append(line(f" sensors  {_count(sensors.total)}, online {_count(sensors.online)}"))

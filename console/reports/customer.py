@@ -333,6 +333,8 @@ def _cases(made: Composer) -> list[Block]:
     w, cases = made.words, made.found.cases
     if cases is None:
         return [Paragraph(w("no_case_system"), "quiet")]
+    if cases.opened.value is None and not cases.notable:
+        return [Paragraph(w("cases_unknown", period=w.period(made.found.period)), "bad")]
     pending, true, false = cases.by_class
     said = [
         w(

@@ -50,6 +50,7 @@ WORDS = {
     "note_no_cases": "the organization has no case system any more",
     "note_missing": "without {names}",
     "part": "part",
+    "note_nobody": "no organization is there of which it could be known",
     # The whole
     "customer_kind": "Security report",
     "executive_kind": "Executive report",
@@ -143,6 +144,7 @@ WORDS = {
     "no_cases": "No case was opened.",
     "no_case_system": "This organization has no case system.",
     # Sensors and usage
+    "cases_unknown": "The cases of {period} are not known.",
     "section_sensors": "Sensors",
     "platforms": "Sensors by platform",
     "platform": "Platform",

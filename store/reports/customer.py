@@ -215,7 +215,7 @@ class CustomerFigures:
     alerts: Alerts
     response: Response
     cases: Cases | None
-    """None where the organization has no case system."""
+    """None where the organization is known to have no case system."""
     sensors: Sensors
     usage: Usage
     parameters: Mapping[str, object]
@@ -263,12 +263,12 @@ def customer(connection: Connection, oid: str, period: Period, *, now: int) -> C
     if row is None:
         return None
     parameters = parameters_of(connection, oid)
-    known = sources.known(connection, [oid])[oid]
-    pruned = sources.pruned(connection, oid).get(oid, 0)
+    states, gone = sources.known(connection, [oid]), sources.pruned(connection, oid)
+    known, pruned = states[oid], gone.get(oid, 0)
     detections = sources.events(known.get("detections"), period, now=now, pruned=pruned)
     decided = Source("triage", period, now, detections.state, detections.notes)
     earlier = sources.events(known.get("detections"), period.before, now=now, pruned=pruned)
-    cases = sources.listing(known.get("cases"), period, "cases", now=now, pruned=pruned)
+    cases = sources.cases(connection, states, period, now=now, pruned=gone)[oid]
     alerts, late = _alerts(connection, oid, period, detections, decided, earlier, now)
     return CustomerFigures(
         oid=oid,
@@ -480,10 +480,9 @@ def within(lines: Iterable[ResponseLine]) -> float | None:
 # Cases
 
 
-def _cases(c: Connection, oid: str, period: Period, source: Source) -> Cases | None:
+def _cases(c: Connection, oid: str, period: Period, source: Source | None) -> Cases | None:
     """None where there is no case system; a case that is only here counts as any other."""
-    if oid not in sources.with_cases(c):
-        source = Source(source.name, period, None, "unknown", (Note("no_cases"),))
+    if source is None:
         if not c.execute(select(_CASE.c.oid).where(_CASE.c.oid == oid).limit(1)).first():
             return None
     ended = func.coalesce(_CASE.c.resolved_at, _CASE.c.closed_at)
@@ -492,6 +491,7 @@ def _cases(c: Connection, oid: str, period: Period, source: Source) -> Cases | N
         select(
             _CASE.c.case_number, _CASE.c.severity, _CASE.c.status, _CASE.c.classification, _CASE.c.created_at,
             _CASE.c.acknowledged_at, ended.label("ended_at"), _CASE.c.summary,
+        source = Source("cases", period, None, "unknown", (Note("no_cases"),))
         ).where(mine, _CASE.c.created_at >= period.since, _CASE.c.created_at < period.until)
     ).all()  # fmt: skip
     over, open_now = c.execute(

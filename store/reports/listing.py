@@ -19,7 +19,7 @@ class Addressee:
     oid: str
     name: Untrusted
     sources: tuple[Source, ...]
-    """Its alerts, its sensors, and its cases where it has a case system."""
+    """Its alerts, its sensors, and its cases unless it is known to have no case system."""
     brand: Untrusted
     """What the tree says: `report_brand`, "" for the default."""
     language: Untrusted
@@ -42,7 +42,8 @@ def addressees(connection: Connection, period: Period, *, scope: str = "", now: 
         query = query.where(ORGANIZATION.c.oid.in_(below))
     names = {oid: Untrusted(name or oid) for oid, name in connection.execute(query)}
     known = sources.known(connection, names)
-    cases, pruned = sources.with_cases(connection), sources.pruned(connection)
+    pruned = sources.pruned(connection)
+    cases = sources.cases(connection, known, period, now=now, pruned=pruned)
     parameters = _parameters(connection)
     found = []
     for oid, name in names.items():
@@ -51,8 +52,8 @@ def addressees(connection: Connection, period: Period, *, scope: str = "", now: 
             sources.events(mine.get("detections"), period, now=now, pruned=before),
             sources.moment(mine.get("sensors"), "sensors"),
         ]
-        if oid in cases:
-            resting.append(sources.listing(mine.get("cases"), period, "cases", now=now, pruned=before))
+        if (told := cases[oid]) is not None:
+            resting.append(told)
         sections = said.get("report_sections")
         found.append(
             Addressee(

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, case, func, literal_column, select
@@ -54,7 +54,8 @@ class CustomerLine:
     grave: int
     acknowledge: Clock
     resolve: Clock
-    cases: int
+    cases: Figure
+    """Opened in the period; whole and 0 where it is known to have no case system."""
     sensors: int | None
     """None where they were never read."""
     online: int | None
@@ -140,7 +141,8 @@ class ProviderFigures:
                     "acknowledged_or_late": each.acknowledge.of,
                     "resolved_in_time": each.resolve.met,
                     "resolved_or_late": each.resolve.of,
-                    "cases_opened": each.cases,
+                    "cases_opened": each.cases.value,
+                    "cases_at_least": each.cases.at_least,
                     "sensors": each.sensors,
                     "sensors_online": each.online,
                 }
@@ -192,7 +194,12 @@ def provider(
         }
         for clock, ask in (("acknowledge", sla.acknowledged), ("resolve", sla.resolved))
     }
-    cases = _cases(connection, below, period)
+    opened = _cases(connection, below, period)
+    cases = sources.cases(connection, known, period, now=now, pruned=pruned)
+    none = Source("cases", period, now, "whole")
+    # Of one that had a case system once, what is kept may not be all.
+    former = Source("cases", period, None, "unknown", (Note("no_cases"),))
+    cases |= {oid: former for oid in opened if oid in cases and cases[oid] is None}
     sensors = _sensors(connection, below)
     customers = []
     for oid, row in facts.items():
@@ -209,7 +216,7 @@ def provider(
                 grave=mine.grave,
                 acknowledge=_clock(oid, took["acknowledge"], mine, 0),
                 resolve=_clock(oid, took["resolve"], mine, 1),
-                cases=cases.get(oid, 0),
+                cases=Figure.count(opened.get(oid, 0), cases[oid] or none),
                 sensors=sensors.get(oid, 0) if read is not None and read.checked_at is not None else None,
                 online=row.sensors_online,
             )
@@ -230,26 +237,33 @@ def provider(
         total=Figure.count(total, source),
         grave=Figure.count(sum(each.grave for each in customers), source),
         cases=_sum_of(
-            [sources.listing(known[oid].get("cases"), period, "cases", now=now, pruned=pruned.get(oid, 0))
-             for oid in sorted(sources.with_cases(connection) & facts.keys())],
-            period, "cases", sum(count for oid, count in cases.items() if oid in facts),
+            [told for oid in facts if (told := cases[oid]) is not None], period, "cases",
+            sum(count for oid, count in opened.items() if oid in facts),
         ),
         sensors=_sum_of(
             [sources.moment(known[oid].get("sensors"), "sensors") for oid in facts], None, "sensors",
             sum(each.sensors or 0 for each in customers),
         ),
         online=_sum_of(
-            [sources.moment(known[oid].get("organization"), "organization") for oid in facts], None,
+            [_told(sources.moment(known[oid].get("organization"), "organization"), row.sensors_online)
+             for oid, row in facts.items()], None,
             "organization", sum(each.online or 0 for each in customers),
         ),
     )  # fmt: skip
 
 
+def _told(source: Source, value: int | None) -> Source:
+    """What a number rests on that was not among what was read."""
+    return source if value is not None else replace(source, state="unknown")
+
+
 def _summed(parts: list[Source], period: Period | None, name: str) -> Source:
-    """What a sum rests on: whole when every part of it is."""
+    """What a sum rests on: whole when every part of it is, not known where there is none to ask."""
+    if not parts:
+        return Source(name, period, None, "unknown", (Note("nobody"),), (0, 0))
     whole = [each for each in parts if each.state == "whole"]
     state: State = "whole" if len(whole) == len(parts) else "part"
-    if parts and all(each.state == "unknown" for each in parts):
+    if all(each.state == "unknown" for each in parts):
         state = "unknown"
     read = [each.read_at for each in parts if each.read_at is not None]
     # All that is not over is so for every customer; the earliest says it for all.

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Table, select
 
 from store import models
+from store.configuration import not_permitted
+from store.queries.cases import subscribed
 from store.reports.figures import Note, Source, State
 from store.reports.periods import Period
 from store.text import Untrusted
@@ -39,7 +41,9 @@ def known(connection: Connection, oids: Collection[str]) -> dict[str, dict[str, 
     query = select(
         _STATE.c.oid, _STATE.c.subject, _STATE.c.cursor, _STATE.c.mark, _STATE.c.checked_at, _STATE.c.failure,
         _STATE.c.reason,
-    ).where(_STATE.c.subject.in_(("detections", "cases", "sensors", "organization", "usage")))  # fmt: skip
+    ).where(
+        _STATE.c.subject.in_(("detections", "cases", "sensors", "organization", "usage", "configuration"))
+    )  # fmt: skip
     wanted = list(oids)
     found: dict[str, dict[str, Known]] = {oid: {} for oid in wanted}
     # A handful is asked for by its ids; of very many, all are read and some left out.
@@ -156,11 +160,37 @@ def pruned(connection: Connection, oid: str = "") -> dict[str, int]:
     return found
 
 
-def with_cases(connection: Connection) -> set[str]:
-    """The organizations that have the extension of cases, as far as their configuration was read."""
-    from store.queries.cases import subscribed
+def cases(
+    connection: Connection,
+    states: Mapping[str, Mapping[str, Known]],
+    period: Period,
+    *,
+    now: int,
+    pruned: Mapping[str, int],
+) -> dict[str, Source | None]:
+    """oid -> what is told of its cases of a period; None where it is known to have no case system.
 
-    return subscribed(connection)
+    That is known of an organization of which the extensions were read, and the one of cases is not among
+    them. One of which they never were may have cases: nobody knows.
+
+    Args:
+        states: as `known` has them.
+        now: milliseconds, UTC.
+        pruned: as `pruned` has it.
+    """
+    having = subscribed(connection)
+    return {
+        oid: listing(mine.get("cases"), period, "cases", now=now, pruned=pruned.get(oid, 0))
+        if oid in having or not _extensions_read(mine.get("configuration"))
+        else None
+        for oid, mine in states.items()
+    }
+
+
+def _extensions_read(state: Known | None) -> bool:
+    return (
+        state is not None and state.checked_at is not None and "extension" not in not_permitted(state.reason)
+    )
 
 
 def names(connection: Connection, oids: Collection[str] | None = None) -> Mapping[str, Untrusted]:

@@ -7,7 +7,7 @@ import pytest
 from screens.context import Scope
 from screens.reports import Reports
 from screens.requests import Back, ShowOrganization, WriteReports
-from store import ingest
+from store import ingest, models
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 
 STORED = json.dumps({"start": 1, "end": NOW // 1000, "pending": []})
@@ -15,8 +15,10 @@ STORED = json.dumps({"start": 1, "end": NOW // 1000, "pending": []})
 
 @pytest.fixture
 def known_store(filled_store):
-    """October and November of the first two customers are known; the others as they were."""
+    """October and November of the first two customers are known; nobody has a case system."""
     with filled_store.writing() as c:
+        for number in range(5):
+            ingest.put_sync_state(c, oid_of(number), "configuration", checked_at=NOW, attempted_at=NOW)
         for number in range(2):
             oid = oid_of(number)
             ingest.put_sync_state(
@@ -132,3 +134,16 @@ def test_it_looks_like_this_at_120_columns(snap_compare, known_store):
         await settled(pilot, "alerts 12,")
 
     assert snap_compare(Host(known_store, Reports), terminal_size=(120, 40), run_before=before)
+
+
+async def test_of_whom_no_extension_was_ever_read_it_is_not_said_that_there_is_no_case_system(known_store):
+    with known_store.writing() as c:
+        table = models.SyncState.__table__
+        c.execute(table.delete().where(table.c.subject == "configuration"))
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "October 2026 0 of 5 whole")
+        await settled(pilot, "~ part Acme Dental cases default -")
+        await settled(pilot, "cases not known")
+        await settled(pilot, ". cases: unknown, never read")

@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import bindparam, update
 
 from store import ingest, journal, models
+from store.configuration import Record
 from store.reports import periods, sources
 from store.reports.customer import customer
+from store.reports.listing import addressees
 from store.reports.provider import provider
 from store.sla import DEFAULT
 from store.tree import TreeNode, replace_tree
@@ -226,3 +228,70 @@ def test_a_month_has_the_days_of_its_zone_and_bad_ones_are_said():
             periods.days(first, last)
     with pytest.raises(periods.PeriodError, match="no time zone"):
         periods.month("2026-10", "Mars/Olympus")
+
+
+def _read(store, number, *subjects, reason=""):
+    with store.writing() as c:
+        for subject in subjects:
+            ingest.put_sync_state(
+                c, oid_of(number), subject, checked_at=NOW, attempted_at=NOW,
+                reason=reason if subject == "configuration" else "",
+            )  # fmt: skip
+
+
+def _subscribe(store, number):
+    with store.writing() as c:
+        ingest.put_configuration(c, oid_of(number), "extension", {"ext-cases": Record({}, {})}, NOW)
+
+
+def _of(store, number):
+    with store.reader.reading() as c:
+        found = customer(c, oid_of(number), MONTH, now=NOW)
+        (listed,) = [one for one in addressees(c, MONTH, now=NOW) if one.oid == oid_of(number)]
+    return found, [one.state for one in listed.sources if one.name == "cases"]
+
+
+def test_only_of_an_organization_whose_extensions_were_read_is_it_known_that_it_has_no_case_system(store):
+    filled(store, alerts=3)
+    _read(store, 1, "configuration")
+    _read(store, 2, "configuration", reason="Not permitted: extension, output.")
+    for number, states in ((0, ["unknown"]), (1, []), (2, ["unknown"])):
+        found, listed = _of(store, number)
+        assert listed == states
+        assert (found.cases is None) == (not states), number
+    found, _ = _of(store, 0)
+    assert found.cases.opened.value is None
+    assert [note.key for note in found.cases.source.notes] == ["never_read"]
+
+
+def test_cases_that_were_never_read_are_not_none_in_what_all_customers_come_to(store):
+    filled(store, alerts=3)
+    with store.reader.reading() as c:
+        nobody = provider(c, MONTH, scope="nowhere", now=NOW)
+        unread = provider(c, MONTH, now=NOW)
+    assert [each.cases.value for each in unread.customers] == [None] * 3
+    assert (unread.cases.value, unread.cases.source.organizations) == (None, (0, 3))
+    assert {each["cases_opened"] for each in unread.as_dict()["customers"]} == {None}
+    for figure in (nobody.total, nobody.grave, nobody.cases, nobody.sensors, nobody.online):
+        assert (figure.value, figure.source.state) == (None, "unknown")
+        assert [note.key for note in figure.source.notes] == ["nobody"]
+    _read(store, 0, "configuration")
+    _read(store, 1, "configuration", "cases")
+    _subscribe(store, 1)
+    with store.reader.reading() as c:
+        found = provider(c, MONTH, now=NOW)
+    assert [each.cases.value for each in found.customers] == [0, 0, None]
+    assert (found.cases.value, found.cases.at_least, found.cases.source.organizations) == (0, True, (1, 2))
+
+
+def test_how_many_sensors_are_online_is_at_least_the_sum_where_some_did_not_say(store):
+    filled(store, alerts=3)
+    for number in range(3):
+        _read(store, number, "organization")
+    table = models.Organization.__table__
+    with store.writing() as c:
+        c.execute(update(table).where(table.c.oid != oid_of(2)).values(sensors_online=4))
+        c.execute(update(table).where(table.c.oid == oid_of(2)).values(sensors_online=None))
+    with store.reader.reading() as c:
+        found = provider(c, MONTH, now=NOW).online
+    assert (found.value, found.at_least, found.source.organizations) == (8, True, (2, 3))
