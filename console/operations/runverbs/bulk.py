@@ -274,7 +274,9 @@ class Role(Verb):
         if held is None:
             return Seen(False, {"permissions": None}, f"{work.target} is no user of the organization.")
         wanted = work.made.get("permissions") or roles().get(work.arguments["role"], ())
-        return Seen(fulfilled=held == set(wanted), fact={"permissions": sorted(held)})
+        fact = {"permissions": sorted(held)}
+        # What he has is what an undo takes from him, though no answer to the change came.
+        return Seen(fulfilled=held == set(wanted), fact=fact, made=fact)
 
     async def send(self, work: Work) -> Mapping[str, Any]:
         """Give him the role."""

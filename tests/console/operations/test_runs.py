@@ -232,6 +232,29 @@ async def test_a_change_whose_answer_is_lost_is_looked_at_and_made_once(one_stor
             assert [desc for desc, _ in state["installation keys"]].count("Fleet") == 1
 
 
+@pytest.mark.parametrize(("role", "lost", "sent"), [("Operator", None, 1), ("Viewer", 1, 2)])
+async def test_a_role_is_taken_back_though_nobody_heard_that_it_was_given(
+    one_store: Store, role: str, lost: int | None, sent: int
+) -> None:
+    """What Viewer holds is not known for certain, so that only another answer tells."""
+    async with customers(one_store) as found:
+        one, world = found.organizations[0], found.served.world
+        email = min(set(world.access.direct(one)) - {world.access.root})
+        world.access.grant(one, email, ("fp.ctrl", "org.get"))
+        before = found.state()
+        found.served.faults.add(
+            Rule("drop", method="PUT", path="/v1/orgs/{oid}/users/role", effect=True, count=lost)
+        )
+        made = await found.make(PlannedStep("user.role", email, {"role": role}), orgs=1)
+        assert found.outcomes(made.run.id) == ["done"]
+        assert len(found.effects()) == sent
+        (step,) = found.steps(made.run.id)
+        assert set(step.made["permissions"]) == set(world.access.direct(one)[email])
+        found.served.faults.clear()
+        assert (await found.undo(made.run.id)).whole
+        assert found.state() == before
+
+
 async def test_a_change_that_never_takes_ends_as_failed_after_some_tries(one_store: Store) -> None:
     async with customers(one_store) as found:
         found.served.faults.add(Rule("drop", method="POST", path="/v1/orgs/{oid}/quota", count=None))
