@@ -1,7 +1,7 @@
 """A customer's report out of its figures: which blocks, in which words."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from console.reports.brand import Brand
@@ -397,6 +397,7 @@ def _sensors(made: Composer) -> list[Block]:
     ]
     if sensors.quota.value is not None and sensors.quota_used.value is not None:
         said.append(w("quota_line", used=w.figure(sensors.quota_used), quota=w.figure(sensors.quota)))
+    said.append(_counted(made))
     return [
         Table(
             w("platforms"),
@@ -413,12 +414,34 @@ def _sensors(made: Composer) -> list[Block]:
                 )
                 for name, count, quiet in sensors.platforms
             ),
-            made.foot(sensors.source, sensors.facts, more=" ".join(said)),
+            made.foot(sensors.source, sensors.facts, made.found.counts.source, more=" ".join(said)),
             w("no_sensors") if sensors.source.state != "unknown" else w("not_known"),
             half="usage" in made.brand.sections,
         ),
         *(_usage(made) if "usage" in made.brand.sections else ()),
     ]
+
+
+def _counted(made: Composer) -> str:
+    """The first and the last day of the period of which it is known how many there were."""
+    w, counts = made.words, made.found.counts
+    one, other = counts.found.first, counts.found.last
+    if one is None or other is None:
+        return w("counted_unknown")
+    first, last = (w.date(date.fromisoformat(each.day), short=True) for each in (one, other))
+    if counts.change.value is None:
+        return w("counted_once", last=w.figure(counts.last), last_day=last)
+    more = int(counts.change.value)
+    sign = "+" if more > 0 else "\N{MINUS SIGN}"
+    change = f"{sign}{w.number(abs(more))}" if more else w("counted_same")
+    return w(
+        "counted_line",
+        first=w.figure(counts.first),
+        first_day=first,
+        last=w.figure(counts.last),
+        last_day=last,
+        change=change,
+    )
 
 
 def _usage(made: Composer) -> list[Block]:

@@ -69,6 +69,12 @@ class SensorDays:
         return next((each for each in reversed(self.days) if each.sensors is not None), None)
 
     @property
+    def change(self) -> int | None:
+        """By how many more there are on the last one than on the first one; None of one day alone."""
+        told = [each.sensors for each in self.days if each.sensors is not None]
+        return told[-1] - told[0] if len(told) > 1 else None
+
+    @property
     def read(self) -> int:
         """On how many of those it was certainly looked at."""
         return sum(each.how == "read" for each in self.known)

@@ -26,6 +26,7 @@ from store.queries.scopes import ORGANIZATION
 from store.reports import sources
 from store.reports.figures import Figure, Note, Source
 from store.reports.periods import DAY, Period
+from store.reports.sensorcounts import SensorCounts, sensor_counts
 from store.sensors import platform_name
 from store.sla import Times
 from store.text import Untrusted
@@ -217,6 +218,9 @@ class CustomerFigures:
     cases: Cases | None
     """None where the organization is known to have no case system."""
     sensors: Sensors
+    counts: SensorCounts
+    """Of its sensors day by day. What lacks there is said with it, and makes no gap of the whole: each count
+    names its day."""
     usage: Usage
     parameters: Mapping[str, object]
     """Of its node and those above."""
@@ -237,6 +241,7 @@ class CustomerFigures:
             "acknowledged_within_target_percent": self.response.within, "sensors": self.sensors.total,
             "sensors_online": self.sensors.online,
         }  # fmt: skip
+        said |= self.counts.figures()
         if self.cases is not None:
             said |= {"cases_opened": self.cases.opened, "cases_ended": self.cases.ended}
         return {
@@ -287,6 +292,7 @@ def customer(connection: Connection, oid: str, period: Period, *, now: int) -> C
             sources.moment(known.get("organization"), "organization"),
             row,
         ),
+        counts=sensor_counts(connection, oid, period, known.get("organization"), now=now),
         usage=_usage(connection, oid, period, known.get("usage"), now),
         parameters=parameters,
     )
@@ -485,13 +491,13 @@ def _cases(c: Connection, oid: str, period: Period, source: Source | None) -> Ca
     if source is None:
         if not c.execute(select(_CASE.c.oid).where(_CASE.c.oid == oid).limit(1)).first():
             return None
+        source = Source("cases", period, None, "unknown", (Note("no_cases"),))
     ended = func.coalesce(_CASE.c.resolved_at, _CASE.c.closed_at)
     mine = and_(_CASE.c.oid == oid, _CASE.c.merged_into == "")
     rows = c.execute(
         select(
             _CASE.c.case_number, _CASE.c.severity, _CASE.c.status, _CASE.c.classification, _CASE.c.created_at,
             _CASE.c.acknowledged_at, ended.label("ended_at"), _CASE.c.summary,
-        source = Source("cases", period, None, "unknown", (Note("no_cases"),))
         ).where(mine, _CASE.c.created_at >= period.since, _CASE.c.created_at < period.until)
     ).all()  # fmt: skip
     over, open_now = c.execute(

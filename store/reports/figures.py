@@ -10,7 +10,7 @@ from store.times import rfc3339
 State = Literal["whole", "part", "unknown"]
 """`part`: something is missing, so a count is at least what it says; `unknown`: nothing was read."""
 
-SOURCES: Final = ("detections", "triage", "cases", "sensors", "organization", "usage", "rules")
+SOURCES: Final = ("detections", "triage", "cases", "sensors", "organization", "quota", "usage", "rules")
 """Where figures come from: what LimaCharlie answered (`triage` is what was decided here)."""
 
 
