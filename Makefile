@@ -6,9 +6,13 @@ BIN := $(VENV)/bin
 MINUTES ?= 30
 # Many tests wait for a socket, a server or a terminal: twice as many as a small machine has cores.
 JOBS ?= 4
+# The two environments are made side by side, and the types are looked at while the tests run.
+MAKEFLAGS += --jobs=2
+# Compiled code is kept: the tests start Python hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench snapshots pictures soak types format
+.PHONY: help demo test pytest lint style types bench snapshots pictures soak format
 
 help:  ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,15 +36,23 @@ $(OFFICIAL)/.made: Makefile
 demo: $(VENV)/.made  ## the console on a realistic provider in the sandbox; no account needed
 	@$(BIN)/limegrove demo
 
-test: $(VENV)/.made-dev $(OFFICIAL)/.made lint  ## everything that can be tested here
+test: pytest types  ## everything that can be tested here
+
+# All are collected once before: otherwise every worker would compile every test for itself.
+pytest: $(VENV)/.made-dev $(OFFICIAL)/.made style
+	@$(BIN)/python -m pytest --collect-only -qqq > $(VENV)/collected || { cat $(VENV)/collected; exit 1; }
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-lint: $(VENV)/.made-dev  ## style, types, import contracts
+lint: style types  ## style, types, import contracts
+
+style: $(VENV)/.made-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m tests.lint.sinks
+
+types: $(VENV)/.made-dev
+	$(BIN)/mypy
 
 format: $(VENV)/.made-dev  ## let ruff put it right
 	$(BIN)/ruff check --fix . ; $(BIN)/ruff format .

@@ -36,6 +36,14 @@ def _skipping_is_failing() -> bool:
     return os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long text by its beginning: every worker tells all names, and some texts are megabytes."""
+    if not isinstance(val, str | bytes) or len(val) <= 120:
+        return None
+    begins = val[:40] if isinstance(val, str) else val[:40].decode("latin-1")
+    return f"{begins.encode('unicode_escape').decode('ascii')}~{len(val)}"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """In CI a skipped test is one that nobody ran: a failure."""
