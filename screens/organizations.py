@@ -1,8 +1,10 @@
 """The tree of organizations: what is below each node, and how it is."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
@@ -11,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
@@ -147,6 +150,8 @@ class Organizations(LooksDeeper[Found]):
     CSS_PATH = "organizations.tcss"
     AUTO_FOCUS = "OrganizationTree"
     EMPTY = "No organization is known yet. r or :sync reads the cloud."
+    DETAIL_EVERY: ClassVar[float] = 3.0
+    """Seconds between two readings of the same detail that changes of the store cause."""
     READS = frozenset(
         {
             "node", "organization", "sync_state", "detection", "detection_count", "sensor",
@@ -225,6 +230,12 @@ class Organizations(LooksDeeper[Found]):
         """Left, right and as of when the left one is taken: shown instead of the tab."""
         self._wanted = ""
         self._shaped = False
+        self._about: tuple[Any, ...] = ()
+        """What the detail was asked for last."""
+        self._detail_wanted = self._detail_reading = False
+        self._detail_at = 0.0
+        """By the monotonic clock: when it had been read last."""
+        self._detail_due: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """The tree, and the detail of one node below or beside it."""
@@ -290,7 +301,7 @@ class Organizations(LooksDeeper[Found]):
         if self._wanted:
             self._go(self._wanted)
         self._say_counts()
-        self._show_detail()
+        self._show_detail(again=True)
         self.look_deeper()
 
     def show_empty(self, found: Found) -> None:
@@ -398,21 +409,53 @@ class Organizations(LooksDeeper[Found]):
         """The detail follows when the cursor rests: nothing of it is painted while a key repeats."""
         event.stop()
         self.keys_changed()
-        self.at_rest(self._show_detail if self._open else None)
+        # A tree that was filled anew says so too, though the cursor stayed where it was.
+        self.at_rest((lambda: self._show_detail(again=True)) if self._open else None)
 
-    def _show_detail(self) -> None:
+    def _show_detail(self, *, again: bool = False) -> None:
+        """The detail of the node of the cursor.
+
+        Args:
+            again: nobody asked for it, what it rests on may be otherwise: read at most every `DETAIL_EVERY`.
+        """
         row = self.table.node
         if not self._open or row is None or self._found is None:
             return
         if self._side_by_side is not None and self._side_by_side[1] != row.oid:
             self._side_by_side = None
-        if self._side_by_side is not None:
-            self._read_comparison(*self._side_by_side)
-        elif row.oid is None:
+        if row.oid is None:
+            self._about = (row.id,)
             under = below(self._found.rows, row.id)
             self._put(row.id, node_lines(row, under, self.context, self._found.now))
-        else:
-            self._read_detail(row.oid, row.path, self._tab)
+            return
+        about = self._side_by_side or (row.oid, self._tab)
+        wait = (
+            self.DETAIL_EVERY if self._detail_reading else self._detail_at + self.DETAIL_EVERY - monotonic()
+        )
+        if again and about == self._about and wait > 0:
+            if self._detail_due is None:
+                self._detail_due = self.set_timer(wait, self._detail_is_due)
+            return
+        self._about = about
+        self._detail_wanted = True
+        if not self._detail_reading:
+            self._detail_reading = True
+            self._read_details()
+
+    def _detail_is_due(self) -> None:
+        self._detail_due = None
+        self._show_detail(again=True)
+
+    @work(group="detail", exit_on_error=False)
+    async def _read_details(self) -> None:
+        """One after the other: a reading that is under way cannot be stopped, and more would pile up."""
+        try:
+            while self._detail_wanted:
+                self._detail_wanted = False
+                await self._read_detail()
+                self._detail_at = monotonic()
+        finally:
+            self._detail_reading = False
 
     def action_compare(self) -> None:
         """Compare an organization with another one, or with itself some time ago."""
@@ -433,58 +476,43 @@ class Organizations(LooksDeeper[Found]):
         self._show_pane(True)
         self._show_detail()
 
-    @work(exclusive=True, group="detail", exit_on_error=False)
-    async def _read_comparison(self, left: str, right: str, at: int | None) -> None:
-        import asyncio
-
-        def reading() -> Comparison | None:
-            with self.context.reader.reading() as connection:
-                return compare(connection, left, right, at=at)
-
-        try:
-            found = await asyncio.to_thread(reading)
-        except Exception as error:
-            self._put(right, [line(("They could not be compared: ", "bold"), str(error))])
+    async def _read_detail(self) -> None:
+        """What is wanted by now, if it still is when it has been read."""
+        if (wanted := self._detailed()) is None:
             return
-        row = self.table.node
-        if row is None or row.oid != right:
-            return
-        if found is None:
-            self._put(right, [Content(" The cloud did not list one of them to this credential.")])
-        else:
-            self._put(f"{left}={right}", comparison_lines(found, self.context))
-
-    @work(exclusive=True, group="detail", exit_on_error=False)
-    async def _read_detail(self, oid: str, path: str, number: int) -> None:
-        import asyncio
-
+        oid, number, beside = wanted
         tab, now = TABS[number], self.context.clock()
 
         def reading() -> Any:
             with self.context.reader.reading() as connection:
+                if beside is not None:
+                    return compare(connection, beside[0], beside[1], at=beside[2])
                 return tab.read(connection, oid, now)
 
         try:
             found = await asyncio.to_thread(reading)
         except Exception as error:
-            self._put(oid, [line(("Its detail could not be read: ", "bold"), str(error))], tabs=True)
+            if self._detailed() == wanted:
+                what = "They could not be compared: " if beside else "Its detail could not be read: "
+                self._put(oid, [line((what, "bold"), str(error))], tabs=beside is None)
             return
         row = self.table.node
-        if row is None or row.oid != oid or self._tab != number:
+        if row is None or self._detailed() != wanted:
             return
-        if found is None:
-            self._put(
-                oid,
-                [
-                    line((path or row.name, "bold")),
-                    Content(
-                        "The tree names this organization; the cloud did not list it to this credential."
-                    ),
-                ],
-                tabs=True,
-            )
-        else:
+        if beside is not None and found is not None:
+            self._put(f"{beside[0]}={oid}", comparison_lines(found, self.context))
+        elif beside is not None:
+            self._put(oid, [Content(" The cloud did not list one of them to this credential.")])
+        elif found is not None:
             self._put(oid, tab.lines(found, self.context, self.size.width >= 120), tabs=True)
+        else:
+            unknown = "The tree names this organization; the cloud did not list it to this credential."
+            self._put(oid, [line((row.path or row.name, "bold")), Content(unknown)], tabs=True)
+
+    def _detailed(self) -> tuple[str, int, tuple[str, str, int | None] | None] | None:
+        """The organization of which the detail is open, which tab of it, and what is compared instead."""
+        row = self.table.node if self.is_mounted and self._open else None
+        return None if row is None or row.oid is None else (row.oid, self._tab, self._side_by_side)
 
     def _put(self, about: str, lines: Iterable[Content], *, tabs: bool = False) -> None:
         # Tabs come and go together with what they are of, so that the pane is painted once.

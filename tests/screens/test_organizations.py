@@ -1,5 +1,6 @@
 """The tree of organizations, on a real store."""
 
+import threading
 from time import perf_counter
 
 import pytest
@@ -10,8 +11,10 @@ from screens.organization_tabs.analytics import count
 from screens.organization_tabs.words import severities
 from screens.organizations import Organizations, below, brief, compact
 from screens.requests import Back, SetScope, ShowAccess, ShowAlerts
+from screens.widgets.text import line
 from store import ingest
 from store.configuration import Record
+from store.database import Store
 from store.queries.compare import PARTS_READ
 from store.queries.organizations import tree
 from store.reports.figures import Figure, Source
@@ -200,6 +203,85 @@ async def test_the_cursor_stays_on_its_organization_when_the_store_changes(fille
             )
         await until(pilot, lambda: "unplaced" in ids(host))
         assert host.view.table.node.id == "customer-4"
+
+
+class Slow:
+    """A tab whose reading takes until it is let go."""
+
+    TITLE = "Slow"
+
+    def __init__(self):
+        self.begun: list[str] = []
+        self.at_once = self.most = 0
+        self.free = threading.Event()
+
+    def read(self, connection, oid, now):
+        self.begun.append(oid)
+        self.at_once += 1
+        self.most = max(self.most, self.at_once)
+        assert self.free.wait(20)
+        self.at_once -= 1
+        return f"{len(self.begun)}: {oid}"
+
+    def lines(self, found, context, wide):
+        return [line(found)]
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    tab = Slow()
+    monkeypatch.setattr("screens.organizations.TABS", (tab,))
+    yield tab
+    tab.free.set()
+
+
+def written(store: Store) -> None:
+    with store.writing() as connection:
+        ingest.put_sync_state(connection, oid_of(0), "detections", checked_at=NOW, attempted_at=NOW)
+
+
+async def test_a_detail_that_takes_long_is_read_once_at_a_time_and_follows_the_cursor_after_it(
+    filled_store, slow, monkeypatch
+):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, host)
+        await pilot.press("G", "enter")
+        await until(pilot, lambda: slow.begun == [oid_of(4)])
+        host.view.DETAIL_EVERY = 0.01
+        for _ in range(4):
+            read = host.view._read_at
+            written(filled_store)
+            await until(pilot, lambda read=read: host.view._read_at > read and not host.view._reading)
+        host.view.DETAIL_EVERY = 3_600
+        monkeypatch.setattr(host.view, "at_rest", lambda then, after=0: then and then())
+        await pilot.press("k", "k")
+        await until(pilot, lambda: host.view.table.node.oid == oid_of(2))
+        assert slow.begun == [oid_of(4)]
+        slow.free.set()
+        await until(pilot, lambda: f"2: {oid_of(2)}" in text_of(host))
+        assert slow.begun == [oid_of(4), oid_of(2)]
+        assert slow.most == 1
+
+
+async def test_changes_of_the_store_have_a_detail_read_seldom_and_a_key_at_once(filled_store, slow):
+    slow.free.set()
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, host)
+        await press(pilot, "G", "enter")
+        await until(pilot, lambda: f"1: {oid_of(4)}" in text_of(host))
+        host.view.DETAIL_EVERY = 3_600
+        for _ in range(3):
+            read = host.view._read_at
+            written(filled_store)
+            await until(pilot, lambda read=read: host.view._read_at > read and not host.view._reading)
+        assert len(slow.begun) == 1
+        await pilot.press("k")
+        await until(pilot, lambda: f"2: {oid_of(3)}" in text_of(host))
+        host.view.DETAIL_EVERY = 0.05
+        written(filled_store)
+        await until(pilot, lambda: f"3: {oid_of(3)}" in text_of(host))
 
 
 async def test_a_strangers_name_cannot_steer_the_terminal(filled_store):
