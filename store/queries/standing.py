@@ -61,9 +61,6 @@ HELD = _D.c.assignee != literal_column("''")
 HEALTH: tuple[str, ...] = ("well", "partly", "unknown", "failed")
 """Worst last: `o`, `~`, `.`, `x`. Unknown (never synced) is not healthy."""
 
-AT_ONCE = 100
-"""Organizations of which more are read as all of them."""
-
 UNREAD: tuple[str, ...] = ("detections", "sensors", "cases", "errors")
 """Subjects whose figures are not known before they were read once."""
 
@@ -299,12 +296,20 @@ def read_alerts(connection: Connection, found: Standings, oids: Asked, now: int)
         one.by_severity = (many[0], many[1], many[2], many[3], many[4]) if many else NONE_OPEN
         one.late = one.soon = 0
         one.oldest = one.first_due = one.next_due = one.alerts_until = None
-    if oids is not None and len(oids) <= AT_ONCE:
-        for one in _asked(found, oids):
-            if any(one.by_severity):
-                _clocks_of_one(connection, one, now)
-    else:
-        _clocks_of_all(connection, found, now)
+    if _most(connection, oids):
+        _clocks_of_all(connection, {one.oid: one for one in _asked(found, oids)}, now)
+        return
+    for one in _asked(found, oids):
+        if any(one.by_severity):
+            _clocks_of_one(connection, one, now)
+
+
+def _most(connection: Connection, oids: Asked) -> bool:
+    """Whether more than half of the organizations are asked for, so that reading all takes less."""
+    if oids is None:
+        return True
+    listed = connection.execute(select(func.count()).select_from(_ORGANIZATION)).scalar_one()
+    return len(oids) * 2 > int(listed)
 
 
 def read_held(connection: Connection, found: Standings, oids: Asked, now: int) -> None:
