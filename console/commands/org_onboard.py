@@ -4,12 +4,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.commands.org_runs import keep_and_make
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
     from console.operations.ports import Report
     from console.operations.runs import Result
-    from store.onboarding import Judged, Row, Wrong
+    from store.onboarding import Judged, Known, Row, Wrong
     from store.runs import Planned
 
 WAIT = 120
@@ -95,7 +96,16 @@ def onboard(session: Session) -> int:
     if not given.dry_run:
         session.refuse_read_only(f"org {given.verb}")
     rows, wrong, source = _rows(session)
-    return session.run(_onboard(session, rows, wrong, source))
+    from console.operations.onboarding import plan
+
+    if session.settings.offline and not given.dry_run:
+        raise Problem("This needs the cloud, and the session is offline; leave out --offline.", code=5)
+    judged, known = session.run(_judged(session, rows, wrong))
+    _stop(session, judged)
+    planned = plan(judged, known, source=source, smoke=given.smoke)
+    if given.dry_run:
+        return _dry(session, planned, judged, asked=not session.settings.offline)
+    return _make(session, planned)
 
 
 def _rows(session: Session) -> "tuple[list[Row], list[Wrong], str]":
@@ -125,25 +135,14 @@ def _content(file: str) -> bytes:
         raise Problem(f"{shown(file)} cannot be read: {error.strerror}.", code=2) from error
 
 
-async def _onboard(session: Session, rows: "list[Row]", wrong: "list[Wrong]", source: str) -> int:
-    from console.operations.onboarding import judge, plan
+async def _judged(session: Session, rows: "list[Row]", wrong: "list[Wrong]") -> "tuple[Judged, Known]":
+    """What is to be said of each line; offline, without asking whether the names are free."""
+    from console.operations.onboarding import judge
 
-    given = session.arguments
     if session.settings.offline:
-        if not given.dry_run:
-            raise Problem("This needs the cloud, and the session is offline; leave out --offline.", code=5)
-        judged, known = await judge(rows, reader=session.reader, cloud=None, wrong=wrong)
-        _stop(session, judged)
-        return _dry(session, plan(judged, known, source=source, smoke=given.smoke), judged, asked=False)
-    async with session.cloud(deadlines=not given.dry_run) as cloud:
-        judged, known = await judge(
-            rows, reader=session.reader, cloud=cloud, wrong=wrong, report=_progress(session)
-        )
-        _stop(session, judged)
-        planned = plan(judged, known, source=source, smoke=given.smoke)
-        if given.dry_run:
-            return _dry(session, planned, judged, asked=True)
-        return await _make(session, cloud, planned)
+        return await judge(rows, reader=session.reader, cloud=None, wrong=wrong)
+    async with session.cloud(deadlines=not session.arguments.dry_run) as cloud:
+        return await judge(rows, reader=session.reader, cloud=cloud, wrong=wrong, report=_progress(session))
 
 
 def _stop(session: Session, judged: "Judged") -> None:
@@ -209,28 +208,16 @@ def _dry(session: Session, planned: "Planned", judged: "Judged", *, asked: bool)
     return 0
 
 
-async def _make(session: Session, cloud: Any, planned: "Planned") -> int:
-    from console.operations import runs
-    from console.operations.onboarding import onboard as make
+def _make(session: Session, planned: "Planned") -> int:
     from store.access import counted
 
     steps = sum(len(item.steps) for item in planned.items)
     names = ", ".join(safe(item.name) for item in planned.items[:NAMED])
     more = f" and {len(planned.items) - NAMED:,} more" if len(planned.items) > NAMED else ""
     made = counted(len(planned.items), "organization")
-    question = f"Make {made} ({names}{more}) in {counted(steps, 'step')}?"
-    if not await session.asking(question):
+    if not session.ask(f"Make {made} ({names}{more}) in {counted(steps, 'step')}?"):
         raise Problem("Nothing was done.", code=5)
-    try:
-        result = await make(
-            planned, store=session.store(), cloud=cloud, operator=session.operator,
-            key=session.redaction_key, report=_progress(session),
-        )  # fmt: skip
-    except runs.Refused as error:
-        raise Problem(str(error), code=5) from error
-    except runs.RunError as error:
-        raise Problem(str(error)) from error
-    return show(session, result)
+    return show(session, keep_and_make(session, planned))
 
 
 def show(session: Session, result: "Result") -> int:
@@ -283,11 +270,11 @@ def smoke(session: Session) -> int:
             raise Problem("Test what? Give organizations, or --scope NODE.", code=2)
     if not oids:
         raise Problem("There is no organization below that node.", code=2)
-    return session.run(_smoke(session, oids))
+    return _smoke(session, oids)
 
 
-async def _smoke(session: Session, oids: list[str]) -> int:
-    from console.operations import runs
+def _smoke(session: Session, oids: list[str]) -> int:
+    from console.operations.runs import CONFIRMED
     from store.access import counted
     from store.queries.queue import names_of
     from store.smoke import smoke_run
@@ -303,19 +290,11 @@ async def _smoke(session: Session, oids: list[str]) -> int:
             f"Test {counted(len(oids), 'organization')} ({named}{more}), each with a rule that is taken away "
             "again and a question to a sensor?"
         )
-        if not await session.asking(question):
+        if not session.ask(question):
             raise Problem("Nothing was done.", code=5)
-    async with session.cloud() as cloud:
-        try:
-            result = await runs.begin(
-                planned, store=session.store(), cloud=cloud, operator=session.operator,
-                # What only reads asks for no name.
-                confirm=runs.CONFIRMED if given.reading else given.confirm, report=_progress(session),
-                key=session.redaction_key,
-            )  # fmt: skip
-        except runs.RunError as error:
-            raise Problem(str(error), code=5) from error
-    return _answers(session, result)
+    # What only reads asks for no name.
+    confirm = CONFIRMED if given.reading else given.confirm
+    return _answers(session, keep_and_make(session, planned, confirm=confirm, deadlines=True))
 
 
 def _answers(session: Session, result: "Result") -> int:

@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 
     from console.limacharlie.client import Cloud
     from console.operations.bulk import Drafted
@@ -19,6 +21,8 @@ LATEST = 50
 """Runs that `org runs` names unless --limit says otherwise."""
 NAMED = 10
 """Organizations that are named before a run is begun; the others are counted."""
+WITHIN = 5.0
+"""Seconds that the steps at hand have to come to their end once somebody stops a run."""
 
 
 def configure(verbs: Any) -> None:
@@ -290,8 +294,7 @@ def _file(session: Session, path: str) -> list[str]:
 
 def carry_out(session: Session, planned: "Planned") -> int:
     """Show, keep or make what is planned, as the options say."""
-    from console.operations import runs as operations
-    from store.runs import RunError, load
+    from store.runs import load
 
     given = session.arguments
     if given.dry_run:
@@ -300,23 +303,48 @@ def carry_out(session: Session, planned: "Planned") -> int:
         )
         session.say(f"{_sum(planned)}. Nothing was sent.")
         return 0
-    try:
-        run_id = operations.keep(session.store(), planned, operator=session.operator)
-    except RunError as error:
-        raise Problem(f"{error} Nothing was sent.", code=2) from error
+    run_id = _kept(session, planned)
     with session.reader.reading() as connection:
         kept = load(connection, run_id)
     if given.plan:
         _print(session, kept)
         session.say(f"Run {run_id} is kept: {_sum(planned)}; `limegrove org resume {run_id}` begins it.")
         return 0
-    try:
+    with _dropping(session, run_id):
         return _make(session, kept)
-    except Problem:
-        with session.store().writing() as connection:
-            from store.runs import drop
-            from store.times import now_ms
 
+
+def keep_and_make(
+    session: Session, planned: "Planned", *, confirm: str = "", deadlines: bool = False
+) -> "Result":
+    """Make what is planned, and was agreed to.
+
+    Args, Raises: as `make`; what it raises leaves no draft behind.
+    """
+    run_id = _kept(session, planned)
+    with _dropping(session, run_id):
+        return make(session, run_id, confirm=confirm, deadlines=deadlines)
+
+
+def _kept(session: Session, planned: "Planned") -> int:
+    from console.operations.runs import RunError, keep
+
+    try:
+        return keep(session.store(), planned, operator=session.operator)
+    except RunError as error:
+        raise Problem(f"{error} Nothing was sent.", code=2) from error
+
+
+@contextmanager
+def _dropping(session: Session, run_id: int) -> "Iterator[None]":
+    """Put a run away that was not begun after all."""
+    try:
+        yield
+    except BaseException:
+        from store.runs import drop
+        from store.times import now_ms
+
+        with session.store().writing() as connection:
             drop(connection, run_id, now=now_ms())
         raise
 
@@ -327,8 +355,6 @@ def _make(session: Session, kept: "Run") -> int:
     Raises:
         Problem: it was not begun.
     """
-    from console.operations import runs as operations
-
     confirm = session.arguments.confirm
     if kept.state == "draft":
         for item in kept.items[:NAMED]:
@@ -342,19 +368,46 @@ def _make(session: Session, kept: "Run") -> int:
                 raise Problem(_not_the_name(kept), code=5)
         if not session.ask(f"{safe(kept.title)} on {len(kept.items):,} organizations?"):
             raise Problem("Nothing was sent.", code=5)
-    here = not _needs_cloud(kept)
+    # What is cut off is carried on with by whoever connects: of this one it is told what comes of it.
+    deadlines = kept.state == "draft"
+    return show_result(
+        session, make(session, kept.id, confirm=confirm, here=not _needs_cloud(kept), deadlines=deadlines)
+    )
+
+
+def make(
+    session: Session, run_id: int, *, confirm: str = "", here: bool = False, deadlines: bool = False
+) -> "Result":
+    """Make a run that is kept. ctrl+c ends it behind the steps at hand, and a second one at once.
+
+    Args:
+        confirm: what was typed for it.
+        here: it needs no cloud.
+        deadlines: as of `Session.cloud`.
+
+    Raises:
+        Problem: it was refused; exit code 5.
+        KeyboardInterrupt: somebody stopped it; how it goes on was said.
+    """
+    import asyncio
+
+    from console.operations import runs as operations
+
+    stop = asyncio.Event()
 
     async def do() -> "Result":
-        if here:
-            return await begin(None)
-        # What is cut off is carried on with by whoever connects: of this one it is told what comes of it.
-        async with session.cloud(deadlines=kept.state == "draft") as cloud:
-            return await begin(cloud)
+        with _stopping(stop):
+            if here:
+                return await begin(None)
+            async with session.cloud(deadlines=deadlines) as cloud:
+                return await begin(cloud)
 
     def begin(cloud: "Cloud | None") -> "Coroutine[Any, Any, Result]":
+        if stop.is_set():
+            raise asyncio.CancelledError
         return operations.apply(
-            session.store(), cloud, kept.id, operator=session.operator, confirm=confirm,
-            key=session.redaction_key,
+            session.store(), cloud, run_id, operator=session.operator, confirm=confirm,
+            key=session.redaction_key, stop=stop,
             report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),
         )  # fmt: skip
 
@@ -362,12 +415,60 @@ def _make(session: Session, kept: "Run") -> int:
         result = session.run(do())
     except operations.Refused as error:
         raise Problem(str(error), code=5) from error
-    except KeyboardInterrupt:
-        # Whoever stops it means it: the next command does not go on by itself.
-        if operations.stop(session.store(), kept.id):
-            session.say(f"Stopped. `limegrove org resume {kept.id}` carries on, and nothing else does.")
-        raise
-    return show_result(session, result)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say_stopped(session, run_id)
+        raise KeyboardInterrupt from None
+    if stop.is_set() and result.run.state == "running":
+        _say_stopped(session, run_id)
+        raise KeyboardInterrupt
+    return result
+
+
+@contextmanager
+def _stopping(stop: "asyncio.Event") -> "Iterator[None]":
+    """Let ctrl+c set `stop`; what does not end within a while, or before another ctrl+c, is cancelled."""
+    import asyncio
+    import signal
+    import threading
+
+    task = asyncio.current_task()
+    if task is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop, late = asyncio.get_running_loop(), []
+
+    def come() -> None:
+        if stop.is_set():
+            task.cancel()
+            return
+        stop.set()
+        late.append(loop.call_later(WITHIN, task.cancel))
+
+    loop.add_signal_handler(signal.SIGINT, come)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        for each in late:
+            each.cancel()
+
+
+def _say_stopped(session: Session, run_id: int) -> None:
+    """Say how a run that was stopped goes on. Whoever stops it means it: nobody does so by himself."""
+    from console.operations import runs as operations
+    from store.runs import load
+
+    operations.stop(session.store(), run_id)
+    with session.reader.reading() as connection:
+        stopped = load(connection, run_id)
+    if stopped.state != "running":
+        session.say(f"Stopped before run {run_id} was begun; nothing was sent.")
+        return
+    whole = sum(item.state == "done" for item in stopped.items)
+    session.say(
+        f"Stopped, {whole:,} of {len(stopped.items):,} organizations done. `limegrove org resume {run_id}` "
+        "carries on, and nothing else does."
+    )
 
 
 def _was(session: Session, kept: "Run", item: "Item") -> str:

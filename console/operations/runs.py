@@ -182,6 +182,7 @@ async def apply(
     asked: bool = True,
     report: Report | None = None,
     key: Callable[[], bytes | None] | None = None,
+    stop: asyncio.Event | None = None,
     now: int | None = None,
 ) -> Result:
     """Begin a run, or carry on with it where it was cut off; of one that has ended, try again what failed.
@@ -195,6 +196,7 @@ async def apply(
         confirm: what has to be typed: `Run.phrase`.
         asked: whether somebody asked for it; if not, only what was cut off lately is carried on.
         key: gives the installation's redaction key to the verbs that need it.
+        stop: ends it behind the steps at hand, once it is set; nobody carries on with the rest unasked.
         now: milliseconds, UTC; the clock when None.
 
     Raises:
@@ -206,7 +208,7 @@ async def apply(
     run, steps = await asyncio.to_thread(
         _begin, store, cloud, run_id, operator, me, confirm, clock(), asked=asked
     )
-    return await _make(store, cloud, run, steps, operator, me, clock, report, key)
+    return await _make(store, cloud, run, steps, operator, me, clock, report, key, stop)
 
 
 async def resume(
@@ -432,6 +434,7 @@ async def _make(
     clock: Callable[[], int],
     report: Report | None,
     key: Callable[[], bytes | None] | None,
+    stop: asyncio.Event | None,
 ) -> Result:
     """Make the steps of a run that this process has just taken."""
     from console.operations.runsteps import Making
@@ -441,7 +444,7 @@ async def _make(
     try:
         making = Making(
             run, steps, store=store, cloud=cloud, operator=operator, holder=me, clock=clock,
-            key=partial(_needed, key), verb=verb, report=report,
+            key=partial(_needed, key), verb=verb, report=report, stop=stop,
         )  # fmt: skip
         try:
             await making.make()
@@ -456,8 +459,9 @@ async def _make(
         _LIVE.discard((store.url, run.id))
         if not ended:
             # Here and now, also when this task is cancelled: whoever comes next need not wait for a lease.
+            waits = {"expires_at": clock()} if stop is not None and stop.is_set() else {}
             with store.writing() as c:
-                kept.HOLDING.release(c, run.id, me)
+                kept.HOLDING.release(c, run.id, me, **waits)
     return await asyncio.to_thread(partial(result, store, run.id, making.trouble))
 
 

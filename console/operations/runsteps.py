@@ -277,12 +277,14 @@ class Making:
         key: Callable[[], bytes],
         verb: Callable[[str], Verb],
         report: Report | None = None,
+        stop: asyncio.Event | None = None,
         pause: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
         """Nothing is read or sent yet.
 
         Args:
             clock: milliseconds, UTC.
+            stop: ends it behind the steps at hand, once it is set; what is left waits.
             pause: waits so many seconds.
         """
         self.run = run
@@ -293,6 +295,7 @@ class Making:
         self._keeper = Keeper(store, lambda c: kept.HOLDING.beat(c, run.id, holder, now=clock()))
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._away = False
+        self._stop = stop or asyncio.Event()
         self._told = 0.0
         by_item: dict[int, list[RunStep]] = {}
         for step in steps:
@@ -344,7 +347,7 @@ class Making:
         if row.item.state in ("refused", "done", "partly", "failed"):
             return
         async with self._slots:
-            if self._away:
+            if self._away or self._stop.is_set():
                 return
             if why := await asyncio.to_thread(self._frozen, row):
                 await self._keeper.write(
@@ -358,9 +361,10 @@ class Making:
                 if held is not None:
                     await self._hold_back(unit, held)
                     continue
-                await self._unit(row, unit)
+                if not self._stop.is_set():
+                    await self._unit(row, unit)
                 if any(work.outcome in OPEN for work in unit):
-                    # It cannot be read at the moment: whoever carries on looks at it.
+                    # It was stopped, or cannot be read at the moment: whoever carries on looks at it.
                     return
                 held = next((w for w in unit if w.step.needed and w.outcome not in GOOD), None)
             await self._keeper.write(lambda c: self._end(c, row))
@@ -409,7 +413,7 @@ class Making:
             await self._intend(left)
             sent = await self._send(verb, left)
             left = await self._look_back(verb, row, sent)
-            if not left:
+            if not left or self._stop.is_set():
                 return
         for work in left:
             work.outcome, work.error = "failed", work.trouble
@@ -513,6 +517,9 @@ class Making:
         """
         sent: list[Work] = []
         for at, work in enumerate(works):
+            if at and self._stop.is_set():
+                await self._wait(works[at:])
+                break
             await self._keeper.still_ours()
             try:
                 made = await self._sent(verb, work)
@@ -548,10 +555,14 @@ class Making:
             Away: always.
         """
         self._away = True
-        for work in works:
-            work.outcome, work.error, work.unsent = "waiting", str(error), work.never_sent
-        await self._record(works)
+        await self._wait(works, str(error))
         raise Away(str(error)) from error
+
+    async def _wait(self, works: Sequence[Work], error: str = "") -> None:
+        """Let wait what was intended and is not sent now."""
+        for work in works:
+            work.outcome, work.error, work.unsent = "waiting", error, work.never_sent
+        await self._record(works)
 
     async def _sent(self, verb: Verb, work: Work) -> Mapping[str, Any] | None:
         """Send one step; what was turned away for now was not made, and waits for its turn."""

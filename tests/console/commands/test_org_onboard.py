@@ -1,12 +1,16 @@
 """`limegrove org create|onboard|install` as an operator types it, on a sandbox."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.helpers.forks import Fork
 from tests.helpers.onboarding import faults
 from tests.helpers.sandboxes import as_user, limegrove, sandbox_process
 
@@ -186,3 +190,67 @@ def test_a_smoke_test_asks_by_name_and_one_that_only_reads_asks_nothing(shell: S
     assert read.returncode in (0, 3)
     assert {row["organization"] for row in json.loads(read.stdout)["checks"]} == {names[0]}
     assert "Test" not in read.stderr
+
+
+STOPPED = {
+    "create": (
+        ("create", "Echo GmbH", "--installation-keys", "windows;linux"), "POST", "/v1/installationkeys/{oid}",
+        ("organization.create", "node.place", "installation-key.make"),
+    ),
+    "onboard": (
+        ("onboard", "--name", "Foxtrot AG", "--quota", "9", "--installation-keys", "linux"), "POST",
+        "/v1/orgs/{oid}/quota",
+        ("organization.create", "node.place", "quota.set"),
+    ),
+    "smoke": (("smoke", "NAME", "--reading"), "GET", "/v1/online/{oid}", ("smoke.sensor",)),
+}  # fmt: skip
+"""Command -> (its words, the method and the path that it is stopped in, what came to its end then)."""
+
+
+@pytest.mark.parametrize("command", STOPPED)
+def test_ctrl_c_lets_the_step_at_hand_end_and_says_how_it_goes_on(
+    shell: Shell, command: str, tmp_path: Path
+) -> None:
+    words, method, path, ended = STOPPED[command]
+    arguments = [shell.names()[0] if word == "NAME" else word for word in words]
+    rule = {"fault": "hang", "seconds": 1.5, "method": method, "path": path, "count": None}
+    known = {row["run"] for row in json.loads(shell("org", "runs").stdout)}
+
+    def steps() -> list[dict[str, Any]]:
+        new = [row for row in json.loads(shell("org", "runs").stdout) if row["run"] not in known]
+        if not new:
+            return []
+        (one,) = json.loads(shell("org", "runs", str(new[0]["run"])).stdout)["organizations"]
+        return [step | {"run": new[0]["run"], "doing": one["state"] == "doing"} for step in one["steps"]]
+
+    def at_hand() -> bool:
+        found = steps()
+        if command == "smoke":
+            return any(step["doing"] for step in found)
+        return any(step["outcome"] == "sending" and step["verb"] == ended[-1] for step in found)
+
+    faults(shell.url, rule)
+    try:
+        with open(os.devnull) as nothing, open(tmp_path / "said", "w") as said:
+            streams = (nothing.fileno(), said.fileno(), said.fileno())
+            process = Fork(["org", *arguments, "--yes"], shell.env, streams)
+            ends = time.monotonic() + 30
+            while not at_hand() and time.monotonic() < ends:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+    finally:
+        faults(shell.url, method="DELETE")
+
+    left = steps()
+    number = left[0]["run"]
+    text = f"Stopped, 0 of 1 organizations done. `limegrove org resume {number}` carries on, and nothing else"
+    assert text in (tmp_path / "said").read_text()
+    assert tuple(step["verb"] for step in left if step["outcome"] not in ("waiting", "sending")) == ended
+    assert command == "smoke" or {step["outcome"] for step in left[: len(ended)]} == {"done"}
+    assert {step["outcome"] for step in left[len(ended) :]} == {"waiting"}
+    assert f"`limegrove org resume {number}` goes on" in shell("sync", "--only", "orgs").stderr
+    assert {step["outcome"] for step in steps()[len(ended) :]} == {"waiting"}, "somebody else went on with it"
+    assert command == "smoke" or shell("org", "resume", str(number)).returncode == 0
+    assert command != "smoke" or shell("org", "resume", str(number)).returncode in (0, 1, 3)
+    assert all(step["outcome"] != "waiting" for step in steps())

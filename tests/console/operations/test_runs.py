@@ -398,6 +398,30 @@ async def test_what_nobody_asked_for_is_not_carried_on_for_longer_than_a_day(one
         assert carried.trouble
 
 
+async def test_what_is_stopped_ends_behind_the_step_at_hand_and_waits_to_be_asked_for(
+    one_store: Store,
+) -> None:
+    async with customers(one_store) as found:
+        one, stop = found.organizations[0], asyncio.Event()
+        sids = [sensor.sid for sensor in found.served.world.sensors_of(one)][:3]
+        steps = [PlannedStep("sensor.tag", sid, {"tag": "blue"}, needed=False) for sid in sids]
+        kind = type(found.cloud.organization(one.oid))
+        tag = kind.tag_sensor
+
+        async def then_stopped(*arguments: Any) -> None:
+            await tag(*arguments)
+            stop.set()
+
+        run_id = found.keep(found.planned(*steps, QUOTA, orgs=1))
+        with patch.object(kind, "tag_sensor", then_stopped):
+            stopped = await found.apply(run_id, stop=stop)
+        assert found.outcomes(run_id) == ["done", "waiting", "waiting", "waiting"]
+        assert (stopped.run.state, stopped.run.holder, len(found.effects())) == ("running", "", 1)
+        assert await operations.resume(one_store, found.cloud) == []
+        assert (await found.apply(run_id)).whole
+        assert len(found.effects()) == 4
+
+
 # Refusals
 
 
