@@ -8,6 +8,7 @@ from console.commands.session import Problem, Session
 if TYPE_CHECKING:
     from store.reports.customer import CustomerFigures
     from store.reports.periods import Period
+    from store.reports.sensorcounts import SensorCounts
     from store.sla import Times
 
 DAYS = 30
@@ -49,8 +50,10 @@ def analytics(session: Session) -> int:
     if found is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
     session.show_object(shown(found), rows=_rows(found), columns=("figure", "value", "by_day"))
-    if session.output == "table" and found.alerts.source.state != "whole":
-        session.say("The alerts of these days are not wholly known: numbers are at least so many.")
+    if session.output == "table":
+        if found.alerts.source.state != "whole":
+            session.say("The alerts of these days are not wholly known: numbers are at least so many.")
+        session.say(_how_known(found.counts, now))
     return 0
 
 
@@ -64,17 +67,29 @@ def _period(now: int, days: int) -> "Period":
 
 
 def _side_by_side(session: Session, period: "Period", now: int) -> int:
+    from store.queries.scopes import oids_of
+    from store.queries.sensordays import ends
     from store.reports.provider import provider
 
+    scope = session.scope()
     with session.reader.reading() as connection:
-        found = provider(connection, period, scope=session.scope(), now=now)
+        found = provider(connection, period, scope=scope, now=now)
+        wanted = oids_of(connection, scope)
+        counts = ends(connection, str(period.first), str(period.last), wanted=wanted)
     said = found.as_dict()
+    for each in said["customers"]:
+        for name, day in zip(("first", "last"), counts.get(each["oid"], (None, None)), strict=True):
+            each[f"sensors_counted_{name}"] = None if day is None else day.sensors
+            each[f"sensors_counted_{name}_day"] = None if day is None else day.day
+    known = sum(each["sensors_counted_last"] is not None for each in said["customers"])
+    said["sensors_counted"] = {"source": "quota", "organizations": known, "of": said["organizations"]}
     session.show_object(
         said,
         rows=said["customers"],
         columns=(
             "organization", "alerts", "high_and_critical", "true_positives", "open", "acknowledged_in_time",
-            "acknowledged_or_late", "cases_opened", "sensors",
+            "acknowledged_or_late", "cases_opened", "sensors", "sensors_counted_first",
+            "sensors_counted_last",
         ),
     )  # fmt: skip
     if session.output == "table":
@@ -86,6 +101,7 @@ def _side_by_side(session: Session, period: "Period", now: int) -> int:
             f"{said['complete']} of {said['organizations']} organizations"
             + (f" are wholly known; not {lacking}{more}" if lacking else "")
         )
+        session.say(f"Of {known} it is known how many sensors counted against the quota, first and last.")
     return 0
 
 
@@ -125,7 +141,46 @@ def shown(found: "CustomerFigures") -> dict[str, Any]:
             for each in found.response.lines
         ],
         "usage": dict(found.usage.metrics),
+        "sensors_by_day": found.counts.as_dict(found.now),
     }  # fmt: skip
+
+
+def _counted(counts: "SensorCounts") -> list[dict[str, Any]]:
+    """Sensors by day as rows of a table: the last day that is known, and a character for each."""
+    from screens.widgets.spark import spark
+
+    last = counts.found.last
+    rows = []
+    for figure, name in (
+        ("counted sensors", "sensors"), ("weighted sensors", "weighted"), ("sensor quota", "quota"),
+    ):  # fmt: skip
+        value = None if last is None else getattr(last, name)
+        said = "unknown" if value is None else f"{value:,g}" if isinstance(value, float) else f"{value:,}"
+        if name == "sensors" and last is not None:
+            more = counts.found.change
+            said += f" on {last.day}" + ("" if more is None else f" ({more:+,})" if more else " (as many)")
+        # What is weighted is as high as it fills the quota of the last day.
+        full = last.quota or 0 if last is not None and name == "weighted" else 0
+        plot = spark([getattr(day, name) for day in counts.days], full=full)
+        rows.append({"figure": figure, "value": said, "by_day": plot})
+    return rows
+
+
+def _how_known(counts: "SensorCounts", now: int) -> str:
+    """What the counts of sensors by day rest on, in a sentence."""
+    from store.times import age
+
+    found = counts.found
+    looked = "never" if found.looked_at is None else f"{age(found.looked_at, now)} ago"
+    if not found.since:
+        return "Sensors by day are unknown: the quota was never read."
+    if not found.known:
+        return f"Sensors by day are unknown (?): the quota is known since {found.since}, looked at {looked}."
+    return (
+        f"Sensors by day are those that count against the quota: known since {found.since}, of "
+        f"{len(found.known)} of {len(found.days)} days, of which {found.read} were read for certain and the "
+        f"others taken as read before; looked at {looked}. A ? is a day that is not known."
+    )
 
 
 def _days(period: "Period") -> list[Any]:
@@ -157,5 +212,6 @@ def _rows(found: "CustomerFigures") -> list[dict[str, Any]]:
             rows.append({"figure": f"{SEVERITIES[line.severity]} {word}", "value": said})
     for name, figure in (("sensors", found.sensors.total), ("online", found.sensors.online)):
         rows.append({"figure": name, "value": "unknown" if figure.value is None else figure.value})
+    rows += _counted(found.counts)
     rows += [{"figure": name, "value": value} for name, value in found.usage.metrics]
     return [{"figure": "", "value": "", "by_day": ""} | row for row in rows]

@@ -9,19 +9,26 @@ from sqlalchemy import Connection
 from textual.content import Content
 
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, Context
-from screens.organization_tabs.words import field
+from screens.organization_tabs.words import LABEL, field
+from screens.widgets.plot import plot
 from screens.widgets.spark import spark
 from screens.widgets.text import line
 from store.alerts import SEVERITIES
+from store.quotas import percent_used
 from store.reports.customer import CustomerFigures, ResponseLine, customer
 from store.reports.figures import Figure
 from store.reports.periods import Period
+from store.reports.sensorcounts import SensorCounts
 from store.sla import Times
 from store.times import age
 
 TITLE = "Analytics"
-READS = frozenset({"detection", "case_record", "sensor", "usage"})
+READS = frozenset({"detection", "case_record", "sensor", "usage", "quota_reading"})
 DAYS = 30
+ROWS = 5
+"""Of the plot of sensors by day where there is room for one."""
+HOW = {"read": "+", "held": ".", "unknown": "?"}
+"""Signs of how a day of sensors is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ def lines(found: Found, context: Context, wide: bool) -> list[Content]:
                     f"{each.false_positive:,} false",
                 )
             )
+    made += _counted(of_.counts, now, wide)
     if alerts.rules:
         made.append(field("rules", ", ".join(f"{each.name} ({each.total:,})" for each in alerts.rules[:5])))
     if alerts.hosts:
@@ -106,6 +114,52 @@ def lines(found: Found, context: Context, wide: bool) -> list[Content]:
                   f"   of {of_.usage.days} of {DAYS} days")
         )  # fmt: skip
     return made
+
+
+def _counted(counts: SensorCounts, now: int, wide: bool) -> list[Content]:
+    """What counted against the quota, plotted by day once more than one day is known."""
+    found = counts.found
+    first, last = found.first, found.last
+    old = age(found.looked_at, now)
+    looked = f"looked at {old} ago"
+    if first is None or last is None:
+        said = f"unknown these {DAYS} days, {looked}" if found.since else "unknown, its quota was never read"
+        return [field("counted", said)]
+    today = found.days[-1].day
+    full = "unknown" if last.weighted is None else f"{last.weighted:,g}, and what the quota is was not told"
+    if last.weighted is not None and last.quota is not None:
+        percent = percent_used(last.weighted, last.quota)
+        full = f"{last.weighted:,g} of quota {last.quota:,}{'' if percent is None else f', {percent} %'}"
+    if found.change is None:
+        when = "today" if last.day == today else f"on {last.day}"
+        rest = "plotted from the second day on" if last.day == today else f"{looked}, no other day is known"
+        word = "first read" if last.day == found.since else "read"
+        return [field("counted", f"{last.sensors:,} sensors, {word} {when}; {rest}"), field("weighted", full)]
+    change = f"{found.change:+,}" if found.change else "as many"
+    ended = "" if last.day == today else f" on {last.day[5:]}"
+    said = f"{last.sensors:,}{ended}, {change} since {first.day[5:]}"
+    sensors = [day.sensors for day in found.days]
+    weighted = [day.weighted for day in found.days]
+    if not wide:
+        return [
+            # Where it does not end today, that day is how old it is.
+            field("counted", spark(sensors), f" {said}", "" if ended else f" ({old} old)"),
+            field("weighted", spark(weighted, full=last.quota or 0), f" {full}"),
+        ]
+    quota = [day.quota for day in found.days]
+    gap = " " * (len(found.days) - 10)
+    return [
+        field("counted", f"{said}, {looked}"),
+        field("weighted", full),
+        *(
+            line(f" {label:>{LABEL}}|{cells}")
+            for label, cells in plot((("*", sensors), ("o", weighted), ("-", quota)), ROWS)
+        ),
+        line(f" {'':>{LABEL}}|", "".join(HOW[day.how] for day in found.days)),
+        line(f" {'':>{LABEL}} {found.days[0].day[5:]}{gap}{today[5:]} UTC"),
+        line((f" {'':>{LABEL}} * sensors  o weighted  - quota", "dim")),
+        line((f" {'':>{LABEL}} + read  . held as read before  ? unknown", "dim")),
+    ]
 
 
 def _clocks(of_: ResponseLine) -> list[Content]:

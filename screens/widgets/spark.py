@@ -4,17 +4,26 @@ from collections.abc import Sequence
 
 LEVELS = ".:-=+*#"
 """Nothing, then six heights up to the largest value shown."""
+UNKNOWN = "?"
 
 
-def spark(values: Sequence[int | float], *, gap: str = "") -> str:
-    """One character a value, as high as its share of the largest.
+def spark(values: Sequence[int | float | None], *, gap: str = "", full: float = 0) -> str:
+    """One character a value, as high as its share of the largest; `?` for None, which is not known.
 
     A value that is not zero is never drawn as nothing, so a single event in a busy week remains visible.
+
+    Args:
+        full: what the highest character stands for, unless a value is larger.
     """
-    largest = max(values, default=0)
+    largest = max((value for value in values if value is not None), default=0)
+    largest = max(largest, full)
     steps = len(LEVELS) - 1
     return gap.join(
-        LEVELS[0] if value <= 0 or largest <= 0 else LEVELS[max(1, -int(-value * steps // largest))]
+        UNKNOWN
+        if value is None
+        else LEVELS[0]
+        if value <= 0 or largest <= 0
+        else LEVELS[max(1, -int(-value * steps // largest))]
         for value in values
     )
 
