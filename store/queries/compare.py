@@ -15,6 +15,8 @@ from sqlalchemy import Connection, Table, func, or_, select
 from store import models
 from store.bodies import unpack
 from store.configuration import content_hash, not_permitted
+from store.months import day_of
+from store.queries.sensordays import sensor_days
 from store.rollouts.compare import normalised, observed_name
 from store.rollouts.diff import differences
 from store.text import Untrusted
@@ -117,7 +119,7 @@ def compare(connection: Connection, left: str, right: str, *, at: int | None = N
             gaps.append(f"{section} of {side.name} was never read: its credential may not.")
             mine = {key: each for key, each in mine.items() if key[0] != section}
             theirs = {key: each for key, each in theirs.items() if key[0] != section}
-    lines = list(_settings(connection, left, right)) if at is None else []
+    lines = list(_settings(connection, left, right) if at is None else _counts(connection, left, at))
     same = 0
     for key in sorted(mine.keys() | theirs.keys()):
         one, other = mine.get(key), theirs.get(key)
@@ -254,6 +256,20 @@ def _settings(connection: Connection, left: str, right: str) -> Iterator[Line]:
     one, other = ({name: found[oid][name] for name in known} for oid in (left, right))
     for each in differences(one, other):
         yield Line("setting", Untrusted(each.path), "differs", (Untrusted(each.words),))
+
+
+def _counts(connection: Connection, oid: str, at: int) -> Iterator[Line]:
+    """Quota and sensors of that day against those of the day of the last look; what is not known of one of
+    them is no difference."""
+    then = sensor_days(connection, oid, day_of(at), day_of(at))
+    if then.looked_at is None:
+        return
+    now = sensor_days(connection, oid, day_of(then.looked_at), day_of(then.looked_at))
+    (one,), (other,) = then.days, now.days
+    for name, field in (("sensor_quota", "quota"), ("sensors against the quota", "sensors")):
+        was, became = getattr(one, field), getattr(other, field)
+        if was is not None and became is not None and was != became:
+            yield Line("setting", Untrusted(name), "differs", (Untrusted(f"{name} {was} -> {became}"),))
 
 
 def _access(connection: Connection, left: str, right: str, lacking: Collection[str]) -> Iterator[Line]:

@@ -2,7 +2,7 @@
 
 from sqlalchemy import insert
 
-from store import ingest
+from store import billingwork, ingest
 from store.configuration import NOT_PERMITTED, Record
 from store.database import Store
 from store.models import AccessEvent, DirectPermission
@@ -11,6 +11,7 @@ from tests.helpers.screens import NOW, oid_of
 
 A, B = oid_of(0), oid_of(1)
 HOUR = 3_600_000
+DAY = 24 * HOUR
 RULES = "hive/dr-general"
 
 
@@ -168,3 +169,19 @@ def test_a_section_that_one_credential_may_not_read_is_named_and_not_said_to_dif
     assert found.gaps == ("output of Borealis was never read: its credential may not.",)
     assert "output" not in {each.what for each in found.lines}
     assert (RULES, "mine") in {(each.what, each.name) for each in found.lines}
+
+
+def test_quota_and_sensors_are_compared_with_those_of_then_as_far_as_both_are_known(store: Store) -> None:
+    provider(store)
+    with store.writing() as c:
+        for days, quota, sensors in ((30, 50, 10), (10, 50, 14), (4, 80, 15)):
+            kinds = {"windows": {"count": sensors, "weight": 1.0}}
+            billingwork.put_quota(c, A, quota, float(sensors), kinds, now=NOW - days * DAY)
+    assert not [each for each in told(store, A, A, at=NOW - 20 * DAY) if each[0] == "setting"]
+    with store.writing() as c:
+        ingest.put_sync_state(c, A, "organization", checked_at=NOW, attempted_at=NOW)
+    found = told(store, A, A, at=NOW - 20 * DAY)
+    assert found["setting", "sensor_quota"] == ("differs", "sensor_quota 50 -> 80")
+    assert found["setting", "sensors against the quota"] == ("differs", "sensors against the quota 10 -> 15")
+    for days in (4, 40):
+        assert not [each for each in told(store, A, A, at=NOW - days * DAY) if each[0] == "setting"]
