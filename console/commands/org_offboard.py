@@ -65,7 +65,7 @@ def offboard(session: Session) -> int:
     )
 
     async def draft() -> "Drafted":
-        async with session.cloud() as cloud:
+        async with session.cloud(deadlines=not given.dry_run) as cloud:
             return await offboarding.draft(session.store(), cloud, oid, wish, brands=session.settings.brands)
 
     try:

@@ -167,7 +167,7 @@ def _bulk(session: Session) -> int:
     async def draft() -> "Drafted":
         if wish.selector is None and wish.kind.name != "revoke-key":
             return await bulk.draft(wish, selection, cloud=None)
-        async with session.cloud() as cloud:
+        async with session.cloud(deadlines=not given.dry_run) as cloud:
             return await bulk.draft(
                 wish, selection, cloud=cloud,
                 report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),

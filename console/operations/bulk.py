@@ -111,16 +111,22 @@ async def _looked_up(
     left: list[LeftOut],
     report: Report | None,
 ) -> list[tuple[Chosen, Steps]]:
-    slots, ended = asyncio.Semaphore(AT_ONCE), 0
+    slots, ended, silent = asyncio.Semaphore(AT_ONCE), 0, 0
 
     async def one(each: Chosen) -> tuple[Chosen, Steps] | None:
-        nonlocal ended
+        nonlocal ended, silent
         async with slots:
             try:
-                return each, await look(each)
-            except (Network, Auth):
+                steps = await look(each)
+                silent = 0
+                return each, steps
+            except Auth:
                 raise
             except LimaCharlieError as error:
+                silent = silent + 1 if isinstance(error, Network) else 0
+                # Of thousands one may not answer in time; when nobody does, the cloud is away.
+                if silent >= min(AT_ONCE, len(chosen)):
+                    raise
                 left.append(LeftOut(each.oid, each.name, str(error)))
                 return None
             finally:

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,31 @@ def test_ctrl_c_stops_a_run_until_somebody_resumes_it(box: Box, tmp_path: Path) 
     resumed = box.go("resume", number)
     assert (resumed.returncode, shown(resumed)["counts"]) == (0, {"done": 4})
     assert box.sent("POST /v1/orgs/{oid}/quota") <= before + 8
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bulk", "tag", "x", "--selector", "*", "--all"), ("bulk", "untag", "x", "--selector", "*", "--all"),
+        ("bulk", "revoke-key", "none", "--all"), ("offboard", "NAME"),
+    ],
+    ids=lambda value: value[1],
+)  # fmt: skip
+def test_a_dry_run_carries_on_with_nothing_that_was_cut_off(box: Box, arguments: tuple[str, ...]) -> None:
+    number = shown(box.go("bulk", "quota", "888", "--all", "--plan"))["run"]
+    path = Path(box.env["LIMEGROVE_HOME"]) / "default" / "store.db"
+    later = int(time.time() * 1000) + 3_600_000
+    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+        connection.execute("UPDATE run SET state = 1, expires_at = ? WHERE id = ?", (later, number))
+    before = box.sent("POST /v1/orgs/{oid}/quota")
+    try:
+        words = [box.names()[0] if word == "NAME" else word for word in arguments]
+        assert box.go(*words, "--dry-run").returncode == 0
+        assert box.sent("POST /v1/orgs/{oid}/quota") == before
+        assert shown(box.go("runs", str(number)))["counts"] == {"waiting": 4}
+    finally:
+        with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+            connection.execute("UPDATE run SET state = 5 WHERE id = ?", (number,))
 
 
 def test_sensors_are_tagged_by_a_selector_and_the_official_client_sees_it(box: Box) -> None:
