@@ -132,7 +132,7 @@ def _counted(counts: SensorCounts, now: int, wide: bool) -> list[Content]:
         full = f"{last.weighted:,g} of quota {last.quota:,}{'' if percent is None else f', {percent} %'}"
     if found.change is None:
         when = "today" if last.day == today else f"on {last.day}"
-        rest = "plotted from the second day on" if last.day == today else f"{looked}, no other day is known"
+        rest = "no plot yet" if last.day == today else f"{looked}, no other day is known"
         word = "first read" if last.day == found.since else "read"
         return [field("counted", f"{last.sensors:,} sensors, {word} {when}; {rest}"), field("weighted", full)]
     change = f"{found.change:+,}" if found.change else "as many"

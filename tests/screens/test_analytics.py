@@ -83,12 +83,12 @@ def test_days_after_the_last_look_are_unknown_and_it_says_when_that_was(filled_s
 @pytest.mark.parametrize(
     ("readings", "looked", "said"),
     [
-        ([(0, 60, 14, 90)], 60_000, ["74 sensors, first read today; plotted from the second day on", "61.4 of quota 90, 68 %"]),
+        ([(0, 60, 14, 90)], 60_000, ["74 sensors, first read today; no plot yet", "61.4 of quota 90, 68 %"]),
         ([(3, 60, 0, 90)], 3 * DAY, ["60 sensors, first read on 2026-11-21; looked at 3d ago, no other day is known", "60 of quota 90, 67 %"]),
         ([(50, 60, 0, 90)], 29 * DAY, ["60 sensors, read on 2026-10-26; looked at 29d ago, no other day is known", "60 of quota 90, 67 %"]),
         ([(50, 60, 0, 90)], 40 * DAY, ["unknown these 30 days, looked at 40d ago"]),
         ([], 60_000, ["unknown, its quota was never read"]),
-        ([(0, 60, 0, None)], 60_000, ["60 sensors, first read today; plotted from the second day on", "60, and what the quota is was not told"]),
+        ([(0, 60, 0, None)], 60_000, ["60 sensors, first read today; no plot yet", "60, and what the quota is was not told"]),
     ],
 )  # fmt: skip
 def test_of_one_day_or_none_nothing_is_plotted(filled_store, readings, looked, said, wide):
