@@ -34,8 +34,8 @@ from screens.widgets.text import content, line
 from screens.widgets.tree_table import Line, MarkTree, Tone, TreeColumn, TreeTable, arranged
 from store.bulk import hay
 from store.queries.compare import Comparison, compare
-from store.queries.organizations import HEALTH, TreeRow
 from store.queries.standing import DAY
+from store.queries.totals import HEALTH, TreeRow
 from store.quotas import percent_used
 from store.times import age
 

@@ -27,7 +27,7 @@ from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
 from store.configuration import redact
-from store.queries.organizations import TreeRow
+from store.queries.totals import TreeRow
 from store.rollouts.compare import normalised
 from store.rollouts.contents import told
 from store.templatefile import dumped

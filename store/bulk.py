@@ -11,8 +11,9 @@ from sqlalchemy import select as select_
 from store.accessplans import protected
 from store.configuration import redact
 from store.permissions import roles
-from store.queries.organizations import TreeRow, tree
+from store.queries.organizations import tree
 from store.queries.scopes import ORGANIZATION, marked
+from store.queries.totals import TreeRow
 from store.runs import RunError
 from store.runverbs import destructive, words
 from store.smoke import WAIT

@@ -15,7 +15,8 @@ from console.commands import (
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
-    from store.queries.organizations import Completeness, OrganizationDetail, OrganizationRow
+    from store.queries.organizations import OrganizationDetail, OrganizationRow
+    from store.queries.totals import Completeness
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
-    from store.queries.organizations import TreeRow
+    from store.queries.totals import TreeRow
 
 SIGNS = {"well": "o", "partly": "~", "unknown": ".", "failed": "x"}
 """Health, told without color."""

@@ -29,7 +29,7 @@ from store.logic.drafts import draft, name_of, required_name, warnings_of
 from store.queries import falsepositives as queries
 from store.queries.alerts import AlertDetail
 from store.queries.falsepositives import Effect, Hidden, OrganizationEffect, Stored
-from store.queries.organizations import marks_of
+from store.queries.scopes import marks_of
 from store.templatefile import CommentsLost, RecordTaken, TemplateError, Written, with_record
 from store.text import Untrusted, safe_text
 from store.times import now_ms

@@ -123,7 +123,7 @@ def prepare_customer(
     """The report of one customer, read and composed; arguments and errors as those of `customer`."""
     from console.reports.customer import compose
     from store.customers import customer as documentation
-    from store.queries.organizations import parameters_of
+    from store.queries.scopes import parameters_of
     from store.reports.customer import customer as figures
 
     with reader.reading() as connection:

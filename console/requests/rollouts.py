@@ -34,8 +34,9 @@ from screens.requests import (
 )
 from screens.widgets.text import line
 from store.access import counted
-from store.queries.organizations import TreeRow, organizations, tree
+from store.queries.organizations import organizations, tree
 from store.queries.rollouts import OPEN, progress, shape
+from store.queries.totals import TreeRow
 from store.rollouts import keeping, plans
 from store.rollouts.keeping import NothingToDo, PlanError
 from store.rollouts.waves import DEFAULT, WaveError, check

@@ -27,8 +27,7 @@ from store.keyfilter import KeyFilter
 from store.keyrecipes import PARAMETER
 from store.permissions import catalogue, is_privileged
 from store.queries.matching import contains
-from store.queries.organizations import parameters_of
-from store.queries.scopes import oids_of
+from store.queries.scopes import oids_of, parameters_of
 from store.text import Untrusted
 
 ACTIONS = ("key.create", "key.rotate")

@@ -12,7 +12,6 @@ from store.models import (
     ApiKey,
     ConfigurationRecord,
     Detection,
-    DetectionCount,
     DirectPermission,
     GroupMember,
     GroupOrganization,
@@ -22,22 +21,15 @@ from store.models import (
     Sensor,
     SyncState,
 )
-from store.queries.rollup import Completeness, Rollup, TreeRow
-from store.queries.scopes import UNPLACED, UNPLACED_NAME, oids_of
-from store.queries.standing import DAY, HEALTH, OPEN, Standing, standings
+from store.queries.scopes import UNPLACED, UNPLACED_NAME, inherited, oids_of
+from store.queries.standing import DAY, OPEN, Standing, standings
+from store.queries.totals import Completeness, TreeRow
 from store.text import Untrusted
-
-__all__ = [
-    "HEALTH", "Completeness", "OrganizationDetail", "OrganizationRow", "TreeRow", "completeness", "find_node",
-    "find_organization", "find_scope",
-    "marks_of", "organization", "organizations", "parameters_of", "path_of", "tree",
-]  # fmt: skip
 
 _organization = Organization.__table__.c  # type: ignore[attr-defined]
 _node = Node.__table__.c  # type: ignore[attr-defined]
 _state = SyncState.__table__.c  # type: ignore[attr-defined]
 _sensor = Sensor.__table__.c  # type: ignore[attr-defined]
-_counter = DetectionCount.__table__.c  # type: ignore[attr-defined]
 _detection = Detection.__table__.c  # type: ignore[attr-defined]
 _error = OrganizationError.__table__.c  # type: ignore[attr-defined]
 
@@ -149,6 +141,8 @@ def row_of(one: Standing) -> OrganizationRow:
 
 def tree(connection: Connection, *, now: int) -> list[TreeRow]:
     """The whole tree, read from scratch: see `Rollup.rows`."""
+    from store.queries.rollup import Rollup
+
     return Rollup().rows(connection, now=now)
 
 
@@ -169,7 +163,7 @@ def organization(connection: Connection, oid: str, *, now: int) -> OrganizationD
     row = _rows(connection, [oid], now).get(oid)
     if row is None:
         return None
-    labels, marks, parameters = _inherited(connection, oid)
+    labels, marks, parameters = inherited(connection, oid)
     subjects = _subjects(connection, oid)
     read = {subject for subject, checked_at, _, _ in subjects if checked_at is not None}
 
@@ -206,34 +200,6 @@ def organization(connection: Connection, oid: str, *, now: int) -> OrganizationD
         records=_records(connection, oid) or (() if "configuration" in read else None),
         subjects=subjects,
     )
-
-
-def marks_of(connection: Connection, oid: str) -> tuple[str, ...]:
-    """The marks of an organization's node, inherited ones included: `protected`, `frozen`, ..."""
-    return _inherited(connection, oid)[1]
-
-
-def parameters_of(connection: Connection, oid: str) -> dict[str, object]:
-    """An organization's parameters, its own and those of the nodes above."""
-    return _inherited(connection, oid)[2]
-
-
-def _inherited(connection: Connection, oid: str) -> tuple[dict[str, str], tuple[str, ...], dict[str, object]]:
-    """Labels, marks and parameters of an organization's node, with those from above."""
-    here = select(_node.first, _node.last).where(_node.oid == oid).subquery()
-    above = connection.execute(
-        select(_node.labels, _node.marks, _node.parameters)
-        .where(_node.first <= here.c.first, _node.last >= here.c.last)
-        .order_by(_node.first)
-    )
-    labels: dict[str, str] = {}
-    marks: dict[str, None] = {}
-    parameters: dict[str, object] = {}
-    for row in above:
-        labels |= row.labels
-        marks |= dict.fromkeys(row.marks)
-        parameters |= row.parameters
-    return labels, tuple(marks), parameters
 
 
 def _platforms(connection: Connection, oid: str, now: int) -> tuple[tuple[int, int, int], ...]:

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Table, case, func, select, text
 from store import models
 from store.alerts import OPEN
 from store.bodies import storable
-from store.queries.organizations import marks_of
-from store.queries.scopes import ORGANIZATION, oids_of
+from store.queries.scopes import ORGANIZATION, marks_of, oids_of
 from store.text import Untrusted
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]

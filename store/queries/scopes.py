@@ -65,3 +65,31 @@ def marked(connection: Connection, mark: str, oids: Collection[str]) -> dict[str
             if any(first <= row.first <= last for first, last in ranges):
                 found[row.oid] = Untrusted(row.name or row.oid)
     return found
+
+
+def marks_of(connection: Connection, oid: str) -> tuple[str, ...]:
+    """The marks of an organization's node, inherited ones included: `protected`, `frozen`, ..."""
+    return inherited(connection, oid)[1]
+
+
+def parameters_of(connection: Connection, oid: str) -> dict[str, object]:
+    """An organization's parameters, its own and those of the nodes above."""
+    return inherited(connection, oid)[2]
+
+
+def inherited(connection: Connection, oid: str) -> tuple[dict[str, str], tuple[str, ...], dict[str, object]]:
+    """Labels, marks and parameters of an organization's node, with those from above."""
+    here = select(NODE.c.first, NODE.c.last).where(NODE.c.oid == oid).subquery()
+    above = connection.execute(
+        select(NODE.c.labels, NODE.c.marks, NODE.c.parameters)
+        .where(NODE.c.first <= here.c.first, NODE.c.last >= here.c.last)
+        .order_by(NODE.c.first)
+    )
+    labels: dict[str, str] = {}
+    marks: dict[str, None] = {}
+    parameters: dict[str, object] = {}
+    for row in above:
+        labels |= row.labels
+        marks |= dict.fromkeys(row.marks)
+        parameters |= row.parameters
+    return labels, tuple(marks), parameters

@@ -11,8 +11,7 @@ from store.alerts import OPEN
 from store.ingest import milliseconds
 from store.queries.alerts import AlertRow, rows_of, rows_where
 from store.queries.matching import few_of_host
-from store.queries.organizations import marks_of
-from store.queries.scopes import NODE, ORGANIZATION
+from store.queries.scopes import NODE, ORGANIZATION, marks_of
 from store.sensors import ARCHITECTURES, platform_name
 from store.text import Untrusted
 

@@ -58,9 +58,6 @@ OPEN = _D.c.status < literal_column("2")
 
 HELD = _D.c.assignee != literal_column("''")
 
-HEALTH: tuple[str, ...] = ("well", "partly", "unknown", "failed")
-"""Worst last: `o`, `~`, `.`, `x`. Unknown (never synced) is not healthy."""
-
 UNREAD: tuple[str, ...] = ("detections", "sensors", "cases", "errors")
 """Subjects whose figures are not known before they were read once."""
 
@@ -157,7 +154,7 @@ class Standing:
         return max(0, sum(self.by_severity) - sum(self.holders.values()) - self.asleep + self.asleep_held)
 
     def health(self) -> tuple[str, str]:
-        """Of HEALTH, and why it is not well in a few words."""
+        """Of `store.queries.totals.HEALTH`, and why it is not well in a few words."""
         if self.state == "failed":
             return "failed", self.reason
         if self.gone:

@@ -21,8 +21,8 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from store import models, sla
 from store.alerts import BENIGN, SEVERITIES
-from store.queries.organizations import parameters_of, path_of
-from store.queries.scopes import ORGANIZATION
+from store.queries.organizations import path_of
+from store.queries.scopes import ORGANIZATION, parameters_of
 from store.reports import sources
 from store.reports.figures import Figure, Note, Source
 from store.reports.periods import DAY, Period

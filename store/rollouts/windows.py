@@ -18,8 +18,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from store.queries.organizations import parameters_of
-from store.queries.scopes import marked
+from store.queries.scopes import marked, parameters_of
 from store.text import safe_text
 from store.times import rfc3339
 

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, Subquery, Table, delete, func, insert, select
 from store import models
 from store.bodies import pack, storable, unpack
 from store.configuration import canonical
-from store.queries.organizations import parameters_of
-from store.queries.scopes import oids_of
+from store.queries.scopes import oids_of, parameters_of
 from store.templates.documents import Template, resolve
 from store.templates.effective import Effective, Layer, effective
 

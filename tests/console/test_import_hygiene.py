@@ -23,9 +23,14 @@ HEAVY = {
 
 def imported_by(code: str) -> set[str]:
     """The top-level modules that a fresh interpreter has after running `code`."""
+    return {name.partition(".")[0] for name in modules_of(code)}
+
+
+def modules_of(code: str) -> set[str]:
+    """The modules that a fresh interpreter has after running `code`."""
     report = "\nimport json, sys; print(json.dumps(list(sys.modules)), file=sys.stderr)"
     ran = subprocess.run([sys.executable, "-c", code + report], capture_output=True, text=True, check=True)
-    return {name.partition(".")[0] for name in json.loads(ran.stderr.splitlines()[-1])}
+    return set(json.loads(ran.stderr.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -59,3 +64,9 @@ def test_the_help_of_a_noun_imports_nothing_heavy(noun):
 
 def test_the_app_is_imported_without_the_store_the_network_or_the_keyring():
     assert imported_by("import console.app") & {"sqlalchemy", "sqlmodel", "aiohttp", "keyring"} == set()
+
+
+def test_the_rows_of_alerts_wait_for_nothing_that_only_other_screens_show():
+    later = {"store.queries.rollup", "store.queries.standing", "store.queries.organizations"}
+
+    assert modules_of("import screens.alerts") & later == set()
