@@ -176,6 +176,8 @@ class Run:
     items: tuple[Item, ...]
     verbs: Mapping[str, int]
     """How many steps each verb has."""
+    left: Mapping[str, int]
+    """The same of those that are not as they were wanted."""
     counts: Mapping[str, int]
     """How many steps came to what; only what occurs."""
     protected: tuple[tuple[str, Untrusted], ...] = ()
@@ -192,26 +194,35 @@ class Run:
 
     @property
     def destructive(self) -> bool:
-        """Whether something is taken that cannot be brought back."""
-        return any(destructive(verb) for verb in self.verbs)
+        """Whether something is taken, or tried again, that cannot be brought back."""
+        return any(destructive(verb) for verb in self.left)
 
     @property
     def named(self) -> tuple[tuple[str, Untrusted], ...]:
-        """(oid, name) of the organizations for which something has to be typed."""
+        """(oid, name) of the organizations that are not done, and for which something has to be typed."""
+        left = {item.item: (item.oid, item.name) for item in self.items if item.state != "done"}
         if self.destructive:
-            return tuple((item.oid, item.name) for item in self.items)
-        return self.protected
+            return tuple(left.values())
+        oids = {oid for oid, _ in left.values()}
+        return tuple(each for each in self.protected if each[0] in oids)
 
     @property
     def phrase(self) -> str:
-        """What has to be typed before it is begun: a name, or how many they are; "" for nothing."""
-        if self.destructive and len(self.items) > 1:
-            return f"{len(self.items)} organizations"
+        """What has to be typed before it is begun or tried again: a name, how many they are, "" for nothing.
+
+        Of what was cut off it was typed.
+        """
+        if self.state not in ("draft", "partly", "failed"):
+            return ""
+        if self.destructive and len(self.named) > 1:
+            return f"{len(self.named)} organizations"
         return accessplans.phrase(self.named)
 
     def confirmed(self, typed: str) -> bool:
         """Whether what was typed is what has to be."""
-        if self.destructive and len(self.items) > 1:
+        if not self.phrase:
+            return True
+        if self.destructive and len(self.named) > 1:
             return typed.strip() == self.phrase
         return accessplans.confirmed(self.named, typed)
 
@@ -377,6 +388,7 @@ def load(c: Connection, run_id: int) -> Run:
         raise UnknownRun(f"There is no run {run_id}; `limegrove org runs` lists them.")
     items_ = tuple(items(c, run_id))
     verbs: dict[str, int] = {}
+    left: dict[str, int] = {}
     counts: dict[str, int] = {}
     grouped = (
         select(_STEP.c.verb, _STEP.c.outcome, func.count())
@@ -386,6 +398,8 @@ def load(c: Connection, run_id: int) -> Run:
     )
     for verb, outcome, number in c.execute(grouped):
         verbs[verb] = verbs.get(verb, 0) + number
+        if OUTCOMES[outcome] not in GOOD:
+            left[verb] = left.get(verb, 0) + number
         counts[OUTCOMES[outcome]] = counts.get(OUTCOMES[outcome], 0) + number
     undone = c.execute(
         select(_RUN.c.id)
@@ -407,6 +421,7 @@ def load(c: Connection, run_id: int) -> Run:
         expires_at=row.expires_at,
         items=items_,
         verbs=verbs,
+        left=left,
         counts={name: counts[name] for name in OUTCOMES if name in counts},
         protected=tuple(sorted(protected.items())),
         approved_by=row.approved_by,

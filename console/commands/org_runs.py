@@ -362,12 +362,12 @@ def _make(session: Session, kept: "Run") -> int:
         if len(kept.items) > NAMED:
             session.say(f"  ... and {len(kept.items) - NAMED:,} more organizations")
         session.say(f"{safe(kept.title)}: {kept.total:,} steps on {len(kept.items):,} organizations.")
-        if kept.phrase:
-            confirm = confirm or _typed(session, kept)
-            if not kept.confirmed(confirm):
-                raise Problem(_not_the_name(kept), code=5)
-        if not session.ask(f"{safe(kept.title)} on {len(kept.items):,} organizations?"):
-            raise Problem("Nothing was sent.", code=5)
+    if kept.phrase:
+        confirm = confirm or _typed(session, kept)
+        if not kept.confirmed(confirm):
+            raise Problem(_not_the_name(kept), code=5)
+    if kept.state == "draft" and not session.ask(f"{safe(kept.title)} on {len(kept.items):,} organizations?"):
+        raise Problem("Nothing was sent.", code=5)
     # What is cut off is carried on with by whoever connects: of this one it is told what comes of it.
     deadlines = kept.state == "draft"
     return show_result(

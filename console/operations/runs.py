@@ -380,7 +380,9 @@ def _begin(
             raise NotAllowed("This session is read-only, and a run changes organizations; nothing was sent.")
         steps = kept.steps(c, run_id)
         if run.state == "draft":
-            _check(run, steps, confirm, now)
+            _check(run, steps, now)
+        if confirm != CONFIRMED and not run.confirmed(confirm):
+            raise WrongName(_not_typed(run))
         busy = kept.take(c, run, me, operator=operator, now=now, is_live=_is_live(store, now), asked=asked)
         if busy is not None:
             # The console shows one line: what matters stands first.
@@ -403,7 +405,7 @@ def _begin(
         return kept.load(c, run_id), kept.steps(c, run_id)
 
 
-def _check(run: Run, steps: list[RunStep], confirm: str, now: int) -> None:
+def _check(run: Run, steps: list[RunStep], now: int) -> None:
     """See whether a draft may be begun.
 
     Raises:
@@ -414,14 +416,17 @@ def _check(run: Run, steps: list[RunStep], confirm: str, now: int) -> None:
     seen = kept.hash_of([(item.item, item.oid, item.name, item.options) for item in run.items], steps)
     if seen != run.hash:
         raise Refused(f"Run {run.id} is not what it was when it was planned; nothing was sent.")
-    if confirm != CONFIRMED and not run.confirmed(confirm):
-        named = ", ".join(safe_text(name, 60) for _, name in run.named[:5])
-        more = f" and {len(run.named) - 5} more" if len(run.named) > 5 else ""
-        why = "takes what cannot be brought back" if run.destructive else "changes what is protected"
-        raise WrongName(
-            f"Run {run.id} {why} ({named}{more}): `{safe_text(run.phrase, 80)}` has to be typed for it; "
-            "nothing was sent."
-        )
+
+
+def _not_typed(run: Run) -> str:
+    """What has to be typed, and why."""
+    named = ", ".join(safe_text(name, 60) for _, name in run.named[:5])
+    more = f" and {len(run.named) - 5} more" if len(run.named) > 5 else ""
+    why = "takes what cannot be brought back" if run.destructive else "changes what is protected"
+    return (
+        f"Run {run.id} {why} ({named}{more}): `{safe_text(run.phrase, 80)}` has to be typed for it; "
+        "nothing was sent."
+    )
 
 
 async def _make(

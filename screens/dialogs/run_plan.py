@@ -117,8 +117,8 @@ class RunPlan(Dialog[RunAnswer | None]):
 
     @property
     def _phrase(self) -> str:
-        """What has to be typed; what was begun once was typed then."""
-        return self._found.run.phrase if self._draft else ""
+        """What has to be typed."""
+        return self._found.run.phrase
 
     def heading(self) -> Content:
         """What happens to whom, and whether it can be taken back."""

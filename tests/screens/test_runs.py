@@ -244,6 +244,21 @@ async def test_what_cannot_be_brought_back_is_typed_exactly(filled_store, contex
         await until(pilot, lambda: app.answer == RunAnswer("begin", "3 organizations"))
 
 
+async def test_what_is_tried_again_is_typed_again(filled_store, context):
+    found = shown(filled_store, verb="output.remove", title="remove the output siem")
+    items = tuple(replace(item, state="failed" if item.item == 2 else "done") for item in found.run.items)
+    app = Asking(RunPlan(replace(found, run=replace(found.run, state="partly", items=items)), context))
+    async with app.run_test(size=(80, 24)) as pilot:
+        said = await opened(pilot)
+        assert "! this takes what cannot be brought back" in said
+        assert "type Borealis Foods, enter go on" in said
+        await pilot.press("enter")
+        await until(pilot, lambda: "Not begun: type Borealis Foods" in text_of(app))
+        assert app.answer is Asking.NOTHING
+        await pilot.press(*"Borealis Foods", "enter")
+        await until(pilot, lambda: app.answer == RunAnswer("begin", "Borealis Foods"))
+
+
 async def test_a_read_only_console_and_an_old_plan_begin_nothing(filled_store, context):
     context.writable = False
     app = Asking(RunPlan(shown(filled_store), context))

@@ -249,6 +249,24 @@ def test_a_dry_run_carries_on_with_nothing_that_was_cut_off(box: Box, arguments:
             connection.execute("UPDATE run SET state = 5 WHERE id = ?", (number,))
 
 
+def test_what_is_tried_again_asks_for_the_name_again(box: Box) -> None:
+    name = box.names()[0]
+    box.faults({"fault": "status", "status": 403, "method": "DELETE", "path": "/v1/outputs/{oid}", "count": None})  # fmt: skip
+    try:
+        made = box.go("bulk", "set-output", "gone", "--module", "syslog", "--stream", "audit", "--option", "dest_host=a.example:1", "--filter", name, "--yes")  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        failed = box.go("bulk", "remove-output", "gone", "--filter", name, "--yes", "--confirm", name)
+        assert (failed.returncode, shown(failed)["confirm"]) == (5, name)
+    finally:
+        box.faults()
+    number, before = str(shown(failed)["run"]), box.sent("DELETE /v1/outputs/{oid}")
+    for typed in ((), ("--confirm", "another")):
+        again = box.go("resume", number, "--yes", *typed)
+        assert (again.returncode, f"Give --confirm '{name}'. Nothing was sent." in again.stderr) == (5, True)
+    assert box.sent("DELETE /v1/outputs/{oid}") == before
+    assert box.go("resume", number, "--confirm", name).returncode == 0
+
+
 def test_sensors_are_tagged_by_a_selector_and_the_official_client_sees_it(box: Box) -> None:
     name = box.names()[0]
     answer = box.go("bulk", "tag", "bulked", "--selector", "plat == linux", "--filter", name, "--yes")

@@ -460,6 +460,48 @@ async def test_protected_organizations_and_what_destroys_have_to_be_typed(one_st
         assert (await found.apply(gone, confirm="2 organizations")).whole
 
 
+async def test_what_is_tried_again_has_to_be_typed_again_for_those_that_are_not_done(
+    one_store: Store,
+) -> None:
+    async with customers(one_store) as found:
+        one, two, three = found.organizations[:3]
+        path = "/v1/orgs/{oid}/quota"
+        with one_store.writing() as c:
+            marks = ("protected",)
+            replace_tree(c, [TreeNode(f"n{n}", None if not n else "n0", f"{n}", oid=each.oid, marks=marks) for n, each in enumerate((one, two))])  # fmt: skip
+        found.served.faults.add(Rule("status", status=403, method="POST", path=path, oid=two.oid, count=None))
+        quiet = (await found.make(QUOTA, confirm="2 protected organizations")).run
+        output = PlannedStep("output.remove", next(iter(found.served.world.configuration.outputs(two))))
+        path = "/v1/outputs/{oid}"
+        for each in (two, three):
+            found.served.faults.add(
+                Rule("status", status=403, method="DELETE", path=path, oid=each.oid, count=None)
+            )
+        gone = (await found.make(output, confirm="3 organizations")).run
+        assert (quiet.state, gone.state) == ("partly", "partly")
+        assert (quiet.phrase, gone.phrase) == (two.name, "2 organizations")
+        found.served.faults.clear()
+        before = len(found.served.log.entries)
+        for run, typed in ((quiet, ""), (quiet, one.name), (gone, ""), (gone, "3 organizations")):
+            with pytest.raises(operations.WrongName, match=f"`{run.phrase}` has to be typed"):
+                await found.apply(run.id, confirm=typed)
+        assert len(found.served.log.entries) == before
+        assert (await found.apply(quiet.id, confirm=two.name)).whole
+        assert (await found.apply(gone.id, confirm="2 organizations")).whole
+
+
+async def test_what_was_cut_off_was_typed(one_store: Store) -> None:
+    async with customers(one_store) as found:
+        output = PlannedStep("output.remove", next(iter(found.served.world.configuration.outputs(found.organizations[0]))))  # fmt: skip
+        port = int(found.served.url.rpartition(":")[2])
+        run_id = found.keep(found.planned(output, orgs=1))
+        await found.served.stop()
+        cut_off = (await found.apply(run_id, confirm=found.organizations[0].name)).run
+        assert (cut_off.state, cut_off.phrase) == ("running", "")
+        await found.served.start(port=port)
+        assert (await found.apply(run_id)).whole
+
+
 async def test_a_frozen_organization_is_refused_and_the_others_are_done(one_store: Store) -> None:
     async with customers(one_store) as found:
         one = found.organizations[0]
