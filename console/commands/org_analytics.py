@@ -101,7 +101,10 @@ def _side_by_side(session: Session, period: "Period", now: int) -> int:
             f"{said['complete']} of {said['organizations']} organizations"
             + (f" are wholly known; not {lacking}{more}" if lacking else "")
         )
-        session.say(f"Of {known} it is known how many sensors counted against the quota, first and last.")
+        session.say(
+            f"Of {known} of {said['organizations']} it is known how many sensors counted against the quota, "
+            "first and last."
+        )
     return 0
 
 
@@ -176,10 +179,13 @@ def _how_known(counts: "SensorCounts", now: int) -> str:
         return "Sensors by day are unknown: the quota was never read."
     if not found.known:
         return f"Sensors by day are unknown (?): the quota is known since {found.since}, looked at {looked}."
+    known, of = len(found.known), len(found.days)
+    held = (
+        f", {found.read} of them read for certain and the others as read before" if found.read < known else ""
+    )
     return (
-        f"Sensors by day are those that count against the quota: known since {found.since}, of "
-        f"{len(found.known)} of {len(found.days)} days, of which {found.read} were read for certain and the "
-        f"others taken as read before; looked at {looked}. A ? is a day that is not known."
+        f"Sensors by day are those that count against the quota: known since {found.since}, here of {known} "
+        f"of {of} days{held}; looked at {looked}.{' A ? is a day that is not known.' if known < of else ''}"
     )
 
 

@@ -90,6 +90,8 @@ def _source(found: SensorDays, period: Period, state: sources.Known | None, now:
             notes.append(Note("never_read"))
         elif found.since > period.last.isoformat():
             notes.append(Note("known_since", {"at": _midnight(found.since)}))
+        elif found.looked_at is not None and found.looked_at < _midnight(period.first.isoformat()):
+            notes.append(Note("known_until", {"at": found.looked_at}))
     else:
         if found.first.day > period.first.isoformat():
             notes.append(Note("known_since", {"at": _midnight(found.first.day)}))

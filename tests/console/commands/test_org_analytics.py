@@ -69,7 +69,8 @@ def test_the_table_has_a_character_a_day_and_says_what_that_rests_on(counted, li
         ["sensor", "quota", "28", "?####??"],
     ]  # fmt: skip
     assert (
-        f"known since {day_moved(counted, -5)}, of 4 of 7 days, of which 3 were read for certain" in table.err
+        f"known since {day_moved(counted, -5)}, here of 4 of 7 days, 3 of them read for certain and"
+        in table.err
     )
     assert "looked at 2d ago" in table.err
 
@@ -95,4 +96,4 @@ def test_side_by_side_each_has_its_first_and_its_last_count_with_their_days(coun
     ]  # fmt: skip
     assert found["sensors_counted"] == {"source": "quota", "organizations": 2, "of": 3}
     table = limegrove("org", "analytics", "--days", "7", "--output", "table")
-    assert "Of 2 it is known how many sensors counted against the quota, first and last." in table.err
+    assert "Of 2 of 3 it is known how many sensors counted against the quota, first and last." in table.err

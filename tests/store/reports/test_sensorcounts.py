@@ -98,6 +98,13 @@ def test_nothing_is_zero_where_nothing_is_known(store):
     assert notes(counts_of(store)) == {"known_since": {"at": MONTH.until + 3 * DAY}}
 
 
+def test_of_a_time_after_the_last_look_it_says_until_when_it_is_known(store):
+    told(store, [(-9, 4)], looked=MONTH.since - 5_000)
+    found = counts_of(store)
+    assert (found.counts.source.state, found.counts.last.value) == ("unknown", None)
+    assert notes(found) == {"known_until": {"at": MONTH.since - 5_000}}
+
+
 def test_a_reading_without_numbers_of_kinds_leaves_its_days_out(store):
     told(store, [(1, 5)], looked=OVER)
     told(store, [(10, 6)], looked=OVER, kinds=False)
