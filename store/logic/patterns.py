@@ -67,15 +67,22 @@ def expression(text: str, case_sensitive: bool) -> Any:
 
 
 def _check_escapes(text: str) -> None:
-    r"""Read escapes as pairs, since `\\policies` holds no `\p`; `\C` (one byte) is not in Go's dialect."""
+    r"""Read escapes as pairs, since `\\policies` holds no `\p`; `\C` (one byte) is not in Go's dialect.
+
+    Between `\Q` and `\E` every letter stands for itself.
+    """
     place = 0
     while place < len(text):
-        if text[place] == "\\":
-            if text[place + 1 : place + 2] == "C":
-                raise BadPattern(f"the regular expression {text!r} uses \\C, which Go's RE2 has not")
-            place += 2
+        pair = text[place : place + 2]
+        if pair == "\\Q":
+            end = text.find("\\E", place + 2)
+            if end < 0:
+                return
+            place = end + 2
+        elif pair == "\\C":
+            raise BadPattern(f"the regular expression {text!r} uses \\C, which Go's RE2 has not")
         else:
-            place += 1
+            place += 2 if text[place] == "\\" else 1
 
 
 def _complaint(text: str, problem: Exception) -> str:

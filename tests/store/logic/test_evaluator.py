@@ -290,6 +290,13 @@ def test_a_lone_surrogate_is_searched_like_any_letter():
     assert searching("^.x$", True)("\ud800x") is True
 
 
+def test_what_is_quoted_in_an_expression_stands_for_itself():
+    assert searching(r"\QC:\Common\E.*\.exe", True)("C:\\Common\\x.exe") is True
+    assert searching(r"\QC:\Common", True)("C:\\Common") is True
+    with pytest.raises(BadPattern, match=r"\\C"):
+        searching(r"\Qa\E\C", True)
+
+
 def test_groups_of_an_expression_are_reached():
     assert expression(r"(?P<user>\w+)@", True).search("bob@x")["user"] == "bob"
     with pytest.raises(BadPattern, match="look-ahead"):
