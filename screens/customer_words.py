@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from store.customers import Contact, Customer, duration
-from store.queries.customers import Standing
+from store.queries.customers import Situation
 from store.servicehours import week_rows
 from store.times import age
 
 
-def standing_words(customer: Customer, standing: Standing, now: int) -> str:
+def standing_words(customer: Customer, standing: Situation, now: int) -> str:
     """`Sat 03:12 there; closed, opens in 2d; MAINTENANCE Patches, 48m more`; "" when nothing is said."""
     parts = []
     if standing.window and standing.window_until is not None:

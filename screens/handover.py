@@ -34,7 +34,7 @@ from store import handover
 from store.customers import Customer, kept_of
 from store.handover import Handover as Whole
 from store.handover import Item
-from store.queries.customers import Standing, standing
+from store.queries.customers import Situation, standing
 from store.times import age
 
 SECTIONS: tuple[tuple[str, str], ...] = (("offered", "To accept"), ("own", "Yours"))
@@ -60,7 +60,7 @@ class Found:
     draft: Whole | None
     published: Whole | None
     """The operator's newest one that nobody has dealt with wholly."""
-    customers: Mapping[str, tuple[Customer, Standing]] = field(default_factory=dict)
+    customers: Mapping[str, tuple[Customer, Situation]] = field(default_factory=dict)
     """By organization what is documented of its customer, and how it stands with it."""
 
 
@@ -377,7 +377,7 @@ def _filter_of(item: Item) -> str:
 
 
 def item_lines(
-    whole: Whole, item: Item, context: Context, known: tuple[Customer, Standing] | None = None
+    whole: Whole, item: Item, context: Context, known: tuple[Customer, Situation] | None = None
 ) -> list[Content]:
     """One item as an analyst reads it: what is thought, what comes next, what is in the way, and done.
 

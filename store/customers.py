@@ -31,7 +31,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from store import models, windows
 from store.alerts import SEVERITIES
@@ -329,24 +329,6 @@ def pushed(c: Connection, oid: str, text: str, etag: str, *, now: int) -> None:
         .where(_DOCUMENT.c.oid == oid)
         .values(pushed_hash=document_hash(text), pushed_etag=storable(etag), pushed_at=now)
     )
-
-
-def forget(c: Connection, oid: str) -> bool:
-    """Remove what is kept for an organization; False when nothing was."""
-    gone = c.execute(delete(_DOCUMENT).where(_DOCUMENT.c.oid == oid)).rowcount
-    if gone:
-        from store import sla
-
-        sla.forget(c)
-        sla.restate(c, oid)
-    return bool(gone)
-
-
-def completeness(c: Connection, oids: Collection[str]) -> tuple[int, int]:
-    """How many of these organizations have a complete documentation, and how many an incomplete or none."""
-    gaps = missing_of(c, oids)
-    whole = sum(not each for each in gaps.values())
-    return whole, len(gaps) - whole
 
 
 def changed(before: Customer, after: Customer) -> list[str]:

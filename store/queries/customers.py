@@ -40,7 +40,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Situation:
     """How it stands with a customer at a moment."""
 
     clock: str
@@ -64,7 +64,7 @@ class Card:
     """What a customer's documentation says at a moment."""
 
     kept: Kept
-    standing: Standing
+    standing: Situation
     notes: tuple[Note, ...]
     """Other records of the organization's `org_notes` and `sop`."""
 
@@ -84,7 +84,7 @@ def card(connection: Connection, oid: str, now: int) -> Card:
     return Card(held, standing(held.customer, now), notes(connection, oid))
 
 
-def standing(customer: Customer, now: int) -> Standing:
+def standing(customer: Customer, now: int) -> Situation:
     """How it stands with a customer.
 
     Args:
@@ -113,7 +113,7 @@ def standing(customer: Customer, now: int) -> Standing:
             lasting = each.title, at[1]
         if after is not None and (following is None or after[0] < following[1]):
             following = each.title, after[0]
-    return Standing(
+    return Situation(
         f"{DAYS[local.weekday()]} {local:%H:%M}" if customer.time_zone else "",
         is_open,
         service.next_change(now) if service is not None else None,
