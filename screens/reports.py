@@ -279,20 +279,24 @@ class Reports(Detailed[Found]):
                 f"the month before {_count(alerts.before)}"
             ),
         ]
+        known = alerts.source.state != "unknown"
+        of = " of those known" if alerts.source.state == "part" else ""
         per_day = [sum(day) for day in alerts.days]
-        if any(per_day):
-            lines.append(line(f" by day   {spark(per_day)}"))
+        if known and any(per_day):
+            lines.append(line(f" by day   {spark(per_day)}{of}"))
         for one in alerts.severities:
-            if one.total and one.severity >= 3:
+            if known and one.total and one.severity >= 3:
                 lines.append(
                     line(
-                        f" {SEVERITY_WORDS[one.severity].lower():<8} {one.total:,}: "
-                        f"{one.true_positive:,} true, {one.false_positive:,} false, {one.open:,} open"
+                        f" {SEVERITY_WORDS[one.severity].lower():<8} "
+                        f"{_count(Figure.count(one.total, alerts.source))}: {one.true_positive:,} true, "
+                        f"{one.false_positive:,} false, {one.open:,} open{of}"
                     )
                 )
         within = figures.response.within.value
+        nothing = f"nothing to measure{of}" if known else "not known"
         lines.append(
-            line(" in time  ", "nothing to measure" if within is None else f"{within:.1f} % acknowledged")
+            line(" in time  ", nothing if within is None or not known else f"{within:.1f} % acknowledged{of}")
         )
         cases = figures.cases
         lines.append(

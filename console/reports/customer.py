@@ -40,19 +40,11 @@ class Composer:
 
     def count(self, value: float, source: Source) -> str:
         """A count of a table: never a total where its source is a part."""
-        return counted(self.words, value, source)
+        return self.words.count(value, source)
 
     def foot(self, *sources: Source, more: str = "") -> str:
         """The quiet line of a block."""
         return footed(self.words, self.found.now, self.zone, sources, more)
-
-
-def counted(w: Words, value: float, source: Source) -> str:
-    """A count in a table: `≥` where its source is a part, `?` where it is not known."""
-    if source.state == "unknown":
-        return w("unknown_count")
-    text = w.number(value)
-    return w("at_least", value=text) if source.state == "part" else text
 
 
 def footed(w: Words, now: int, zone: str, sources: Iterable[Source], more: str = "") -> str:
@@ -122,7 +114,7 @@ def _summary(made: Composer) -> list[Block]:
             ),
             w.plural("lead_true", line.true_positive, alerts.decided)
             if line.true_positive
-            else w("lead_true_none"),
+            else w("lead_true_none" if alerts.decided.state == "whole" else "lead_true_none_known"),
         ]  # fmt: skip
         if line.open:
             said.append(w.plural("lead_open", line.open, alerts.decided))
@@ -138,11 +130,10 @@ def _summary(made: Composer) -> list[Block]:
         more = int(alerts.total.value - alerts.before.value)
         key = "as_many" if not more else "more" if more > 0 else "fewer"
         trend = "" if period.until > made.found.now else w(key, n=w.number(abs(more)), period=before)
-    share = (
-        w("share", percent=w.percent(100 * (alerts.grave.value or 0) / alerts.total.value))
-        if alerts.total.value
-        else ""
-    )
+    share = ""
+    if alerts.total.value:
+        percent = w.percent(100 * (alerts.grave.value or 0) / alerts.total.value)
+        share = w("share_known" if alerts.total.at_least else "share", percent=percent)
     response, cases, sensors = made.found.response, made.found.cases, made.found.sensors
     met = sum(each.acknowledged.within if each.acknowledged else 0 for each in response.lines)
     of = sum(_clocked(each.acknowledged, each.late_acknowledge) for each in response.lines)
@@ -204,7 +195,7 @@ def _alerts(made: Composer) -> list[Block]:
             for severity in range(4, -1, -1)
         ),
         made.foot(alerts.source),
-        counted(w, highest, alerts.source),
+        w.count(highest, alerts.source),
         alerts.source.state == "part",
     )
     whole = _sum(alerts.severities)
@@ -266,10 +257,15 @@ def _ranked(made: Composer, title: str, column: str, of: str, found: Sequence[Ra
             )
             for each in found
         ),
-        made.foot(source, more=w(of, n=w.number(len(found)), of=counted(w, number, source))),
-        w("no_alerts"),
+        made.foot(source, more=w(of, n=w.number(len(found)), of=w.count(number, source))),
+        none_of(w, source),
         half=True,
     )
+
+
+def none_of(w: Words, source: Source) -> str:
+    """Said in place of alerts: that there were none only where all are known."""
+    return w({"whole": "no_alerts", "part": "no_alerts_known", "unknown": "not_known"}[source.state])
 
 
 def _response(made: Composer) -> list[Block]:
@@ -281,7 +277,7 @@ def _response(made: Composer) -> list[Block]:
         _response_columns(w),
         rows,
         made.foot(response.source, more=more),
-        w("no_alerts"),
+        none_of(w, response.source),
     )
     return [table]
 
@@ -303,26 +299,41 @@ def _response_row(w: Words, each: ResponseLine, source: Source) -> tuple[Cell, .
     """The clocks of one severity."""
     return (
         Cell(w(f"severity_{each.severity}"), TONES[each.severity]),
-        Cell(counted(w, each.total, source)),
+        Cell(w.count(each.total, source)),
         Cell(w.span(each.acknowledge), "quiet"),
-        *_clock(w, each.acknowledged, each.late_acknowledge),
+        *_clock(w, each.acknowledged, each.late_acknowledge, source),
         Cell(w.span(each.resolve), "quiet"),
-        *_clock(w, each.resolved, each.late_resolve),
+        *_clock(w, each.resolved, each.late_resolve, source),
     )
 
 
-def _clock(w: Words, times: Times | None, late: int) -> tuple[Cell, ...]:
+def _clock(w: Words, times: Times | None, late: int, source: Source) -> tuple[Cell, ...]:
     of = _clocked(times, late)
     share = (times.within if times else 0) / of if of else None
     return (
-        Cell(w.span(times.median if times else None)),
-        Cell(w.span(times.p90 if times else None)),
-        Cell(
-            w("dash") if share is None else w.percent(100 * share),
-            "" if share is None else "bad" if share < 0.9 else "good",
-            share,
-        ),
+        Cell(took(w, times.median if times else None, source)),
+        Cell(took(w, times.p90 if times else None, source)),
+        kept(w, share, source),
     )
+
+
+def took(w: Words, milliseconds: int | None, source: Source) -> str:
+    """A span that was worked out of many; a dash where there were none."""
+    text = w.span(milliseconds)
+    return text if milliseconds is None and source.state != "unknown" else w.of_part(text, source)
+
+
+def kept(w: Words, share: float | None, source: Source) -> Cell:
+    """How much of what there was met its target.
+
+    Args:
+        share: 0 to 1; None where there was nothing to measure.
+    """
+    if source.state == "unknown":
+        return Cell(w("unknown_count"), "quiet")
+    if share is None:
+        return Cell(w("dash"), "quiet")
+    return Cell(w.of_part(w.percent(100 * share), source), "bad" if share < 0.9 else "good", share)
 
 
 def _clocked(times: Times | None, late: int) -> int:
@@ -354,7 +365,11 @@ def _cases(made: Composer) -> list[Block]:
             )
         )
         said.append(
-            w("cases_times", ack=w.span(_ms(cases.acknowledge.value)), res=w.span(_ms(cases.resolve.value)))
+            w(
+                "cases_times",
+                ack=took(w, _ms(cases.acknowledge.value), cases.source),
+                res=took(w, _ms(cases.resolve.value), cases.source),
+            )
         )
     rows = tuple(
         (
@@ -366,7 +381,7 @@ def _cases(made: Composer) -> list[Block]:
         )
         for each in cases.notable
     )
-    number = counted(w, cases.opened.value or 0, cases.source)
+    number = made.count(cases.opened.value or 0, cases.source)
     table = Table(
         w("notable"),
         (
@@ -378,7 +393,7 @@ def _cases(made: Composer) -> list[Block]:
         ),
         rows,
         made.foot(cases.source, more=w("n_of_cases", n=w.number(len(rows)), of=number)),
-        w("no_cases") if cases.source.state != "unknown" else w("not_known"),
+        w({"whole": "no_cases", "part": "no_cases_known", "unknown": "not_known"}[cases.source.state]),
     )
     return [Paragraph(" ".join(said), "plain"), table]
 
@@ -390,11 +405,9 @@ def _ms(value: float | None) -> int | None:
 def _sensors(made: Composer) -> list[Block]:
     w, sensors = made.words, made.found.sensors
     most = max((count for _, count, _ in sensors.platforms), default=1)
-    said = [
-        w("enrolled_line_one")
-        if sensors.enrolled.value == 1
-        else w("enrolled_line", n=w.figure(sensors.enrolled))
-    ]
+    said = []
+    if sensors.enrolled.value is not None:
+        said.append(w.plural("enrolled_line", int(sensors.enrolled.value), sensors.enrolled.source))
     if sensors.quota.value is not None and sensors.quota_used.value is not None:
         said.append(w("quota_line", used=w.figure(sensors.quota_used), quota=w.figure(sensors.quota)))
     said.append(_counted(made))
@@ -456,7 +469,11 @@ def _usage(made: Composer) -> list[Block]:
             ),
             made.foot(
                 usage.source,
-                more=w("n_of_metrics", n=w.number(len(usage.metrics)), of=w.number(usage.metric_count))
+                more=w(
+                    "n_of_metrics",
+                    n=w.number(len(usage.metrics)),
+                    of=made.count(usage.metric_count, usage.source),
+                )
                 if len(usage.metrics) < usage.metric_count
                 else "",
             ),

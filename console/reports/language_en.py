@@ -15,6 +15,7 @@ WORDS = {
     "not_known": "not known",
     "unknown_count": "?",
     "at_least": "≥\u00a0{value}",
+    "in_part": "{value} (part)",
     "dash": "–",
     "never": "never",
     "under_a_minute": "under 1 min",
@@ -52,7 +53,6 @@ WORDS = {
     "note_no_cases": "the organization has no case system any more",
     "note_nobody": "no organization is there of which it could be known",
     "note_missing": "without {names}",
-    "part": "part",
     # The whole
     "customer_kind": "Security report",
     "executive_kind": "Executive report",
@@ -87,6 +87,7 @@ WORDS = {
     "lead_true": "{n} were confirmed as true positives.",
     "lead_true_one": "1 was confirmed as a true positive.",
     "lead_true_none": "None was confirmed as a true positive.",
+    "lead_true_none_known": "None of those that are known was confirmed as a true positive.",
     "lead_open": "{n} are still open.",
     "lead_open_one": "1 is still open.",
     "lead_unknown": "The alerts of {period} are not known.",
@@ -101,6 +102,7 @@ WORDS = {
     "as_many": "as many as in {period}",
     "before_unknown": "{period} is not known",
     "share": "{percent} of all",
+    "share_known": "{percent} of those that are known",
     "false_beside": "{n} false positives",
     "false_beside_one": "1 false positive",
     "of_clocks": "{met} of {of} alerts",
@@ -122,6 +124,7 @@ WORDS = {
     "n_of_rules": "{n} of {of} rules",
     "n_of_hosts": "{n} of {of} hosts",
     "no_alerts": "There were no alerts.",
+    "no_alerts_known": "No alerts are known.",
     # Response
     "section_response": "Response times",
     "response": "From the alert to its acknowledgement and its resolution",
@@ -144,6 +147,7 @@ WORDS = {
     "state": "State",
     "n_of_cases": "{n} of {of} cases",
     "no_cases": "No case was opened.",
+    "no_cases_known": "No opened case is known.",
     "cases_unknown": "The cases of {period} are not known.",
     "no_case_system": "This organization has no case system.",
     # Sensors and usage

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from console.reports.brand import Brand
-from console.reports.customer import TONES, counted, footed
+from console.reports.customer import TONES, footed, kept, none_of
 from console.reports.document import (
     Block,
     Cell,
@@ -34,6 +34,8 @@ NAMED: Final = 3
 def executive(found: ProviderFigures, brand: Brand) -> Document:
     """What the provider's management reads."""
     w = words(brand.language)
+    others = tuple(_lacking(w, each.source) for each in (found.cases, found.sensors, found.online))
+    others = tuple(each for each in others if each)
     return _document(
         found,
         brand,
@@ -42,8 +44,9 @@ def executive(found: ProviderFigures, brand: Brand) -> Document:
             Section("summary", w("section_summary"), tuple(_summary(found, w))),
             Section("alerts", w("section_alerts"), tuple(_alerts(found, w))),
             Section("customers", w("section_customers"), (_customers(found, w),)),
-            Section("missing", w("section_missing"), (_missing(found, w),)),
+            Section("missing", w("section_missing"), tuple(_missing(found, w, *others))),
         ),
+        others,
     )
 
 
@@ -58,12 +61,18 @@ def levels(found: ProviderFigures, brand: Brand) -> Document:
             Section("summary", w("section_summary"), (_level_tiles(found, w),)),
             Section("levels", w("section_levels"), (_levels(found, w),)),
             Section("by_customer", w("section_by_customer"), (_by_customer(found, w),)),
-            Section("missing", w("section_missing"), (_missing(found, w),)),
+            Section("missing", w("section_missing"), tuple(_missing(found, w))),
         ),
     )
 
 
-def _document(found: ProviderFigures, brand: Brand, kind: str, sections: tuple[Section, ...]) -> Document:
+def _document(
+    found: ProviderFigures,
+    brand: Brand,
+    kind: str,
+    sections: tuple[Section, ...],
+    others: Sequence[str] = (),
+) -> Document:
     w = words(brand.language)
     period, zone = w.period(found.period), found.period.zone
     return Document(
@@ -75,7 +84,7 @@ def _document(found: ProviderFigures, brand: Brand, kind: str, sections: tuple[S
         made=f"{w('made', at=w.moment(found.now, zone), zone=zone)} · {w.dates(found.period)}",
         provider=safe(brand.provider),
         contact=safe(brand.contact, 200),
-        warnings=tuple(gaps(found, w)),
+        warnings=(*gaps(found, w), *others),
     )
 
 
@@ -96,6 +105,14 @@ def gaps(found: ProviderFigures, w: Words) -> list[str]:
             why=w("note_missing", names=names + more),
         )
     ]
+
+
+def _lacking(w: Words, source: Source) -> str:
+    """Of how many organizations a sum is made that is not about alerts; "" where it is whole."""
+    if source.state == "whole" or source.organizations is None:
+        return ""
+    n, of = map(w.number, source.organizations)
+    return w.warning(what=w(f"source_{source.name}"), why=w("of_organizations", n=n, of=of))
 
 
 def _foot(found: ProviderFigures, w: Words, *resting: Source, more: str = "") -> str:
@@ -126,7 +143,7 @@ def _summary(found: ProviderFigures, w: Words) -> list[Block]:
         Tile(w("tile_grave"), w.figure(found.grave), "", "high" if found.grave.value else ""),
         Tile(
             w("tile_true"),
-            counted(w, line.true_positive, found.decided),
+            w.count(line.true_positive, found.decided),
             w.plural("false_beside", line.false_positive, found.decided),
         ),
         _clock_tile(w, w("tile_within"), found.acknowledge, found.decided),
@@ -140,13 +157,10 @@ def _summary(found: ProviderFigures, w: Words) -> list[Block]:
 
 
 def _clock_tile(w: Words, label: str, clock: Clock, source: Source) -> Tile:
-    share = clock.share
     return Tile(
         label,
-        w("dash") if share is None else w.percent(100 * share),
-        w("of_clocks", met=counted(w, clock.met, source), of=counted(w, clock.of, source))
-        if clock.of
-        else "",
+        kept(w, clock.share, source).text,
+        w("of_clocks", met=w.count(clock.met, source), of=w.count(clock.of, source)) if clock.of else "",
     )
 
 
@@ -162,7 +176,7 @@ def _alerts(found: ProviderFigures, w: Words) -> list[Block]:
             for severity in range(4, -1, -1)
         ),
         _foot(found, w, found.source),
-        counted(w, max(map(sum, found.days), default=0), found.source),
+        w.count(max(map(sum, found.days), default=0), found.source),
         found.source.state == "part",
     )
     return [chart]
@@ -176,15 +190,15 @@ def _customers(found: ProviderFigures, w: Words) -> Table:
     def row(each: CustomerLine) -> tuple[Cell, ...]:
         return (
             Cell(safe(each.name, 56)),
-            Cell(counted(w, each.line.total, each.source)),
+            Cell(w.count(each.line.total, each.source)),
             Cell(
-                counted(w, each.grave, each.source),
+                w.count(each.grave, each.source),
                 "high" if each.grave else "quiet",
                 None if each.source.state == "unknown" else each.grave / most,
             ),
-            Cell(counted(w, each.line.true_positive, each.source)),
-            Cell(counted(w, each.line.open, each.source)),
-            _share(w, each.acknowledge),
+            Cell(w.count(each.line.true_positive, each.source)),
+            Cell(w.count(each.line.open, each.source)),
+            kept(w, each.acknowledge.share, each.source),
             Cell(w("unknown_count") if each.sensors is None else w.number(each.sensors)),
         )
 
@@ -209,13 +223,6 @@ def _of(w: Words, shown: Sequence[object], every: Sequence[object]) -> str:
     return w("n_of_customers", n=w.number(len(shown)), of=w.number(len(every)))
 
 
-def _share(w: Words, clock: Clock) -> Cell:
-    share = clock.share
-    if share is None:
-        return Cell(w("dash"), "quiet")
-    return Cell(w.percent(100 * share), "bad" if share < 0.9 else "good", share)
-
-
 def _level_tiles(found: ProviderFigures, w: Words) -> Tiles:
     whole = len(found.customers) - len(found.missing)
     return Tiles(
@@ -228,9 +235,7 @@ def _level_tiles(found: ProviderFigures, w: Words) -> Tiles:
             Tile(w("tile_alerts"), w.figure(found.total)),
             _clock_tile(w, w("acknowledge_in_time"), found.acknowledge, found.decided),
             _clock_tile(w, w("resolve_in_time"), found.resolve, found.decided),
-            Tile(
-                w("waiting_late"), counted(w, found.acknowledge.late + found.resolve.late, found.decided)
-            ),
+            Tile(w("waiting_late"), w.count(found.acknowledge.late + found.resolve.late, found.decided)),
         ),
         _foot(found, w, found.source, found.decided),
     )  # fmt: skip
@@ -250,12 +255,11 @@ def _clock_columns(w: Words, first: str) -> tuple[Column, ...]:
 
 def _clock_cells(w: Words, clock: Clock, source: Source) -> tuple[Cell, ...]:
     return (
-        _share(w, clock),
+        kept(w, clock.share, source),
         Cell(
-            f"{counted(w, clock.met, source)} / {counted(w, clock.of, source)}" if clock.of else w("dash"),
-            "quiet",
+            f"{w.count(clock.met, source)} / {w.count(clock.of, source)}" if clock.of else w("dash"), "quiet"
         ),
-        Cell(counted(w, clock.late, source), "bad" if clock.late else "quiet"),
+        Cell(w.count(clock.late, source), "bad" if clock.late else "quiet"),
     )
 
 
@@ -266,14 +270,14 @@ def _levels(found: ProviderFigures, w: Words) -> Table:
         tuple(
             (
                 Cell(w(f"severity_{each.severity}"), TONES[each.severity]),
-                Cell(counted(w, each.total, found.source)),
+                Cell(w.count(each.total, found.source)),
                 *_clock_cells(w, each.acknowledge, found.decided),
                 *_clock_cells(w, each.resolve, found.decided),
             )
             for each in found.levels
         ),
         _foot(found, w, found.decided, more=w("response_note")),
-        w("no_alerts") if found.source.state != "unknown" else w("not_known"),
+        none_of(w, found.source),
     )
 
 
@@ -294,7 +298,7 @@ def _by_customer(found: ProviderFigures, w: Words) -> Table:
         tuple(
             (
                 Cell(safe(each.name, 56)),
-                Cell(counted(w, each.line.total, each.source)),
+                Cell(w.count(each.line.total, each.source)),
                 *_clock_cells(w, each.acknowledge, each.source),
                 *_clock_cells(w, each.resolve, each.source),
             )
@@ -305,12 +309,17 @@ def _by_customer(found: ProviderFigures, w: Words) -> Table:
     )
 
 
-def _missing(found: ProviderFigures, w: Words) -> Block:
+def _missing(found: ProviderFigures, w: Words, *others: str) -> Iterable[Block]:
+    """Whose alerts are not wholly known, and what else lacks somebody."""
     missing = found.missing
+    if others:
+        yield Paragraph(" ".join(others), "plain")
+    elif not missing:
+        yield Paragraph(w("nothing_missing"), "plain")
     if not missing:
-        return Paragraph(w("nothing_missing"), "plain")
+        return
     shown = missing[:CUSTOMERS]
-    return Table(
+    yield Table(
         w("missing_table"),
         (Column(w("customer"), share=5), Column(w("state"), share=2), Column(w("why"), share=9)),
         tuple(

@@ -34,10 +34,24 @@ class Words:
         return self.said[key].format(**values)
 
     def plural(self, key: str, count: int, source: Source | None = None, **values: object) -> str:
-        """`KEY_one` for one, `KEY` for any other number: `{n}`, with `≥` where its source is a part."""
-        part = source is not None and source.state == "part"
-        shown = self("at_least", value=self.number(count)) if part else self.number(count)
-        return self(f"{key}_one" if count == 1 and not part else key, n=shown, **values)
+        """`KEY_one` for one, `KEY` for any other number: `{n}`, as `count` has it where it has a source."""
+        whole = source is None or source.state == "whole"
+        shown = self.number(count) if source is None else self.count(count, source)
+        return self(f"{key}_one" if count == 1 and whole else key, n=shown, **values)
+
+    def count(self, value: float, source: Source) -> str:
+        """A count: `≥` where its source is a part, `?` where it is not known."""
+        if source.state == "unknown":
+            return self("unknown_count")
+        text = self.number(value)
+        return self("at_least", value=text) if source.state == "part" else text
+
+    def of_part(self, text: str, source: Source) -> str:
+        """What is no count, such as a share or a median: said to be of a part where its source is one, `?`
+        where it is not known."""
+        if source.state == "unknown":
+            return self("unknown_count")
+        return self("in_part", value=text) if source.state == "part" else text
 
     def warning(self, what: str, why: str) -> str:
         """What is missing and why, as a sentence: a name that ends in a full stop ends it."""
@@ -59,7 +73,9 @@ class Words:
         """A figure as it is printed: not known in words, a part as `at least`."""
         if figure.value is None:
             return self("not_known")
-        text = self.percent(figure.value) if percent else self.number(figure.value)
+        if percent:
+            return self.of_part(self.percent(figure.value), figure.source)
+        text = self.number(figure.value)
         return self("at_least", value=text) if figure.at_least else text
 
     def span(self, milliseconds: int | None) -> str:

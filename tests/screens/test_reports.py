@@ -1,6 +1,7 @@
 """Reports before they are written, on a real store."""
 
 import json
+import re
 
 import pytest
 
@@ -134,6 +135,31 @@ def test_it_looks_like_this_at_120_columns(snap_compare, known_store):
         await settled(pilot, "alerts 12,")
 
     assert snap_compare(Host(known_store, Reports), terminal_size=(120, 40), run_before=before)
+
+
+async def test_what_is_known_in_part_or_not_at_all_is_said_to_be_so_in_each_line(known_store):
+    half = NOW - 12 * 86_400_000
+    with known_store.writing() as c:
+        ingest.put_sync_state(c, oid_of(0), "detections", cursor=STORED, mark=half, checked_at=half)
+        c.execute(models.SyncState.__table__.delete().where(models.SyncState.__table__.c.oid == oid_of(1)))
+        c.execute(
+            models.Detection.__table__.update()
+            .where(models.Detection.__table__.c.oid == oid_of(0))
+            .values(acknowledged_at=models.Detection.__table__.c.time + 1)
+        )
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 40)) as pilot:
+        await ready(pilot)
+        await pilot.press("right_square_bracket")
+        await settled(pilot, "alerts at least 12, at least")
+        shown = " ".join(text_of(pilot.app).split())
+        assert re.search(r"by day \S.* of those known", shown)
+        assert re.search(r"(critical|high) at least \d+: \d+ true, \d+ false, \d+ open of those known", shown)
+        assert re.search(r"in time \d+\.\d % acknowledged of those known", shown)
+        await pilot.press("down")
+        await settled(pilot, "alerts not known, not known high or critical; the month before not known")
+        await settled(pilot, "in time not known")
+        assert "by day" not in text_of(pilot.app)
 
 
 async def test_of_whom_no_extension_was_ever_read_it_is_not_said_that_there_is_no_case_system(known_store):
