@@ -8,7 +8,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -248,6 +248,13 @@ class Organizations(LooksDeeper[Found]):
     def on_mount(self) -> None:
         """Begin without the detail."""
         self._show_pane(False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The detail has other lines beside the tree than below it."""
+        wide = self.has_class("-wide")
+        super().on_resize(event)
+        if self.has_class("-wide") != wide:
+            self._show_detail()
 
     @property
     def table(self) -> OrganizationTree:

@@ -126,6 +126,18 @@ def test_a_new_reading_is_a_reason_to_read_the_detail_again():
     assert "quota_reading" in Organizations.READS
 
 
+async def test_a_terminal_that_becomes_wide_has_the_plot_at_once(filled_store):
+    told(filled_store, CHANGES)
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await picture(host, "since 10-30 (4m old)")(pilot)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "10-26                    11-24 UTC" in text_of(host))
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "since 10-30 (4m old)" in text_of(host))
+        assert "11-24 UTC" not in text_of(host)
+
+
 def picture(host, wanted):
     async def before(pilot) -> None:
         await until(pilot, lambda: host.view.look != "loading")
