@@ -471,9 +471,18 @@ async def _make(
 
 
 def _needed(key: Callable[[], bytes | None] | None) -> bytes:
-    from console.operations.runsteps import StepFailed
+    """The installation's redaction key.
 
-    found = key() if key is not None else None
+    Raises:
+        StepFailed: it is not to be had.
+    """
+    from console.operations.runsteps import StepFailed
+    from store.credentials.errors import CredentialError
+
+    try:
+        found = key() if key is not None else None
+    except CredentialError as error:
+        raise StepFailed(f"The key under which secrets are compared cannot be read: {error}") from error
     if found is None:
         raise StepFailed("The key under which secrets are compared is not at hand: `limegrove auth login`.")
     return found

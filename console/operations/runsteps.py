@@ -106,7 +106,7 @@ class Work:
     clock: Callable[[], int]
     """Milliseconds, UTC."""
     key: Callable[[], bytes]
-    """The installation's redaction key."""
+    """The installation's redaction key; raises `StepFailed` where it is not to be had."""
     keeper: Keeper
     before: Any = None
     """What the first look at the step found; None during that look."""

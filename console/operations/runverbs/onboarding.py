@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Table, select
@@ -271,67 +272,78 @@ class SetRecord(Verb):
 
     async def check(self, work: Work) -> Seen:
         """Whether the record is as the layers have it now."""
-        record, _, _ = await asyncio.to_thread(_wanted, work)
-        current = await records.read(work.handle, record.section, record.name)
+        wanted = await asyncio.to_thread(_wanted, work)
+        current = await records.read(work.handle, wanted.record.section, wanted.record.name)
         if current is None:
             return Seen(fulfilled=False, fact={"there": False})
         fact = {"there": True, "etag": current.etag}
-        return Seen(_is_so(work, record, current), fact)
+        return Seen(_is_so(work, wanted, current), fact, made=wanted.owned)
 
-    async def send(self, work: Work) -> None:
+    async def send(self, work: Work) -> Mapping[str, Any]:
         """Write it."""
-        record, _, _ = await asyncio.to_thread(_wanted, work)
+        wanted = await asyncio.to_thread(_wanted, work)
+        record = wanted.record
         current = await records.read(work.handle, record.section, record.name)
         await records.write(work.handle, record.section, record.name, record.body, record.metadata, current)
+        return wanted.owned
 
     def keep(self, c: Connection, work: Work) -> None:
         """Remember which template it is of, so that a rollout knows it."""
-        record, template, version = _wanted_of(c, work)
-        where = (
-            (_OWNED.c.oid == work.oid) & (_OWNED.c.section == record.section) & (_OWNED.c.name == record.name)
-        )
+        section, name = str(work.arguments["section"]), str(work.arguments["name"])
+        where = (_OWNED.c.oid == work.oid) & (_OWNED.c.section == section) & (_OWNED.c.name == name)
         c.execute(_OWNED.delete().where(where))
+        # What was written or read: the layers may be others by now.
+        owned = {column: work.made[column] for column in ("template", "version", "hash", "metadata")}
         c.execute(
             _OWNED.insert().values(
-                oid=work.oid, section=record.section, name=record.name, template=template, version=version,
-                hash=wanted_hash(record.section, record.name, record.body, work.key()),
-                metadata=None if record.metadata is None else normalised_metadata(record.metadata),
-                plan_id=0, at=work.clock(),
+                oid=work.oid, section=section, name=name, plan_id=0, at=work.clock(), **owned
             )
-        )  # fmt: skip
+        )
 
 
-def _wanted(work: Work) -> tuple[Record, str, int]:
-    with work.store.reader.reading() as c:
-        return _wanted_of(c, work)
+@dataclass(frozen=True)
+class _Wanted:
+    """A record as the layers have it, filled in."""
+
+    record: Record
+    owned: Mapping[str, Any]
+    """{template, version, hash, metadata} of it, as `template_owned` keeps them."""
+    key: bytes
+    """The installation's redaction key."""
 
 
-def _wanted_of(c: Connection, work: Work) -> tuple[Record, str, int]:
-    """The record as the layers have it, filled in, with its template and the template's version.
+def _wanted(work: Work) -> _Wanted:
+    """What the layers have; in a thread, for a keyring may be slow.
 
     Raises:
-        StepFailed: they do not bring it any more.
+        StepFailed: they do not bring it any more, or the key is not to be had.
     """
-    found = library.effective_of(c, work.oid)
-    if found.blocked:
-        raise StepFailed(f"The layers of the organization cannot be applied: {found.blocked[0]}")
-    key = (str(work.arguments["section"]), str(work.arguments["name"]))
-    if key not in found.records:
-        raise StepFailed("The layers of the organization do not bring this record any more.")
-    wanted = found.records[key]
-    template = wanted.origins[-1].layer
-    (stored,) = library.listed(c, [template])
-    return wanted.record, template, stored.version
+    with work.store.reader.reading() as c:
+        found = library.effective_of(c, work.oid)
+        if found.blocked:
+            raise StepFailed(f"The layers of the organization cannot be applied: {found.blocked[0]}")
+        at = (str(work.arguments["section"]), str(work.arguments["name"]))
+        if at not in found.records:
+            raise StepFailed("The layers of the organization do not bring this record any more.")
+        wanted = found.records[at]
+        template = wanted.origins[-1].layer
+        (stored,) = library.listed(c, [template])
+    record, key = wanted.record, work.key()
+    metadata = None if record.metadata is None else normalised_metadata(record.metadata)
+    content = wanted_hash(record.section, record.name, record.body, key)
+    owned = {"template": template, "version": stored.version, "hash": content, "metadata": metadata}
+    return _Wanted(record, owned, key)
 
 
-def _is_so(work: Work, record: Record, current: records.Current) -> bool:
-    if record.metadata is not None and normalised_metadata(record.metadata) != dict(current.metadata):
+def _is_so(work: Work, wanted: _Wanted, current: records.Current) -> bool:
+    metadata = wanted.owned["metadata"]
+    if metadata is not None and metadata != dict(current.metadata):
         return False
     if current.body is None:
         # Nobody reads a secret back; that it is ours is told by its having been sent.
         return work.sent
-    section, name = record.section, record.name
-    return current.hash(section, name, work.key()) == wanted_hash(section, name, record.body, work.key())
+    content: str = wanted.owned["hash"]
+    return current.hash(wanted.record.section, wanted.record.name, wanted.key) == content
 
 
 VERBS = (Create(), Place(), Freeze(), Assign(), Document(), AddToGroup(), SetRecord())

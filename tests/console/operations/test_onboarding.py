@@ -10,14 +10,16 @@ from console.limacharlie.client import Cloud, Deadlines
 from console.limacharlie.credentials import OrganizationKey, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.limits import Limits
-from console.operations import runs
+from console.operations import records, runs
 from console.operations.onboarding import judge, onboard, plan
 from console.operations.sync import Sync
 from console.sandbox.faults import Rule
+from store.credentials.errors import KeyringLocked
 from store.customers import customer
 from store.database import Store
 from store.models import TemplateOwned
 from store.onboarding import Row
+from store.rollouts.compare import wanted_hash
 from store.secret import Secret
 from store.templates import library
 from store.times import now_ms
@@ -206,6 +208,56 @@ async def test_what_is_to_be_frozen_is_so_when_all_else_is_done(
         (node,) = [each for each in stored_tree(c) if each.oid == result.run.items[0].oid]
     assert set(node.marks) == {"frozen", "protected"}
     assert ground.named("Acme")[0].limit == 7
+
+
+@pytest.mark.parametrize("how", ["broken", "none"])
+async def test_where_the_key_is_not_to_be_had_it_is_one_sentence_of_each_record(
+    ground: Ground, how: str
+) -> None:
+    def key() -> bytes | None:
+        if how == "broken":
+            raise KeyringLocked("The keyring is locked: unlock it.")
+        return None
+
+    planned = await ground.wanted({"name": "Acme", "node": "Europe"})
+    run_id = runs.keep(ground.store, planned, operator="me")
+    result = await runs.apply(ground.store, ground.cloud, run_id, operator="me", key=key)
+
+    assert result.run.state == "partly"
+    assert {why for _, what, why in result.failed if what.startswith("apply")} == {
+        "The key under which secrets are compared cannot be read: The keyring is locked: unlock it."
+        if how == "broken"
+        else "The key under which secrets are compared is not at hand: `limegrove auth login`."
+    }
+    assert ground.served.world.configuration.records(ground.named("Acme")[0], "fp") == {}, "sent blindly"
+    again = await runs.apply(ground.store, ground.cloud, run_id, operator="me", key=lambda: KEY)
+    assert again.whole, again.failed
+
+
+async def test_a_record_is_kept_as_it_was_written_though_its_layers_change_meanwhile(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = await ground.wanted({"name": "Acme", "node": "Europe"})
+    read = records.read
+
+    async def then_changed(handle: Any, section: str, name: str) -> Any:
+        found = await read(handle, section, name)
+        if section == "hive/fp" and found is not None:
+            with ground.store.writing() as c:
+                library.put(c, "base", "main.yaml", {"main.yaml": b"version: 3\n"}, now=now_ms())
+        return found
+
+    monkeypatch.setattr("console.operations.records.read", then_changed)
+    result = await ground.make(planned)
+
+    failed = [what for _, what, _ in result.failed]
+    assert "apply hive/fp/scanner" not in failed
+    with ground.store.reader.reading() as c:
+        (row,) = c.execute(
+            TemplateOwned.__table__.select().where(TemplateOwned.section == "hive/fp")  # type: ignore[attr-defined,arg-type]
+        )
+    assert (row.template, row.version, row.name) == ("base", 1, "scanner")
+    assert row.hash == wanted_hash("hive/fp", "scanner", {"op": "is", "path": "cat", "value": "x"}, KEY)
 
 
 async def test_what_a_layer_does_not_bring_any_more_is_told(ground: Ground) -> None:
