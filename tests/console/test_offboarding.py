@@ -383,7 +383,7 @@ def test_calls_that_fail_and_three_kills_lose_and_repeat_nothing(stage: Stage) -
             assert process.wait(30) == -signal.SIGKILL
             number = _count(stage, "SELECT max(id) FROM run")
             assert number == begun + 1
-            words = ("org", "resume", str(number), "--yes")
+            words = ("org", "resume", str(number), "--yes", "--confirm", name)
         for _ in range(6):
             code = _started(words, env, said).wait(300)
             if not code:
