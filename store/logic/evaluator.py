@@ -45,6 +45,10 @@ DEEPEST = 100
 TARGETS = ("edr", "detection", "deployment", "artifact_event", "schedule", "audit", "billing")
 """What is evaluated here on an object that somebody supplies."""
 
+_SURELY_SECONDS, _SURELY_MILLISECONDS = 10**10, 10**12
+"""Epochs of seconds up to the year 2286, of milliseconds from the year 2001 on. How the cloud tells one from
+the other is not documented: what lies between could be read as either."""
+
 STATEFUL = ("with child", "with descendant", "with events")
 
 _ARTIFACT_OPERATORS = frozenset(
@@ -511,6 +515,10 @@ class _Compiler:
         spec = self._key(node, "sub domain", (str, int), at, needed=False)
         if spec is None:
             return (lambda text: (file_name(text),)) if name else None
+        if not isinstance(spec, str):
+            # Taken as the text, refused, or left out: each gives another answer, for the whole rule.
+            self.needs.append(f"{at}: 'sub domain' as a number is not documented; quote it: {str(spec)!r}")
+            self._undecided = self._undecided or self.needs[-1]
         take = labels(str(spec))
         if take is None:
             raise InvalidRule(f"{at}: 'sub domain' has to be a slice of the labels, like 0:2, -1 or 1:")
@@ -904,6 +912,16 @@ class _Compiler:
         self.clocked = True
         said = f"{at}: the age of text, or of such a number, is not documented"
 
+        def aged(value: float, now: float) -> Verdict:
+            if value < 0 or value > 2**63:
+                return None
+            if value < _SURELY_SECONDS:
+                return bool(now - value > seconds)
+            by_milliseconds = bool(now - value / 1000 > seconds)
+            if value >= _SURELY_MILLISECONDS:
+                return by_milliseconds
+            return agreed((now - value > seconds, by_milliseconds))
+
         def older(run: Run, found: list[Any]) -> Verdict:
             answer: Verdict = False
             for value in found:
@@ -912,11 +930,11 @@ class _Compiler:
                     if any(map(str.isdigit, value)):
                         answer = None
                 elif isinstance(value, int | float) and not isinstance(value, bool):
-                    if value < 0 or value > 2**63:
-                        answer = None
-                    # Seconds, or milliseconds where seconds would be thousands of years ahead.
-                    elif run.now - (value / 1000 if value > 10**11 else value) > seconds:
+                    verdict = aged(value, run.now)
+                    if verdict:
                         return True
+                    if verdict is None:
+                        answer = None
             if answer is None:
                 run.open.append(said)
             return answer
