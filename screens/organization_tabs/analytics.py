@@ -149,7 +149,7 @@ def _counted(counts: SensorCounts, now: int, wide: bool) -> list[Content]:
     quota = [day.quota for day in found.days]
     gap = " " * (len(found.days) - 10)
     return [
-        field("counted", f"{said}, {looked}"),
+        field("counted", f"{said}, seen {old} ago"),
         field("weighted", full),
         *(
             line(f" {label:>{LABEL}}|{cells}")

@@ -47,7 +47,7 @@ def lines_of(store, *, wide, number=0):
 def test_where_there_is_room_the_days_are_a_plot_with_the_quota_as_a_line(filled_store):
     told(filled_store, CHANGES)
     assert lines_of(filled_store, wide=True)[:11] == [
-        " counted    101, +27 since 10-30, looked at 4m ago",
+        " counted    101, +27 since 10-30, seen 4m ago",
         " weighted   83 of quota 110, 75 %",
         "         110|                         -----",
         "            |                     *********",
@@ -75,7 +75,7 @@ def test_days_after_the_last_look_are_unknown_and_it_says_when_that_was(filled_s
         " counted    ?????????????????########????? 71 on 11-19, -3 since 11-12",
         " weighted   ?????????????????********????? 62 of quota 90, 69 %",
     ]
-    assert lines_of(filled_store, wide=True)[0].endswith(" 71 on 11-19, -3 since 11-12, looked at 5d ago")
+    assert lines_of(filled_store, wide=True)[0].endswith(" 71 on 11-19, -3 since 11-12, seen 5d ago")
     assert lines_of(filled_store, wide=True)[7] == "            |?????????????????+..+...+?????"
 
 
@@ -102,7 +102,7 @@ def test_of_one_day_or_none_nothing_is_plotted(filled_store, readings, looked, s
 def test_no_sensor_and_no_quota_are_zeros_that_are_known(filled_store):
     told(filled_store, [(3, 0, 0, 0)])
     found = lines_of(filled_store, wide=True)
-    assert found[0] == " counted    0, as many since 11-21, looked at 4m ago"
+    assert found[0] == " counted    0, as many since 11-21, seen 4m ago"
     assert found[1] == " weighted   0 of quota 0"
     assert found[6] == "           0|                          ****"
 
