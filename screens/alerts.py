@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import Connection, and_, or_
 from textual import events, on, work
@@ -43,12 +43,14 @@ from screens.widgets.alert_detail import AlertPane
 from screens.widgets.row_table import MARKED_AT_ONCE, Anchor, MarkTable, RowTable, Window, read_window
 from store import preferences
 from store.alerts import AlertFilter, FilterError, parse_filter, pivot_line
-from store.queries import alert_context, alerts, folds, queue
-from store.queries.alert_context import Whole
+from store.queries import alerts, folds, queue
 from store.queries.alerts import AlertRow, Count
 from store.queries.folds import FoldRow
 from store.text import safe_text
 from store.times import age
+
+if TYPE_CHECKING:
+    from store.queries.alert_context import Whole
 
 AGES_EVERY = 30
 """Seconds between two looks at the ages on the screen."""
@@ -747,6 +749,9 @@ class Alerts(View[Found]):
             self.pane.show(found)
 
     def _detail_of(self, row: AlertRow) -> Whole | None:
+        # The rows do without half of what this screen would import: with the first detail, in its thread.
+        from store.queries import alert_context
+
         with self.context.reader.reading() as connection:
             return alert_context.whole(connection, row.id, self.context.clock())
 

@@ -12,11 +12,9 @@ from textual.visual import VisualType
 from textual.widget import Widget
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
-from screens.customer_words import escalation_words, first_contact, standing_words
 from screens.widgets.text import content
 from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, SEVERITIES, STATUSES, WOKEN
 from store.observables import detection_of, event_of, event_words
-from store.queries.customers import procedures_for
 from store.text import CUT, cell_width, fit, safe_text
 from store.times import age
 
@@ -441,6 +439,10 @@ def _is_closed(around: AlertContext | None, row: AlertRow) -> bool:
 
 def _customer(made: _Lines, found: Card, row: AlertRow, now: int) -> None:
     """Whom to call, whether somebody is there, and what to do."""
+    # What was read of the customer has imported most of it.
+    from screens.customer_words import escalation_words, first_contact, standing_words
+    from store.queries.customers import procedures_for
+
     customer, standing = found.customer, found.standing
     made.add(
         "customer",
