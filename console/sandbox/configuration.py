@@ -565,9 +565,20 @@ class Configuration:
         found = record["data"].get(inside) if record is not None else None
         return found if isinstance(found, dict) else {}
 
-    def stamp(self, organization: Organization, service: str, name: str, by: str) -> None:
-        """Note who set a rule of an older service."""
-        self._change(organization).stamps[service, name] = (by, self._clock())
+    def stamp(self, organization: Organization, service: str, name: str, by: str | None) -> None:
+        """Note who sets a rule of an older service, or removes it with None, before its record is written.
+
+        All rules of a service stand in one record, whose author and time change with any of them: what the
+        other rules said of themselves is kept first.
+        """
+        stamps = self._change(organization).stamps
+        if service != "exfil":
+            for other, rule in self.services(organization)[service].items():
+                stamps.setdefault((service, other), (rule["by"], rule["updated"]))
+        if by is None:
+            stamps.pop((service, name), None)
+        else:
+            stamps[service, name] = (by, self._clock())
 
     def services(self, organization: Organization) -> dict[str, Any]:
         """What the older services answer to `list_rules`."""

@@ -98,7 +98,7 @@ def set_rule(call: Call, one: Organization, kind: str, name: str, rule: dict[str
         del rules[name]
     else:
         rules[name] = rule
-        call.world.configuration.stamp(one, service, name, call.token().ident)
+    call.world.configuration.stamp(one, service, name, None if rule is None else call.token().ident)
     data[inside] = held | {part: rules} if part else rules
     default = {"enabled": True, "expiry": 0, "tags": None, "comment": ""}
     hive.store(call, one, "extension_config", extension, data, None if record is not None else default)

@@ -234,6 +234,20 @@ def a_logging_rule_is_made_and_deleted(it: Stage) -> None:
     assert name not in it.json("logging", "list", LC_OID=oid)
 
 
+@probe({SERVICE: "(the effect) *.by *.updated"})
+def a_rule_says_who_set_it_whatever_becomes_of_others(it: Stage) -> None:
+    oid, name = it.spare(25).oid, it.name("log")
+    before = it.json("logging", "list", LC_OID=oid)
+    it.sdk("LoggingRules(org).create(name, ['/var/log/x'])", oid, name=name)
+    after = it.json("logging", "list", LC_OID=oid)
+    made = after.pop(name)
+    assert after == before
+    assert made["by"] not in ("", *(rule["by"] for rule in before.values()))
+    assert made["updated"] > max(rule["updated"] for rule in before.values())
+    it.text("logging", "delete", "--name", name, "--confirm", LC_OID=oid)
+    assert it.json("logging", "list", LC_OID=oid) == before
+
+
 @probe({SERVICE: "(the effect) list watch list.*.events watch.*.value watch.*.path"})
 def exfil_rules_are_made_and_deleted(it: Stage) -> None:
     oid, name = it.spare(23).oid, it.name("exfil")
