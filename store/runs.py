@@ -448,13 +448,14 @@ def steps(c: Connection, run_id: int, item: int | None = None, *, limit: int | N
     chosen = select(_STEP).where(_STEP.c.run_id == run_id).order_by(_STEP.c.item, _STEP.c.seq).limit(limit)
     if item is not None:
         chosen = chosen.where(_STEP.c.item == item)
-    return [
-        RunStep(
-            row.item, row.seq, row.verb, row.target, row.arguments, row.needed, row.before,
-            OUTCOMES[row.outcome], row.error, row.intent, row.made, row.finished_at,
-        )
-        for row in c.execute(chosen)
-    ]  # fmt: skip
+    return [_step(row) for row in c.execute(chosen)]
+
+
+def _step(row: Any) -> RunStep:
+    return RunStep(
+        row.item, row.seq, row.verb, row.target, row.arguments, row.needed, row.before,
+        OUTCOMES[row.outcome], row.error, row.intent, row.made, row.finished_at,
+    )  # fmt: skip
 
 
 def progress(c: Connection, run_id: int) -> dict[int, tuple[int, int]]:
@@ -473,16 +474,7 @@ def failures(c: Connection, run_id: int, *, limit: int | None = None) -> list[tu
         .order_by(_STEP.c.item, _STEP.c.seq)
         .limit(limit)
     )
-    return [
-        (
-            Untrusted(row.name),
-            RunStep(
-                row.item, row.seq, row.verb, row.target, row.arguments, row.needed, row.before,
-                OUTCOMES[row.outcome], row.error, row.intent, row.made, row.finished_at,
-            ),
-        )
-        for row in c.execute(chosen)
-    ]  # fmt: skip
+    return [(Untrusted(row.name), _step(row)) for row in c.execute(chosen)]
 
 
 def listed(
@@ -529,12 +521,6 @@ def drop(c: Connection, run_id: int, *, now: int) -> bool:
             .values(state=DROPPED, finished_at=now)
         ).rowcount
     )
-
-
-def undo_of(c: Connection, run_id: int) -> list[int]:
-    """The runs that take a run back, drafts and dropped ones aside, the oldest first."""
-    chosen = select(_RUN.c.id).where(_RUN.c.undo_of == run_id, _RUN.c.state.not_in((DRAFT, DROPPED)))
-    return list(c.execute(chosen.order_by(_RUN.c.id)).scalars())
 
 
 # Making

@@ -49,7 +49,7 @@ from store import journal
 from store import runs as kept
 from store.processes import holder as this_process
 from store.processes import said
-from store.runs import GOOD, Item, Planned, PlannedItem, PlannedStep, Run, RunError, RunStep
+from store.runs import GOOD, Planned, PlannedItem, PlannedStep, Run, RunError, RunStep
 from store.text import safe_text
 from store.times import now_ms
 
@@ -118,15 +118,6 @@ class Result:
     def done(self) -> int:
         """Organizations that are whole."""
         return sum(item.state == "done" for item in self.run.items)
-
-    @property
-    def partly(self) -> int:
-        """Organizations of which some steps are made."""
-        return sum(item.state == "partly" for item in self.run.items)
-
-    def items(self, *states: str) -> list[Item]:
-        """The organizations in some states, of `store.runs.ITEM_STATES`."""
-        return [item for item in self.run.items if item.state in states]
 
 
 def keep(store: "Store", planned: Planned, *, operator: str, now: int | None = None) -> int:

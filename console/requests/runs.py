@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from textual.content import Content
 
@@ -19,6 +18,7 @@ from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.dialogs.run_plan import NAMED, RunPlan, Shown, Target, named
 from screens.requests import BeginRun, ChangeMany, DropRun, UndoRun
+from store import processes
 from store import runs as kept
 from store.access import counted
 from store.bulk import KINDS, BadWish, Kind, Selection, Wish, select, wish
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
 SAID_EVERY = 0.25
 """Seconds between two sentences about how far it has come."""
-
-_running: WeakKeyDictionary[Host, set[int]] = WeakKeyDictionary()
-"""The runs that a console makes at this moment."""
-
 
 # -- choosing --------------------------------------------------------------------------------------------
 
@@ -188,8 +184,6 @@ async def begin(host: Host, request: BeginRun) -> Agreed | None:
     """Show a run, to be begun or carried on with."""
     host.writing_store()
     host.cloud()
-    if request.run in _running.get(host, ()):
-        raise RefusedHere(f"Run {request.run} is being made here already.")
     return await _ask(host, request.run)
 
 
@@ -203,6 +197,8 @@ async def _ask(host: Host, number: int, *, nothing: int = 0, fresh: bool = False
         shown = await read(host, lambda c: _shown(c, number, nothing, fresh=fresh))
     except RunError as error:
         raise RefusedHere(str(error)) from error
+    if kept.state_now(shown.run, host.context.clock()) == "running":
+        raise RefusedHere(f"Run {number} is being made by {processes.said(shown.run.holder)}.")
     answer = await host.ask(RunPlan(shown, host.context))
     if answer is not None and answer.deed == "begin":
         return number, answer.confirm
@@ -217,8 +213,6 @@ async def _ask(host: Host, number: int, *, nothing: int = 0, fresh: bool = False
 async def _make(host: Host, number: int, confirm: str, view: Any) -> None:
     """Make a run; `view` is the one of the runs, which says what is in its way while that is made."""
     store = host.writing_store()
-    going = _running.setdefault(host, set())
-    going.add(number)
     try:
         result = await operations.apply(
             store,
@@ -234,8 +228,6 @@ async def _make(host: Host, number: int, confirm: str, view: Any) -> None:
         return
     except (RunError, LimaCharlieError) as error:
         raise RefusedHere(str(error)) from error
-    finally:
-        going.discard(number)
     host.say(result.sentence, "plain" if result.whole else "warning")
 
 

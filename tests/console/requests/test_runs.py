@@ -247,6 +247,22 @@ def elsewhere() -> Iterator[str]:
         process.kill()
 
 
+async def test_what_is_being_made_is_not_begun_a_second_time(a_store: Any, elsewhere: str) -> None:
+    store = a_store()
+    async with console(store) as (found, app), app.run_test(size=(100, 30)) as pilot:
+        first = found.keep(found.planned(PlannedStep("quota.set", arguments={"quota": 7})))
+        with store.writing() as c:
+            run = runs.load(c, first)
+            runs.take(c, run, elsewhere, operator="kim", now=now_ms(), is_live=lambda held: False)
+        await opened(pilot)
+        await pilot.press(*":runs", "enter")
+        await shows(pilot, "A change")
+        await pilot.press("A")
+        await until(pilot, lambda: f"Run {first} is being made by {processes.said(elsewhere)}." in said(app))
+        assert not isinstance(app.screen, RunPlan)
+        assert not found.effects()
+
+
 async def test_who_makes_what_is_in_the_way_is_named_until_it_is_made(a_store: Any, elsewhere: str) -> None:
     store, names = a_store(), processes.said(elsewhere)
     async with console(store) as (found, app), app.run_test(size=(80, 24)) as pilot:
