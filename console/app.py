@@ -199,6 +199,7 @@ class Console(App[int], inherit_bindings=False):
             zone=zone,
             zone_name=zone_name,
             glyphs=glyphs,
+            brand_zone=partial(_brand_zone, settings),
             redaction_key=redaction_key,
         )
 
@@ -724,6 +725,12 @@ class Console(App[int], inherit_bindings=False):
                 for worker in going:
                     with contextlib.suppress(BaseException):
                         await worker.wait()
+
+
+def _brand_zone(settings: Settings | None, name: str) -> str:
+    from console.reports.brand import time_zone_of
+
+    return time_zone_of(settings.brands, name) if settings is not None else ""
 
 
 def _left(seconds: float) -> str:

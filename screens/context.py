@@ -147,6 +147,9 @@ class Context:
     status: Status = Status()
     kept: dict[str, Any] = field(default_factory=dict)
     """What the views keep in memory together, by whose it is: see `screens.figures`."""
+    brand_zone: Callable[[str], str] = lambda _name: ""
+    """The time zone that a brand says, by its name ("" is the default one); "" where it says none. It reads a
+    file: never on the event loop."""
     redaction_key: Callable[[], bytes | None] = lambda: None
     """Under which secrets were replaced before they reached the store; None where it is not at hand. It may
     ask the keyring: never on the event loop."""

@@ -22,6 +22,7 @@ from screens.requests import ShowOrganization, WriteReports
 from screens.widgets.row_table import Column, Listed, MarkTable
 from screens.widgets.spark import spark
 from screens.widgets.text import line
+from store.months import moved
 from store.reports.customer import CustomerFigures, customer
 from store.reports.figures import Figure, Note, Source
 from store.reports.listing import Addressee, addressees
@@ -78,6 +79,7 @@ class Reports(Detailed[Found]):
             "sensor",
             "usage",
             "configuration_record",
+            "customer_document",
         }
     )  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -147,8 +149,15 @@ class Reports(Detailed[Found]):
     def read(self, connection: Connection) -> Found:
         """The customers of the scope."""
         now = self.context.clock()
-        period = month(self._month) if self._month else month_before(now, self.context.zone_name)
-        return Found(period, addressees(connection, period, scope=self.context.scope.node_id, now=now))
+        # Each customer's days are those of its own time zone, as its report has them.
+        period = month(self._month or month_before(now, self.context.zone_name).label, "")
+        return Found(
+            period,
+            addressees(
+                connection, period, scope=self.context.scope.node_id, now=now,
+                brand_zone=self.context.brand_zone,
+            ),
+        )  # fmt: skip
 
     def has_nothing(self, found: Found) -> bool:
         """Nobody is there."""
@@ -217,12 +226,9 @@ class Reports(Detailed[Found]):
         """Another month, up to the one that goes on."""
         if self._found is None:
             return
-        first = self._found.period.first
-        number = first.year * 12 + first.month - 1 + step
-        wanted = f"{number // 12:04}-{number % 12 + 1:02}"
-        last = month_before(self.context.clock(), self.context.zone_name).first
-        ahead = number - (last.year * 12 + last.month - 1)
-        if not -BEHIND <= ahead <= 1:
+        wanted = moved(self._found.period.label, step)
+        last = month_before(self.context.clock(), self.context.zone_name).label
+        if not moved(last, -BEHIND) <= wanted <= moved(last, 1):
             self.tell(f"There are the {BEHIND} months behind this one, and the one that goes on.")
             return
         self._month = wanted
@@ -252,7 +258,7 @@ class Reports(Detailed[Found]):
 
         def read() -> CustomerFigures | None:
             with self.context.reader.reading() as connection:
-                return customer(connection, each.oid, found.period, now=now)
+                return customer(connection, each.oid, each.period, now=now)
 
         figures = await asyncio.to_thread(read)
         # An answer to an older question stays away.
@@ -269,10 +275,12 @@ class Reports(Detailed[Found]):
         if figures is None:
             return [line((f" {each.name}", "bold"), "   is not there any more")]
         alerts, sensors = figures.alerts, figures.sensors
+        zone = figures.period.zone
+        days = f", days of {zone}" if zone != self.context.zone_name else ""
         lines = [
             line(
                 (f" {each.name}", "bold"),
-                f"   brand {each.brand or 'default'}{f', {each.language}' if each.language else ''}",
+                f"   brand {each.brand or 'default'}{f', {each.language}' if each.language else ''}{days}",
             ),
             line(
                 f" alerts   {_count(alerts.total)}, {_count(alerts.grave)} high or critical; "

@@ -266,6 +266,13 @@ def documented(c: Connection) -> set[str]:
     return set(c.execute(select(_DOCUMENT.c.oid)).scalars())
 
 
+def time_zones(c: Connection) -> dict[str, str]:
+    """oid -> the time zone that its documentation names; those without are left out."""
+    named = _DOCUMENT.c.document["time_zone"].as_string()
+    query = select(_DOCUMENT.c.oid, named.label("zone")).where(named.is_not(None), named != "")
+    return {row.oid: row.zone for row in c.execute(query)}
+
+
 def missing_of(c: Connection, oids: Collection[str]) -> dict[str, tuple[str, ...]]:
     """What is missing in the documentation of each of these organizations, of `NEEDED`."""
     known: dict[str, tuple[str, ...]] = {}

@@ -99,6 +99,23 @@ def brand_of(directory: Path, parameters: Mapping[str, object], *, language: str
     return found
 
 
+def time_zone_of(directory: Path, name: str) -> str:
+    """The time zone that a brand's file says; "" where it says none, or cannot be used.
+
+    Args:
+        name: "" is the default one.
+    """
+    name = name or DEFAULT
+    if not _NAME.fullmatch(name):
+        return ""
+    try:
+        said = load((directory / f"{name}.yaml").read_bytes()).value
+    except (OSError, YamlError):
+        return ""
+    zone = said.get("time_zone", "") if isinstance(said, dict) else ""
+    return zone if isinstance(zone, str) else ""
+
+
 def _read(path: Path, name: str) -> Brand:
     try:
         said = load(path.read_bytes()).value

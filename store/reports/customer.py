@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -273,7 +274,7 @@ def customer(connection: Connection, oid: str, period: Period, *, now: int) -> C
     detections = sources.events(known.get("detections"), period, now=now, pruned=pruned)
     decided = Source("triage", period, now, detections.state, detections.notes)
     earlier = sources.events(known.get("detections"), period.before, now=now, pruned=pruned)
-    cases = sources.cases(connection, states, period, now=now, pruned=gone)[oid]
+    cases = sources.cases(connection, states, {oid: period}, now=now, pruned=gone)[oid]
     alerts, late = _alerts(connection, oid, period, detections, decided, earlier, now)
     return CustomerFigures(
         oid=oid,
@@ -589,12 +590,13 @@ def _usage(c: Connection, oid: str, period: Period, state: sources.Known | None,
     source = sources.moment(state, "usage")
     notes = list(source.notes)
     word = source.state
-    # LimaCharlie adds a day up about a day later; days are UTC's.
-    over = max(0, min(period.days, (now // DAY) - (period.since // DAY)))
-    if word == "whole" and len(days) < (over if period.until <= now else over - 1):
+    # LimaCharlie adds a day up about a day later; days are UTC's, whatever clock the period goes by.
+    today = datetime.fromtimestamp(now / 1000, UTC).date()
+    over = max(0, min(period.days, (today - period.first).days))
+    if word == "whole" and len(days) < (over if over == period.days else over - 1):
         notes.append(Note("days", {"known": len(days), "of": period.days}))
         word = "part" if days else "unknown"
-    elif word == "whole" and period.until > now:
+    elif word == "whole" and over < period.days:
         notes.append(Note("not_over", {"at": source.read_at or now}))
     return Usage(
         source=Source("usage", period, source.read_at, word, tuple(notes)),

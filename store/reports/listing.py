@@ -1,14 +1,16 @@
 """Whose report would be written for a period, and what it would lack, before any figure is read."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from store import customers
 from store.queries.scopes import NODE, ORGANIZATION, oids_of
 from store.reports import sources
 from store.reports.figures import Source
-from store.reports.periods import Period
+from store.reports.periods import Period, PeriodError, zone_of
 from store.text import Untrusted
 
 
@@ -18,6 +20,8 @@ class Addressee:
 
     oid: str
     name: Untrusted
+    period: Period
+    """In its own time zone, unless another one was asked for."""
     sources: tuple[Source, ...]
     """Its alerts, its sensors, and its cases unless it is known to have no case system."""
     brand: Untrusted
@@ -34,8 +38,21 @@ class Addressee:
         return "part" if alerts == "whole" and any(each.state != "whole" for each in self.sources) else alerts
 
 
-def addressees(connection: Connection, period: Period, *, scope: str = "", now: int) -> list[Addressee]:
-    """The customers of a scope by name, those that are gone left out."""
+def addressees(
+    connection: Connection,
+    period: Period,
+    *,
+    scope: str = "",
+    now: int,
+    brand_zone: Callable[[str], str] = lambda _name: "",
+) -> list[Addressee]:
+    """The customers of a scope by name, those that are gone left out.
+
+    Args:
+        period: without a zone it is in that of each customer, as a report about it is: what the tree says,
+            else its brand, else its documentation, else UTC.
+        brand_zone: the time zone that a brand says, by its name ("" is the default); "" where it says none.
+    """
     query = select(ORGANIZATION.c.oid, ORGANIZATION.c.name).where(ORGANIZATION.c.gone_at.is_(None))
     below = oids_of(connection, scope)
     if below is not None:
@@ -43,13 +60,24 @@ def addressees(connection: Connection, period: Period, *, scope: str = "", now: 
     names = {oid: Untrusted(name or oid) for oid, name in connection.execute(query)}
     known = sources.known(connection, names)
     pruned = sources.pruned(connection)
-    cases = sources.cases(connection, known, period, now=now, pruned=pruned)
-    parameters = _parameters(connection)
+    parameters, documented = _parameters(connection), customers.time_zones(connection)
+    branded: dict[str, str] = {}
+
+    def zone(oid: str) -> str:
+        said = parameters.get(oid, {})
+        brand = str(said.get("report_brand", ""))
+        if brand not in branded:
+            branded[brand] = brand_zone(brand)
+        wanted = (said.get("report_time_zone"), branded[brand], documented.get(oid))
+        return next((str(each) for each in wanted if each and _is_zone(str(each))), "UTC")
+
+    periods = {oid: period if period.zone else period.within(zone(oid)) for oid in names}
+    cases = sources.cases(connection, known, periods, now=now, pruned=pruned)
     found = []
     for oid, name in names.items():
         mine, said, before = known[oid], parameters.get(oid, {}), pruned.get(oid, 0)
         resting = [
-            sources.events(mine.get("detections"), period, now=now, pruned=before),
+            sources.events(mine.get("detections"), periods[oid], now=now, pruned=before),
             sources.moment(mine.get("sensors"), "sensors"),
         ]
         if (told := cases[oid]) is not None:
@@ -59,6 +87,7 @@ def addressees(connection: Connection, period: Period, *, scope: str = "", now: 
             Addressee(
                 oid,
                 name,
+                periods[oid],
                 tuple(resting),
                 Untrusted(said.get("report_brand", "")),
                 Untrusted(said.get("report_language", "")),
@@ -66,6 +95,15 @@ def addressees(connection: Connection, period: Period, *, scope: str = "", now: 
             )
         )
     return sorted(found, key=lambda each: (each.name.casefold(), each.oid))
+
+
+def _is_zone(name: str) -> bool:
+    """Of one that there is not, whoever writes the report is told."""
+    try:
+        zone_of(name)
+    except PeriodError:
+        return False
+    return True
 
 
 def _parameters(connection: Connection) -> dict[str, dict[str, Any]]:

@@ -195,7 +195,7 @@ def provider(
         for clock, ask in (("acknowledge", sla.acknowledged), ("resolve", sla.resolved))
     }
     opened = _cases(connection, below, period)
-    cases = sources.cases(connection, known, period, now=now, pruned=pruned)
+    cases = sources.cases(connection, known, dict.fromkeys(facts, period), now=now, pruned=pruned)
     none = Source("cases", period, now, "whole")
     # Of one that had a case system once, what is kept may not be all.
     former = Source("cases", period, None, "unknown", (Note("no_cases"),))

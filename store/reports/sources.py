@@ -163,24 +163,25 @@ def pruned(connection: Connection, oid: str = "") -> dict[str, int]:
 def cases(
     connection: Connection,
     states: Mapping[str, Mapping[str, Known]],
-    period: Period,
+    periods: Mapping[str, Period],
     *,
     now: int,
     pruned: Mapping[str, int],
 ) -> dict[str, Source | None]:
-    """oid -> what is told of its cases of a period; None where it is known to have no case system.
+    """oid -> what is told of its cases of its period; None where it is known to have no case system.
 
     That is known of an organization of which the extensions were read, and the one of cases is not among
     them. One of which they never were may have cases: nobody knows.
 
     Args:
         states: as `known` has them.
+        periods: by oid.
         now: milliseconds, UTC.
         pruned: as `pruned` has it.
     """
     having = subscribed(connection)
     return {
-        oid: listing(mine.get("cases"), period, "cases", now=now, pruned=pruned.get(oid, 0))
+        oid: listing(mine.get("cases"), periods[oid], "cases", now=now, pruned=pruned.get(oid, 0))
         if oid in having or not _extensions_read(mine.get("configuration"))
         else None
         for oid, mine in states.items()

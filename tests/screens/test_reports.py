@@ -2,14 +2,15 @@
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from screens.context import Scope
 from screens.reports import Reports
 from screens.requests import Back, ShowOrganization, WriteReports
-from store import ingest, models
-from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
+from store import customers, ingest, models
+from tests.helpers.screens import NOW, Host, detection, oid_of, still, text_of, until
 
 STORED = json.dumps({"start": 1, "end": NOW // 1000, "pending": []})
 
@@ -135,6 +136,23 @@ def test_it_looks_like_this_at_120_columns(snap_compare, known_store):
         await settled(pilot, "alerts 12,")
 
     assert snap_compare(Host(known_store, Reports), terminal_size=(120, 40), run_before=before)
+
+
+async def test_a_month_has_the_days_of_the_customers_time_zone_as_its_report_has(known_store):
+    midnight = round(datetime(2026, 9, 30, 22, tzinfo=UTC).timestamp() * 1000)
+    with known_store.writing() as c:
+        found = [
+            ingest.detection_from(detection(900 + n, oid_of(0), at=midnight + n), oid_of(0)) for n in (-1, 1)
+        ]
+        ingest.put_detections(c, oid_of(0), found)
+        said = customers.from_plain({"time_zone": "Europe/Berlin"})
+        customers.put(c, oid_of(0), said, by="ann", now=NOW)
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "Acme Dental brand default, days of Europe/Berlin")
+        await settled(pilot, "alerts 1, ")
+        await settled(pilot, "the month before 1")
 
 
 async def test_what_is_known_in_part_or_not_at_all_is_said_to_be_so_in_each_line(known_store):

@@ -5,7 +5,7 @@ import io
 import pytest
 from PIL import Image
 
-from console.reports.brand import LOGO_SIDE, SECTIONS, Brand, BrandError, brand_of, picture
+from console.reports.brand import LOGO_SIDE, SECTIONS, Brand, BrandError, brand_of, picture, time_zone_of
 
 
 def png(size=(300, 80), **more):
@@ -105,3 +105,13 @@ def test_a_logo_is_made_anew_so_that_nothing_but_its_pixels_is_sent(tmp_path):
         assert again.size == size
     with pytest.raises(BrandError, match="4001 x 5 pixels"):
         picture(png((4001, 5)), "logo")
+
+
+def test_the_time_zone_of_a_brand_is_told_without_the_rest_of_it_and_none_of_what_is_none(tmp_path):
+    (tmp_path / "default.yaml").write_text("time_zone: Europe/Berlin\nlogo: missing.png\n")
+    (tmp_path / "list.yaml").write_text("[1]")
+    (tmp_path / "broken.yaml").write_text("a: [")
+    (tmp_path / "number.yaml").write_text("time_zone: 7")
+    assert time_zone_of(tmp_path, "") == time_zone_of(tmp_path, "default") == "Europe/Berlin"
+    for name in ("list", "broken", "number", "none", "../default", "a/b"):
+        assert time_zone_of(tmp_path, name) == ""

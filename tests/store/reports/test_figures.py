@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import bindparam, update
 
-from store import ingest, journal, models
+from store import customers, ingest, journal, models
 from store.configuration import Record
 from store.reports import periods, sources
 from store.reports.customer import customer
@@ -295,3 +295,63 @@ def test_how_many_sensors_are_online_is_at_least_the_sum_where_some_did_not_say(
     with store.reader.reading() as c:
         found = provider(c, MONTH, now=NOW).online
     assert (found.value, found.at_least, found.source.organizations) == (8, True, (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "told", "state", "notes"),
+    [
+        ("Europe/Berlin", "2026-10-11T12:00", 9, "whole", ["not_over"]),
+        ("Europe/Berlin", "2026-10-11T12:00", 8, "part", ["days"]),
+        # The month is over in Berlin, and its last day of UTC is not.
+        ("Europe/Berlin", "2026-10-31T23:30", 29, "whole", ["not_over"]),
+        ("Europe/Berlin", "2026-11-02T12:00", 31, "whole", []),
+        ("Europe/Berlin", "2026-11-02T12:00", 30, "part", ["days"]),
+        ("America/Los_Angeles", "2026-10-11T12:00", 9, "whole", ["not_over"]),
+        # It goes on there, and its days of UTC are over: each of them is to be told.
+        ("America/Los_Angeles", "2026-11-01T03:00", 31, "whole", []),
+        ("America/Los_Angeles", "2026-11-01T03:00", 30, "part", ["days"]),
+    ],
+)
+def test_usage_is_whole_by_the_days_of_utc_that_are_over(a_store, zone, now, told, state, notes):
+    store = a_store()
+    moment = round(datetime.fromisoformat(f"{now}+00:00").timestamp() * 1000)
+    with store.writing() as c:
+        ingest.put_organizations(
+            c, [{"oid": oid_of(0), "name": "Acme", "region": "eu"}], complete=True, now=1
+        )
+        days = {f"2026-10-{day:02}": {"sensor_events": 5} for day in range(1, told + 1)}
+        ingest.put_usage(c, oid_of(0), days)
+        ingest.put_sync_state(c, oid_of(0), "usage", checked_at=moment, attempted_at=moment)
+    with store.reader.reading() as c:
+        found = customer(c, oid_of(0), periods.month("2026-10", zone), now=moment).usage
+    assert (found.source.state, [note.key for note in found.source.notes]) == (state, notes)
+
+
+def test_each_customers_days_are_those_of_the_tree_else_of_its_brand_else_of_its_documentation(store):
+    filled(store, alerts=3)
+    with store.writing() as c:
+        for number in range(3):
+            said = customers.from_plain({"time_zone": "Asia/Tokyo"})
+            customers.put(c, oid_of(number), said, by="ann", now=NOW)
+        replace_tree(
+            c,
+            [
+                TreeNode("root", None, "All"),
+                TreeNode("n0", "root", "N0", oid_of(0), parameters={"report_time_zone": ZONE, "report_brand": "b"}),
+                TreeNode("n1", "root", "N1", oid_of(1), parameters={"report_brand": "b", "report_time_zone": "Mars/X"}),
+            ],
+        )  # fmt: skip
+    with store.reader.reading() as c:
+        zones = [
+            {one.oid: one.period.zone for one in addressees(c, period, now=NOW, brand_zone=brand)}
+            for period, brand in (
+                (periods.month("2026-10", ""), {"b": "America/Lima", "": ""}.get),
+                (periods.month("2026-10", ""), lambda _name: ""),
+                (periods.month("2026-10", "UTC"), lambda _name: "America/Lima"),
+            )
+        ]
+    assert [list(each.values()) for each in zones] == [
+        [ZONE, "America/Lima", "Asia/Tokyo"],
+        [ZONE, "Asia/Tokyo", "Asia/Tokyo"],
+        ["UTC"] * 3,
+    ]
