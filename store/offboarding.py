@@ -18,7 +18,8 @@ PARTS: Final[dict[str, str]] = {
     "sensors": "sensors",
     "organization": "the organization itself",
 }
-"""What is taken, in this order; each may be kept."""
+"""What is taken, in this order; each may be kept. Of `groups` that only saves them from being deleted: the
+organization is taken out of them all the same."""
 
 DATA: Final = ("extensions", "sensors", "organization")
 """What data are lost with: it stays as long as the organization carries the mark `hold`."""

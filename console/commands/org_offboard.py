@@ -27,8 +27,9 @@ def configure(verbs: Any) -> None:
     )
     offboard.add_argument(
         "--keep", metavar="PART", action="append", default=[],
-        help="leave it: groups, keys, users, outputs, installation-keys, ingestion-keys, extensions, "
-        "sensors, organization; several with commas",
+        help="leave it: keys, users, outputs, installation-keys, ingestion-keys, extensions, sensors, "
+        "organization, or groups (it is taken out of them all the same, and none is deleted); several "
+        "with commas",
     )  # fmt: skip
     offboard.add_argument("--without-report", action="store_true", help="write no final report")
     offboard.add_argument(

@@ -260,7 +260,8 @@ def _checklist(
     for part, some in (("extensions", extensions), ("sensors", sensors)):
         why = "as asked for" if part in wish.keep else f"it carries the mark {HOLD}" if held else ""
         put(part, _named(len(some)), [] if why else some, f"stay: {why}" if why and some else "")
-    left = {*wish.keep, "organization", *(DATA if held else ())}
+    # Of groups only their deletion is left out: it is taken out of them all the same.
+    left = {*(wish.keep - {"groups"}), "organization", *(DATA if held else ())}
     watched = [part for part in PARTS if part not in left]
     look = {"what": ", ".join(watched) or "nothing", "parts": watched}
     put("look", "what was to go", [PlannedStep("offboard.cleared", "", look, needed=False)])
@@ -297,6 +298,8 @@ def _groups(reading: _Reading, wish: Wish, put: Any) -> list[PlannedStep]:
         else:
             shared += 1
     note = f"{shared:,} stay, with what they give elsewhere" if shared else ""
+    if "groups" in wish.keep and reading.groups:
+        note = "it is taken out of them; none is deleted, as asked for"
     put("groups", _named(len(reading.groups)), early, note)
     return last
 

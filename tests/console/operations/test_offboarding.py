@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from console.limacharlie.client import Deadlines
-from console.operations import offboardexport, runsteps
+from console.operations import offboardexport, offboarding, runsteps
 from console.sandbox.faults import Rule
 from store import ingest, models
 from store.database import Store
@@ -73,6 +73,32 @@ async def test_an_export_has_cases_as_they_are_and_none_without_them(
         assert not third.whole
         assert "nothing is taken before it is kept: cases/case_record.jsonl: " in third.failed[0][2]
         assert not (tmp_path / "third" / offboardexport.MANIFEST).exists()
+
+
+@pytest.mark.parametrize("keep", [frozenset(), frozenset({"groups"})], ids=["", "kept"])
+async def test_of_groups_that_are_kept_none_is_deleted_and_it_is_taken_out_all_the_same(
+    one_store: Store, tmp_path: Path, keep: frozenset[str]
+) -> None:
+    async with customers(one_store, orgs=2) as found:
+        oid = found.organizations[0].oid
+        alone = await found.cloud.create_group("Only this customer")
+        await found.cloud.add_group_organization(alone, oid)
+        holding = {
+            group["group_id"] for group in await found.cloud.groups() if oid in offboarding.held_by(group)
+        }
+        wish = offboarding.Wish(tmp_path, keep)
+        drafted = await offboarding.draft(one_store, found.cloud, oid, wish)
+
+        (item,) = drafted.planned.items
+        left = [step.target for step in item.steps if step.verb == "group.remove-organization"]
+        assert sorted(left) == sorted(holding)
+        deleted = [step.target for step in item.steps if step.verb == "group.delete"]
+        assert (alone in deleted, bool(deleted)) == (not keep, not keep)
+        (line,) = [line for line in drafted.checklist.lines if line.part == "groups"]
+        if keep:
+            assert line.note == "it is taken out of them; none is deleted, as asked for"
+        (look,) = [step for step in item.steps if step.verb == "offboard.cleared"]
+        assert "groups" in look.arguments["parts"]
 
 
 def _read(store: Store, at: int, *, but: str = "", then: int = 0, **more: Any) -> None:
