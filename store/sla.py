@@ -15,6 +15,7 @@ The targets of an organization are, per severity, the first of these that says a
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,10 +27,12 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     bindparam,
     case,
     cast,
     delete,
+    func,
     insert,
     literal_column,
     select,
@@ -275,7 +278,7 @@ def due_at(c: Connection, oid: str, severity: int, status: int, time: int) -> in
 def due(wanted: Targets, *, acknowledged: bool) -> ColumnElement[int]:
     """The same as an expression over the table of detections, for alerts that are open.
 
-    Only around the clock: service hours are no expression (`put_clocks`).
+    Only around the clock: service hours are no expression (`wind`).
     """
     spans = wanted.resolve if acknowledged else wanted.acknowledge
     span = case(dict(enumerate(spans)), value=_D.c.severity, else_=spans[2])
@@ -331,59 +334,51 @@ def restate(c: Connection, oid: str) -> int:
     The folds that these alerts are shown in are counted again.
     """
     wanted = targets(c, oid)
-    folded: set[int] = set()
-    changed = 0
+    differed: Counter[int] = Counter()
     for acknowledged in (False, True):
-        here = [
-            _D.c.oid == oid, literal_column("detection.status < 2"), _D.c.status == int(acknowledged)
-        ]  # fmt: skip
-        if wanted.service is not None:
-            rows = c.execute(
-                select(_D.c.id, _D.c.severity, _D.c.time, _D.c.due_at, _D.c.fold_id).where(*here)
-            )
-            differing = []
-            for row in rows.all():
-                runs_out = wanted.due_at(row.severity, int(acknowledged), row.time)
-                if runs_out != row.due_at:
-                    differing.append({"number": row.id, "moment": runs_out})
-                    folded.add(row.fold_id)
-            _put_clocks(c, differing)
-            changed += len(differing)
-            continue
-        moment = due(wanted, acknowledged=acknowledged)
-        here.append(_D.c.due_at.is_distinct_from(moment))
-        folded.update(c.execute(select(_D.c.fold_id).where(*here).distinct()).scalars())
-        changed += c.execute(update(_D).where(*here).values(due_at=moment)).rowcount
-    if folded:
+        here = and_(_D.c.oid == oid, literal_column("detection.status < 2"), _D.c.status == int(acknowledged))
+        differed.update(wind(c, wanted, here, acknowledged=acknowledged))
+    if differed:
         from store import folds
 
-        folds.recount(c, folded)
-    return changed
+        folds.recount(c, set(differed))
+    return differed.total()
 
 
-def put_clocks(c: Connection, wanted: Targets, alerts: Select[Any], *, acknowledged: bool) -> None:
-    """Set the clocks of some open alerts of organizations that keep service hours.
+def wind(c: Connection, wanted: Targets, here: ColumnElement[bool], *, acknowledged: bool) -> dict[int, int]:
+    """Let the clocks of some open alerts run by these targets; one that does already is not written.
 
     Args:
-        wanted: the targets that those organizations share.
-        alerts: their id, severity and time.
+        wanted: the targets that their organizations share.
+        here: which alerts: a condition on the table of detections, and on those that it names beside it.
+        acknowledged: which clock runs for all of them.
+
+    Returns:
+        How many differed of which fold. The folds are as they were counted before.
     """
-    status = int(acknowledged)
-    _put_clocks(
-        c,
-        [
-            {"number": number, "moment": wanted.due_at(severity, status, time)}
-            for number, severity, time in c.execute(alerts).all()
-        ],
-    )
+    if wanted.service is None:
+        moment = due(wanted, acknowledged=acknowledged)
+        differing = and_(here, _D.c.due_at.is_distinct_from(moment))
+        counted = select(_D.c.fold_id, func.count()).where(differing).group_by(_D.c.fold_id)
+        found = {int(fold): int(count) for fold, count in c.execute(counted)}
+        if found:
+            c.execute(update(_D).where(differing).values(due_at=moment))
+        return found
+    # Service hours are no expression.
+    rows = c.execute(select(_D.c.id, _D.c.severity, _D.c.time, _D.c.due_at, _D.c.fold_id).where(here))
+    folds_: Counter[int] = Counter()
+    moments = []
+    for row in rows.all():
+        runs_out = wanted.due_at(row.severity, int(acknowledged), row.time)
+        if runs_out != row.due_at:
+            moments.append({"number": row.id, "moment": runs_out})
+            folds_[row.fold_id] += 1
+    if moments:
+        c.execute(_CLOCK, moments)
+    return folds_
 
 
 _CLOCK = update(_D).where(_D.c.id == bindparam("number")).values(due_at=bindparam("moment"))
-
-
-def _put_clocks(c: Connection, moments: list[dict[str, Any]]) -> None:
-    if moments:
-        c.execute(_CLOCK, moments)
 
 
 def acknowledged(

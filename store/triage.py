@@ -643,9 +643,7 @@ def _change(c: Connection, here: ColumnElement[bool], decision: Decision, now: i
                 c.execute(update(_D).where(theirs).values(values | clock))
                 continue
             c.execute(update(_D).where(theirs).values(values))
-            sla.put_clocks(
-                c, wanted, select(_D.c.id, _D.c.severity, _D.c.time).where(theirs), acknowledged=True
-            )
+            sla.wind(c, wanted, theirs, acknowledged=True)
     else:
         c.execute(update(_D).where(mine).values(values))
     if decision.add or decision.remove:
@@ -667,12 +665,7 @@ def _wind(c: Connection, here: ColumnElement[bool]) -> None:
     for wanted, oids in _by_targets(c, here).items():
         for acknowledged in (False, True):
             theirs = and_(mine, _CHANGE.c.oid.in_(oids), _D.c.status == int(acknowledged))
-            if wanted.service is None:
-                due = sla.due(wanted, acknowledged=acknowledged)
-                c.execute(update(_D).where(theirs, _D.c.due_at.is_distinct_from(due)).values(due_at=due))
-            else:
-                alerts_ = select(_D.c.id, _D.c.severity, _D.c.time).where(theirs)
-                sla.put_clocks(c, wanted, alerts_, acknowledged=acknowledged)
+            sla.wind(c, wanted, theirs, acknowledged=acknowledged)
 
 
 def _tag(c: Connection, mine: ColumnElement[bool], here: ColumnElement[bool], decision: Decision) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from console.csvfile import csv_bytes
 from store import customers, folds, ingest, sla, triage
@@ -399,6 +399,42 @@ def test_what_is_undone_runs_by_the_hours_that_hold_now(store: Store) -> None:
         undone = triage.begin(c, triage.Decision("undo", "mk", of=closed), triage.Selection(), now=FRIDAY)
         assert triage.proceed(c, undone, actor="mk", now=FRIDAY) is False
         assert due(c) == {"d1": MONDAY + 5 * MINUTE, "d2": FRIDAY + 15 * MINUTE}
+        assert folds.miscounted(c) == []
+
+
+def test_a_clock_that_runs_as_it_should_is_not_written_again(store: Store) -> None:
+    with store.writing() as c:
+        put(c, "o1", ACME, by="mk", now=5)
+        ingest.put_detections(c, "o1", [detection(n, "high") for n in range(3)])
+        ids = tuple(c.execute(select(_D.c.id).order_by(_D.c.id)).scalars())
+        wound: list[Any] = []
+
+        def note(*given: Any) -> None:
+            statement, bound, many = given[2], given[3], given[5]
+            if "SET due_at" in statement:
+                wound.extend(bound if many else [bound])
+
+        event.listen(c, "before_cursor_execute", note)
+        claimed = triage.begin(
+            c, triage.Decision("claim", "mk", acknowledge=False), triage.Selection(ids=ids), now=FRIDAY
+        )
+        triage.proceed(c, claimed, actor="mk", now=FRIDAY)
+        undone = triage.begin(c, triage.Decision("undo", "mk", of=claimed), triage.Selection(), now=FRIDAY)
+        triage.proceed(c, undone, actor="mk", now=FRIDAY)
+        assert wound == []
+        closed = triage.begin(
+            c, triage.Decision("close", "mk", classification=2), triage.Selection(ids=ids[:1]), now=FRIDAY
+        )
+        triage.proceed(c, closed, actor="mk", now=FRIDAY)
+        put(c, "o1", replace(ACME, closed=(Day(11, 30, 2026),)), by="mk", now=6)
+        assert len(wound) == 2  # those that are open
+        undone = triage.begin(c, triage.Decision("undo", "mk", of=closed), triage.Selection(), now=FRIDAY)
+        triage.proceed(c, undone, actor="mk", now=FRIDAY)
+        assert len(wound) == 3
+        assert sla.restate(c, "o1") == 0
+        assert len(wound) == 3
+        event.remove(c, "before_cursor_execute", note)
+        assert set(due(c).values()) == {MONDAY + 24 * HOUR + 5 * MINUTE}
         assert folds.miscounted(c) == []
 
 
