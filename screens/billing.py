@@ -21,7 +21,7 @@ from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.spark import bar, spark
 from screens.widgets.text import line
 from store.billing import Charged, Margin, Statement
-from store.money import money
+from store.money import money, share
 from store.months import called, day_moved, day_of, first_day, last_day, month_of, moved
 from store.pricebook import PriceBookError
 from store.queries.billing import READS, UsageRow, Used, book_for, last_month, statement, used
@@ -179,7 +179,7 @@ class Billing(Detailed[Found]):
 
     def _percent(self, each: Charged) -> str:
         points = self._margin(each).basis_points
-        return "-" if points is None else f"{points / 100:.0f}"
+        return "-" if points is None else share(points, 0)
 
     # -- reading ----------------------------------------------------------------------------------------
 
@@ -287,9 +287,9 @@ class Billing(Detailed[Found]):
             parts += [(money(cents, currency), "bold"), "   "]
         for left in made.margins().values():
             if left.cents is not None:
-                share = "" if left.basis_points is None else f"{left.basis_points / 100:.1f} %, "
+                of = "" if left.basis_points is None else f"{share(left.basis_points)} %, "
                 known = sum(made.margin(each).cents is not None for each in made.customers)
-                rests = f"({share}{known:,} of {len(made.customers):,})"
+                rests = f"({of}{known:,} of {len(made.customers):,})"
                 parts += [f"margin {money(left.cents, left.currency)} {rests}", "   "]
         parts.append((SHORT_NOTICE, "bold"))
         lacking_style = HEALTH_STYLES["partly"] if made.lacking else "dim"
@@ -334,10 +334,10 @@ class Billing(Detailed[Found]):
         source = {"invoice": "by its invoice", "contract": "by the contract: no invoice was read"}
         if left.cents is not None and left.vendor is not None and left.time is not None:
             points = left.basis_points
-            share = "" if points is None else f", {points / 100:.1f} %"
+            of = "" if points is None else f", {share(points)} %"
             lines.append(
                 line(
-                    f" {money(left.cents, left.currency):>16}  margin{share}: less "
+                    f" {money(left.cents, left.currency):>16}  margin{of}: less "
                     f"{money(left.vendor, left.currency)} of the vendor, {source.get(each.cost_from, '')}, "
                     f"and {money(left.time, left.currency)} of {number_of_hours(each.seconds)} logged"
                 )

@@ -50,6 +50,14 @@ def money(cents: int, currency: str) -> str:
     return f"{'-' if cents < 0 else ''}{whole:,}{behind} {currency}".rstrip()
 
 
+def share(basis_points: int, behind: int = 1) -> str:
+    """`6.9`, `-0.5`: percent with so many digits behind the point, 0 to 2, a half away from zero."""
+    scaled = rounded(Fraction(basis_points, 10 ** (2 - behind)))
+    whole, part = divmod(abs(scaled), 10**behind)
+    shown = f"{whole}.{part:0{behind}d}" if behind else str(whole)
+    return f"{'-' if scaled < 0 else ''}{shown}"
+
+
 def percent(basis_points: int) -> str:
     """`+15 %`, `-2.5 %`, `+0.01 %`."""
     whole, part = divmod(abs(basis_points), 100)

@@ -365,13 +365,15 @@ def _customer_row(each: "Charged", found: "Statement", margins: bool) -> dict[st
         "charged": "-" if each.state == "missing" else sums(each.totals),
     }
     if margins:
+        from store.money import share
+
         left = found.margin(each)
         points = left.basis_points
         row |= {
             "vendor": amount(left.vendor, left.currency),
             "time": amount(left.time, left.currency),
             "margin": amount(left.cents, left.currency),
-            "percent": "-" if points is None else f"{points / 100:.1f}",
+            "percent": "-" if points is None else share(points),
         }
     return row | {"lacking": " ".join(each.notes)}
 
@@ -393,7 +395,7 @@ def _deliver(session: Session, found: "Statement", form: str) -> None:
     content = statement_file(
         found,
         form,
-        brands=session.settings.home / "brands",
+        brands=session.settings.brands,
         scope_name=given.scope or "",
         lines=given.lines,
         margins=given.margin,
@@ -420,7 +422,7 @@ def _each(session: Session, found: "Statement") -> None:
         found,
         Path(given.each),
         given.format or "html",
-        brands=session.settings.home / "brands",
+        brands=session.settings.brands,
         report=lambda progress: session.progress(f"{progress.done:,} of {progress.total:,} written"),
     )
     session.clear_progress()

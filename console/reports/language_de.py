@@ -35,7 +35,6 @@ WORDS = {
     "source_organization": "LimaCharlie-Organisation",
     "source_quota": "LimaCharlie-Sensorkontingent, nach UTC-Tagen",
     "source_usage": "LimaCharlie-Nutzung, nach UTC-Tagen",
-    "source_rules": "LimaCharlie-Erkennungsregeln",
     "read": "gelesen {at} ({age})",
     "read_here": "entschieden bis {at}",
     "of_organizations": "{n} von {of} Organisationen",

@@ -33,7 +33,6 @@ WORDS = {
     "source_organization": "LimaCharlie organization record",
     "source_quota": "LimaCharlie sensor quota, by day of UTC",
     "source_usage": "LimaCharlie usage, by day of UTC",
-    "source_rules": "LimaCharlie detection rules",
     "read": "read {at} ({age})",
     "read_here": "as decided until {at}",
     "of_organizations": "{n} of {of} organizations",

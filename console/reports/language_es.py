@@ -35,7 +35,6 @@ WORDS = {
     "source_organization": "organización de LimaCharlie",
     "source_quota": "cuota de sensores de LimaCharlie, por día UTC",
     "source_usage": "uso de LimaCharlie, por día UTC",
-    "source_rules": "reglas de detección de LimaCharlie",
     "read": "leído el {at} ({age})",
     "read_here": "decidido hasta el {at}",
     "of_organizations": "{n} de {of} organizaciones",

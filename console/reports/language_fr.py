@@ -35,7 +35,6 @@ WORDS = {
     "source_organization": "organisation LimaCharlie",
     "source_quota": "quota de capteurs LimaCharlie, par jour UTC",
     "source_usage": "usage LimaCharlie, par jour UTC",
-    "source_rules": "règles de détection LimaCharlie",
     "read": "lu le {at} ({age})",
     "read_here": "décidé jusqu'au {at}",
     "of_organizations": "{n} organisations sur {of}",

@@ -23,7 +23,7 @@ from console.reports.document import (
     safe,
 )
 from store.billing import NOTICE, Charged, Comparison, Margin, Statement, number
-from store.money import digits, money
+from store.money import digits, money, share
 from store.months import called
 from store.times import rfc3339
 
@@ -249,8 +249,8 @@ def _summary(found: Statement, margins: bool) -> Iterable[Block]:
         for each in found.margins().values():
             said = "-" if each.cents is None else money(each.cents, each.currency)
             points = each.basis_points
-            share = "" if points is None else f"{points / 100:.1f} % of {money(each.revenue, each.currency)}"
-            tiles.append(Tile(f"Margin in {each.currency}", said, share))
+            of = "" if points is None else f"{share(points)} % of {money(each.revenue, each.currency)}"
+            tiles.append(Tile(f"Margin in {each.currency}", said, of))
     yield Tiles(tuple(tiles), f"{foot}. Amounts of different currencies are never added up.")
 
 

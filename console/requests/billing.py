@@ -90,7 +90,7 @@ async def export(host: Host, request: ExportStatement) -> None:
                 request.month,
                 scope=request.scope,
                 scope_name=scope.name if scope.node_id else "",
-                brands=settings.home / "brands",
+                brands=settings.brands,
                 now=now,
             )
         )

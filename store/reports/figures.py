@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from store.reports.periods import Period
 from store.times import rfc3339
 
 State = Literal["whole", "part", "unknown"]
 """`part`: something is missing, so a count is at least what it says; `unknown`: nothing was read."""
-
-SOURCES: Final = ("detections", "triage", "cases", "sensors", "organization", "quota", "usage", "rules")
-"""Where figures come from: what LimaCharlie answered (`triage` is what was decided here)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +26,8 @@ class Source:
     """What figures rest on: where from, about what time, how old, and whether it is whole."""
 
     name: str
-    """Of SOURCES."""
+    """detections, cases, sensors, organization, quota or usage, as LimaCharlie answered; or triage, which is
+    what was decided here."""
     window: Period | None
     """None for what is so at the moment of reading."""
     read_at: int | None

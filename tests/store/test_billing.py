@@ -28,7 +28,7 @@ from store.billing import (
     units_of,
     volume,
 )
-from store.money import digits, money, percent, rounded
+from store.money import digits, money, percent, rounded, share
 from store.pricebook import Item, Plan, Tier, read_pricebook
 from store.text import Untrusted
 from tests.helpers.charging import Customer, half_up, lines_of, plan_of, totals_of
@@ -136,6 +136,16 @@ def test_amounts_are_written_in_the_digits_of_their_currency():
     assert money(1234, "JPY") == "1,234 JPY"
     assert money(1234567, "KWD") == "1,234.567 KWD"
     assert [digits(code) for code in ("EUR", "JPY", "KWD")] == [2, 0, 3]
+    assert [share(points) for points in (698, 15, -45, -4, 0, 10_000)] == [
+        "7.0",
+        "0.2",
+        "-0.5",
+        "0.0",
+        "0.0",
+        "100.0",
+    ]
+    assert [share(points, 0) for points in (650, 649, -50, -49, 123_456)] == ["7", "6", "-1", "0", "1235"]
+    assert share(-1234, 2) == "-12.34"
     assert [percent(points) for points in (1500, -250, 1, 0)] == ["+15 %", "-2.5 %", "+0.01 %", "+0 %"]
     assert [number(Fraction(*each)) for each in ((1234, 1), (1, 4), (1, 3), (-1, 3))] == [
         "1,234", "0.25", "~0.3333", "~-0.3333",
