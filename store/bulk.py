@@ -182,7 +182,7 @@ def wish(name: str, values: Mapping[str, str]) -> Wish:
     given = {each.name: values.get(each.name, "").strip() for each in kind.fields}
     for each in kind.fields:
         if each.needed and not given[each.name]:
-            raise BadWish(f"{_called(each)} is missing: {each.hint}.")
+            raise BadWish(f"`{each.label}` is missing: {each.hint}.")
     for text in given.values():
         if not text.isprintable():
             raise BadWish("What is given holds something that cannot be seen; type it anew.")
@@ -226,10 +226,6 @@ def wish(name: str, values: Mapping[str, str]) -> Wish:
             return Wish(kind, arguments={"wait": wait})
         case _:
             return Wish(kind, given["description"])
-
-
-def _called(each: Field) -> str:
-    return each.name.replace("_", " ").capitalize()
 
 
 def _tag(text: str) -> str:

@@ -156,7 +156,7 @@ async def _filled_in(host: Host, kind: Kind, selection: Selection) -> Wish | Non
     def doubtful(values: Values) -> str:
         return _turned_away(selection, int(values[0])) if kind.name == "quota" else ""
 
-    fields = [Field(each.label, hint=each.hint) for each in kind.fields]
+    fields = [Field(each.label, hint=each.hint, needed=each.needed) for each in kind.fields]
     values = await host.ask(FillIn(heading, fields, does="plan it", wrong=wrong, doubtful=doubtful))
     return None if values is None else wish(kind.name, given(values))
 

@@ -31,6 +31,8 @@ class Field:
     """What stands there at first; may be a stranger's text."""
     hint: str = ""
     """Shown while it is empty: our own words."""
+    needed: bool = False
+    """It cannot stay empty: the cursor goes there when it is and something is wrong."""
 
 
 def nothing(_values: Values) -> str:
@@ -112,6 +114,10 @@ class FillIn(Dialog[Values | None]):
         self._trouble = self._wrong(values)
         if self._trouble:
             self._warned = None
+            for number, (field, value) in enumerate(zip(self._fields, values, strict=True)):
+                if field.needed and not value:
+                    self.query_one(f"#field-{number}", Input).focus()
+                    break
         elif self._warned == values or not (doubt := self._doubtful(values)):
             self.dismiss(values)
             return

@@ -115,7 +115,7 @@ def test_every_change_is_understood_with_what_it_needs_and_not_without(name: str
     assert found.words
     for field in KINDS[name].fields:
         if field.needed:
-            with pytest.raises(BadWish, match="is missing"):
+            with pytest.raises(BadWish, match=f"^`{field.label}` is missing: "):
                 wish(name, given | {field.name: "  "})
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from textual.widgets import Input
 
 from console.app import Console
 from console.operations.ports import Link
@@ -121,6 +122,20 @@ async def test_bad_input_is_said_in_the_dialog_and_nothing_is_kept(a_store: Any)
         with store.reader.reading() as c:
             assert runs.listed(c) == []
         assert not found.effects()
+
+
+async def test_what_is_missing_is_called_as_its_line_is_and_the_cursor_goes_there(a_store: Any) -> None:
+    async with console(a_store()) as (_, app), app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("G", "B")
+        await on(pilot, ChooseOne)
+        await pilot.press("t")
+        await on(pilot, FillIn)
+        await pilot.press(*"blue", "enter")
+        await shows(pilot, "`sensors` is missing: a sensor selector, such as plat == windows; * for")
+        await pilot.press("*")
+        lines = [each.value for each in app.screen.query(Input)]
+        assert lines == ["blue", "*", ""]
 
 
 async def test_a_protected_organization_is_typed_and_a_run_is_put_away(a_store: Any) -> None:
