@@ -110,6 +110,9 @@ def load(text: str | bytes) -> Document:
         raise YamlError(Problem(line, "A control character is not allowed in YAML.")) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if isinstance(error, yaml.composer.ComposerError) and error.problem == "but found another document":
+            text = "Behind `---` another document begins, and a client reads a file that holds one."
+            raise YamlError(Problem(mark.line + 1 if mark else 1, text)) from None
         what = error.problem or error.context or "this cannot be read"
         raise YamlError(Problem(mark.line + 1 if mark else 1, f"This is not YAML: {what}.")) from None
     except (ValueError, OverflowError, RecursionError) as error:

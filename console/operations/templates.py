@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from store.templates import library
 from store.templates.documents import Finding, Place, Template, read_template
 from store.templates.effective import Effective, document_of
 from store.templates.library import NAME
+from store.templates.loose import Lone, foreign, loose
 from store.templates.parameters import parameters_of
 from store.times import now_ms
 from store.yaml import YamlError, load
@@ -148,14 +149,13 @@ def _read(base: Path, main: str) -> _Made:
             refused=Refused(main, line, _two_things(content, line) or f"{error.problem.text} {_NONE}")
         )
     document = read.value
-    if isinstance(document, dict) and "version" not in document:
-        if "detect" in document and "respond" in document:
-            return _rule(base, main, document)
-        if "op" in document:
-            return _Made(refused=Refused(main, read.key_line("op"), _CONDITION))
-        if "detect" in document:
-            return _Made(refused=Refused(main, read.key_line("detect"), _UNANSWERED))
-    if not isinstance(document, dict) or "version" not in document:
+    is_what = loose(document, Path(main).stem)
+    if isinstance(is_what, Lone):
+        return _rule(main, is_what)
+    if is_what is not None:
+        line = read.key_line(is_what.key) if is_what.key else read.line()
+        return _Made(refused=Refused(main, line, is_what.reason))
+    if not isinstance(document, dict) or "version" not in document or foreign(document):
         return _Made()
     template = read_template(base, main)
     wrong = next((each for each in template.findings if each.severity == "error"), None)
@@ -172,14 +172,6 @@ def _read(base: Path, main: str) -> _Made:
 
 
 _NONE = "Nothing of it was read."
-_CONDITION = (
-    "This is only the condition of a rule: it belongs below `detect:`, and beside that a `respond:` has to "
-    "say what is done when it holds. Write both, and import it again."
-)
-_UNANSWERED = (
-    "This is a part of a rule: without `respond:` nobody can tell what is done when it holds. Complete it, "
-    "and import it again."
-)
 
 
 def _two_things(content: bytes, line: int) -> str:
@@ -206,31 +198,32 @@ def _ignored(template: Template) -> Finding | None:
     return next((each for each in template.findings if "silently ignored" in each.text), None)
 
 
-def _rule(base: Path, main: str, document: dict[str, Any]) -> _Made:
+def _rule(main: str, rule: Lone) -> _Made:
     """A whole rule on its own, as the document that it would have to be."""
     from store.templatefile import dumped
+    from store.templates.documents import resolve
+    from store.templates.lint import lint
 
-    name = str(document.get("name") or Path(main).stem)
-    body = {each: document[each] for each in ("detect", "respond", "tests") if each in document}
-    text = dumped(
-        {"version": 3, "hives": {"dr-general": {name: {"data": body, "usr_mtd": {"enabled": True}}}}}
-    ).encode()
+    text = dumped({"version": 3, "hives": {rule.hive: {rule.name: dict(rule.record)}}}).encode()
     files = {main: text}
 
     def content(path: str) -> bytes:
         return files[path]
 
-    from store.templates.documents import resolve
-
     template = resolve(main, content)
-    note = Finding("info", Place(main, 1), f"This is one rule; it is taken as dr-general/{name}, enabled.")
-    return _Made(
-        Template(
-            template.main, template.files, template.records, (*template.findings, note), template.ours,
-            template.documents,
-        ),
-        files,
-    )  # fmt: skip
+    wrong = next((each for each in template.findings if each.severity == "error"), None)
+    if wrong is not None:
+        return _Made(refused=Refused(main, 1, wrong.text))
+    metadata = rule.record["usr_mtd"]
+    state = "enabled" if metadata.get("enabled") is True else "disabled"
+    # The places are of the document that was made of the file, so a finding is of the file as a whole.
+    top = Place(main, 1)
+    findings = [Finding("info", top, f"This is one rule; it is taken as {rule.hive}/{rule.name}, {state}.")]
+    if rule.left:
+        named = ", ".join(f"`{key[:60]}`" for key in rule.left[:8])
+        findings.append(Finding("warning", top, f"A record of a rule has no {named}: left out."))
+    findings += [replace(each, place=top) for each in lint(template) if each.severity == "error"]
+    return _Made(replace(template, findings=tuple(findings)), files)
 
 
 def _called(main: str) -> str:

@@ -30,6 +30,9 @@ ROOTS: Final = (
 LEGACY: Final = ("rules", "fps")
 """Sections of old documents: the Go client still pushes them, the official one ignores them in includes."""
 
+NAMESPACES: Final = {"general": "dr-general", "managed": "dr-managed", "service": "dr-service"}
+"""Of old rules, and the hive that each became."""
+
 OURS: Final = "limegrove"
 """Under this key a document declares parameters and says which records of earlier layers it changes. The
 cloud ignores roots that it does not know, so the document stays one of LimaCharlie's."""
@@ -43,7 +46,6 @@ _FLAT: Final = {
     "outputs": "output", "integrity": "integrity", "artifact": "artifact", "org-value": "org_value",
     "installation_keys": "installation_key",
 }  # fmt: skip
-_NAMESPACES: Final = {"general": "dr-general", "managed": "dr-managed", "service": "dr-service"}
 _SERVER: Final = ("sys_mtd", "guid", "etag")
 
 Severity = Literal["error", "warning", "info"]
@@ -345,7 +347,7 @@ class _Reading:
                     yield Record(_FLAT[name], key, body, None, Place(path, read.key_line(name, key)))
             elif name in LEGACY:
                 yield from self._legacy(path, read, str(name), value, root=root)
-            elif _holds_rules(value):
+            elif holds_rules(value):
                 self._wrong(
                     place,
                     f"`{str(name)[:60]}` holds rules where no client reads them.",
@@ -396,8 +398,7 @@ class _Reading:
     def _hive_record(self, hive: str, name: str, record: Any, place: Place) -> Record | None:
         key = (f"hive/{hive}", name)
         if not isinstance(record, dict) or "data" not in record:
-            wanted = "It needs `data:` and beside it `usr_mtd: {enabled: true}`."
-            self._wrong(place, f"{hive}/{name} has no `data`.", wanted, key)
+            self._wrong(place, *_dataless(hive, name, record), key)
             return None
         for odd in record:
             if odd in _SERVER:
@@ -472,7 +473,7 @@ class _Reading:
             self._wrong(place, f"The rule {name!r} has not both `detect` and `respond`.")
             return None
         namespace = record.get("namespace", "general")
-        hive = _NAMESPACES.get(namespace) if isinstance(namespace, str) else None
+        hive = NAMESPACES.get(namespace) if isinstance(namespace, str) else None
         if hive is None:
             self._wrong(place, f"There is no namespace {namespace!r} for the rule {name!r}.")
             return None
@@ -560,10 +561,26 @@ def _wrapped(document: Mapping[Any, Any]) -> str:
         return "It is one rule: put it below `version: 3` and `hives: dr-general: NAME: data:`."
     if "op" in document or "detect" in document:
         return "It is a part of a rule: without `detect` and `respond` nobody can tell what it is to do."
+    if holds_rules(document):
+        return "These are rules by name: put each below `version: 3` and `hives: dr-general: NAME: data:`."
+    if "data" in document:
+        return "It is one record: put it below `version: 3` and `hives: HIVE: NAME:`."
     return "Put `version: 3` at the top."
 
 
-def _holds_rules(value: Any) -> bool:
+def _dataless(hive: str, name: str, record: Any) -> tuple[str, str]:
+    """What is wrong with a record that has no `data`, and what to do."""
+    if isinstance(record, dict) and "detect" in record and hive.startswith("dr-"):
+        return f"{hive}/{name} has no `data`.", "Put `detect` and `respond` below `data:`."
+    if isinstance(record, dict) and [*record] == ["usr_mtd"]:
+        return (
+            f"{hive}/{name} has only `usr_mtd`, which changes a record that is there already and makes none.",
+            "Take it out, or give its `data:`.",
+        )
+    return f"{hive}/{name} has no `data`.", "It needs `data:` and beside it `usr_mtd: {enabled: true}`."
+
+
+def holds_rules(value: Any) -> bool:
     """Whether a part is a rule, or a mapping of rules."""
     if not isinstance(value, Mapping):
         return False

@@ -149,6 +149,7 @@ def test_a_directory_with_something_in_it_is_not_written_into(limegrove, library
     ("text", "reason"),
     [
         ("op: exists\npath: a\n", "This is only the condition of a rule: it belongs below `detect:`"),
+        ("op: or\nrules: [{op: exists, path: a}]\n", "This is only the condition of a rule"),
         ("detect: {op: exists}\n", "This is a part of a rule: without `respond:`"),
         ("op: is\npath: a\n\n- action: report\n", "Here a list begins beside a mapping"),
         ("op: is\n\tpath: a\n", "Nothing of it was read."),
@@ -159,8 +160,24 @@ def test_a_directory_with_something_in_it_is_not_written_into(limegrove, library
         ("version: 3\nRules: {a: {detect: {}, respond: []}}\n", "`Rules` holds rules where no client reads them."),
         (BOMB, "Aliases multiply the file"),
         ("a: !x b\n", "The tag '!x' is not allowed."),
+        ("hives:\n  fp: {a: {data: {op: is}}}\n", "`version` is missing, and without it every client refuses"),
+        ("rules:\n  a: {detect: {}, respond: []}\n", "`version` is missing, and without it every client refuses"),
+        ("include: [hives/fp.yaml]\n", "`version` is missing, and without it every client refuses"),
+        ("dr-general:\n  a: {data: {detect: {}}}\n", "Hives stand below `hives:`"),
+        ("a: {detect: {}, respond: []}\n", "These are rules by name"),
+        ("- {name: a, detect: {}, respond: []}\n", "This is a list of rules"),
+        ("rules: [{name: a, detect: {}, respond: []}]\n", "This is a list of rules"),
+        ("- {action: report, name: a}\n", "This is only the response of a rule"),
+        ("respond: [{action: task, command: x}]\n", "This is only the response of a rule"),
+        ("data: {op: is, path: cat, value: x}\nusr_mtd: {enabled: true}\n", "does not say of which"),
+        ("data: {detect: {op: exists}}\n", "This is a part of a rule: without `respond:`"),
+        ("detection: {op: exists}\nresponse: []\n", "not `detection:`: nobody reads this"),
+        (RULE + "namespace: mine\n", "There is no namespace 'mine'"),
+        (RULE + "---\n" + RULE, "Behind `---` another document begins"),
+        ("version: 3\nhives: {lookup: {a: {usr_mtd: {enabled: true}}}}\n", "lookup/a has only `usr_mtd`"),
+        ("version: 3\nhives: {dr-general: {a: {detect: {}}}}\n", "Put `detect` and `respond` below `data:`."),
     ],
-    ids=range(11),
+    ids=range(28),
 )  # fmt: skip
 def test_what_is_refused_is_named_and_leaves_the_others(limegrove, library, text, reason):
     (library / "bad.yaml").write_text(text)
@@ -182,6 +199,78 @@ def test_a_whole_rule_on_its_own_becomes_a_template(limegrove, library):
     ok(limegrove("template", "assign", "lone", "acme", "--output", "json"))
     rendered = ok(limegrove("template", "render", "--org", OIDS[0], "--output", "json"))["document"]
     assert rendered["hives"]["dr-general"]["lone"]["data"]["detect"] == yaml.safe_load(RULE)["detect"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"name": "x", "version": "1.0.0"}',
+        "version: '3.8'\nservices: {a: {image: x}}\n",
+        "version: 2\nupdates: []\n",
+        "rules: {semi: error}\n",
+        "include: [src]\ncompilerOptions: {}\n",
+        "resources: [a.yaml]\nkind: Kustomization\n",
+        "title: a\ndetection: {selection: {Image: x}, condition: selection}\n",
+        "kind: ConfigMap\ndata: {op: x}\n",
+        "- {action: opened, repository: x}\n",
+        "[]\n",
+        "",
+    ],
+    ids=range(11),
+)
+def test_what_is_another_programs_is_passed_by(limegrove, library, text):
+    (library / "other.yaml").write_text(text)
+    found = ok(limegrove("template", "import", str(library), "--root", str(library), "--output", "json"))
+    assert (found["refused"], found["skipped"]) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "hive", "metadata", "said"),
+    [
+        (RULE + "is_enabled: false\n", "dr-general", {"enabled": False}, ["rule, disabled."]),
+        (RULE + "namespace: managed\n", "dr-managed", {"enabled": True}, ["dr-managed/rule, enabled."]),
+        (
+            RULE + "tags: [pci]\ncomment: why\n",
+            "dr-general",
+            {"enabled": True, "tags": ["pci"], "comment": "why"},
+            ["rule, enabled."],
+        ),
+        (
+            RULE + "version: 1.0.2\nauthor: me\n",
+            "dr-general",
+            {"enabled": True},
+            ["rule, enabled.", "A record of a rule has no `author`: left out."],
+        ),
+        (
+            "data:\n  " + RULE.replace("\nr", "\n  r") + "usr_mtd: {enabled: false, tags: [a]}\n",
+            "dr-general",
+            {"enabled": False, "tags": ["a"]},
+            ["rule, disabled."],
+        ),
+        ("data:\n  " + RULE.replace("\nr", "\n  r"), "dr-general", {"enabled": True}, ["rule, enabled."]),
+        (
+            RULE.replace("exists", "exist"),
+            "dr-general",
+            {"enabled": True},
+            ["rule, enabled.", "unknown operator 'exist'; did you mean 'exists'?"],
+        ),
+    ],
+    ids=range(7),
+)
+def test_a_rule_on_its_own_keeps_its_namespace_its_state_its_tags_and_its_comment(
+    limegrove, library, text, hive, metadata, said
+):
+    (library / "rule.yml").write_text(text)
+    path = str(library / "rule.yml")
+    (taken,) = ok(limegrove("template", "import", path, "--root", str(library), "--output", "json"))[
+        "imported"
+    ]
+    told = [each["text"] for each in taken["findings"]]
+    assert [one in text for one, text in zip(said, told, strict=True)] == [True] * len(said), told
+    ok(limegrove("template", "assign", "rule", "acme", "--output", "json"))
+    document = ok(limegrove("template", "render", "--org", OIDS[0], "--output", "json"))["document"]
+    assert document["hives"][hive]["rule"]["usr_mtd"] == metadata
+    assert [*document["hives"][hive]["rule"]["data"]] == ["detect", "respond"]
 
 
 def test_read_only_refuses_and_changes_nothing(limegrove, library):
