@@ -50,6 +50,12 @@ METRICS: Final[dict[str, Measure]] = {
 
 The first six are days' keys of `GET usage/{oid}`; others that were seen there are taken too."""
 
+
+def measure_of(metric: str) -> Measure:
+    """How a month is made of a metric's days where nobody says: a level is not added up over days."""
+    return METRICS.get(metric, "peak" if metric.startswith("peak_") else "sum")
+
+
 MOST: Final = 10**12
 """Cents, and the largest number of units in the bounds of a tier."""
 MOST_PER: Final = 10**15
@@ -490,7 +496,7 @@ class _Reading:
         return {
             "metric": metric,
             "measure": self.word(
-                entry.get("measure"), MEASURES, "`measure`", METRICS.get(metric, "sum"), *at, "measure"
+                entry.get("measure"), MEASURES, "`measure`", measure_of(metric), *at, "measure"
             ),
             "per": self.whole(entry["per"], "`per`", MOST_PER, *at, "per") if "per" in entry else 1,
             "unit": "" if unit is None else self.text(unit, "A unit", *at, "unit"),

@@ -131,7 +131,8 @@ def _book(session: Session, connection: "Connection", month: str) -> "PriceBook"
     Raises:
         Problem: there is none for this month; exit code 1. That of --prices is not to be read; exit code 2.
     """
-    from console.operations.billing import FileError, read_file
+    from console.operations.billing import read_file
+    from console.operations.files import FileError
     from store.billingwork import checked
     from store.pricebook import PriceBookError
     from store.queries.billing import book_for, books
@@ -291,7 +292,8 @@ def _say_lacking(session: Session, found: "Used") -> None:
 
 
 def _statement(session: Session) -> int:
-    from console.operations.billing import FileError, form_of
+    from console.operations.billing import form_of
+    from console.operations.files import FileError
     from store.queries.billing import statement
     from store.times import now_ms
 
@@ -386,7 +388,8 @@ def _money(cents: int, currency: str) -> str:
 
 def _deliver(session: Session, found: "Statement", form: str) -> None:
     """To the file, else to standard output."""
-    from console.operations.billing import statement_file, write_private
+    from console.operations.billing import statement_file
+    from console.operations.files import write_private
 
     given = session.arguments
     out: str | None = given.out
@@ -576,7 +579,8 @@ def _body(session: Session) -> tuple[str, bytes]:
     Raises:
         Problem: it cannot be read; exit code 2.
     """
-    from console.operations.billing import LARGEST_FILE, FileError, read_file
+    from console.operations.billing import LARGEST_FILE, read_file
+    from console.operations.files import FileError
 
     file: str = session.arguments.file
     if file == "-":

@@ -172,13 +172,13 @@ def _customers(session: Session, period: "Period", formats: list[str]) -> int:
 
 def _somewhere(session: Session) -> None:
     """Refuse a directory that lies nowhere, before anything is put together for it."""
-    from console.operations.reports import ReportError, refuse_nowhere
+    from console.operations.files import FileError, refuse_nowhere
 
     if session.arguments.dry_run:
         return
     try:
-        refuse_nowhere(Path(session.arguments.out))
-    except ReportError as error:
+        refuse_nowhere(Path(session.arguments.out).parent)
+    except FileError as error:
         raise Problem(str(error)) from None
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from console.limacharlie.errors import Gone, LimaCharlieError, Protocol
 from console.operations.actor import actor
+from console.operations.files import FileError, refuse_nowhere, write_private
 from console.operations.ports import Progress, Report
 from store import billingwork
 from store.billingwork import Imported
-from store.errors import StoreError
 from store.money import CURRENCIES
 from store.queries.scopes import ORGANIZATION, oids_of
 from store.times import now_ms
@@ -30,10 +30,6 @@ TOGETHER: Final = 50
 """Invoices in one transaction."""
 LARGEST_FILE: Final = 5_000_000
 OID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class FileError(StoreError):
-    """A file that cannot be read or written; the text says which, and what to do."""
 
 
 def read_file(path: Path) -> bytes:
@@ -308,6 +304,7 @@ def statement_file(
         return made.statement_csv(found)
     if form == "json":
         return (json.dumps(made.statement_data(found, margins=margins), indent=2) + "\n").encode()
+    from console.operations.reports import WRITERS
     from console.reports.brand import BrandError, brand_of
 
     try:
@@ -322,17 +319,7 @@ def statement_file(
         lines=lines,
         margins=margins,
     )
-    if form == "html":
-        from console.reports.html import html
-
-        return html(document, brand).encode("utf-8", "backslashreplace")
-    if form == "md":
-        from console.reports.markdown import markdown
-
-        return markdown(document).encode("utf-8", "backslashreplace")
-    from console.reports.pdf import pdf
-
-    return bytes(pdf(document, brand))
+    return WRITERS[form](document, brand)
 
 
 def write_statement(
@@ -382,10 +369,9 @@ def statement_files(
     from dataclasses import replace
 
     made = []
+    refuse_nowhere(directory.parent)
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
-    except FileNotFoundError:
-        raise FileError(_nowhere(directory.parent)) from None
     except OSError as error:
         raise FileError(f"{directory} is no directory to write to: {error.strerror}.") from None
     wanted = [each for each in found.customers if each.state != "missing"]
@@ -398,24 +384,3 @@ def statement_files(
         made.append((each, path))
         report(Progress(number, len(wanted), "statements"))
     return made
-
-
-def _nowhere(directory: Path) -> str:
-    return f"There is no directory {directory}; make it first. Nothing was written."
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file in one step (0600); what was there stays when that fails.
-
-    Raises:
-        FileError: it cannot be written, or its directory is missing.
-    """
-    from store.credentials.errors import CredentialError
-    from store.credentials.files import write_private as write
-
-    if not path.parent.exists():
-        raise FileError(_nowhere(path.parent))
-    try:
-        write(path, content)
-    except CredentialError as error:
-        raise FileError(str(error)) from None

@@ -3,15 +3,14 @@
 The cloud is not asked: what the store does not know is named in the report, never filled with a zero.
 """
 
-import os
 import re
-import secrets
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from console.operations.files import FileError, refuse_nowhere, write_private
 from console.reports.brand import Brand, BrandError, brand_of
 from store.reports.periods import Period, PeriodError
 from store.times import now_ms
@@ -32,7 +31,6 @@ __all__ = [
     "prepare_provider",
     "provider",
     "put",
-    "refuse_nowhere",
     "write",
 ]
 
@@ -222,16 +220,6 @@ def file_name(name: str, what: str, period: Period) -> str:
     return "_".join(part for part in (slug, what, period.label) if part)
 
 
-def refuse_nowhere(out: Path) -> None:
-    """Of a directory that is to be made only its last part may be missing: a slip makes no tree of them.
-
-    Raises:
-        ReportError: what it lies in is not there.
-    """
-    if not out.parent.exists():
-        raise ReportError(f"There is no directory {out.parent}; make it first. Nothing was written.")
-
-
 def write(
     document: "Document", brand: Brand, formats: Iterable[str], out: Path, name: str, *, parents: bool = False
 ) -> tuple[Path, ...]:
@@ -240,17 +228,19 @@ def write(
     Raises:
         ReportError: one cannot be written.
     """
-    if not parents:
-        refuse_nowhere(out)
+    files = []
     try:
+        if not parents:
+            refuse_nowhere(out.parent)
         out.mkdir(mode=0o700, parents=parents, exist_ok=True)
+        for ending in formats:
+            path = out / f"{name}.{ending}"
+            write_private(path, WRITERS[ending](document, brand))
+            files.append(path)
+    except FileError as error:
+        raise ReportError(str(error)) from None
     except OSError as error:
         raise ReportError(f"The directory {out} cannot be made: {error.strerror or error}.") from None
-    files = []
-    for ending in formats:
-        path = out / f"{name}.{ending}"
-        _put(path, WRITERS[ending](document, brand))
-        files.append(path)
     return tuple(files)
 
 
@@ -277,20 +267,3 @@ WRITERS: Final[dict[str, Callable[["Document", Brand], bytes]]] = {
     "pdf": _pdf,
     "md": _markdown,
 }
-
-
-def _put(path: Path, data: bytes) -> None:
-    """A file whole or not at all, readable by this user alone; one that is there is replaced."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise ReportError(f"{path} cannot be written: {error.strerror or error}.") from None

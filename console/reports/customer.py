@@ -100,7 +100,7 @@ def gaps(found: CustomerFigures, w: Words) -> list[str]:
 def _summary(made: Composer) -> list[Block]:
     w, alerts = made.words, made.found.alerts
     period, before = made.found.period, w.period(made.found.period.before)
-    line = _sum(alerts.severities)
+    line = together(alerts.severities)
     if alerts.total.value is None:
         lead = w("lead_unknown", period=w.period(period))
     else:
@@ -171,11 +171,13 @@ def _summary(made: Composer) -> list[Block]:
     return [Paragraph(lead), Tiles(tuple(items), made.foot(*resting))]
 
 
-def _sum(lines: Sequence[SeverityLine]) -> SeverityLine:
+def together(lines: Iterable[SeverityLine]) -> SeverityLine:
+    """All severities in one line."""
+    every = list(lines)
     return SeverityLine(
         -1,
         *(
-            sum(getattr(line, name) for line in lines)
+            sum(getattr(line, name) for line in every)
             for name in ("total", "true_positive", "benign", "false_positive", "undecided", "open")
         ),
     )
@@ -198,7 +200,7 @@ def _alerts(made: Composer) -> list[Block]:
         w.count(highest, alerts.source),
         alerts.source.state == "part",
     )
-    whole = _sum(alerts.severities)
+    whole = together(alerts.severities)
     rows = [
         _severity_row(made, each, w(f"severity_{each.severity}"), TONES[each.severity], whole.total)
         for each in alerts.severities

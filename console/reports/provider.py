@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from console.reports.brand import Brand
-from console.reports.customer import TONES, footed, kept, none_of
+from console.reports.customer import TONES, footed, kept, none_of, together
 from console.reports.document import (
     Block,
     Cell,
@@ -21,7 +21,6 @@ from console.reports.document import (
     safe,
 )
 from console.reports.words import Words, words
-from store.reports.customer import SeverityLine
 from store.reports.figures import Source
 from store.reports.provider import Clock, CustomerLine, ProviderFigures
 
@@ -119,19 +118,8 @@ def _foot(found: ProviderFigures, w: Words, *resting: Source, more: str = "") ->
     return footed(w, found.now, found.period.zone, resting, more)
 
 
-def _sum(lines: Iterable[SeverityLine]) -> SeverityLine:
-    every = list(lines)
-    return SeverityLine(
-        -1,
-        *(
-            sum(getattr(line, name) for line in every)
-            for name in ("total", "true_positive", "benign", "false_positive", "undecided", "open")
-        ),
-    )
-
-
 def _summary(found: ProviderFigures, w: Words) -> list[Block]:
-    line = _sum(found.severities)
+    line = together(found.severities)
     whole = len(found.customers) - len(found.missing)
     tiles = (
         Tile(

@@ -36,7 +36,7 @@ from store.months import (
     month_of,
     parse_day,
 )
-from store.pricebook import ANALYST, METRICS, ORGANIZATION, PriceBook, PriceBookError, read_pricebook
+from store.pricebook import ANALYST, ORGANIZATION, PriceBook, PriceBookError, measure_of, read_pricebook
 from store.queries.scopes import NODE, oids_of
 from store.queries.scopes import ORGANIZATION as ORGANIZATIONS
 from store.quotas import percent_used
@@ -273,7 +273,7 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
                 expected=days_between(begin, over),
                 metrics={
                     metric: sum((value for _, value in each), Fraction(0))
-                    if METRICS.get(metric, "sum") == "sum"
+                    if measure_of(metric) == "sum"
                     else Fraction(max(value for _, value in each))
                     for metric, each in sorted(days.items())
                 },

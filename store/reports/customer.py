@@ -22,6 +22,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from store import models, sla
 from store.alerts import BENIGN, SEVERITIES
+from store.pricebook import measure_of
 from store.queries.organizations import path_of
 from store.queries.scopes import ORGANIZATION, parameters_of
 from store.reports import sources
@@ -601,14 +602,9 @@ def _usage(c: Connection, oid: str, period: Period, state: sources.Known | None,
     return Usage(
         source=Source("usage", period, source.read_at, word, tuple(notes)),
         metrics=tuple(
-            (metric, max(found[metric]) if _is_peak(metric) else sum(found[metric]))
+            (metric, sum(found[metric]) if measure_of(metric) == "sum" else max(found[metric]))
             for metric in sorted(found, key=lambda each: (FIRST.get(each, len(FIRST)), each))[:METRICS]
         ),
         metric_count=len(found),
         days=len(days),
     )
-
-
-def _is_peak(metric: str) -> bool:
-    """Whether a day's figure is a level, which is not added up over days."""
-    return metric.startswith("peak_") or metric == "sensor_retained"

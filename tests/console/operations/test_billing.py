@@ -8,7 +8,6 @@ from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.errors import Gone, Protocol
 from console.limacharlie.limits import Limits
 from console.operations.billing import (
-    FileError,
     _invoice,
     form_of,
     import_prices,
@@ -17,8 +16,8 @@ from console.operations.billing import (
     statement_file,
     understood,
     with_skus,
-    write_private,
 )
+from console.operations.files import FileError, write_private
 from console.operations.sync import Sync
 from store.examplebook import TEXT
 from store.pricebook import read_pricebook

@@ -21,6 +21,8 @@ from store.queries.billing import (
     statement,
     used,
 )
+from store.reports import periods
+from store.reports.customer import customer
 from store.tree import TreeNode, replace_tree
 from tests.helpers.charging import Customer, lines_of, totals_of
 from tests.helpers.pricebooks import written
@@ -601,3 +603,26 @@ def test_a_quota_is_noted_on_the_days_on_which_it_changes_and_its_own_past_tells
 def test_the_last_month_is_the_one_that_is_over():
     assert last_month(NOW) == "2026-10"
     assert last_month(at("2026-01-01")) == "2025-12"
+
+
+@pytest.mark.parametrize(
+    "metric", ["peak_sensors", "sensor_retained", "peak_of_what_is_new", "sensor_events", "new"]
+)
+def test_days_of_a_metric_are_put_together_alike_in_usage_in_a_report_and_in_a_price_book(lite, metric):
+    organization(lite)
+    with lite.writing() as c:
+        ingest.put_usage(c, oid_of(0), {day(1): {metric: 10**6}, day(2): {metric: 10**6}})
+        ingest.put_sync_state(c, oid_of(0), "usage", checked_at=NOW, attempted_at=NOW)
+    with lite.reader.reading() as c:
+        (row,) = used(c, first=day(1), last=day(2), now=NOW).rows
+        told = dict(customer(c, oid_of(0), periods.days(day(1), day(2)), now=NOW).usage.metrics)[metric]
+    book = read_pricebook(
+        written({**SIMPLE, "plans": {"all": {"items": [{"item": "X", "metric": metric, "cents": 1}]}}}),
+        metrics={metric},
+    )
+    assert (
+        row.metrics[metric]
+        == told
+        == (10**6 if metric.startswith("peak") or metric == "sensor_retained" else 2 * 10**6)
+    )
+    assert (book.plans["all"].items[0].measure == "sum") == (told == 2 * 10**6)
