@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 from console.limacharlie.credentials import OrganizationKey
 from console.limacharlie.errors import Denied, Gone, Protocol, Unavailable
 from console.limacharlie.handle import all_of
-from console.operations import runs
 from console.operations.ports import Progress, Report
 from store.onboarding import Judged, Known, Row, Wrong, judged, same
 from store.onboardsteps import planned
@@ -17,7 +16,7 @@ from store.runs import Planned
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
-    from store.database import Reader, Store
+    from store.database import Reader
 
 Result = TypeVar("Result")
 
@@ -121,16 +120,3 @@ async def _taken(cloud: "Cloud", names: Sequence[str], report: Report | None) ->
 def plan(wishes: Judged, found: Known, *, source: str, smoke: bool = False) -> Planned:
     """The run that makes wishes come true; nothing is kept yet."""
     return planned(wishes, found, source=source, smoke=smoke)
-
-
-async def onboard(
-    wanted: Planned,
-    *,
-    store: "Store",
-    cloud: "Cloud",
-    operator: str,
-    key: Callable[[], bytes],
-    report: Report | None = None,
-) -> runs.Result:
-    """Make it; `runs.begin` says what it raises."""
-    return await runs.begin(wanted, store=store, cloud=cloud, operator=operator, key=key, report=report)

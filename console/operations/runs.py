@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONFIRMED", "Busy", "Expired", "NotAllowed", "Refused", "Result", "RunError", "WrongName", "apply",
-    "begin", "keep", "left_off", "resume", "stop", "undoing",
+    "keep", "left_off", "resume", "stop", "undoing",
 ]  # fmt: skip
 
 CONFIRMED: Final = "\0"
@@ -128,38 +128,6 @@ def keep(store: "Store", planned: Planned, *, operator: str, now: int | None = N
     """
     with store.writing() as c:
         return kept.keep(c, planned, by=operator, now=now_ms() if now is None else now)
-
-
-async def begin(
-    planned: Planned,
-    *,
-    store: "Store",
-    cloud: "Cloud | None",
-    operator: str,
-    confirm: str = "",
-    report: Report | None = None,
-    key: Callable[[], bytes | None] | None = None,
-    now: int | None = None,
-) -> Result:
-    """Keep a run and make it at once; what it raises leaves no draft behind.
-
-    Raises:
-        Refused: nothing was sent; `apply` says which.
-        RunError: it cannot be planned so.
-    """
-    run_id = await asyncio.to_thread(keep, store, planned, operator=operator, now=now)
-    try:
-        return await apply(
-            store, cloud, run_id, operator=operator, confirm=confirm, report=report, key=key, now=now
-        )
-    except Refused:
-
-        def drop() -> None:
-            with store.writing() as c:
-                kept.drop(c, run_id, now=now_ms() if now is None else now)
-
-        await asyncio.to_thread(drop)
-        raise
 
 
 async def apply(

@@ -117,6 +117,24 @@ def test_a_plan_says_what_quotas_are_and_who_would_be_turned_away(box: Box) -> N
     assert (asked.returncode, f"{first['name']}: quota {was} -> 1, " in asked.stderr) == (5, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("bulk", "quota", "1", "--all"), ("smoke", "NAME")],
+    ids=lambda value: value[0],
+)
+def test_what_was_agreed_to_and_refused_at_once_leaves_no_draft(box: Box, arguments: tuple[str, ...]) -> None:
+    words = [box.names()[1] if word == "NAME" else word for word in arguments]
+    before = box.go("runs").stdout
+    limegrove("tree", "add", "Guarded", "--id", "guarded", "--oid", box.rows[1]["oid"], env=box.env)
+    assert limegrove("tree", "mark", "guarded", "protected", env=box.env).returncode == 0
+    try:
+        refused = box.go(*words, "--yes")
+        assert (refused.returncode, "nothing was sent" in refused.stderr.casefold()) == (5, True)
+        assert box.go("runs").stdout == before
+    finally:
+        assert limegrove("tree", "mark", "guarded", "no-protected", env=box.env).returncode == 0
+
+
 def test_a_kept_run_is_begun_later_or_put_away(box: Box) -> None:
     kept = box.go("bulk", "quota", "444", "--filter", box.names()[0], "--plan")
     assert (kept.returncode, shown(kept)["state"]) == (0, "draft")

@@ -11,7 +11,7 @@ from console.limacharlie.credentials import OrganizationKey, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.limits import Limits
 from console.operations import records, runs
-from console.operations.onboarding import judge, onboard, plan
+from console.operations.onboarding import judge, plan
 from console.operations.sync import Sync
 from console.sandbox.faults import Rule
 from store.credentials.errors import KeyringLocked
@@ -53,7 +53,8 @@ class Ground:
         return plan(judged, known, source="file:x.csv")
 
     async def make(self, planned: Any) -> runs.Result:
-        return await onboard(planned, store=self.store, cloud=self.cloud, operator="me", key=lambda: KEY)
+        run_id = runs.keep(self.store, planned, operator="me")
+        return await runs.apply(self.store, self.cloud, run_id, operator="me", key=lambda: KEY)
 
     def named(self, name: str) -> list[Any]:
         return [each for each in self.served.world.by_oid.values() if each.name == name]

@@ -574,15 +574,6 @@ async def test_a_hold_that_comes_between_the_look_and_the_sending_is_in_time(one
         assert [entry.detail.get("outcome") for entry in sent][3:] == ["refused", "refused", "done"]
 
 
-async def test_what_was_kept_and_refused_at_once_leaves_no_draft(one_store: Store) -> None:
-    async with customers(one_store) as found:
-        planned = found.planned(PlannedStep("output.remove", "siem"), orgs=2)
-        with pytest.raises(operations.WrongName):
-            await operations.begin(planned, store=one_store, cloud=found.cloud, operator=OPERATOR)
-        with one_store.reader.reading() as c:
-            assert runs.listed(c) == []
-
-
 # Verbs of others
 
 

@@ -16,6 +16,7 @@ from store import ingest
 from store import runs as kept
 from store.bulk import select, wish
 from store.database import Store
+from store.runs import Planned
 from store.secret import Secret
 from store.smoke import ANSWERS, SMOKE, smoke_run
 from store.times import now_ms
@@ -29,12 +30,14 @@ class Ground:
         self.store, self.served, self.cloud = store, served, cloud
         self.world = served.world
 
+    async def made(self, planned: Planned) -> runs.Result:
+        """A run, kept and made."""
+        run_id = runs.keep(self.store, planned, operator="me")
+        return await runs.apply(self.store, self.cloud, run_id, operator="me", confirm=runs.CONFIRMED)
+
     async def asked(self, one: Any, *, wait: int = 20, reading: bool = False) -> dict[str, tuple[str, str]]:
         """Check -> (answer, why)."""
-        result = await runs.begin(
-            smoke_run([(one.oid, one.name)], wait=wait, reading=reading), store=self.store,
-            cloud=self.cloud, operator="me", confirm=runs.CONFIRMED,
-        )  # fmt: skip
+        result = await self.made(smoke_run([(one.oid, one.name)], wait=wait, reading=reading))
         with self.store.reader.reading() as c:
             found = kept.steps(c, result.run.id)
         return {
@@ -158,9 +161,7 @@ async def test_it_is_offered_for_many_at_once(ground: Ground) -> None:
         selection = select(c, now=now_ms(), oids=[one.oid])
 
     drafted = await bulk.draft(wish("smoke", {"wait": "20"}), selection, cloud=ground.cloud)
-    result = await runs.begin(
-        drafted.planned, store=ground.store, cloud=ground.cloud, operator="me", confirm=runs.CONFIRMED
-    )
+    result = await ground.made(drafted.planned)
 
     assert drafted.planned.title == "test from the sensor to the case"
     assert result.whole, result.failed
