@@ -269,9 +269,9 @@ async def test_changes_of_the_store_have_a_detail_read_seldom_and_a_key_at_once(
     host = Host(filled_store, Organizations)
     async with host.run_test(size=(80, 24)) as pilot:
         await ready(pilot, host)
+        host.view.DETAIL_EVERY = 3_600
         await press(pilot, "G", "enter")
         await until(pilot, lambda: f"1: {oid_of(4)}" in text_of(host))
-        host.view.DETAIL_EVERY = 3_600
         for _ in range(3):
             read = host.view._read_at
             written(filled_store)
