@@ -5,7 +5,7 @@ are in the order of time and a range of time is found by bisection. Nothing is k
 detections take the memory of none. Live ones are kept as (time, rule) after the numbers of the past.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +19,8 @@ from console.sandbox.rules import BASELINE, Rule, Scene
 from console.sandbox.sensors import OFFICE365, TEXT, WINDOWS, Sensor, layout, sensor, stamp
 
 HOURS = 30 * 24
+_INDEXED = 4
+"""Organizations whose detections are kept by sensor: those that are asked about now."""
 HOUR_MS = 3_600_000
 HOSTILE_PATH = "C:\\Users\\Public\\\x1b]0;pwned\x07[bold @click=app.quit]inv\u202eslx.exe[/]\u2067\x1b[2J.exe"
 _BY_KEY = {rule.key: number for number, rule in enumerate(BASELINE)}
@@ -94,6 +96,8 @@ class Detections:
         self._live: dict[int, list[tuple[int, int]]] = {}
         self._fired: dict[tuple[int, int], dict[str, Any]] = {}
         """What rules of organizations reported, by index and number."""
+        self._by_sensor: dict[int, tuple[int, dict[str, list[tuple[int, int]]]]] = {}
+        """By index: how many were looked at, and of each sensor's when its event was and its number."""
         self._shares: list[int] = []
         self._planned: list[tuple[int, int, int]] = []
         self._rate = 0.0
@@ -222,6 +226,47 @@ class Detections:
             "ts": made // 1000,
         }
 
+    def happened(self, index: int, number: int) -> int:
+        """When the event was that it reports: milliseconds, UTC."""
+        return self.time(index, number) - self._latency(Chance(self._seed, "event", index, number))
+
+    @staticmethod
+    def _latency(chance: Chance) -> int:
+        """Milliseconds from the event to the detection; the first draw of the event's chance."""
+        return chance.between(120, 4000)
+
+    def reporting(self, index: int, sid: str, start: int, end: int) -> list[tuple[int, int]]:
+        """The events of a sensor with start <= time < end (ms) that detections report, oldest first.
+
+        Those that a rule of the organization's own reported are left out: they are answers to tasks.
+
+        Returns:
+            Time (ms) of each, and the number of the detection.
+        """
+        if index not in self._by_sensor and len(self._by_sensor) >= _INDEXED:
+            self._by_sensor.clear()
+        seen, by_sid = self._by_sensor.get(index, (0, {}))
+        total = self.count(index)
+        for number in range(seen, total):
+            if (index, number) not in self._fired:
+                insort(by_sid.setdefault(self.sid(index, number), []), (self.happened(index, number), number))
+        self._by_sensor[index] = (total, by_sid)
+        found = by_sid.get(sid, [])
+        return found[bisect_left(found, (start, 0)) : bisect_left(found, (end, 0))]
+
+    def event_type(self, index: int, number: int) -> str:
+        """The type of the event that it reports."""
+        return self.rule(index, number).event_type
+
+    def event(self, index: int, number: int) -> dict[str, Any]:
+        """The event that it reports, as the sensor sent it: {event, routing, ts}."""
+        found = self.detection(index, number)
+        return {
+            "event": found["detect"]["event"],
+            "routing": found["routing"],
+            "ts": found["detect"]["ts"],
+        }
+
     def fired(self, index: int, number: int) -> bool:
         """Whether a rule of the organization's own reported it."""
         return (index, number) in self._fired
@@ -318,7 +363,7 @@ class Detections:
         where, hostile = self._sensor(organization, number, rule)
         chance = Chance(self._seed, "event", index, number)
         made = self.time(index, number)
-        latency = chance.between(120, 4000)
+        latency = self._latency(chance)
         happened = made - latency
         event, data, mtd = rule.invent(Scene(self._seed, organization, where, chance))
         if hostile:

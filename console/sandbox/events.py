@@ -1,15 +1,20 @@
-"""What sensors send all day: quiet telemetry, numbered by ten minutes since 1970, made when asked for."""
+"""What sensors send all day: quiet telemetry, numbered by ten minutes since 1970, made when asked for.
+
+What detections report was sent as well, and stands among it.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from console.sandbox import names
 from console.sandbox.chance import Chance, hex_of, mixed
+from console.sandbox.detections import Detections
 from console.sandbox.organizations import Organization
 from console.sandbox.sensors import LINUX, MACOS, OFFICE365, TEXT, WINDOWS, Sensor, stamp
 
 SLOT_MS = 600_000
 RETAINED_MS = 30 * 86_400_000
+_ENDLESS = 1 << 62
 
 _PROGRAMS = {
     WINDOWS: (
@@ -38,11 +43,12 @@ Event = dict[str, Any]
 
 
 class Events:
-    """The telemetry of every sensor, and what sensors answered to tasks."""
+    """The telemetry of every sensor, what detections report of it, and what sensors answered to tasks."""
 
-    def __init__(self, seed: int, now_ms: int) -> None:
+    def __init__(self, seed: int, now_ms: int, detections: Detections) -> None:
         self._seed = seed
         self._now_ms = now_ms
+        self._detections = detections
         self._clock: Callable[[], int] = lambda: now_ms
         self._answers: dict[tuple[int, int], list[Event]] = {}
 
@@ -78,22 +84,38 @@ class Events:
         found = [
             self.event(organization, sensor, slot) for slot in self.slots(organization, sensor, start, end)
         ]
-        answers = self.answers(organization, sensor, start, end)
-        if answers:
-            found = sorted(found + answers, key=lambda event: event["routing"]["event_time"])
+        others = [
+            self._detections.event(organization.index, number)
+            for _, number in self.reported(organization, sensor, start, end)
+        ]
+        others += self.answers(organization, sensor, start, end)
+        if others:
+            found = sorted(found + others, key=lambda event: event["routing"]["event_time"])
         return found
+
+    def reported(
+        self, organization: Organization, sensor: Sensor, start: int, end: int
+    ) -> list[tuple[int, int]]:
+        """What detections report with start <= time < end (ms), as far as it is kept, oldest first.
+
+        Returns:
+            Time (ms) of each event, and the number of the detection.
+        """
+        since = max(start, self.oldest(sensor))
+        return self._detections.reporting(organization.index, sensor.sid, since, end)
 
     def count(self, organization: Organization, sensor: Sensor, start: int, end: int) -> int:
         """How many events there are with start <= time < end (ms), without looking at each."""
-        answers = len(self.answers(organization, sensor, start, end))
+        others = len(self.answers(organization, sensor, start, end))
+        others += len(self.reported(organization, sensor, start, end))
         first, last = self._bounds(sensor, start, end)
         low, high = first // SLOT_MS + 1, last // SLOT_MS - 1
         if high - low < 2:
-            return len(self.slots(organization, sensor, start, end)) + answers
+            return len(self.slots(organization, sensor, start, end)) + others
         # Each slot holds one event, so only the slots at both ends have to be looked at.
         edges = self.slots(organization, sensor, start, low * SLOT_MS)
         edges += self.slots(organization, sensor, (high + 1) * SLOT_MS, end)
-        return high - low + 1 + len(edges) + answers
+        return high - low + 1 + len(edges) + others
 
     def _bounds(self, sensor: Sensor, start: int, end: int) -> tuple[int, int]:
         """A range of time (ms), as far as events are kept and the sensor was there."""
@@ -154,6 +176,10 @@ class Events:
         for answer in self._answers.get((organization.index, sensor.index), ()):
             if answer["routing"]["this"] == atom:
                 return answer
+        for _, number in self.reported(organization, sensor, 0, _ENDLESS):
+            event = self._detections.event(organization.index, number)
+            if event["routing"]["this"] == atom:
+                return event
         try:
             slot = int(atom[:8], 16)
         except ValueError:

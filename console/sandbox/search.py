@@ -408,6 +408,8 @@ def plan_of(query: str, stream: str, now: int) -> Plan:
 # What is searched
 
 
+Row = tuple[int, str, Callable[[], dict[str, Any] | None]]
+"""When something happened (ms), by what to order what happened at once, and what makes it."""
 Found = tuple[str, int, dict[str, Any] | None]
 """Where to go on after this one, when it happened (ms), and what it is; None for what was passed over."""
 
@@ -431,6 +433,7 @@ class Source:
         """How many there are to be looked at."""
         if self.stream == "event":
             events = self.world.events
+            self.world.detections.advance(self.world.clock())
             return sum(
                 events.count(self.organization, sensor, self.start, self.end) for sensor in self._sensors()
             )
@@ -460,8 +463,7 @@ class Source:
 
     def _events(self, place: str) -> Iterator[Found]:
         sensors, events, one = self._sensors(), self.world.events, self.organization
-        by_sid = {sensor.sid: sensor for sensor in sensors}
-        answers = [event for event in events.answered(one) if event["routing"]["sid"] in by_sid]
+        others = self._beside(sensors)
         try:
             begin, skip = map(int, place.split(".")) if place else (self.end // SLOT_MS, 0)
         except ValueError:
@@ -471,18 +473,34 @@ class Source:
         oldest = min((events.oldest(sensor) for sensor in sensors), default=self.end)
         for slot in range(begin, max(self.start, oldest) // SLOT_MS - 1, -1):
             low, high = max(self.start, slot * SLOT_MS), min(self.end, (slot + 1) * SLOT_MS)
-            here: list[tuple[int, str, Callable[[], dict[str, Any] | None]]] = []
+            here: list[Row] = []
             for sensor in sensors:
                 for number in events.slots(one, sensor, low, high):
                     here.append((events.time(one, sensor, number), sensor.sid, self._maker(sensor, number)))
-            for event in answers:
-                moment = event["routing"]["event_time"]
-                if low <= moment < high:
-                    here.append((moment, event["routing"]["this"], self._kept(event)))
+            here += others.get(slot, ())
             here.sort(key=lambda row: (-row[0], row[1]))
             for number, (moment, _, make) in enumerate(here[skip:], skip):
                 yield f"{slot}.{number + 1}", moment, make()
             skip = 0
+
+    def _beside(self, sensors: list[Sensor]) -> dict[int, list[Row]]:
+        """What is kept beside the quiet telemetry, by slot: what detections report, and answers to tasks."""
+        world, one = self.world, self.organization
+        world.detections.advance(world.clock())
+        found: dict[int, list[Row]] = {}
+        for sensor in sensors:
+            for moment, number in world.events.reported(one, sensor, self.start, self.end):
+                row = moment, f"{sensor.sid}/{number}", self._reported(number)
+                found.setdefault(moment // SLOT_MS, []).append(row)
+            for event in world.events.answers(one, sensor, self.start, self.end):
+                routing = event["routing"]
+                row = routing["event_time"], routing["this"], self._kept(event)
+                found.setdefault(routing["event_time"] // SLOT_MS, []).append(row)
+        return found
+
+    def _reported(self, number: int) -> Callable[[], dict[str, Any] | None]:
+        found, index = self.world.detections, self.organization.index
+        return lambda: found.event(index, number) if self._wants(found.event_type(index, number)) else None
 
     def _wants(self, kind: str) -> bool:
         return self.types is None or kind in self.types

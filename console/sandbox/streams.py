@@ -91,6 +91,13 @@ class Tap:
             for sensor in world.sensors_of(one)
             for slot in world.events.slots(one, sensor, start, self._moment)
         ]
+        world.detections.advance(self._moment)
+        seen, self._detections = self._detections, world.detections.count(one.index)
+        new += [
+            world.detections.event(one.index, number)
+            for number in range(seen, self._detections)
+            if not world.detections.fired(one.index, number)
+        ]
         answers = world.events.answered(one)
         first, self._answers = self._answers, len(answers)
         return sorted(new, key=lambda event: event["routing"]["event_time"]) + answers[first:]

@@ -68,7 +68,7 @@ class World:
         """Called when an organization ends its subscription to an extension: what that held is gone."""
         self.audit = Audit(seed, self.access, self.now)
         self.detections = Detections(seed, self.organizations, self.now_ms, self.hostile.index)
-        self.events = Events(seed, self.now_ms)
+        self.events = Events(seed, self.now_ms, self.detections)
         self.fleet = sensors.Fleet()
         self.searches = Searches()
         self.payloads = Payloads()

@@ -125,6 +125,7 @@ def _its_sensor(call: Call, *permissions: str) -> tuple[Organization, Sensor]:
     found = call.world.sensor_by_sid(call.params["sid"])
     if found is None or found[0] is not one:
         raise not_found()
+    call.world.detections.advance(call.world.clock())
     return found
 
 
@@ -154,10 +155,10 @@ def overview(call: Call) -> object:
     start, end = _range(call)
     if end - start > 30 * 86_400_000:
         raise Refusal(400, "the range is longer than 30 days")
-    slots = call.world.events.slots(one, sensor, start, end)
-    return {
-        "overview": sorted({call.world.events.time(one, sensor, slot) // 3_600_000 * 3600 for slot in slots})
-    }
+    kept = call.world.events
+    times = [kept.time(one, sensor, slot) for slot in kept.slots(one, sensor, start, end)]
+    times += [moment for moment, _ in kept.reported(one, sensor, start, end)]
+    return {"overview": sorted({moment // 3_600_000 * 3600 for moment in times})}
 
 
 @table.add("GET", "/v1/insight/{oid}/{sid}/{atom}")
@@ -223,6 +224,7 @@ def online_stats(call: Call) -> object:
 def traffic_stats(call: Call) -> object:
     """How many events came in on each day (seconds, UTC, of its beginning)."""
     one = call.organization("insight.stat", "insight.evt.get")
+    call.world.detections.advance(call.world.clock())
     totals: dict[str, int] = {}
     for start, end in _days(call):
         count = sum(call.world.events.count(one, sensor, start, end) for sensor in call.world.sensors_of(one))

@@ -62,6 +62,22 @@ async def test_the_overview_names_the_hours_and_refuses_a_long_range(asker: Any)
     assert (await asker.ask("GET", path, token))[0] == 400
 
 
+async def test_what_a_detection_reports_is_among_the_events_of_its_sensor(asker: Any) -> None:
+    world, one = asker.world, asker.one
+    found = world.detections.detection(one.index, one.detections - 1)
+    routing = found["routing"]
+    event = (await _asked(asker, f"{routing['sid']}/{routing['this']}"))["event"]
+    assert event == {"event": found["detect"]["event"], "routing": routing, "ts": found["detect"]["ts"]}
+    moment = routing["event_time"] // 1000
+    listed = (await _asked(asker, routing["sid"], start=moment, end=moment))["events"]
+    assert event in listed
+    path = f"/v1/insight/event_count/{one.oid}/{routing['sid']}"
+    count = await asker.get(path, await asker.token(oid=one.oid), start=moment, end=moment)
+    assert count["count"] == len(listed)
+    hours = (await _asked(asker, f"{routing['sid']}/overview", start=moment, end=moment))["overview"]
+    assert hours == [moment // 3600 * 3600]
+
+
 async def test_an_event_without_children_has_none_and_an_unknown_one_is_not_found(asker: Any) -> None:
     found = _sensor(asker)
     event = asker.world.events.between(asker.one, found, NOW_MS - DAY * 1000, NOW_MS)[0]

@@ -401,6 +401,28 @@ async def test_a_given_rule_is_replayed_over_what_is_stored(asker: Any) -> None:
     assert not none["did_match"]
 
 
+FIRED = "scheduled-task-from-temp"
+
+
+async def test_a_rule_that_fired_fires_again_over_what_it_fired_on(asker: Any) -> None:
+    world, one = asker.world, asker.one
+    number = next(
+        number
+        for number in range(one.detections)[::-1]
+        if world.detections.rule(one.index, number).key == FIRED
+    )
+    routing = world.detections.detection(one.index, number)["routing"]
+    moment = routing["event_time"] // 1000
+    _, said = await _replayed(
+        asker,
+        rule_source={"rule_name": FIRED},
+        event_source={
+            "sensor_events": {"start_time": moment - 60, "end_time": moment + 60, "sid": routing["sid"]}
+        },
+    )
+    assert routing["this"] in [each["data"]["routing"]["this"] for each in said["results"]]
+
+
 async def test_a_stored_rule_is_replayed_over_stored_detections(asker: Any) -> None:
     token = await asker.token(oid=asker.one.oid)
     world = asker.world

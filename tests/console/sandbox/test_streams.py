@@ -58,6 +58,16 @@ async def test_live_detections_are_told_and_are_those_that_are_kept(live: Asker)
     assert [one["gen_time"] for one in told] == sorted(one["gen_time"] for one in told)
 
 
+async def test_the_events_that_live_detections_report_are_told_and_kept(live: Asker) -> None:
+    token = await live.token(oid=live.one.oid)
+    async with Lines(live, type="event", jwt=token) as lines:
+        assert await lines.next() == {"__trace": "connected"}
+        told = [await lines.next() for _ in range(3)]
+    for event in told:
+        path = f"/v1/insight/{live.one.oid}/{event['routing']['sid']}/{event['routing']['this']}"
+        assert await live.get(path, token) == {"event": event}
+
+
 async def test_a_key_opens_a_stream_as_a_token_does(asker: Any) -> None:
     key = asker.world.access.keys(asker.one)[0]
     async with Lines(asker, type="audit", api_key=key.secret) as lines:

@@ -349,6 +349,22 @@ def one_event_is_got_by_its_atom(it: Stage) -> None:
     assert said["event"] == event
 
 
+@probe(
+    {
+        "GET /v1/insight/{oid}/{sid}/{atom}": "event event.event event.routing.this",
+        EVENTS: "events events.*.routing",
+    }
+)
+def what_a_detection_reports_is_among_the_events_of_its_sensor(it: Stage) -> None:
+    found = it.world.detections.detection(it.one.index, it.one.detections - 1)
+    sid, atom, when = (found["routing"][name] for name in ("sid", "this", "event_time"))
+    event = it.json("event", "get", "--sid", sid, "--atom", atom)["event"]
+    assert (event["event"], event["routing"]["this"]) == (found["detect"]["event"], atom)
+    around = str(when // 1000 - 60), str(when // 1000 + 60)
+    listed = it.json("event", "list", "--sid", sid, "--start", around[0], "--end", around[1])
+    assert atom in [each["routing"]["this"] for each in listed]
+
+
 @probe({"GET /v1/insight/{oid}/{sid}/{atom}": "error"})
 def an_event_that_is_not_there_ends_with_3(it: Stage) -> None:
     said = it.run("event", "get", "--sid", an_event(it)[0], "--atom", "0" * 32)
