@@ -1,7 +1,7 @@
 """`limegrove template lint` and `show`: a document with all that it includes, and what is wrong with it."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,15 +43,13 @@ def configure(verbs: Any) -> None:
 
 def lint(session: Session) -> int:
     """Check documents; those that others include are read with them."""
-    from store.templates.lint import lint
-
     given = session.arguments
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, int, str]] = set()
     documents = errors = warnings = 0
     for root, main in _documents(given.paths, given.root):
         documents += 1
-        for finding in lint(_read(root, main)):
+        for finding in _findings(root, main):
             row = _row(root, finding)
             # A file that several documents include is wrong once.
             key = (row["file"], row["line"], row["text"])
@@ -118,6 +116,21 @@ def _read(root: Path, main: str) -> "Template":
     return read_template(root, main)
 
 
+def _findings(root: Path, main: str) -> "Iterable[Finding]":
+    """What is wrong with a document; with a file that is none, what an import says of it."""
+    from console.operations.templates import Refused, read_one
+    from store.templates.documents import Finding, Place
+    from store.templates.lint import lint
+
+    template = _read(root, main)
+    if template.documents:
+        return lint(template)
+    alone = read_one(root / main, root)
+    if isinstance(alone, Refused):
+        return [Finding("error", Place(alone.file, alone.line), alone.reason)]
+    return template.findings if alone is None else alone.findings
+
+
 def _row(root: Path, finding: "Finding") -> dict[str, Any]:
     section, name = finding.record or ("", "")
     return {
@@ -131,7 +144,12 @@ def _row(root: Path, finding: "Finding") -> dict[str, Any]:
 
 
 def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]:
-    """The documents to check: of a directory those that no other one in it includes."""
+    """The documents to check: of a directory those that no other one in it includes.
+
+    What is another program's in a directory is passed by, as an import passes it by.
+    """
+    from console.operations.templates import read_one
+
     for given in paths:
         path = Path(given)
         if path.is_file():
@@ -142,10 +160,18 @@ def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]
             raise Problem(f"There is no file or directory {shown(given)}.", code=2)
         base = document_root(path, root)
         found = sorted(
-            _below(base, each) for each in path.rglob("*") if each.suffix in _SUFFIXES and each.is_file()
+            _below(base, each)
+            for each in path.rglob("*")
+            # Hidden folders are the version control's and the forge's.
+            if each.suffix in _SUFFIXES
+            and each.is_file()
+            and not any(part.startswith(".") for part in each.relative_to(path).parts[:-1])
         )
         if not found:
             raise Problem(f"There is no YAML file in {shown(given)}.", code=2)
+        found = [each for each in found if read_one(base / each, base) is not None]
+        if not found:
+            raise Problem(f"There is no infrastructure document in {shown(given)}.", code=2)
         included = {name for main in found for name in _read(base, main).files if name != main}
         for main in found:
             if main not in included:

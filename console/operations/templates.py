@@ -222,7 +222,7 @@ def _rule(main: str, rule: Lone) -> _Made:
     if rule.left:
         named = ", ".join(f"`{key[:60]}`" for key in rule.left[:8])
         findings.append(Finding("warning", top, f"A record of a rule has no {named}: left out."))
-    findings += [replace(each, place=top) for each in lint(template) if each.severity == "error"]
+    findings += [replace(each, place=top) for each in lint(template) if each.severity != "info"]
     return _Made(replace(template, findings=tuple(findings)), files)
 
 

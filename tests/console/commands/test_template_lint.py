@@ -42,7 +42,38 @@ def test_errors_end_with_one(limegrove, repository):
     answer = limegrove("template", "lint", str(repository / "customers"), "--output", "json")
     assert answer.code == 1
     assert [row["file"] for row in answer.json] == ["customers/bad.yaml"]
-    assert "a part of a rule" in answer.json[0]["remedy"]
+    assert "only the condition of a rule" in answer.json[0]["text"]
+
+
+def test_files_of_other_programs_are_passed_by(limegrove, repository):
+    (repository / ".github" / "workflows").mkdir(parents=True)
+    (repository / ".github" / "workflows" / "check.yml").write_text("on: push\njobs: {}\n")
+    (repository / "compose.yaml").write_text("version: '3.8'\nservices: {}\n")
+    (repository / "mkdocs.yml").write_text("site_name: ours\n")
+    answer = limegrove("template", "lint", str(repository), "--output", "json")
+    assert (answer.code, answer.json) == (0, [])
+    answer = limegrove("template", "lint", str(repository / "mkdocs.yml"), "--output", "json")
+    assert answer.code == 1
+    assert "This is no infrastructure document" in answer.json[0]["text"]
+
+
+def test_a_directory_of_other_programs_files_is_said(limegrove, tmp_path):
+    (tmp_path / "mkdocs.yml").write_text("site_name: ours\n")
+    answer = limegrove("template", "lint", str(tmp_path))
+    assert answer.code == 2
+    assert "There is no infrastructure document in" in answer.err
+
+
+def test_a_rule_on_its_own_is_checked_like_one_of_a_document(limegrove, tmp_path):
+    rule = "detect: {op: exists, event: X, path: event/A}\nrespond: [{action: report, name: a}]\n"
+    (tmp_path / "good.yaml").write_text(rule)
+    (tmp_path / "bad.yaml").write_text(rule.replace("exists", "exist"))
+    answer = limegrove("template", "lint", str(tmp_path), "--output", "json")
+    assert answer.code == 1
+    assert [(row["file"], row["severity"]) for row in answer.json if row["severity"] == "error"] == [
+        ("bad.yaml", "error")
+    ]
+    assert limegrove("template", "lint", str(tmp_path / "good.yaml"), "--strict").code == 0
 
 
 def test_show_names_the_file_of_every_record(limegrove, repository):
