@@ -59,7 +59,7 @@ _RECORD: Final = (
     "`hives: HIVE: NAME:`."
 )
 _WORDS: Final = (
-    "The halves of a rule are `detect:` and `respond:`, not `detection:`: nobody reads this. Rename them, "
+    "The halves of a rule are `detect:` and `respond:`, in these letters: nobody reads {key!r}. Rename them, "
     "and import it again."
 )
 
@@ -96,6 +96,8 @@ def loose(document: Any, stem: str) -> Lone | Unusable | None:
         return _list(document)
     if not isinstance(document, dict):
         return None
+    if _is_detection(document):
+        return None
     versioned, known = "version" in document, not _KNOWN.isdisjoint(document)
     if "detect" in document and "respond" in document and not (versioned and known):
         return _rule(document, stem)
@@ -113,12 +115,14 @@ def loose(document: Any, stem: str) -> Lone | Unusable | None:
     data = document.get("data")
     if isinstance(data, dict) and {*document} <= {"data", "usr_mtd", "name", *_SERVER}:
         return _record(document, data, stem)
-    if isinstance(document.get("detection"), dict) and "op" in document["detection"]:
-        return Unusable(_WORDS, "detection")
+    other = next((key for key in document if str(key).lower() in ("detect", "detection")), "")
+    if other and isinstance(document[other], dict) and "op" in document[other]:
+        return Unusable(_WORDS.format(key=other), other)
     hive = next((key for key in document if key in HIVES and _records(document[key])), "")
     if hive:
         return Unusable(_UNPLACED, hive)
-    return Unusable(_NAMED, str(next(iter(document)))) if holds_rules(document) else None
+    named = next((key for key, value in document.items() if _is_rule(value)), None)
+    return None if named is None else Unusable(_NAMED, str(named))
 
 
 def foreign(document: Any) -> bool:
@@ -134,9 +138,24 @@ def foreign(document: Any) -> bool:
 def _list(items: list[Any]) -> Unusable | None:
     if not items or not all(isinstance(item, dict) for item in items):
         return None
-    if any("detect" in item for item in items):
+    if any(map(_is_rule, items)):
         return Unusable(_LIST)
     return Unusable(_RESPONSE) if _is_response(items) else None
+
+
+def _is_detection(value: Any) -> bool:
+    """Whether this is what a rule came to: its `detect` is the event, and not a condition."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("detect"), dict)
+        and "op" not in value["detect"]
+        and "respond" not in value
+        and not {"cat", "routing", "detect_id"}.isdisjoint(value)
+    )
+
+
+def _is_rule(value: Any) -> bool:
+    return isinstance(value, dict) and "detect" in value and not _is_detection(value)
 
 
 def _is_response(value: Any) -> bool:
@@ -154,7 +173,7 @@ def _unversioned(document: dict[Any, Any]) -> Unusable | None:
         return Unusable(_UNVERSIONED, "hives")
     if holds_rules(rules):
         return Unusable(_UNVERSIONED, "rules")
-    if isinstance(rules, list) and any(isinstance(item, dict) and "detect" in item for item in rules):
+    if isinstance(rules, list) and any(map(_is_rule, rules)):
         return Unusable(_LIST, "rules")
     paths = [include] if isinstance(include, str) else include
     if (

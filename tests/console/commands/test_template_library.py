@@ -171,13 +171,14 @@ def test_a_directory_with_something_in_it_is_not_written_into(limegrove, library
         ("respond: [{action: task, command: x}]\n", "This is only the response of a rule"),
         ("data: {op: is, path: cat, value: x}\nusr_mtd: {enabled: true}\n", "does not say of which"),
         ("data: {detect: {op: exists}}\n", "This is a part of a rule: without `respond:`"),
-        ("detection: {op: exists}\nresponse: []\n", "not `detection:`: nobody reads this"),
+        ("detection: {op: exists}\nresponse: []\n", "nobody reads 'detection'"),
+        ("Detect: {op: exists}\nRespond: []\n", "nobody reads 'Detect'"),
         (RULE + "namespace: mine\n", "There is no namespace 'mine'"),
         (RULE + "---\n" + RULE, "Behind `---` another document begins"),
         ("version: 3\nhives: {lookup: {a: {usr_mtd: {enabled: true}}}}\n", "lookup/a has only `usr_mtd`"),
         ("version: 3\nhives: {dr-general: {a: {detect: {}}}}\n", "Put `detect` and `respond` below `data:`."),
     ],
-    ids=range(28),
+    ids=range(29),
 )  # fmt: skip
 def test_what_is_refused_is_named_and_leaves_the_others(limegrove, library, text, reason):
     (library / "bad.yaml").write_text(text)
@@ -213,10 +214,13 @@ def test_a_whole_rule_on_its_own_becomes_a_template(limegrove, library):
         "title: a\ndetection: {selection: {Image: x}, condition: selection}\n",
         "kind: ConfigMap\ndata: {op: x}\n",
         "- {action: opened, repository: x}\n",
+        '{"cat": "x", "routing": {}, "detect": {"event": {}, "routing": {}}}',
+        '[{"cat": "x", "detect": {"event": {}}}]',
+        '{"one": {"detect_id": "x", "detect": {"event": {}}}}',
         "[]\n",
         "",
     ],
-    ids=range(11),
+    ids=range(14),
 )
 def test_what_is_another_programs_is_passed_by(limegrove, library, text):
     (library / "other.yaml").write_text(text)
