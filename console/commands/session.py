@@ -293,6 +293,7 @@ class Session:
         """
         from console.commands.output import write_rows
 
+        self.clear_progress()
         write_rows(rows, columns, self.output)
         if footer and self.output == "table":
             self.say(footer)
@@ -312,6 +313,7 @@ class Session:
         """
         from console.commands.output import write_object, write_rows
 
+        self.clear_progress()
         if rows is not None and self.output in ("table", "csv"):
             write_rows(rows, columns, self.output)
         else:

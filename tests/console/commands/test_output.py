@@ -1,5 +1,6 @@
 """Tables, JSON, YAML and CSV of whatever a stranger wrote."""
 
+import argparse
 import csv
 import io
 import json
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from console.commands.output import csv_text, fields_text, json_text, table, yaml_text
+from console.commands.session import Session
 from store.text import cell_width, safe_text
 
 HOSTILE = [
@@ -167,3 +169,19 @@ def test_fields_are_safe_and_nested_ones_indented():
         "  x  1",
         "days       1, 2",
     ]
+
+
+@pytest.mark.parametrize("shown", ["rows", "object"])
+def test_how_far_it_has_come_is_taken_away_before_what_came_of_it(
+    shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(argparse.Namespace(output="json"))
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    session.progress("6 of 6 steps")
+    if shown == "rows":
+        session.show_rows([{"run": 1}])
+    else:
+        session.show_object({"run": 1})
+    said = capsys.readouterr()
+    assert said.err.endswith("6 of 6 steps\r\x1b[K")
+    assert json.loads(said.out) in ([{"run": 1}], {"run": 1})
