@@ -95,10 +95,16 @@ def shown(call: Call, one: Organization, record: dict[str, Any]) -> dict[str, An
     return record | {"data": {"acl_restricted": True}} if restricted(call, one, record) else record
 
 
-def open_to(call: Call, one: Organization, hive: str, key: str) -> None:
-    """Refuse to change what the caller may not see."""
+def open_to(call: Call, one: Organization, hive: str, key: str, data: object = None) -> None:
+    """Refuse to change what the caller may not see.
+
+    Args:
+        data: what is to be written; whoever sends back what was shown instead is told that it is no data.
+    """
     found = call.world.records(one, hive).get(key)
     if found is not None and restricted(call, one, found):
+        if data is not None and data == shown(call, one, found)["data"]:
+            checked_data(hive, key, data)
         raise Refusal(403, f"{hive}/{key} is restricted", error_code="ACL_CONTENT_RESTRICTED")
 
 
@@ -343,10 +349,10 @@ def _sent_etag(call: Call) -> str | None:
 def put(call: Call) -> object:
     """Set a record, only if its etag is still the one sent."""
     one, hive = _reach(call, "set")
-    key = call.params["key"]
-    open_to(call, one, hive, key)
+    key, data = call.params["key"], _sent_data(call)
+    open_to(call, one, hive, key, data)
     metadata = checked_metadata(call, _sent_object(call, "usr_mtd"))
-    return store(call, one, hive, key, _sent_data(call), metadata, _sent_etag(call))
+    return store(call, one, hive, key, data, metadata, _sent_etag(call))
 
 
 @table.add("POST", "/v1/hive/{hive}/{oid}/{key}/mtd")
@@ -449,11 +455,11 @@ def _batched(call: Call, text: str) -> object:
         return shown(call, one, _record(call, one, hive, key))
     if name == "get_record_mtd":
         return _record(call, one, hive, key) | {"data": {}}
-    open_to(call, one, hive, key)
+    sent: Any = (wanted or {}).get("record") if name == "set_record" else wanted
+    open_to(call, one, hive, key, sent.get("data") if isinstance(sent, dict) else None)
     if name == "delete_record":
         erase(call, one, hive, key)
         return {}
-    sent: Any = (wanted or {}).get("record") if name == "set_record" else wanted
     if not isinstance(sent, dict):
         raise hive_error("INVALID", "a record is an object")
     if sent.get("arl"):

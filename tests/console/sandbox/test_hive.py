@@ -225,8 +225,12 @@ async def test_a_record_in_a_scope_is_shown_to_its_members_only(asker: Any) -> N
     listed = await asker.get(f"/v1/hive/query/{asker.one.oid}", root)
     assert listed["q"]["data"] == {"acl_restricted": True}
     assert listed["critical-detections"]["data"]["stream"] == "detect"
-    status, body = await _send(asker, "DELETE", base, root)
-    assert (status, body["error_code"]) == (403, "ACL_CONTENT_RESTRICTED")
+    for method, path, more in (("DELETE", base, {}), ("POST", f"{base}/data", {"data": data})):
+        status, body = await _send(asker, method, path, root, **more)
+        assert (status, body["error_code"]) == (403, "ACL_CONTENT_RESTRICTED")
+    status, body = await _send(asker, "POST", f"{base}/data", root, data={"acl_restricted": True})
+    assert (status, _code(body)) == (400, "INVALID")
+    assert (await asker.get(f"{base}/data", theirs))["data"] == data
 
 
 async def test_a_batch_answers_each_request_by_itself_and_in_order(asker: Any) -> None:

@@ -393,3 +393,20 @@ def a_file_of_rules_is_exported_and_imported(it: Stage) -> None:
     assert said[key]["data"] == RULE
     assert said[key]["usr_mtd"]["enabled"] is True
     it.text("dr", "delete", "--key", key, "--confirm", LC_OID=oid)
+
+
+@probe({DATA: "data data.acl_restricted", "POST /v1/hive/{hive}/{oid}/{key}/data": "(the effect) error"})
+def what_is_shown_of_closed_data_is_not_taken_for_data(it: Stage) -> None:
+    oid, scope, key = it.spare(26).oid, it.name("scope").lower(), it.name("query")
+    member = it.file({"data": {"members": [{"type": "user", "id": "somebody@else.example"}]}})
+    it.json("hive", "set", "--hive-name", "acl", "--key", scope, "--input-file", member, LC_OID=oid)
+    closed = it.file(
+        {"data": {"query": "-1h | * | *"}, "usr_mtd": {"enabled": True, "tags": [f"acl:{scope}"]}}
+    )
+    it.json("hive", "set", "--hive-name", "query", "--key", key, "--input-file", closed, LC_OID=oid)
+    shown = it.json("hive", "get", "--hive-name", "query", "--key", key, LC_OID=oid)["data"]
+    assert shown == {"acl_restricted": True}
+    back = it.file({"data": shown})
+    said = it.run("hive", "set", "--hive-name", "query", "--key", key, "--input-file", back, LC_OID=oid)
+    assert said.code == 1
+    assert "lc_error_code:INVALID" in said.everything
