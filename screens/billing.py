@@ -351,10 +351,12 @@ class Billing(Detailed[Found]):
             said = f"{off} than by contract and usage" if off else "as by contract and usage"
             style = HEALTH_STYLES["partly" if off else "well"]
             lines.append(line(("                   the invoice is ", "dim"), (said, style)))
-        read = age(made.oldest, self.context.clock())
-        lines.append(
-            line((f" prices {made.book}, {made.digest[:12]}; usage read {read} ago at the oldest", "dim"))
+        read = (
+            "was never read"
+            if made.oldest is None
+            else f"read {age(made.oldest, self.context.clock())} ago at the oldest"
         )
+        lines.append(line((f" prices {made.book}, {made.digest[:12]}; usage {read}", "dim")))
         return lines
 
     def close_inner(self) -> bool:

@@ -10,6 +10,9 @@ from screens.widgets.text import line
 from store.billing import number
 from store.queries.billing import UsageRow, Used
 
+KINDS = 6
+"""Of sensors, that are named; the rest is counted."""
+
 
 def full_in(row: UsageRow) -> str:
     """`full`, `12d`; `-` where nothing says when."""
@@ -47,8 +50,9 @@ def usage_lines(row: UsageRow, told: Used, width: int = 78) -> list[Content]:
             line(f" quota   {row.used:,g} of {row.quota:,} weighted sensors, {row.percent} %; {growth}{when}")
         )
     if row.breakdown:
-        said = ", ".join(f"{kind} {count:,} x {weight:g}" for kind, count, weight in row.breakdown[:6])
-        lines.append(line((f" weights {said}", "dim")))
+        said = ", ".join(f"{kind} {count:,} x {weight:g}" for kind, count, weight in row.breakdown[:KINDS])
+        more = f", and {len(row.breakdown) - KINDS:,} more" if len(row.breakdown) > KINDS else ""
+        lines.append(line((f" weights {said}{more}", "dim")))
     if row.turned_away:
         lines.append(
             line(
@@ -56,10 +60,13 @@ def usage_lines(row: UsageRow, told: Used, width: int = 78) -> list[Content]:
                  "ansi_yellow")
             )
         )  # fmt: skip
+    # Of days that were not told nobody knows what is missing.
+    least = "at least " if row.told < row.expected else ""
     for metric, days in row.daily.items():
         total = row.metrics.get(metric)
         if total is None:
             continue
-        plot = spark([float(value) for _, value in days][-max(7, width - 36) :])
-        lines.append(line(f" {metric[:16]:<16} ", (f"{number(total):>15}", "bold"), f"  {plot}"))
+        said = f"{least}{number(total)}"
+        plot = spark([float(value) for _, value in days][-max(7, width - 21 - max(15, len(said))) :])
+        lines.append(line(f" {metric[:16]:<16} ", (f"{said:>15}", "bold"), f"  {plot}"))
     return lines

@@ -224,7 +224,7 @@ def _usage(session: Session) -> int:
         ("organization", "day", "metric", "skus", "value")
         if given.daily
         else ("organization", "used", "quota", "percent", "full_in", "turned_away",
-              *(sorted(wanted) or ("sensor_events", "output_bytes_tx")))
+              *(sorted(wanted) or ("sensor_events", "output_bytes_tx")), "days_told")
     )  # fmt: skip
     flat = rows if given.daily else [_flat(row) for row in rows]
     session.show_object(facts, rows=flat, columns=columns)

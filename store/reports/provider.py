@@ -60,6 +60,17 @@ class CustomerLine:
     """None where they were never read."""
     online: int | None
 
+    def counts(self) -> dict[str, int | None]:
+        """For JSON: what is counted of its alerts; None where they are not known."""
+        said = {
+            "alerts": self.line.total, "high_and_critical": self.grave,
+            "true_positives": self.line.true_positive, "false_positives": self.line.false_positive,
+            "open": self.line.open, "acknowledged_in_time": self.acknowledge.met,
+            "acknowledged_or_late": self.acknowledge.of, "resolved_in_time": self.resolve.met,
+            "resolved_or_late": self.resolve.of,
+        }  # fmt: skip
+        return {name: None if self.source.state == "unknown" else value for name, value in said.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -131,16 +142,9 @@ class ProviderFigures:
                 {
                     "oid": each.oid,
                     "organization": str(each.name),
-                    "alerts": each.line.total,
+                    "completeness": each.source.state,
                     "at_least": each.source.state != "whole",
-                    "high_and_critical": each.grave,
-                    "true_positives": each.line.true_positive,
-                    "false_positives": each.line.false_positive,
-                    "open": each.line.open,
-                    "acknowledged_in_time": each.acknowledge.met,
-                    "acknowledged_or_late": each.acknowledge.of,
-                    "resolved_in_time": each.resolve.met,
-                    "resolved_or_late": each.resolve.of,
+                    **each.counts(),
                     "cases_opened": each.cases.value,
                     "cases_at_least": each.cases.at_least,
                     "sensors": each.sensors,

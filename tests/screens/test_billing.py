@@ -1,5 +1,7 @@
 """What customers are charged and how full their quotas are, on a real store."""
 
+import re
+
 import pytest
 from sqlalchemy import insert
 
@@ -171,6 +173,33 @@ async def test_usage_has_the_fullest_first_and_its_days_as_a_plot(charged_store)
         await until(pilot, lambda: not host.view._usage)
         await pilot.press("q")
         assert host.asked == [Back()]
+
+
+async def test_usage_of_which_days_are_lacking_is_at_least_what_is_told_and_more_kinds_are_counted(
+    charged_store,
+):
+    with charged_store.writing() as c:
+        table = models.Usage.__table__
+        c.execute(table.delete().where(table.c.oid == oid_of(0), table.c.day == "2026-10-07"))
+        parts = {f"kind{number}": {"count": 9 - number, "weight": 1.0} for number in range(8)}
+        billingwork.put_quota(c, oid_of(0), 100, 71.0, parts, now=NOW + DAY)
+    host = Host(charged_store, Billing)
+    async with host.run_test(size=(80, 30)) as pilot:
+        await ready(pilot)
+        await pilot.press("v", "slash", *"acme", "enter")
+        await settled(pilot, "told of 30 of 31 days")
+        assert re.search(r"output_bytes_tx +at least 3,000,000,000  #+", text_of(host))
+        await settled(pilot, "kind5 4 x 1, and 2 more")
+
+
+async def test_of_usage_that_was_never_read_no_age_is_said(charged_store):
+    with charged_store.writing() as c:
+        table = models.SyncState.__table__
+        c.execute(table.delete().where(table.c.subject == "usage"))
+    host = Host(charged_store, Billing)
+    async with host.run_test(size=(80, 30)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "; usage was never read")
 
 
 async def test_the_keys_ask_for_what_they_say(charged_store):

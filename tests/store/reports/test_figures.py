@@ -140,6 +140,10 @@ def test_what_all_customers_come_to_is_the_sum_of_what_each_comes_to_and_names_w
     assert whole.total.at_least
     assert whole.source.organizations == (2, 3)
     assert [one.oid for one in whole.missing] == [oid_of(2)]
+    told = whole.as_dict()["customers"]
+    assert [(one["completeness"], one["alerts"] is None, one["open"] is None) for one in told] == [
+        ("whole", False, False), ("whole", False, False), ("unknown", True, True),
+    ]  # fmt: skip
     assert whole.days == tuple(
         tuple(map(sum, zip(*days, strict=True)))
         for days in zip(*(one.alerts.days for one in each), strict=True)
