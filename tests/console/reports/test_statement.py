@@ -8,6 +8,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
+from pypdf import PdfReader
 
 from console.operations.billing import statement_file
 from console.reports.statement import (
@@ -21,6 +22,8 @@ from store.billing import NOTICE, Facts, Figures, Statement, charged
 from store.pricebook import read_pricebook
 from store.text import Untrusted, is_formula, safe_text
 from tests.corpus.strings import CORPUS
+from tests.helpers.chromium import browser, needs_chromium
+from tests.helpers.reports import squeezed
 
 BOOK = """\
 version: 1
@@ -42,7 +45,7 @@ costs: {analyst_hour: 6000}
 """
 
 
-def made(names=("Acme", "Bolt", "Cedar", "Delta"), *, closed=True):
+def made(names=("Acme", "Bolt", "Cedar", "Delta"), *, closed=True, reason="Usage was never read."):
     """Four customers: in euros, in yen, one of whom nothing was told, one without a plan."""
     book = read_pricebook(BOOK)
     days = Figures.of([Fraction(day) for day in (1, 2, 4)])
@@ -55,7 +58,7 @@ def made(names=("Acme", "Bolt", "Cedar", "Delta"), *, closed=True):
     for number, (name, plan) in enumerate(zip(names, plans, strict=True)):
         one = replace(whole, oid=f"oid-{number}", name=Untrusted(name), path=Untrusted(name))
         if number == 2:
-            one = replace(one, usage={}, told=0, usage_note="Usage was never read.")
+            one = replace(one, usage={}, told=0, usage_note=reason)
         people.append(charged(one, plan, contract=()))
     return Statement(
         "2026-10", book.name, book.digest, tuple(people), 1_795_528_800_000, closed=closed, currency="EUR",
@@ -106,8 +109,6 @@ def test_the_data_has_cents_as_numbers_and_quantities_exactly():
 def test_each_form_says_that_it_is_no_invoice_and_whom_it_lacks(form, tmp_path):
     body = statement_file(made(), form, brands=tmp_path, lines=True, margins=True)
     if form == "pdf":
-        from pypdf import PdfReader
-
         text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(body)).pages)
     else:
         text = body.decode()
@@ -129,6 +130,18 @@ def test_one_customers_statement_has_its_lines_and_not_the_margin_of_the_provide
     assert [section.key for section in document.sections] == ["summary", "lines"]
     assert document.title == "Acme"
     assert "Margin" not in str(document)
+
+
+@needs_chromium
+async def test_on_paper_a_reason_is_there_to_its_last_word(tmp_path):
+    reason = f"Usage could not be read: {' '.join(f'reason{number}' for number in range(24))}."
+    path = tmp_path / "statement.html"
+    path.write_bytes(statement_file(made(reason=reason), "html", brands=tmp_path))
+    async with browser(tmp_path) as opened:
+        printed = PdfReader(io.BytesIO((await opened.open(path)).pdf))
+    text = squeezed("".join(page.extract_text() for page in printed.pages))
+    # At the head, and in the table of what is lacking.
+    assert text.count(squeezed(reason)) == 2
 
 
 HOSTILE = [
