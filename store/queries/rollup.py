@@ -40,7 +40,7 @@ from store.text import Untrusted
 _NODE: Table = models.Node.__table__  # type: ignore[attr-defined]
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 
-ATTENTION = 10
+ATTENTION = 50
 """Organizations that need someone, of which an overview names so many."""
 
 HOURS = 24
