@@ -44,6 +44,8 @@ _TILES: Final = 8
 """Headline figures beside each other."""
 _FIGURE_LEAST: Final = 9.0
 """Points in which a headline figure fits where there are several of them beside each other."""
+_BARRED: Final = 12.0
+"""What a bar takes beside the longest figure, with the room between them."""
 _BAR: Final = 14.0
 """That a bar leaves, at least, for the figure beside it."""
 _PAGES: Final = "\uffff" * 2
@@ -494,7 +496,7 @@ class _Drawing:
             self.needed[key] = 1.2 + max(
                 (
                     self.pdf.get_string_width(self.text(row[number].text))
-                    + (4.0 if row[number].bar is not None else 0.0)
+                    + (_BARRED if row[number].bar is not None else 0.0)
                     for row in block.rows
                 ),
                 default=0.0,
@@ -588,7 +590,7 @@ class _Drawing:
                 self.pdf.set_fill_color(*FILLS[cell.tone])
                 self.pdf.ellipse(at, y + 1.35, 2.1, 2.1, style="F")
             if cell.bar is not None:
-                room = max(0.0, wide - max(_BAR, self._needed(block, place) + 1.0))
+                room = max(0.0, wide - max(_BAR, self._needed(block, place) - _BARRED + 4.0))
                 self.fill(at + 2, y + 1.75, room, 1.3, TRACK)
                 self.fill(at + 2, y + 1.75, room * min(1.0, cell.bar), 1.3, FILLS.get(cell.tone, self.colour))
             self.font(size, bold=row[0].strong, colour=TEXTS.get(cell.tone, INK))

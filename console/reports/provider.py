@@ -247,7 +247,7 @@ def _clock_cells(w: Words, clock: Clock, source: Source) -> tuple[Cell, ...]:
         Cell(
             f"{w.count(clock.met, source)} / {w.count(clock.of, source)}" if clock.of else w("dash"), "quiet"
         ),
-        Cell(w.count(clock.late, source), "bad" if clock.late else "quiet"),
+        Cell(w.count(clock.late, source), "bad" if clock.late and source.state != "unknown" else "quiet"),
     )
 
 
