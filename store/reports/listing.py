@@ -23,7 +23,8 @@ class Addressee:
     period: Period
     """In its own time zone, unless another one was asked for."""
     sources: tuple[Source, ...]
-    """Its alerts, its sensors, and its cases unless it is known to have no case system."""
+    """Its alerts, its sensors, its cases unless it is known to have no case system, and what else was never
+    read."""
     brand: Untrusted
     """What the tree says: `report_brand`, "" for the default."""
     language: Untrusted
@@ -82,6 +83,9 @@ def addressees(
         ]
         if (told := cases[oid]) is not None:
             resting.append(told)
+        # Whether all days of usage are told is counted with its figures; that none is, is known here.
+        unread = [sources.moment(mine.get(subject), subject) for subject in ("organization", "usage")]
+        resting += [one for one in unread if one.state == "unknown"]
         sections = said.get("report_sections")
         found.append(
             Addressee(

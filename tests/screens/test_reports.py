@@ -20,7 +20,8 @@ def known_store(filled_store):
     """October and November of the first two customers are known; nobody has a case system."""
     with filled_store.writing() as c:
         for number in range(5):
-            ingest.put_sync_state(c, oid_of(number), "configuration", checked_at=NOW, attempted_at=NOW)
+            for subject in ("configuration", "organization", "usage"):
+                ingest.put_sync_state(c, oid_of(number), subject, checked_at=NOW, attempted_at=NOW)
         for number in range(2):
             oid = oid_of(number)
             ingest.put_sync_state(
@@ -178,6 +179,19 @@ async def test_what_is_known_in_part_or_not_at_all_is_said_to_be_so_in_each_line
         await settled(pilot, "alerts not known, not known high or critical; the month before not known")
         await settled(pilot, "in time not known")
         assert "by day" not in text_of(pilot.app)
+
+
+async def test_who_lacks_usage_or_the_record_of_the_organization_lacks_something(known_store):
+    with known_store.writing() as c:
+        table = models.SyncState.__table__
+        c.execute(table.delete().where(table.c.subject == "usage", table.c.oid == oid_of(0)))
+        c.execute(table.delete().where(table.c.subject == "organization", table.c.oid == oid_of(1)))
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "October 2026 0 of 5 whole")
+        await settled(pilot, "~ part Acme Dental usage default -")
+        await settled(pilot, "~ part Borealis Foods quota, online default -")
 
 
 async def test_of_whom_no_extension_was_ever_read_it_is_not_said_that_there_is_no_case_system(known_store):
