@@ -19,6 +19,8 @@ from console.sandbox.rules import BASELINE, Rule, Scene
 from console.sandbox.sensors import OFFICE365, TEXT, WINDOWS, Sensor, layout, sensor, stamp
 
 HOURS = 30 * 24
+_LATENCY_MS = 4000
+"""From an event to the detection that reports it, at most."""
 _INDEXED = 4
 """Organizations whose detections are kept by sensor: those that are asked about now."""
 HOUR_MS = 3_600_000
@@ -233,7 +235,7 @@ class Detections:
     @staticmethod
     def _latency(chance: Chance) -> int:
         """Milliseconds from the event to the detection; the first draw of the event's chance."""
-        return chance.between(120, 4000)
+        return chance.between(120, _LATENCY_MS)
 
     def reporting(self, index: int, sid: str, start: int, end: int) -> list[tuple[int, int]]:
         """The events of a sensor with start <= time < end (ms) that detections report, oldest first.
@@ -317,9 +319,24 @@ class Detections:
             draw = mixed(self._keys[organization.index] ^ 0x5E45, number)
             # A few machines are noisy: half of all fires on an eighth of them.
             span = len(kind) if draw & 1 else max(1, len(kind) // 8)
-            place = kind.start + (draw >> 8) % span
+            drawn = (draw >> 8) % span
+            made = self.time(organization.index, number)
+            # Nothing fires on a machine before it was enrolled or after it fell silent: the next one has it.
+            order = (kind.start + (drawn + step) % len(kind) for step in range(len(kind)))
+            place = next(
+                (each for each in order if self._there(organization, each, made)), kind.start + drawn
+            )
             hostile = hostile_here and place == 0
         return sensor(self._seed, organization, place, hostile, self._now_ms // 1000), hostile
+
+    def _there(self, organization: Organization, place: int, made: int) -> bool:
+        """Whether a sensor could send what a detection of that time (ms) reports."""
+        now = self._now_ms // 1000
+        found = sensor(
+            self._seed, organization, place, organization.index == self._hostile and place == 0, now
+        )
+        enrolled, silent = found.enrolled * 1000, found.silent * 1000
+        return enrolled <= made - _LATENCY_MS and not (silent and made > self._now_ms - silent)
 
     def sensor(self, index: int, number: int) -> Sensor:
         """The sensor it fired on."""

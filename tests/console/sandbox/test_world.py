@@ -10,6 +10,7 @@ import pytest
 from console.sandbox import catalogue, rules
 from console.sandbox.detections import HOURS
 from console.sandbox.rules import BASELINE
+from console.sandbox.sensors import Sensor
 from console.sandbox.world import World
 from store.folds import fold_of
 
@@ -340,3 +341,27 @@ def test_a_storm_of_a_given_size_hits_sixty_organizations_with_one_tool(
 def test_a_world_without_organizations_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one organization"):
         World(orgs=0)
+
+
+def test_detections_happen_on_machines_that_are_there() -> None:
+    world = World(seed=7, orgs=40, detections=4000, now_ms=NOW_MS)
+
+    def there(found: Sensor, moment: int) -> bool:
+        silent = NOW_MS - found.silent * 1000
+        return found.enrolled * 1000 <= moment and not (found.silent and moment > silent)
+
+    astray = 0
+    for one in world.organizations:
+        machines = list(world.sensors_of(one))
+        for number in range(one.detections):
+            where, moment = (
+                world.detections.sensor(one.index, number),
+                world.detections.time(one.index, number),
+            )
+            if not there(where, moment):
+                # The machine that a hostile name belongs to fires whatever it does.
+                assert one is world.hostile or not any(
+                    there(each, moment) for each in machines if each.platform == where.platform
+                )
+                astray += 1
+    assert astray < 20

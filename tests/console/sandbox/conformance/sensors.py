@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from typing import Any
 
 from console.sandbox.sensors import Sensor
@@ -142,6 +143,24 @@ def detections_are_listed(it: Stage) -> None:
     assert len(said) == it.one.detections > 10
     expected = [found.detection(it.one.index, number) for number in range(it.one.detections)]
     assert sorted(said, key=lambda row: row["gen_time"]) == expected
+
+
+@probe(
+    {
+        DETECTIONS: "detects detects.*.routing.event_time detects.*.routing.sid",
+        LISTED: "sensors.*.sid sensors.*.enroll sensors.*.alive",
+    }
+)
+def a_detection_is_of_a_sensor_that_was_there(it: Stage) -> None:
+    loudest = max(it.world.organizations, key=lambda one: (one is not it.world.unauthorized, one.detections))
+    sensors = {row["sid"]: row for row in it.json("sensor", "list", LC_OID=loudest.oid)}
+    said = it.json("detection", "list", "--start", START, "--end", END, LC_OID=loudest.oid)
+    assert len(said) == loudest.detections > 10
+    for row in said:
+        sensor, happened = sensors[row["routing"]["sid"]], row["routing"]["event_time"] // 1000
+        assert (
+            sensor["enroll"] <= time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(happened)) <= sensor["alive"]
+        )
 
 
 @probe({DETECTIONS: "detects.*.detect_id"})
