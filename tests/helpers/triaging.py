@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,11 @@ from store.queries import alerts
 from store.triage import Selection
 
 PAGE = 40
+RACERS = 3
 
 
 def console(url: str, name: str, start: Path) -> dict[str, Any]:
-    """Like a console: look at a page, claim some of it, look again; then tag all of it at once.
-
-    The last page is left until the command line, which is slower, has won something too.
-    """
+    """Like a console: look at a page, claim some of it, look again; then tag all of it at once."""
     store, chance = Store(url), random.Random(name)
     won: list[int] = []
     lost: list[str] = []
@@ -38,8 +37,7 @@ def console(url: str, name: str, start: Path) -> dict[str, Any]:
             page = alerts.page(connection, AlertFilter(who=""), limit=PAGE)
         if not page:
             break
-        if len(page) < PAGE:
-            _until(Path(f"{start}.won"))
+        _leave_some(start, name, len(page), won=bool(won))
         some = chance.sample(page, min(5, len(page)))
         seen = Selection(tuple(row.id for row in some), {row.id: row.version for row in some})
         done = operations.claim(store, name, seen)
@@ -75,12 +73,11 @@ def command_line(url: str, name: str, start: Path) -> dict[str, Any]:
         _, listed = command("alert", "list", "--filter", "who:none", "--limit", str(PAGE))
         if not listed:
             break
+        _leave_some(start, name, len(listed), won=bool(won))
         ids = [row["detect_id"] for row in chance.sample(listed, min(8, len(listed)))]
         _, done = command("alert", "claim", *ids)
         refused = {each["detect_id"]: each["who"] for each in done["refused"]}
         won += [each for each in ids if each not in refused]
-        if won:
-            Path(f"{start}.won").touch()
         lost += refused.values()
     store = Store(url)
     with store.reader.reading() as connection:
@@ -138,12 +135,20 @@ def resume_and_die(url: str, after: int) -> dict[str, Any]:
 
 def _wait(start: Path) -> None:
     Path(f"{start}.{os.getpid()}").touch()
-    _until(start)
+    _until(start.exists)
 
 
-def _until(path: Path) -> None:
+def _leave_some(start: Path, name: str, left: int, *, won: bool) -> None:
+    """Leave the last page, once something was won, until every other racer has won something too."""
+    if won:
+        Path(f"{start}-won.{name}").touch()
+        if left < PAGE:
+            _until(lambda: len(list(start.parent.glob(f"{start.name}-won.*"))) >= RACERS)
+
+
+def _until(held: Callable[[], bool]) -> None:
     end = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < end:
+    while not held() and time.monotonic() < end:
         time.sleep(0.002)
 
 

@@ -667,7 +667,10 @@ def test_whoever_is_called_as_an_ordinary_word_breaks_nothing_of_others(store: S
 
     def held() -> dict[str, list[Any]]:
         with store.reader.reading() as c:
-            every = {name: [row._mapping for row in c.execute(select(TABLES[name]))] for name in names}
+            every = {
+                table.name: [row._mapping for row in c.execute(select(table).order_by(*table.primary_key))]
+                for table in (TABLES[name] for name in names)
+            }
         every["preference"] = [row for row in every["preference"] if row["key"] in (word, "pane")]
         return {name: [dict(row) for row in rows] for name, rows in every.items()}
 
