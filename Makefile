@@ -11,6 +11,9 @@ MAKEFLAGS += --jobs=2
 # Compiled code is kept: the tests start Python hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Whoever wants more than a demo gets the tools at once: one installation takes less than two.
+EXTRAS := $(if $(filter-out help demo,$(MAKECMDGOALS)),[dev])
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test pytest lint style types bench snapshots pictures soak format
 
@@ -21,12 +24,13 @@ $(VENV)/.made: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("limegrove needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	@echo 'making the environment $(VENV), which takes a minute' >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --editable . >&2
+	@$(BIN)/python -m pip install --quiet --editable '.$(EXTRAS)' >&2
 	@touch $@
+	@$(if $(EXTRAS),touch $(VENV)/.made-dev)
 
 $(VENV)/.made-dev: pyproject.toml $(VENV)/.made
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+	@test $@ -nt $(VENV)/.made || $(BIN)/python -m pip install --quiet --editable '.[dev]' >&2
+	@touch $@
 
 $(OFFICIAL)/.made: Makefile
 	test -x $(OFFICIAL)/bin/python || $(PYTHON) -m venv $(OFFICIAL)

@@ -1,5 +1,6 @@
 """What every test stands on: a clean environment, and stores on both engines."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -34,6 +35,10 @@ def _the_same_environment_after_every_test() -> Iterator[None]:
 
 def _skipping_is_failing() -> bool:
     return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+# The collector goes over all that the tests import again and again: seldom enough it takes a sixth off a run.
+gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
