@@ -394,13 +394,15 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         if not self._rows:
             return
         self._held = True
-        before, top = self._cursor, self._top
+        before, top, extended = self._cursor, self._top, False
         target = self._cursor + by
         while target >= len(self._rows) and not self._at_end:
+            extended = True
             if not self._extend(down=True, owed=target - len(self._rows) + 1):
                 break
             target -= self._trimmed
         while target < 0 and not self._at_start:
+            extended = True
             if not self._extend(down=False, owed=target):
                 break
             target += self._added
@@ -408,7 +410,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         self._cursor = min(max(target, 0), len(self._rows) - 1)
         if scroll:
             self._top = max(0, top + shifted + by)
-        self._settle()
+        self._settle(None if scroll or extended else before)
 
     def _extend(self, *, down: bool, owed: int) -> bool:
         """Read the next page at an end; False when it is being read in a thread."""
@@ -465,8 +467,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         self._join(rows, down, limit)
         if owed:
             self._move(owed)
-        else:
-            self._settle()
+        self._settle()
 
     _held = False
     _awaited: Anchor[Row] | None = None
@@ -533,30 +534,46 @@ class RowTable(Widget, Generic[Row], can_focus=True):
                 left -= extra
             self._widths.append((column, column.width + extra))
 
-    def _settle(self) -> None:
-        """Keep the cursor in sight, fill the page, paint what changed, and say where the cursor is."""
-        height = self._height
+    def _settle(self, moved_from: int | None = None) -> None:
+        """Keep the cursor in sight, fill the page, paint what changed, and say where the cursor is.
+
+        Args:
+            moved_from: where the cursor was, if nothing but its place has changed since the last time.
+        """
+        height, top, extended = self._height, self._top, False
         if self._cursor < self._top:
             self._top = max(0, self._cursor - height // 2)
         elif self._cursor >= self._top + height:
             self._top = self._cursor - height + 1 + height // 2
         if self._rows and not self._owed:
             if not self._at_end and self._top + height > len(self._rows):
+                extended = True
                 self._extend(down=True, owed=0)
             if not self._at_start and self._top < height // 2:
+                extended = True
                 self._extend(down=False, owed=0)
         if self._at_end:
             self._top = max(0, min(self._top, len(self._rows) - height))
-        self._paint()
+        if moved_from is None or extended or self._top != top:
+            self._paint()
+        else:
+            self._paint(moved_from, self._cursor)
         current = self.current
         named = self._source.identity(current) if self._source is not None and current is not None else None
         if named != self._named:
             self._named = named
             self.post_message(self.Moved(self, current))
 
-    def _paint(self) -> None:
-        drawn = [self._draw(y) for y in range(self._height)] if self._widths else []
+    def _paint(self, *places: int) -> None:
+        """Paint the lines that changed: of those of `places`, when they are given, else of all."""
         old = self._drawn
+        if places and len(old) == self._height and self._widths:
+            # Under a key that is held, to draw every line to find the two that changed is most of the work.
+            drawn = list(old)
+            for y in {place - self._top for place in places} & set(range(self._height)):
+                drawn[y] = self._draw(y)
+        else:
+            drawn = [self._draw(y) for y in range(self._height)] if self._widths else []
         self._drawn = drawn
         if len(old) != len(drawn):
             self.refresh()

@@ -1,5 +1,6 @@
 """The virtual table: what it reads, what it holds, what it paints, and where its cursor stays."""
 
+import random
 from dataclasses import dataclass
 
 import pytest
@@ -278,3 +279,33 @@ async def test_hostile_text_reaches_the_screen_as_notation():
         shown = text_of(app)
         assert "\x1b" not in shown
         assert "\\x1b]52;c;eA==\\x07[@click=app.quit]b[/foo]" in shown
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_after_any_move_what_is_painted_is_what_would_be_drawn_anew(slow: bool):
+    app, chance = Table(), random.Random(7)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for total in (0, 1, 21, 23, 700, 5_000):
+            app.table.put(Numbers(total, slow=slow))
+            await pilot.pause()
+            for key in chance.choices(
+                ["down", "up", "pagedown", "pageup", "ctrl+d", "G", "g"], [8, 8, 2, 2, 2, 1, 1], k=25
+            ):
+                await pilot.press(*[key] * chance.choice([1, 1, 3]))
+                await until(pilot, lambda: app.table._under_way is None)
+                drawn = [app.table._draw(y) for y in range(app.table._height)]
+                assert app.table._drawn == drawn, (total, key)
+                assert sum(on_cursor for on_cursor, _ in drawn) == min(1, total)
+
+
+async def test_a_move_within_the_page_draws_two_lines(monkeypatch: pytest.MonkeyPatch):
+    app = Table()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.table.put(Numbers(5_000))
+        await pilot.press("down", "down")
+        drawn: list[int] = []
+        draw = app.table._draw
+        monkeypatch.setattr(app.table, "_draw", lambda y: drawn.append(y) or draw(y))
+        await pilot.press("down")
+
+        assert sorted(drawn) == [2, 3]
