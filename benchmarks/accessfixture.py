@@ -5,7 +5,6 @@ forty members; fifty thousand direct grants, and two API keys of every organizat
 """
 
 import json
-import os
 import random
 import sqlite3
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from store.schema import REVISIONS
+from benchmarks.kept import kept
 
 ORGANIZATIONS = 10_000
 PRINCIPALS = 500
@@ -23,10 +22,6 @@ PERMISSIONS = 150
 GROUPS = 50
 MEMBERS = 40
 SEED = 20_261_128
-FILLED = (
-    "organization", "user_account", "organization_group", "group_member", "group_organization",
-    "direct_permission", "sync_state", "api_key", "node",
-)  # fmt: skip
 VERSION = 3
 """Of what is built here: one more whenever it changes."""
 
@@ -50,32 +45,9 @@ class Held:
 
 def held() -> Held:
     """The fixture, made if it is not there yet (some seconds)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
-    home = base / f"access-{ORGANIZATIONS}-{REVISIONS[-1]}-{fingerprint()}"
-    path = home / "default" / "store.db"
-    os.umask(0o077)  # the console refuses a workspace that others can read
-    if not (home / "made").exists():
-        for left in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            left.unlink(missing_ok=True)
-        build(path)
-        normalise(Held(path))
-        (home / "made").write_text("")
+    of = (VERSION, ORGANIZATIONS, PRINCIPALS, PERMISSIONS, GROUPS, MEMBERS, SEED)
+    path, _ = kept(f"access-{ORGANIZATIONS}", of, _build_both)
     return Held(path)
-
-
-def fingerprint() -> str:
-    """Of the schema and of what is built: a store of another one is not used."""
-    import hashlib
-
-    from sqlalchemy.dialects import sqlite
-    from sqlalchemy.schema import CreateTable
-    from sqlmodel import SQLModel
-
-    parts = [str((VERSION, ORGANIZATIONS, PRINCIPALS, PERMISSIONS, GROUPS, MEMBERS, SEED))]
-    parts += [
-        str(CreateTable(SQLModel.metadata.tables[name]).compile(dialect=sqlite.dialect())) for name in FILLED
-    ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
 
 
 def oid_of(number: int) -> str:
@@ -189,7 +161,6 @@ def build(path: Path) -> None:
     from store import tree
     from store.database import Store
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with closing(Store(f"sqlite:///{path}")) as store, store.writing() as c:
         for table, rows in tables():
             columns = list(rows[0])
@@ -233,6 +204,11 @@ CREATE INDEX holds_org ON holds (org, grp);
 CREATE INDEX gives_permission ON gives (permission, grp);
 ANALYZE;
 """
+
+
+def _build_both(path: Path) -> None:
+    build(path)
+    normalise(Held(path))
 
 
 def normalise(held: Held) -> None:

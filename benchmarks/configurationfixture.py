@@ -6,7 +6,6 @@ its own.
 """
 
 import json
-import os
 import random
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from store.schema import REVISIONS
+from benchmarks.kept import kept
 
 RECORDS = 300
 SEED = 20_261_129
@@ -67,36 +66,11 @@ def held(organizations: int, *, drifted: bool) -> Held:
     Args:
         drifted: with deviations; without any, everything is as wanted.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
-    kind = "drifted" if drifted else "well"
-    home = base / f"configuration-{organizations}-{kind}-{REVISIONS[-1]}-{fingerprint()}"
-    path = home / "default" / "store.db"
-    os.umask(0o077)
-    if not (home / "made").exists():
-        for left in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            left.unlink(missing_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        build(path, organizations, drifted=drifted)
-        (home / "made").write_text("")
+    name = f"configuration-{organizations}-{'drifted' if drifted else 'well'}"
+    path, _ = kept(
+        name, (VERSION, RECORDS, SEED, SHARE), lambda path: build(path, organizations, drifted=drifted)
+    )
     return Held(path, organizations)
-
-
-def fingerprint() -> str:
-    """Of the schema and of what is built: a store of another one is not used."""
-    import hashlib
-
-    from sqlalchemy.dialects import sqlite
-    from sqlalchemy.schema import CreateIndex, CreateTable
-    from sqlmodel import SQLModel
-
-    import store.models  # noqa: F401  (registers the tables)
-
-    parts = [str((VERSION, RECORDS, SEED, SHARE))]
-    for name in ("organization", "node", "sync_state", "configuration_record", "wanted_state"):
-        table = SQLModel.metadata.tables[name]
-        parts.append(str(CreateTable(table).compile(dialect=sqlite.dialect())))
-        parts += sorted(str(CreateIndex(each).compile(dialect=sqlite.dialect())) for each in table.indexes)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
 
 
 def build(path: Path, organizations: int, *, drifted: bool) -> None:

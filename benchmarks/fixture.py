@@ -19,10 +19,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kept import kept
 from store import folds, ingest, sla, textindex, tree
 from store.bodies import pack
 from store.models.columns import compact
-from store.schema import REVISIONS
 
 ORGANIZATIONS = 10_000
 GOLD = 2_500
@@ -90,35 +90,10 @@ class Held:
 
 def held(count: int) -> Held:
     """The fixture with so many alerts, made if it is not there yet (some minutes for a million)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
-    home = base / f"alerts-{count}-{REVISIONS[-1]}-{fingerprint()}"
-    path = home / "default" / "store.db"
-    os.umask(0o077)  # the console refuses a workspace that others can read
-    if not (home / "made").exists():
-        for left in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            left.unlink(missing_ok=True)
-        now = build(path, count)
-        (home / "made").write_text(str(now))
-    return Held(path, count, int((home / "made").read_text()))
-
-
-def fingerprint() -> str:
-    """Of the schema and of what is derived from an alert: a store of another one is not used."""
-    import hashlib
-
-    from sqlalchemy.dialects import sqlite
-    from sqlalchemy.schema import CreateIndex, CreateTable
-    from sqlmodel import SQLModel
-
     sample = [ingest.detection_from(raw(number, 0), oid_of(number)) for number in range(40)]
-    parts = [str((each.tokens, sorted((each.values or {}).items()), each.cat, each.sid)) for each in sample]
-    for table in SQLModel.metadata.sorted_tables:
-        if table.name.startswith(("detection", "fold", "storm", "alert", "sighting", "node", "organization")):
-            parts.append(str(CreateTable(table).compile(dialect=sqlite.dialect())))
-            parts += sorted(
-                str(CreateIndex(index).compile(dialect=sqlite.dialect())) for index in table.indexes
-            )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
+    derived = [(each.tokens, sorted((each.values or {}).items()), each.cat, each.sid) for each in sample]
+    path, now = kept(f"alerts-{count}", derived, lambda path: build(path, count))
+    return Held(path, count, int(now))
 
 
 # The world

@@ -5,7 +5,6 @@ in a tree of regions and tiers. A detection has its row and its counter, not its
 """
 
 import json
-import os
 import random
 import sqlite3
 import time
@@ -16,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kept import kept
 from store import ingest, tree
-from store.schema import REVISIONS
 
 ALERTS = 100
 """Of each organization, in the mean."""
@@ -50,33 +49,9 @@ class Held:
 
 def held(organizations: int) -> Held:
     """The fixture with so many organizations, made if it is not there yet (a minute for ten thousand)."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "limegrove" / "benchmarks"
-    home = base / f"overview-{organizations}-{REVISIONS[-1]}-{fingerprint()}"
-    path = home / "default" / "store.db"
-    os.umask(0o077)  # the console refuses a workspace that others can read
-    if not (home / "made").exists():
-        for left in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-            left.unlink(missing_ok=True)
-        now = build(path, organizations)
-        (home / "made").write_text(str(now))
-    return Held(path, organizations, int((home / "made").read_text()))
-
-
-def fingerprint() -> str:
-    """Of the whole schema and of what is built: a store of another one is not used."""
-    import hashlib
-
-    from sqlalchemy.dialects import sqlite
-    from sqlalchemy.schema import CreateIndex, CreateTable
-    from sqlmodel import SQLModel
-
-    from store.changes import definition
-
-    parts = [str((VERSION, ALERTS, SENSORS, KEYS, CASES, SEED)), *definition("sqlite")]
-    for table in SQLModel.metadata.sorted_tables:
-        parts.append(str(CreateTable(table).compile(dialect=sqlite.dialect())))
-        parts += sorted(str(CreateIndex(index).compile(dialect=sqlite.dialect())) for index in table.indexes)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:10]
+    of = (VERSION, ALERTS, SENSORS, KEYS, CASES, SEED)
+    path, now = kept(f"overview-{organizations}", of, lambda path: build(path, organizations))
+    return Held(path, organizations, int(now))
 
 
 def oid_of(number: int) -> str:
@@ -89,7 +64,6 @@ def build(path: Path, organizations: int) -> int:
     from store.database import Store
 
     now = time.time_ns() // 1_000_000
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with closing(Store(f"sqlite:///{path}")) as store, store.writing() as c:
         _organizations(c, organizations, now)
     connection = sqlite3.connect(path, isolation_level=None)
