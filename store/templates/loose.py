@@ -188,7 +188,9 @@ def _unversioned(document: dict[Any, Any]) -> Unusable | None:
 
 def _record(document: dict[Any, Any], data: dict[Any, Any], stem: str) -> Lone | Unusable | None:
     if "detect" in data and "respond" in data:
-        metadata = document.get("usr_mtd", {"enabled": True})
+        metadata = document.get("usr_mtd")
+        if metadata is None:
+            metadata = {"enabled": True}
         return Lone(_name(document, stem), "dr-general", {"data": data, "usr_mtd": metadata})
     if "detect" in data:
         return Unusable(UNANSWERED, "data")

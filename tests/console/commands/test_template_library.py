@@ -253,13 +253,20 @@ def test_what_is_another_programs_is_passed_by(limegrove, library, text):
         ),
         ("data:\n  " + RULE.replace("\nr", "\n  r"), "dr-general", {"enabled": True}, ["rule, enabled."]),
         (
+            "data:\n  " + RULE.replace("\nr", "\n  r") + "usr_mtd:\n",
+            "dr-general",
+            {"enabled": True},
+            ["rule, enabled."],
+        ),
+        (RULE + "usr_mtd:\n", "dr-general", {"enabled": True}, ["rule, enabled."]),
+        (
             RULE.replace("exists", "exist"),
             "dr-general",
             {"enabled": True},
             ["rule, enabled.", "unknown operator 'exist'; did you mean 'exists'?"],
         ),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_a_rule_on_its_own_keeps_its_namespace_its_state_its_tags_and_its_comment(
     limegrove, library, text, hive, metadata, said

@@ -76,6 +76,23 @@ def test_a_rule_on_its_own_is_checked_like_one_of_a_document(limegrove, tmp_path
     assert limegrove("template", "lint", str(tmp_path / "good.yaml"), "--strict").code == 0
 
 
+def test_a_record_with_nothing_in_its_metadata_is_read_like_one_without(limegrove, tmp_path):
+    record = (
+        "data:\n  detect: {op: exists, event: X, path: event/A}\n  respond: [{action: report, name: a}]\n"
+    )
+    (tmp_path / "empty.yaml").write_text(record + "usr_mtd:\n")
+    (tmp_path / "without.yaml").write_text(record)
+    answer = limegrove("template", "lint", str(tmp_path), "--output", "json")
+    assert (answer.code, answer.err) == (0, "")
+    told = {
+        name: [row for row in answer.json if row["file"] == name] for name in ("empty.yaml", "without.yaml")
+    }
+    assert [row["text"].replace("/empty,", "/without,") for row in told["empty.yaml"]] == [
+        row["text"] for row in told["without.yaml"]
+    ]
+    assert told["empty.yaml"]
+
+
 def test_show_names_the_file_of_every_record(limegrove, repository):
     answer = limegrove(
         "template", "show", str(repository / "customers" / "one" / "main.yaml"), "--output", "json"
