@@ -238,6 +238,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         self._at_end = True
         self._widths: list[tuple[Column[Row], int]] = []
         self._drawn: list[Drawn] = []
+        self._painted: tuple[int, int] | None = None
+        """The first line and the cursor's when `_drawn` was drawn; None when there are other rows since."""
         self._named: Hashable = None
         self._styles_made: dict[str, Style] = {}
         self._owed = 0
@@ -291,7 +293,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
                 window = read_window(source, anchor, self.page_size)
                 cursor, offset = window.cursor, window.offset
         was_at_start = anchor is not None and anchor.at_start
-        self._rows = window.rows
+        self._rows, self._painted = window.rows, None
         self._at_start, self._at_end = window.at_start, window.at_end
         self._cursor = min(cursor, max(0, len(self._rows) - 1))
         if was_at_start and self._at_start and self._cursor < self._height:
@@ -375,7 +377,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
             self._arrive(read(), further)
 
     def _arrive(self, window: Window[Row], further: int) -> None:
-        self._owed, self._held = 0, True
+        self._owed, self._held, self._painted = 0, True, None
         self._rows, self._at_start, self._at_end = window.rows, window.at_start, window.at_end
         self._cursor = max(0, window.cursor)
         self._top = max(0, self._cursor - self._height + 1)
@@ -394,15 +396,13 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         if not self._rows:
             return
         self._held = True
-        before, top, extended = self._cursor, self._top, False
+        before, top = self._cursor, self._top
         target = self._cursor + by
         while target >= len(self._rows) and not self._at_end:
-            extended = True
             if not self._extend(down=True, owed=target - len(self._rows) + 1):
                 break
             target -= self._trimmed
         while target < 0 and not self._at_start:
-            extended = True
             if not self._extend(down=False, owed=target):
                 break
             target += self._added
@@ -410,7 +410,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         self._cursor = min(max(target, 0), len(self._rows) - 1)
         if scroll:
             self._top = max(0, top + shifted + by)
-        self._settle(None if scroll or extended else before)
+        self._settle()
 
     def _extend(self, *, down: bool, owed: int) -> bool:
         """Read the next page at an end; False when it is being read in a thread."""
@@ -430,6 +430,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         return True
 
     def _join(self, rows: list[Row], down: bool, limit: int) -> None:
+        self._painted = None
         held = max(PAGES_HELD * self.page_size, len(rows) + self._height)
         if down:
             self._rows += rows
@@ -467,7 +468,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         self._join(rows, down, limit)
         if owed:
             self._move(owed)
-        self._settle()
+        else:
+            self._settle()
 
     _held = False
     _awaited: Anchor[Row] | None = None
@@ -534,30 +536,25 @@ class RowTable(Widget, Generic[Row], can_focus=True):
                 left -= extra
             self._widths.append((column, column.width + extra))
 
-    def _settle(self, moved_from: int | None = None) -> None:
-        """Keep the cursor in sight, fill the page, paint what changed, and say where the cursor is.
-
-        Args:
-            moved_from: where the cursor was, if nothing but its place has changed since the last time.
-        """
-        height, top, extended = self._height, self._top, False
+    def _settle(self) -> None:
+        """Keep the cursor in sight, fill the page, paint what changed, and say where the cursor is."""
+        height = self._height
         if self._cursor < self._top:
             self._top = max(0, self._cursor - height // 2)
         elif self._cursor >= self._top + height:
             self._top = self._cursor - height + 1 + height // 2
         if self._rows and not self._owed:
             if not self._at_end and self._top + height > len(self._rows):
-                extended = True
                 self._extend(down=True, owed=0)
             if not self._at_start and self._top < height // 2:
-                extended = True
                 self._extend(down=False, owed=0)
         if self._at_end:
             self._top = max(0, min(self._top, len(self._rows) - height))
-        if moved_from is None or extended or self._top != top:
-            self._paint()
+        top, cursor = self._painted or (None, 0)
+        if top == self._top:
+            self._paint(cursor, self._cursor)
         else:
-            self._paint(moved_from, self._cursor)
+            self._paint()
         current = self.current
         named = self._source.identity(current) if self._source is not None and current is not None else None
         if named != self._named:
@@ -575,6 +572,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         else:
             drawn = [self._draw(y) for y in range(self._height)] if self._widths else []
         self._drawn = drawn
+        self._painted = (self._top, self._cursor)
         if len(old) != len(drawn):
             self.refresh()
             return
