@@ -42,6 +42,7 @@ from store.configuration import canonical, content_hash
 from store.database import Store
 from store.errors import StoreError
 from store.journal import FORGOTTEN
+from store.permissions import roles
 from store.queries.scopes import marked
 from store.reviews import line_digest
 from store.text import Untrusted, safe_text
@@ -108,7 +109,7 @@ PLACES: Final[dict[str, Place]] = {
     "fold_key": Place(OURS),
     "group_member": Place("", "of groups that nobody lists any more"),
     "group_organization": Place(OWN),
-    "group_role": Place("", "of groups that nobody lists any more"),
+    "group_role": Place("", "of groups that nobody lists any more; of the others, its name in their role"),
     "handover": Place(OURS, "one about nothing else goes"),
     "handover_item": Place(OWN, "of others, oid and name"),
     "journal": Place("", "oid, target and detail of its entries; that something was done stays"),
@@ -197,11 +198,15 @@ class Forgotten:
 
 CODES: Final = frozenset((
     "classification", "decided_digest", "digest", "end_reason", "failure", "hash", "kind", "kinds", "marks",
-    "outcome", "permission", "permissions", "privileged", "role", "severity", "state", "status", "step",
-    "stream", "subject", "verb", "verdict",
+    "outcome", "permission", "permissions", "privileged", "severity", "state", "status", "step", "stream",
+    "subject", "verb", "verdict",
 ))  # fmt: skip
 """Columns, and keys of JSON, whose texts are words of ours and of LimaCharlie, and digests: an organization
 may be called as one of them is, and what is another's would be broken."""
+
+_ROLE: Final = "role"
+"""A column, and a key of JSON, whose text is a code only where it is one of LimaCharlie's roles: a provider's
+own role (`store.accessfile`) may be called after an organization."""
 
 _DIGESTS: Final = frozenset(("decided_permissions", "decided_places", "places", "readings"))
 """Columns that name a list by its digest; as keys of JSON they are the list."""
@@ -268,6 +273,8 @@ class Traces:
 
     def _code(self, key: str, value: Any) -> bool:
         """Whether what stands under a key of JSON is a code, or several."""
+        if key == _ROLE:
+            return isinstance(value, str) and value in roles()
         listed = value if isinstance(value, list | tuple) else [value]
         return key in CODES and all(isinstance(each, str) and self.oid not in each for each in listed)
 
@@ -785,6 +792,8 @@ class _Forgetting:
         if isinstance(column.type, JSON):
             return self.found.data(value, nodes=False)
         text = value or ""
+        if column.name == _ROLE and text in roles():
+            return value
         begins = _ORIGIN.match(text) if column.name == "source" else None
         at = 0 if begins is None else begins.end()
         return text[:at] + self.found.text(text[at:])
@@ -843,9 +852,11 @@ _PARTS: Final[dict[str, _Owner]] = {
 _SAID: Final[dict[str, tuple[str, ...]]] = {
     "access_step": ("before",),
     "campaign_note": ("text",),
+    "group_role": ("role",),
     "handover_item": ("hypothesis", "next_step", "blocker", "reason"),
 }
-"""What was written here beside what is another organization's own: those columns may name it."""
+"""What was written here beside what is another organization's own, or a group's: those columns may name
+it."""
 
 
 def _says_what(table: str, column: str) -> bool:

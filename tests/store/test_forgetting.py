@@ -185,7 +185,13 @@ def _fill_access(c: Any) -> None:
     c.execute(insert(TABLES["access_deadline"]).values(_row("access_deadline", X, id=3, changes=[{"kind": "delete_key", "oid": X}])))  # fmt: skip
     both = [{"kind": "delete_key", "oid": X}, {"kind": "delete_key", "oid": Y}]
     c.execute(insert(TABLES["access_deadline"]).values(_row("access_deadline", Y, id=4, changes=both, title=f"keys of {NAMES[X]}")))  # fmt: skip
-    c.execute(insert(TABLES["access_file"]).values(hash="h", groups=[{"gid": "g-both", "name": f"{NAMES[X]} team"}], planned_at=1))  # fmt: skip
+    gives = [
+        {"gid": "g-both", "name": f"{NAMES[X]} team", "role": f"{NAMES[X]} readers", "permissions": ["dr.set"]},
+        {"gid": "g-y", "name": "Readers", "role": "Viewer", "permissions": []},
+    ]  # fmt: skip
+    c.execute(insert(TABLES["access_file"]).values(hash="h", groups=gives, planned_at=1))
+    role = TABLES["group_role"]
+    c.execute(role.update().where(role.c.gid == "g-both").values(role=f"{NAMES[X]} readers"))
     staged = _row("staged_change", Y, id=99, operator="mk", oid="", gid="g-x", principal=canary("staged", X))
     c.execute(insert(TABLES["staged_change"]).values(staged))
 
@@ -442,7 +448,9 @@ def test_nothing_of_it_is_left_in_any_byte_and_everything_of_its_neighbour(store
 
     left = _bytes(store)
     assert _found(left, CANARIES) == set()
-    assert not any(f"{NAMES[X]}{end}".encode() in left for end in ('"', "\n", ",", " and", " team", "/"))
+    assert not any(
+        f"{NAMES[X]}{end}".encode() in left for end in ('"', "\n", ",", " and", " team", " readers", "/")
+    )
     if store.dialect == "sqlite":
         assert [each for each in packed if each in left] == []
     else:
@@ -459,6 +467,11 @@ def test_nothing_of_it_is_left_in_any_byte_and_everything_of_its_neighbour(store
 def _shared_rows_stay(store: Store) -> None:
     """What was about both is there, and says the neighbour's name alone."""
     with store.reader.reading() as c:
+        (groups,) = c.execute(select(TABLES["access_file"].c.groups)).scalars()
+        assert [each["role"] for each in groups] == ["(forgotten) readers", "Viewer"]
+        role = TABLES["group_role"]
+        given = c.execute(select(role.c.role).where(role.c.gid == "g-both")).scalar_one()
+        assert given == "(forgotten) readers"
 
         def ids(name: str) -> list[Any]:
             return sorted(c.execute(select(next(iter(TABLES[name].primary_key)))).scalars())
@@ -742,6 +755,15 @@ def test_a_name_is_found_as_whole_words_and_is_not_its_neighbours() -> None:
     assert found.data({X: 1, "acme": 2, "a": [X, "Acme", {"oid": X}, [X, 1], "of Acme", 3], "Acme": 4}) == {
         "a": ["of (forgotten)", 3], "(forgotten)": 4,
     }  # fmt: skip
+
+
+def test_a_role_of_the_provider_is_a_name_and_one_of_limacharlie_is_a_word() -> None:
+    found = Traces(X, ["Globex", "Viewer"], [])
+    assert found.data([{"name": "Globex admins", "role": "Globex readers"}], nodes=False) == [
+        {"name": "(forgotten) admins", "role": "(forgotten) readers"}
+    ]
+    assert found.data({"role": "Viewer"}, nodes=False) == {"role": "Viewer"}
+    assert found.data({"role": "Viewer of all"}, nodes=False) == {"role": "(forgotten) of all"}
 
 
 def test_the_copies_beside_a_store_are_named(tmp_path: Path, sqlite_made: Path) -> None:
