@@ -61,7 +61,7 @@ def addressees(
     names = {oid: Untrusted(name or oid) for oid, name in connection.execute(query)}
     known = sources.known(connection, names)
     pruned = sources.pruned(connection)
-    parameters, documented = _parameters(connection), customers.time_zones(connection)
+    parameters, documented = _parameters(connection), customers.time_zones(connection, names)
     branded: dict[str, str] = {}
 
     def zone(oid: str) -> str:

@@ -33,7 +33,7 @@ from store.customers import (
 )
 from store.customersheet import read_sheet, rows_of
 from store.database import Store
-from store.models import Detection, Fold, Journal
+from store.models import CustomerDocument, Detection, Fold, Journal
 from store.servicehours import parse_hours, zone
 from store.yaml import LARGEST
 from tests.corpus.strings import everything
@@ -135,6 +135,20 @@ def test_what_is_kept_comes_back(store: Store) -> None:
     assert set(entries[0].detail["changed"]) == set(customers.FIELDS)
     # A customer can be forgotten, and an entry of the journal cannot.
     assert "Roth" not in str(entries) and "5550100" not in str(entries)  # noqa: PT018
+
+
+def test_time_zones_are_told_of_those_asked_for_whatever_others_are_like(store: Store) -> None:
+    table = CustomerDocument.__table__  # type: ignore[attr-defined]
+    with store.writing() as c:
+        for number in range(5):
+            put(c, f"o{number}", customers.from_plain({"time_zone": "Asia/Tokyo"}), by="ann", now=1)
+        for oid, document in (("o1", {"time_zone": 5}), ("o2", ["Asia/Tokyo"]), ("o3", {"time_zone": ""})):
+            c.execute(table.update().where(table.c.oid == oid).values(document=document))
+        if store.dialect == "sqlite":  # no other takes what is no JSON
+            c.execute(text("UPDATE customer_document SET document = '{\"time_zone\": ' WHERE oid = 'o3'"))
+    with store.reader.reading() as c:
+        assert customers.time_zones(c, [f"o{number}" for number in range(4)]) == {"o0": "Asia/Tokyo"}
+        assert customers.time_zones(c, []) == {}
 
 
 def test_what_is_missing_is_known_without_reading_it(store: Store) -> None:
