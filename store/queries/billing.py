@@ -257,7 +257,7 @@ def used(connection: Connection, *, scope: str = "", first: str, last: str, now:
     placed = _placements(connection)
     rows = []
     for row in people:
-        begin, end, _ = _span(row, placed.get(row.oid, _NOWHERE).parameters)
+        begin, end, _, _ = _span(row, placed.get(row.oid, _NOWHERE).parameters)
         begin, over = max(begin, first), min(end, last, day_moved(today, -1))
         days = figures.get(row.oid, {})
         state = states.get(row.oid)
@@ -526,8 +526,7 @@ def _facts(
     spans = {}
     for row in _organizations(connection, wanted):
         at = placed.get(row.oid, _NOWHERE)
-        begin, end, notes = _span(row, at.parameters)
-        contradicts = end < begin and bool(notes)
+        begin, end, notes, contradicts = _span(row, at.parameters)
         begin, end = max(begin, first), min(end, last)
         if contradicts or days_between(begin, end):
             spans[row.oid] = (row, at, begin, end, notes)
@@ -641,8 +640,9 @@ def _month(
     return found, told
 
 
-def _span(row: Any, parameters: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...]]:
-    """The first and the last day as a customer, and what is wrong with what says so.
+def _span(row: Any, parameters: Mapping[str, Any]) -> tuple[str, str, tuple[str, ...], bool]:
+    """The first and the last day as a customer, what is wrong with what says so, and whether these two days
+    contradict each other: then the last note says how.
 
     What the tree says counts, else when the organization was made and when the listing ceased to name it.
     """
@@ -663,13 +663,13 @@ def _span(row: Any, parameters: Mapping[str, Any]) -> tuple[str, str, tuple[str,
         created = row.details.get("created")
         if isinstance(created, int) and not isinstance(created, bool) and 0 < created < 10**10:
             begin = day_of(created * 1000)
-    ended = bool(end)
+    contradicts = bool(begin and end) and end < begin
     if not end and row.gone_at is not None:
         end = day_of(row.gone_at)
     # One that is gone before the day from which it is charged never was a customer, and nobody's mistake.
-    if ended and begin and end < begin:
+    if contradicts:
         notes.append(f"It ends on {end}, before it begins on {begin}.")
-    return begin or "0001-01-01", end or "9999-12-31", tuple(notes)
+    return begin or "0001-01-01", end or "9999-12-31", tuple(notes), contradicts
 
 
 def invoices_of(connection: Connection, month: str, wanted: Any = None) -> dict[str, Invoice]:

@@ -313,8 +313,9 @@ def test_who_ends_before_it_begins_is_named_in_every_month_and_counted(lite, mon
     assert (found.margin(each).cents, each.expected) == (None, None)
 
 
-def test_who_was_gone_before_the_day_from_which_it_is_charged_never_was_a_customer(lite):
-    organization(lite, parameters={"billing_from": "2026-11-05"})
+@pytest.mark.parametrize("more", [{}, {"billing_until": "10.10.2026"}])
+def test_who_was_gone_before_the_day_from_which_it_is_charged_never_was_a_customer(lite, more):
+    organization(lite, parameters={"billing_from": "2026-11-05", **more})
     with lite.writing() as c:
         c.execute(models.Organization.__table__.update().values(gone_at=at("2026-10-10")))
     assert one_of(lite).customers == ()
