@@ -33,7 +33,8 @@ from store.models.columns import CompactId
 from store.reviews import line_digest
 
 NOW = 1_790_000_000_000
-X, Y = "aaaaaaaa-1111-4000-8000-00000000000a", "bbbbbbbb-2222-4000-8000-00000000000b"
+X, Y = "aaaaaaaa-1111-4000-8000-7d2c91e5b3fa", "bbbbbbbb-2222-4000-8000-4f8a06d1c79b"
+"""Their ends are nowhere else: `000a` would be, where a journal's first hash follows the zeros before it."""
 NAMES = {X: "Vexatia Dental", Y: "Vexatia Dental Holding"}
 """The neighbour's name begins with that of the one that is forgotten."""
 TABLES: dict[str, Table] = dict(SQLModel.metadata.tables)
