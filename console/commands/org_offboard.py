@@ -80,7 +80,7 @@ def offboard(session: Session) -> int:
         session.say(f"  {line.part:<18} {safe(line.there)}{note}")
     for note in drafted.checklist.notes:
         session.say(note)
-    return carry_out(session, drafted.planned)
+    return carry_out(session, drafted.planned, deadlines=False)
 
 
 def _usual(session: Session, oid: str) -> Path:

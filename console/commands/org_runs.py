@@ -9,7 +9,7 @@ from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from console.limacharlie.client import Cloud
     from console.operations.bulk import Drafted
@@ -164,8 +164,10 @@ def _bulk(session: Session) -> int:
     if not selection.chosen and not selection.frozen:
         raise Problem("No organization is chosen; `limegrove org list` names them. Nothing was sent.", code=2)
 
+    asks = wish.selector is not None or wish.kind.name == "revoke-key"
+
     async def draft() -> "Drafted":
-        if wish.selector is None and wish.kind.name != "revoke-key":
+        if not asks:
             return await bulk.draft(wish, selection, cloud=None)
         async with session.cloud(deadlines=not given.dry_run) as cloud:
             return await bulk.draft(
@@ -199,7 +201,7 @@ def _bulk(session: Session) -> int:
         session.show_object(shown_planned(drafted.planned), rows=[], columns=("organization",))
         session.say("There is nothing to do.")
         return 0
-    return carry_out(session, drafted.planned)
+    return carry_out(session, drafted.planned, deadlines=not asks)
 
 
 def _first(chosen: "Sequence[Chosen]") -> str:
@@ -292,8 +294,12 @@ def _file(session: Session, path: str) -> list[str]:
 # a run, kept and made
 
 
-def carry_out(session: Session, planned: "Planned") -> int:
-    """Show, keep or make what is planned, as the options say."""
+def carry_out(session: Session, planned: "Planned", *, deadlines: bool = True) -> int:
+    """Show, keep or make what is planned, as the options say.
+
+    Args:
+        deadlines: as of `Session.cloud`; False where the plan was made on a connection that made them.
+    """
     from store.runs import load
 
     given = session.arguments
@@ -311,7 +317,7 @@ def carry_out(session: Session, planned: "Planned") -> int:
         session.say(f"Run {run_id} is kept: {_sum(planned)}; `limegrove org resume {run_id}` begins it.")
         return 0
     with _dropping(session, run_id):
-        return _make(session, kept)
+        return _make(session, kept, deadlines=deadlines)
 
 
 def keep_and_make(
@@ -349,8 +355,11 @@ def _dropping(session: Session, run_id: int) -> "Iterator[None]":
         raise
 
 
-def _make(session: Session, kept: "Run") -> int:
+def _make(session: Session, kept: "Run", *, deadlines: bool) -> int:
     """Begin a run, or carry on with it.
+
+    Args:
+        deadlines: as of `Session.cloud`.
 
     Raises:
         Problem: it was not begun.
@@ -368,8 +377,6 @@ def _make(session: Session, kept: "Run") -> int:
             raise Problem(_not_the_name(kept), code=5)
     if kept.state == "draft" and not session.ask(f"{safe(kept.title)} on {len(kept.items):,} organizations?"):
         raise Problem("Nothing was sent.", code=5)
-    # What is cut off is carried on with by whoever connects: of this one it is told what comes of it.
-    deadlines = kept.state == "draft"
     return show_result(
         session, make(session, kept.id, confirm=confirm, here=not _needs_cloud(kept), deadlines=deadlines)
     )
@@ -396,20 +403,19 @@ def make(
     stop = asyncio.Event()
 
     async def do() -> "Result":
-        with _stopping(stop):
-            if here:
-                return await begin(None)
-            async with session.cloud(deadlines=deadlines) as cloud:
-                return await begin(cloud)
+        if here:
+            return await begin(None)
+        # Whoever connects may carry on with other runs, which this `stop` does not end.
+        async with session.cloud(deadlines=deadlines) as cloud:
+            return await begin(cloud)
 
-    def begin(cloud: "Cloud | None") -> "Coroutine[Any, Any, Result]":
-        if stop.is_set():
-            raise asyncio.CancelledError
-        return operations.apply(
-            session.store(), cloud, run_id, operator=session.operator, confirm=confirm,
-            key=session.redaction_key, stop=stop,
-            report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),
-        )  # fmt: skip
+    async def begin(cloud: "Cloud | None") -> "Result":
+        with _stopping(stop):
+            return await operations.apply(
+                session.store(), cloud, run_id, operator=session.operator, confirm=confirm,
+                key=session.redaction_key, stop=stop,
+                report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),
+            )  # fmt: skip
 
     try:
         result = session.run(do())
@@ -444,11 +450,13 @@ def _stopping(stop: "asyncio.Event") -> "Iterator[None]":
         stop.set()
         late.append(loop.call_later(WITHIN, task.cancel))
 
+    otherwise = signal.getsignal(signal.SIGINT)
     loop.add_signal_handler(signal.SIGINT, come)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, otherwise)
         for each in late:
             each.cancel()
 
@@ -456,19 +464,26 @@ def _stopping(stop: "asyncio.Event") -> "Iterator[None]":
 def _say_stopped(session: Session, run_id: int) -> None:
     """Say how a run that was stopped goes on. Whoever stops it means it: nobody does so by himself."""
     from console.operations import runs as operations
-    from store.runs import load
+    from store.processes import said
 
-    operations.stop(session.store(), run_id)
-    with session.reader.reading() as connection:
-        stopped = load(connection, run_id)
-    if stopped.state != "running":
+    waits = operations.stop(session.store(), run_id)
+    stopped = operations.result(session.store(), run_id)
+    state, items = stopped.run.state, stopped.run.items
+    if state in ("draft", "dropped"):
         session.say(f"Stopped before run {run_id} was begun; nothing was sent.")
         return
-    whole = sum(item.state == "done" for item in stopped.items)
-    session.say(
-        f"Stopped, {whole:,} of {len(stopped.items):,} organizations done. `limegrove org resume {run_id}` "
-        "carries on, and nothing else does."
-    )
+    if state != "running":
+        session.say(f"{stopped.sentence} It is at its end: `limegrove org runs {run_id}` shows all of it.")
+        return
+    whole = sum(item.state == "done" for item in items)
+    if waits:
+        goes_on = f"`limegrove org resume {run_id}` carries on, and nothing else does."
+    else:
+        goes_on = (
+            f"It is still held by {said(stopped.run.holder)}, which may go on with it: `limegrove org runs "
+            f"{run_id}` shows how far it comes."
+        )
+    session.say(f"Stopped, {whole:,} of {len(items):,} organizations done. {goes_on}")
 
 
 def _was(session: Session, kept: "Run", item: "Item") -> str:
@@ -581,7 +596,9 @@ def _runs(session: Session) -> int:
 
 def _resume(session: Session) -> int:
     session.refuse_read_only("org resume")
-    return _make(session, _loaded(session, session.arguments.run))
+    kept = _loaded(session, session.arguments.run)
+    # What is cut off is carried on with by whoever connects: of this one it is told what comes of it.
+    return _make(session, kept, deadlines=kept.state == "draft")
 
 
 def _undo(session: Session) -> int:

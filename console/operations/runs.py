@@ -38,6 +38,7 @@ To add a verb:
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -164,10 +165,41 @@ async def apply(
     """
     clock = now_ms if now is None else lambda: now
     me = holder or this_process()
-    run, steps = await asyncio.to_thread(
-        _begin, store, cloud, run_id, operator, me, confirm, clock(), asked=asked
-    )
+    begin = partial(_begin, store, cloud, run_id, operator, me, confirm, clock(), asked=asked)
+    run, steps = await _taken(begin, lambda: _give_back(store, run_id, me, clock() if asked else None))
     return await _make(store, cloud, run, steps, operator, me, clock, report, key, stop)
+
+
+async def _taken(
+    begin: Callable[[], tuple[Run, list[RunStep]]], give_back: Callable[[], None]
+) -> tuple[Run, list[RunStep]]:
+    """Begin in a thread. That one cannot be cancelled: what it takes after all is given back.
+
+    Raises:
+        Refused: it must not be made.
+    """
+    # Not a task, which the end of the loop would cancel, and leave nobody to wait for the thread.
+    taking = asyncio.get_running_loop().run_in_executor(None, begin)
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        while not taking.done():
+            with suppress(asyncio.CancelledError, Exception):
+                await asyncio.shield(taking)
+        if taking.exception() is None:
+            give_back()
+        raise
+
+
+def _give_back(store: "Store", run_id: int, me: str, until: int | None) -> None:
+    """Let go of a run that this process took and did not bring to its end.
+
+    Args:
+        until: from when on nobody carries on with it unasked; as it is, when None.
+    """
+    _LIVE.discard((store.url, run_id))
+    with store.writing() as c:
+        kept.HOLDING.release(c, run_id, me, **({} if until is None else {"expires_at": until}))
 
 
 async def resume(
@@ -420,12 +452,11 @@ async def _make(
                 f"Run {run.id} was taken over by another process, which carries on with it.", run.id
             ) from None
     finally:
-        _LIVE.discard((store.url, run.id))
-        if not ended:
+        if ended:
+            _LIVE.discard((store.url, run.id))
+        else:
             # Here and now, also when this task is cancelled: whoever comes next need not wait for a lease.
-            waits = {"expires_at": clock()} if stop is not None and stop.is_set() else {}
-            with store.writing() as c:
-                kept.HOLDING.release(c, run.id, me, **waits)
+            _give_back(store, run.id, me, clock() if stop is not None and stop.is_set() else None)
     return await asyncio.to_thread(partial(result, store, run.id, making.trouble))
 
 

@@ -1,5 +1,6 @@
 """`limegrove org bulk|runs|resume|undo`: on a sandbox in a process of its own, and without one."""
 
+import argparse
 import json
 import os
 import signal
@@ -8,12 +9,18 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from console.commands import org_runs
+from console.commands.session import Session
+from console.operations import runs as operations
+from store import runs
+from store.runs import Planned, PlannedItem, PlannedStep
+from store.times import now_ms
 from tests.helpers.forks import Fork
 from tests.helpers.official import needs_official, official
 from tests.helpers.sandboxes import as_user, limegrove, sandbox_process
@@ -242,6 +249,143 @@ def test_ctrl_c_stops_a_run_until_somebody_resumes_it(box: Box, tmp_path: Path) 
     assert box.sent("POST /v1/orgs/{oid}/quota") <= before + 8
 
 
+@pytest.fixture
+def here(box: Box, limegrove: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`limegrove org ...` in this process, where a test may come between."""
+    for name, value in box.env.items():
+        monkeypatch.setenv(name, value)
+    return lambda *arguments: limegrove("org", *arguments)
+
+
+def test_of_a_run_that_ended_before_it_could_be_stopped_is_said_what_it_came_to(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, result, left = org_runs._stopping, operations.result, threading.Event()
+
+    @contextmanager
+    def until_left(stop: Any) -> Iterator[None]:
+        try:
+            with stopping(stop):
+                yield
+        finally:
+            left.set()
+
+    def stop_then(*arguments: Any) -> Any:
+        if not left.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert left.wait(30)
+        return result(*arguments)
+
+    monkeypatch.setattr(org_runs, "WITHIN", 0)
+    monkeypatch.setattr(org_runs, "_stopping", until_left)
+    monkeypatch.setattr(operations, "result", stop_then)
+    stopped = here("bulk", "quota", "1234", "--all", "--yes")
+
+    assert stopped.code == 130
+    (newest, *_) = here("runs").json
+    assert newest["state"] == "done"
+    assert (
+        f"Run {newest['run']}: 4 of 4 organizations done, 4 steps made. It is at its end: "
+        f"`limegrove org runs {newest['run']}` shows all of it."
+    ) in stopped.err
+    assert "nothing was sent" not in stopped.err
+
+
+def test_of_a_stopped_run_that_is_still_held_nothing_is_promised(
+    a_store: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(argparse.Namespace())
+    session._store = store = a_store()
+    item = PlannedItem("0" * 8, "Acme", steps=(PlannedStep("quota.set", arguments={"quota": 1}),))
+    number = operations.keep(store, Planned("bulk", "Quota", (item,)), operator="ann")
+    with store.writing() as c:
+        run = runs.load(c, number)
+        runs.take(c, run, "soc-2:4711:1:1", operator="ann", now=now_ms(), is_live=lambda _: True)
+
+    org_runs._say_stopped(session, number)
+
+    said = capsys.readouterr().err
+    assert "nothing else does" not in said
+    assert said == (
+        "Stopped, 0 of 1 organizations done. It is still held by process 4711 on soc-2, which may go on with "
+        f"it: `limegrove org runs {number}` shows how far it comes.\n"
+    )
+
+
+def _set_run(box: Box, number: int, **values: int) -> None:
+    """As no command would leave it."""
+    path = Path(box.env["LIMEGROVE_HOME"]) / "default" / "store.db"
+    names = ", ".join(f"{name} = ?" for name in values)
+    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
+        connection.execute(f"UPDATE run SET {names} WHERE id = ?", (*values.values(), number))
+
+
+def _outcomes(box: Box, number: int) -> set[str]:
+    path = Path(box.env["LIMEGROVE_HOME"]) / "default" / "store.db"
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        rows = connection.execute("SELECT DISTINCT outcome FROM run_step WHERE run_id = ?", (number,))
+        return {runs.OUTCOMES[outcome] for (outcome,) in rows}
+
+
+def test_ctrl_c_before_a_run_is_made_does_not_wait_for_another_that_is_carried_on(
+    box: Box, here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shown(box.go("bulk", "quota", "777", "--all", "--plan"))["run"]
+    _set_run(box, other, state=1, expires_at=int(time.time() * 1000) + 3_600_000)
+    box.faults(
+        {"fault": "hang", "seconds": 10, "method": "POST", "path": "/v1/orgs/{oid}/quota", "count": None}
+    )
+    came: list[bool] = []
+
+    def stop() -> None:
+        deadline = time.monotonic() + 30
+        while not (sending := _outcomes(box, other) == {"sending"}) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        came.append(sending)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(org_runs, "WITHIN", 3600)
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    try:
+        stopped = here("bulk", "subscribe", "ext-velociraptor", "--all", "--yes")
+        stopper.join()
+        assert (came, stopped.code) == ([True], 130)
+        assert _outcomes(box, other) == {"sending"}, "it was waited for"
+        assert "was begun; nothing was sent." in stopped.err
+    finally:
+        box.faults()
+        _set_run(box, other, state=5)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bulk", "quota", "99", "--all"), ("bulk", "tag", "told", "--selector", "*", "--all"),
+        (
+            "offboard", "NAME", "--keep",
+            "keys,users,outputs,installation-keys,ingestion-keys,extensions,sensors,organization",
+            "--without-report",
+        ),
+    ],
+    ids=lambda value: value[1],
+)  # fmt: skip
+def test_a_run_that_waits_is_told_of_once_by_a_command_that_connects_twice(
+    box: Box, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    number = shown(box.go("bulk", "quota", "778", "--all", "--plan"))["run"]
+    _set_run(box, number, state=1, expires_at=1)
+    name = box.names()[-1]
+    more = ["--out", str(tmp_path / "out"), "--confirm", name] if arguments[0] == "offboard" else []
+    try:
+        words = [name if word == "NAME" else word for word in arguments]
+        made = box.go(*words, *more, "--yes")
+        assert made.returncode in (0, 3), made.stderr
+        assert made.stderr.count(f"`limegrove org resume {number}` goes on.") == 1
+    finally:
+        _set_run(box, number, state=5)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -252,10 +396,7 @@ def test_ctrl_c_stops_a_run_until_somebody_resumes_it(box: Box, tmp_path: Path) 
 )  # fmt: skip
 def test_a_dry_run_carries_on_with_nothing_that_was_cut_off(box: Box, arguments: tuple[str, ...]) -> None:
     number = shown(box.go("bulk", "quota", "888", "--all", "--plan"))["run"]
-    path = Path(box.env["LIMEGROVE_HOME"]) / "default" / "store.db"
-    later = int(time.time() * 1000) + 3_600_000
-    with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
-        connection.execute("UPDATE run SET state = 1, expires_at = ? WHERE id = ?", (later, number))
+    _set_run(box, number, state=1, expires_at=int(time.time() * 1000) + 3_600_000)
     before = box.sent("POST /v1/orgs/{oid}/quota")
     try:
         words = [box.names()[0] if word == "NAME" else word for word in arguments]
@@ -263,8 +404,7 @@ def test_a_dry_run_carries_on_with_nothing_that_was_cut_off(box: Box, arguments:
         assert box.sent("POST /v1/orgs/{oid}/quota") == before
         assert shown(box.go("runs", str(number)))["counts"] == {"waiting": 4}
     finally:
-        with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
-            connection.execute("UPDATE run SET state = 5 WHERE id = ?", (number,))
+        _set_run(box, number, state=5)
 
 
 def test_what_is_tried_again_asks_for_the_name_again(box: Box) -> None:

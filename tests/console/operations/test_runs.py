@@ -1,6 +1,7 @@
 """Runs over a real socket, against the sandbox in this process."""
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -348,6 +349,58 @@ async def test_what_is_cancelled_is_carried_on_and_what_is_stopped_waits_for_som
         (said,) = operations.left_off(one_store, now_ms())
         assert f"`limegrove org resume {run_id}` goes on" in said
         assert (await found.apply(run_id)).whole
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_is_cancelled_while_it_is_begun_is_given_back_and_waits_for_somebody(
+    one_store: Store, times: int
+) -> None:
+    begin, begun, may = operations._begin, threading.Event(), threading.Event()
+
+    def slowly(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        assert may.wait(30)
+        return begin(*arguments, **options)
+
+    async with customers(one_store) as found:
+        run_id = found.keep(found.planned(QUOTA))
+        with patch.object(operations, "_begin", slowly):
+            making = asyncio.create_task(found.apply(run_id))
+            assert await asyncio.to_thread(begun.wait, 30)
+            for _ in range(times):
+                making.cancel()
+                await asyncio.sleep(0)
+            may.set()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+        with one_store.reader.reading() as c:
+            run = runs.load(c, run_id)
+        assert (run.state, run.holder) == ("running", "")
+        assert await operations.resume(one_store, found.cloud) == []
+        assert not found.effects()
+        assert operations.stop(one_store, run_id)
+        assert (await found.apply(run_id)).whole
+
+
+async def test_what_is_cancelled_while_it_is_refused_was_never_begun(one_store: Store) -> None:
+    begun, may = threading.Event(), threading.Event()
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        begun.set()
+        assert may.wait(30)
+        raise operations.Refused("No.")
+
+    async with customers(one_store) as found:
+        run_id = found.keep(found.planned(QUOTA))
+        with patch.object(operations, "_begin", refuse):
+            making = asyncio.create_task(found.apply(run_id))
+            assert await asyncio.to_thread(begun.wait, 30)
+            making.cancel()
+            may.set()
+            with pytest.raises(asyncio.CancelledError):
+                await making
+        with one_store.reader.reading() as c:
+            assert runs.load(c, run_id).state == "draft"
 
 
 @pytest.mark.parametrize("became", ["stopped", "failed"])
