@@ -5,7 +5,7 @@ are in the order of time and a range of time is found by bisection. Nothing is k
 detections take the memory of none. Live ones are kept as (time, rule) after the numbers of the past.
 """
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,8 +21,10 @@ from console.sandbox.sensors import OFFICE365, TEXT, WINDOWS, Sensor, layout, se
 HOURS = 30 * 24
 _LATENCY_MS = 4000
 """From an event to the detection that reports it, at most."""
-_INDEXED = 4
-"""Organizations whose detections are kept by sensor: those that are asked about now."""
+_INDEXED = 300_000
+"""Detections that are kept by sensor, of the organizations that were asked about last."""
+_THIS = slice(32, 64)
+"""Where the atom of the event is in what is drawn for a detection."""
 HOUR_MS = 3_600_000
 HOSTILE_PATH = "C:\\Users\\Public\\\x1b]0;pwned\x07[bold @click=app.quit]inv\u202eslx.exe[/]\u2067\x1b[2J.exe"
 _BY_KEY = {rule.key: number for number, rule in enumerate(BASELINE)}
@@ -245,20 +247,34 @@ class Detections:
         Returns:
             Time (ms) of each, and the number of the detection.
         """
-        if index not in self._by_sensor and len(self._by_sensor) >= _INDEXED:
-            self._by_sensor.clear()
-        seen, by_sid = self._by_sensor.get(index, (0, {}))
+        seen, by_sid = self._by_sensor.pop(index, (0, {}))
         total = self.count(index)
+        grown = set()
         for number in range(seen, total):
             if (index, number) not in self._fired:
-                insort(by_sid.setdefault(self.sid(index, number), []), (self.happened(index, number), number))
+                of = self.sid(index, number)
+                by_sid.setdefault(of, []).append((self.happened(index, number), number))
+                grown.add(of)
+        for of in grown:
+            by_sid[of].sort()
+        # The last one is the one that was asked about last.
         self._by_sensor[index] = (total, by_sid)
+        kept = sum(looked for looked, _ in self._by_sensor.values())
+        while kept > _INDEXED and len(self._by_sensor) > 1:
+            kept -= self._by_sensor.pop(next(iter(self._by_sensor)))[0]
         found = by_sid.get(sid, [])
         return found[bisect_left(found, (start, 0)) : bisect_left(found, (end, 0))]
 
     def event_type(self, index: int, number: int) -> str:
         """The type of the event that it reports."""
         return self.rule(index, number).event_type
+
+    def _atoms(self, index: int, number: int) -> str:
+        return hex_of(self._seed, "atom", index, number, length=128)
+
+    def atom(self, index: int, number: int) -> str:
+        """The atom of the event that it reports, for less than the event costs."""
+        return self._atoms(index, number)[_THIS]
 
     def event(self, index: int, number: int) -> dict[str, Any]:
         """The event that it reports, as the sensor sent it: {event, routing, ts}."""
@@ -387,7 +403,7 @@ class Detections:
             if "FILE_PATH" in event:
                 event["FILE_PATH"] = HOSTILE_PATH
             data = data | {"process": HOSTILE_PATH}
-        atoms = hex_of(self._seed, "atom", index, number, length=128)
+        atoms = self._atoms(index, number)
         adapter = rule.platform in (OFFICE365, TEXT)
         routing: dict[str, Any] = {
             "oid": organization.oid,
@@ -403,7 +419,7 @@ class Detections:
             "plat": where.platform,
             "arch": where.architecture,
             "moduleid": 6 if adapter else 2,
-            "this": atoms[32:64],
+            "this": atoms[_THIS],
             "tags": list(where.tags),
         }
         if not adapter:
@@ -442,7 +458,7 @@ class Detections:
         if rule.platform != OFFICE365:
             detection["link"] = (
                 f"https://app.limacharlie.io/orgs/{organization.oid}/sensors/{where.sid}"
-                f"/timeline?time={happened // 1000}&selected={atoms[32:64]}"
+                f"/timeline?time={happened // 1000}&selected={atoms[_THIS]}"
             )
         return detection
 

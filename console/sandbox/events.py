@@ -176,21 +176,25 @@ class Events:
         for answer in self._answers.get((organization.index, sensor.index), ()):
             if answer["routing"]["this"] == atom:
                 return answer
+        # The atom of a quiet event tells its slot; those that detections report have to be gone through.
+        slot = self._slot_of(organization, sensor, atom)
+        if slot is not None:
+            return self.event(organization, sensor, slot)
         for _, number in self.reported(organization, sensor, 0, _ENDLESS):
-            event = self._detections.event(organization.index, number)
-            if event["routing"]["this"] == atom:
-                return event
+            if self._detections.atom(organization.index, number) == atom:
+                return self._detections.event(organization.index, number)
+        return None
+
+    def _slot_of(self, organization: Organization, sensor: Sensor, atom: str) -> int | None:
+        """The slot of the quiet event of that atom, as far as it is kept; None when it is none."""
         try:
             slot = int(atom[:8], 16)
         except ValueError:
             return None
+        if self._atom(organization, sensor, slot) != atom:
+            return None
         moment = self.time(organization, sensor, slot)
-        kept = self.slots(organization, sensor, moment, moment + 1)
-        return (
-            self.event(organization, sensor, slot)
-            if kept and self._atom(organization, sensor, slot) == atom
-            else None
-        )
+        return slot if self.slots(organization, sensor, moment, moment + 1) else None
 
     def kind(self, organization: Organization, sensor: Sensor, slot: int) -> str:
         """The type of an event, for less than the event costs."""
