@@ -144,6 +144,7 @@ class WhereLine(Line):
         width = self.size.width
         if not width:
             return
+        aged: Part | None = None
         left: list[Part] = [(" " + fit(context.scope.name, max(12, width // 3)).rstrip(), "bold")]
         if not status.known:
             left.append(("  reading the store", ""))
@@ -158,7 +159,8 @@ class WhereLine(Line):
                 left.append((f", {status.failed:,} failed", "bold ansi_red"))
             # Where a countdown needs the room, the age is not told: it is part of `fresh`.
             if status.oldest is not None and not (status.glasses and width < AGE_FROM):
-                left.append((f", {_rounded_age(status.oldest, context.clock())}".ljust(WIDEST_AGE), ""))
+                aged = (f", {_rounded_age(status.oldest, context.clock())}".ljust(WIDEST_AGE), "")
+                left.append(aged)
         glass = glass_words(status, context.clock())
         right: list[Part] = []
         if status.trouble:
@@ -178,6 +180,10 @@ class WhereLine(Line):
             self._with_glass(glass, left, right, width)
         self._tick_again()
         taken = sum(cell_width(text) for text, _ in (*left, *right))
+        if aged is not None and taken >= width:
+            # A part of an age says something else than the age.
+            left.remove(aged)
+            taken -= cell_width(aged[0])
         style = "bold ansi_yellow" if status.paused else ""
         for running in paused_words(status.paused) or _shorter(status.running):
             if taken + cell_width(running) + 4 <= width:

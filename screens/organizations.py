@@ -4,19 +4,18 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any, ClassVar
 
 from sqlalchemy import Connection
-from textual import events, on, work
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
+from screens.detailreading import ReadsDetail
 from screens.figures import Looks, LooksDeeper, kept, rollup
 from screens.organization_tabs import TABS, Tab
 from screens.organization_tabs.words import counted, field, opened
@@ -142,7 +141,7 @@ class OrganizationTree(MarkTree[TreeRow]):
         return Line((*figures, health), _TONES[row.health])
 
 
-class Organizations(LooksDeeper[Found]):
+class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
     """Every organization in its place, with what is rolled up over each node."""
 
     MODE = "organizations"
@@ -150,8 +149,6 @@ class Organizations(LooksDeeper[Found]):
     CSS_PATH = "organizations.tcss"
     AUTO_FOCUS = "OrganizationTree"
     EMPTY = "No organization is known yet. r or :sync reads the cloud."
-    DETAIL_EVERY: ClassVar[float] = 3.0
-    """Seconds between two readings of the same detail that changes of the store cause."""
     READS = frozenset(
         {
             "node", "organization", "sync_state", "detection", "detection_count", "sensor",
@@ -230,12 +227,6 @@ class Organizations(LooksDeeper[Found]):
         """Left, right and as of when the left one is taken: shown instead of the tab."""
         self._wanted = ""
         self._shaped = False
-        self._about: tuple[Any, ...] = ()
-        """What the detail was asked for last."""
-        self._detail_wanted = self._detail_reading = False
-        self._detail_at = 0.0
-        """By the monotonic clock: when it had been read last."""
-        self._detail_due: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """The tree, and the detail of one node below or beside it."""
@@ -423,7 +414,7 @@ class Organizations(LooksDeeper[Found]):
         """The detail of the node of the cursor.
 
         Args:
-            again: nobody asked for it, what it rests on may be otherwise: read at most every `DETAIL_EVERY`.
+            again: as of `want_detail`.
         """
         row = self.table.node
         if not self._open or row is None or self._found is None:
@@ -431,38 +422,15 @@ class Organizations(LooksDeeper[Found]):
         if self._side_by_side is not None and self._side_by_side[1] != row.oid:
             self._side_by_side = None
         if row.oid is None:
-            self._about = (row.id,)
+            self._detail_about = (row.id,)
             under = below(self._found.rows, row.id)
             self._put(row.id, node_lines(row, under, self.context, self._found.now))
             return
-        about = self._side_by_side or (row.oid, self._tab)
-        wait = (
-            self.DETAIL_EVERY if self._detail_reading else self._detail_at + self.DETAIL_EVERY - monotonic()
-        )
-        if again and about == self._about and wait > 0:
-            if self._detail_due is None:
-                self._detail_due = self.set_timer(wait, self._detail_is_due)
-            return
-        self._about = about
-        self._detail_wanted = True
-        if not self._detail_reading:
-            self._detail_reading = True
-            self._read_details()
+        self.want_detail(self._side_by_side or (row.oid, self._tab), again=again)
 
-    def _detail_is_due(self) -> None:
-        self._detail_due = None
+    def detail_due(self) -> None:
+        """What changed since it was read is shown now."""
         self._show_detail(again=True)
-
-    @work(group="detail", exit_on_error=False)
-    async def _read_details(self) -> None:
-        """One after the other: a reading that is under way cannot be stopped, and more would pile up."""
-        try:
-            while self._detail_wanted:
-                self._detail_wanted = False
-                await self._read_detail()
-                self._detail_at = monotonic()
-        finally:
-            self._detail_reading = False
 
     def action_compare(self) -> None:
         """Compare an organization with another one, or with itself some time ago."""
@@ -483,10 +451,10 @@ class Organizations(LooksDeeper[Found]):
         self._show_pane(True)
         self._show_detail()
 
-    async def _read_detail(self) -> None:
+    async def read_detail(self) -> bool:
         """What is wanted by now, if it still is when it has been read."""
         if (wanted := self._detailed()) is None:
-            return
+            return False
         oid, number, beside = wanted
         tab, now = TABS[number], self.context.clock()
 
@@ -499,13 +467,14 @@ class Organizations(LooksDeeper[Found]):
         try:
             found = await asyncio.to_thread(reading)
         except Exception as error:
-            if self._detailed() == wanted:
-                what = "They could not be compared: " if beside else "Its detail could not be read: "
-                self._put(oid, [line((what, "bold"), str(error))], tabs=beside is None)
-            return
-        row = self.table.node
+            if self._detailed() != wanted:
+                return False
+            what = "They could not be compared: " if beside else "Its detail could not be read: "
+            self._put(oid, [line((what, "bold"), str(error))], tabs=beside is None)
+            return True
+        row = self.table.node if self.is_mounted else None
         if row is None or self._detailed() != wanted:
-            return
+            return False
         if beside is not None and found is not None:
             self._put(f"{beside[0]}={oid}", comparison_lines(found, self.context))
         elif beside is not None:
@@ -515,6 +484,7 @@ class Organizations(LooksDeeper[Found]):
         else:
             unknown = "The tree names this organization; the cloud did not list it to this credential."
             self._put(oid, [line((row.path or row.name, "bold")), Content(unknown)], tabs=True)
+        return True
 
     def _detailed(self) -> tuple[str, int, tuple[str, str, int | None] | None] | None:
         """The organization of which the detail is open, which tab of it, and what is compared instead."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeAlias
 
 from sqlalchemy import Connection
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
@@ -18,6 +17,7 @@ from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, SEVERITY_WORDS, Context
 from screens.detailed import Detailed
+from screens.detailreading import ReadsDetail
 from screens.requests import ShowOrganization, WriteReports
 from screens.widgets.row_table import Column, Listed, MarkTable
 from screens.widgets.spark import spark
@@ -33,8 +33,6 @@ WIDE = 60
 """Cells of the pane where it stands beside the list."""
 BEHIND = 24
 """Months back to which `[` leads."""
-SLOW = 0.4
-"""Seconds after which the pane says that figures are being read."""
 SECTIONS = "summary, alerts, response, cases, sensors, usage"
 
 STATES: Final = {"whole": "well", "part": "partly", "unknown": "unknown"}
@@ -52,6 +50,10 @@ _NOTES: Final = {
 }  # fmt: skip
 
 
+About: TypeAlias = tuple[str, Period]
+"""Whose figures they are, and of which days."""
+
+
 @dataclass(frozen=True)
 class Found:
     """Who is to get a report for which month."""
@@ -60,7 +62,7 @@ class Found:
     rows: list[Addressee]
 
 
-class Reports(Detailed[Found]):
+class Reports(Detailed[Found], ReadsDetail[Found]):
     """The customers of the scope, and the report of the one under the cursor in short."""
 
     MODE = "reports"
@@ -115,8 +117,11 @@ class Reports(Detailed[Found]):
         """"" is the last one that is over."""
         self._found: Found | None = None
         self._words: tuple[str, ...] = ()
-        self._figures: dict[str, CustomerFigures | None] = {}
-        """Of this month, by oid, as long as nothing changes."""
+        self._figures: dict[About, tuple[Found, CustomerFigures | None]] = {}
+        """Of this month, each as it was read for a list: those of an older one are shown until there are
+        others."""
+        self._said: About | None = None
+        """Whom the pane is about."""
 
     def compose_body(self) -> ComposeResult:
         """The list, and what is under the cursor."""
@@ -165,8 +170,9 @@ class Reports(Detailed[Found]):
 
     def show(self, found: Found) -> None:
         """The list; cursor and marks stay on their customers."""
+        if self._found is None or self._found.period != found.period:
+            self._figures = {}
         self._found = found
-        self._figures = {}
         self._lay_out()
 
     def show_empty(self, found: Found) -> None:
@@ -240,38 +246,62 @@ class Reports(Detailed[Found]):
         """The figures that the report of the customer under the cursor would begin with."""
         each, found = self.table.current, self._found
         if each is None or found is None:
+            self._said = None
             self._put([Content(" Nobody is left by the filter; esc forgets it.")])
-        elif each.oid in self._figures:
-            self._put(self._about(each, self._figures[each.oid]))
-        else:
-            # Said only where it takes long: each painting of the pane is a kilobyte on the line.
-            self.at_rest(partial(self._say_reading, each), SLOW)
-            self._read_figures(each, found)
-
-    def _say_reading(self, each: Addressee) -> None:
-        if self.table.current is each and each.oid not in self._figures:
+            return
+        about = _about(each)
+        read_for, figures = self._figures.get(about, (None, None))
+        if read_for is not None:
+            self._say_figures(each, figures)
+        elif self._said != about:
+            self._said = about
             self._put([line((f" {each.name}", "bold"), "   its figures are being read")])
+        if read_for is not found:
+            self.want_detail(about, again=True)
 
-    @work(exclusive=True, group="figures", exit_on_error=False)
-    async def _read_figures(self, each: Addressee, found: Found) -> None:
-        now = self.context.clock()
+    def detail_due(self) -> None:
+        """What changed since they were read is shown now."""
+        self.detail()
+
+    async def read_detail(self) -> bool:
+        """The figures of the customer under the cursor, shown if it still is when they have been read."""
+        each, found = self._wanted()
+        if each is None or found is None:
+            return False
+        about, now = _about(each), self.context.clock()
 
         def read() -> CustomerFigures | None:
             with self.context.reader.reading() as connection:
                 return customer(connection, each.oid, each.period, now=now)
 
-        figures = await asyncio.to_thread(read)
-        # An answer to an older question stays away.
-        if self._found is found and self.is_mounted:
-            self._figures[each.oid] = figures
-            current = self.table.current
-            if current is not None and current.oid == each.oid:
-                self._put(self._about(each, figures))
+        try:
+            figures = await asyncio.to_thread(read)
+        except Exception as error:
+            by_now, _ = self._wanted()
+            if by_now is None or _about(by_now) != about:
+                return False
+            self._said = about
+            self._put([line((f" {each.name}", "bold"), f"   its figures could not be read: {error}")])
+            return True
+        self._figures[about] = (found, figures)
+        by_now, _ = self._wanted()
+        if by_now is None or _about(by_now) != about:
+            return False
+        self._say_figures(by_now, figures)
+        return True
+
+    def _wanted(self) -> tuple[Addressee | None, Found | None]:
+        """The customer under the cursor, and the list that it is in."""
+        return (self.table.current, self._found) if self.is_mounted else (None, None)
+
+    def _say_figures(self, each: Addressee, figures: CustomerFigures | None) -> None:
+        self._said = _about(each)
+        self._put(self._lines(each, figures))
 
     def _put(self, lines: list[Content]) -> None:
         self.say_detail(lines, self.size.width if self.size.width < 120 else WIDE)
 
-    def _about(self, each: Addressee, figures: CustomerFigures | None) -> list[Content]:
+    def _lines(self, each: Addressee, figures: CustomerFigures | None) -> list[Content]:
         if figures is None:
             return [line((f" {each.name}", "bold"), "   is not there any more")]
         alerts, sensors = figures.alerts, figures.sensors
@@ -364,6 +394,10 @@ class Reports(Detailed[Found]):
         """The organization in its place."""
         if (each := self.table.current) is not None:
             self.post_message(ShowOrganization(each.oid))
+
+
+def _about(each: Addressee) -> About:
+    return each.oid, each.period
 
 
 def _oid(each: Addressee) -> str:

@@ -61,6 +61,9 @@ HELD = _D.c.assignee != literal_column("''")
 UNREAD: tuple[str, ...] = ("detections", "sensors", "cases", "errors")
 """Subjects whose figures are not known before they were read once."""
 
+ALWAYS: tuple[str, ...] = ("detections", "sensors")
+"""Of those: what every organization has."""
+
 NONE_OPEN = (0, 0, 0, 0, 0)
 _NO_TEXT = Untrusted("")
 
@@ -213,7 +216,7 @@ def read_state(connection: Connection, found: Standings, oids: Asked, now: int) 
     wanted = select(_STATE.c.oid, _STATE.c.subject, _STATE.c.checked_at, _STATE.c.failure, _STATE.c.reason)
     wanted = wanted.where(
         or_(
-            _STATE.c.subject.in_(("detections", "organization")),
+            _STATE.c.subject.in_(("organization", *ALWAYS)),
             and_(_STATE.c.checked_at.is_(None), _STATE.c.failure != ""),
         )
     )
@@ -243,16 +246,15 @@ def read_state(connection: Connection, found: Standings, oids: Asked, now: int) 
 def _unread(states: dict[str, Any]) -> frozenset[str]:
     """Of UNREAD: what failed and was never read before; everything where nothing decisive was ever read.
 
-    A subject that nothing is said of, such as the cases where the extension is missing, goes with those.
+    Every organization has ALWAYS: until those were read, as in the first minutes of a first sync, nothing is
+    known of them. Another subject that nothing is said of, such as the cases where the extension is missing,
+    goes with the decisive ones.
     """
     decisive = (states.get(subject) for subject in ("detections", "organization"))
     if all(each is None or each.checked_at is None for each in decisive):
         return frozenset(UNREAD)
-    detections = states.get("detections")
-    unread = {subject for subject in UNREAD[1:] if subject in states}
-    if detections is None or detections.checked_at is None:
-        unread.add("detections")
-    return frozenset(unread)
+    never = {subject for subject in ALWAYS if subject not in states or states[subject].checked_at is None}
+    return frozenset(never | {subject for subject in UNREAD if subject in states and subject not in ALWAYS})
 
 
 def _freshness(states: dict[str, Any], now: int) -> tuple[str, str, int | None]:

@@ -114,6 +114,16 @@ async def test_how_many_are_fresh_is_never_cut_for_what_runs(filled_store):
         assert len(line_1(host)) == 80
 
 
+async def test_an_age_that_has_no_room_is_left_out_whole(filled_store):
+    host = Host(filled_store, Names, scope=Scope("n", "A scope with a name that is very much too long"))
+    async with host.run_test(size=(56, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        said = line_1(host)
+        assert " 4 of 5 fresh, 1 failed " in said
+        assert "40" not in said
+        assert len(said) <= 56
+
+
 @pytest.mark.parametrize(
     ("columns", "said"), [(80, " paused 34 s   prod"), (120, " paused 34 s by the cloud's rate limit   prod")]
 )

@@ -12,7 +12,7 @@ from screens.organization_tabs.words import severities
 from screens.organizations import Organizations, below, brief, compact
 from screens.requests import Back, SetScope, ShowAccess, ShowAlerts
 from screens.widgets.text import line
-from store import ingest
+from store import ingest, models
 from store.configuration import Record
 from store.database import Store
 from store.queries.compare import PARTS_READ
@@ -29,6 +29,15 @@ class BrokenReader:
 
     def reading(self):
         raise OSError("the disk is gone")
+
+
+@pytest.fixture
+def filled_store(filled_store: Store) -> Store:
+    """That of all views, whose sensors were read: there are none."""
+    with filled_store.writing() as connection:
+        for number in range(5):
+            ingest.put_sync_state(connection, oid_of(number), "sensors", checked_at=NOW, attempted_at=NOW)
+    return filled_store
 
 
 async def ready(pilot, host: Host) -> None:
@@ -284,6 +293,23 @@ async def test_changes_of_the_store_have_a_detail_read_seldom_and_a_key_at_once(
         await until(pilot, lambda: f"3: {oid_of(3)}" in text_of(host))
 
 
+async def test_a_detail_that_was_read_for_nothing_is_read_again_at_once_for_who_comes_back(
+    filled_store, slow
+):
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot, host)
+        host.view.DETAIL_EVERY = 3_600
+        await pilot.press("G", "enter")
+        await until(pilot, lambda: slow.begun == [oid_of(4)])
+        await pilot.press("escape")
+        slow.free.set()
+        await until(pilot, lambda: not host.view._detail_reading)
+        await pilot.press("enter")
+        await until(pilot, lambda: f"2: {oid_of(4)}" in text_of(host))
+        assert slow.begun == [oid_of(4), oid_of(4)]
+
+
 async def test_a_strangers_name_cannot_steer_the_terminal(filled_store):
     with filled_store.writing() as connection:
         ingest.put_organizations(
@@ -490,6 +516,17 @@ async def test_what_was_never_read_is_unknown_and_no_zero(filled_store):
         assert "unknown" in row_of(host, " alerts  ")
         assert "unknown, unknown online" in row_of(host, " sensors  ")
         assert row_of(host, " people  ").split()[-1] == row_of(host, " records  ").split()[-1] == "unknown"
+
+
+async def test_sensors_that_a_first_sync_has_not_come_to_are_unknown_and_no_zero(filled_store):
+    with filled_store.writing() as connection:
+        table = models.SyncState.__table__
+        connection.execute(table.delete().where(table.c.subject == "sensors", table.c.oid != oid_of(4)))
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=(160, 40)) as pilot:
+        await ready(pilot, host)
+        found = [row_of(host, name).split()[3] for name in ("Acme", "Borealis", "Saint-Roch")]
+        assert found == ["-", "-", "0"]
 
 
 async def test_an_empty_find_is_said_and_escape_brings_the_tree_back(filled_store):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from screens.context import Scope
 from screens.reports import Reports
 from screens.requests import Back, ShowOrganization, WriteReports
 from store import customers, ingest, models
+from store.reports.customer import customer
 from tests.helpers.screens import NOW, Host, detection, oid_of, still, text_of, until
 
 STORED = json.dumps({"start": 1, "end": NOW // 1000, "pending": []})
@@ -205,3 +207,83 @@ async def test_of_whom_no_extension_was_ever_read_it_is_not_said_that_there_is_n
         await settled(pilot, "~ part Acme Dental cases default -")
         await settled(pilot, "cases not known")
         await settled(pilot, ". cases: unknown, never read")
+
+
+class SlowFigures:
+    """Reads figures as long as a test wants it to."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.free = threading.Event()
+
+    def __call__(self, connection, oid, period, *, now):
+        self.begun.append(oid)
+        assert self.free.wait(30)
+        return customer(connection, oid, period, now=now)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    found = SlowFigures()
+    monkeypatch.setattr("screens.reports.customer", found)
+    yield found
+    found.free.set()
+
+
+def written(store) -> None:
+    with store.writing() as c:
+        ingest.put_sync_state(c, oid_of(0), "detections", cursor=STORED, checked_at=NOW, attempted_at=NOW)
+
+
+async def read_anew(pilot, host: Host, store) -> None:
+    read = host.view._read_at
+    written(store)
+    await until(pilot, lambda: host.view._read_at > read and not host.view._reading)
+
+
+async def test_figures_that_take_long_are_read_one_at_a_time_and_nobody_elses_are_shown_meanwhile(
+    known_store, slow
+):
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: slow.begun == [oid_of(0)])
+        await settled(pilot, "Acme Dental its figures are being read")
+        slow.free.set()
+        await settled(pilot, "Acme Dental brand default")
+        slow.free.clear()
+        await pilot.press("down")
+        await settled(pilot, "Borealis Foods its figures are being read")
+        assert "brand default" not in " ".join(text_of(host).split())
+        host.view.DETAIL_EVERY = 0.01
+        for _ in range(3):
+            await read_anew(pilot, host, known_store)
+        assert slow.begun == [oid_of(0), oid_of(1)]
+        slow.free.set()
+        await settled(pilot, "Borealis Foods brand default")
+
+
+async def test_changes_of_the_store_have_figures_read_seldom_and_keep_them_until_then(known_store, slow):
+    slow.free.set()
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await settled(pilot, "Acme Dental brand default")
+        host.view.DETAIL_EVERY = 3_600
+        for _ in range(3):
+            await read_anew(pilot, host, known_store)
+            assert "Acme Dental brand default" in " ".join(text_of(host).split())
+        assert slow.begun == [oid_of(0)]
+        host.view.DETAIL_EVERY = 0.05
+        await pilot.press("down")
+        await until(pilot, lambda: slow.begun == [oid_of(0), oid_of(1)])
+        await pilot.press("up")
+        await until(pilot, lambda: slow.begun == [oid_of(0), oid_of(1), oid_of(0)])
+
+
+async def test_figures_that_cannot_be_read_say_so_in_their_place(known_store, monkeypatch):
+    def broken(*_, **__):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr("screens.reports.customer", broken)
+    host = Host(known_store, Reports)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await settled(pilot, "Acme Dental its figures could not be read: the disk is gone")
