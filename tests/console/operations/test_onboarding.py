@@ -240,10 +240,12 @@ async def test_a_record_is_kept_as_it_was_written_though_its_layers_change_meanw
 ) -> None:
     planned = await ground.wanted({"name": "Acme", "node": "Europe"})
     read = records.read
+    changed = []
 
     async def then_changed(handle: Any, section: str, name: str) -> Any:
         found = await read(handle, section, name)
         if section == "hive/fp" and found is not None:
+            changed.append(name)
             with ground.store.writing() as c:
                 library.put(c, "base", "main.yaml", {"main.yaml": b"version: 3\n"}, now=now_ms())
         return found
@@ -251,6 +253,7 @@ async def test_a_record_is_kept_as_it_was_written_though_its_layers_change_meanw
     monkeypatch.setattr("console.operations.records.read", then_changed)
     result = await ground.make(planned)
 
+    assert set(changed) == {"scanner"}
     failed = [what for _, what, _ in result.failed]
     assert "apply hive/fp/scanner" not in failed
     with ground.store.reader.reading() as c:
