@@ -96,16 +96,16 @@ def onboard(session: Session) -> int:
     if not given.dry_run:
         session.refuse_read_only(f"org {given.verb}")
     rows, wrong, source = _rows(session)
-    from console.operations.onboarding import plan
+    from store.onboardsteps import planned
 
     if session.settings.offline and not given.dry_run:
         raise Problem("This needs the cloud, and the session is offline; leave out --offline.", code=5)
     judged, known = session.run(_judged(session, rows, wrong))
     _stop(session, judged)
-    planned = plan(judged, known, source=source, smoke=given.smoke)
+    wanted = planned(judged, known, source=source, smoke=given.smoke)
     if given.dry_run:
-        return _dry(session, planned, judged, asked=not session.settings.offline)
-    return _make(session, planned)
+        return _dry(session, wanted, judged, asked=not session.settings.offline)
+    return _make(session, wanted)
 
 
 def _rows(session: Session) -> "tuple[list[Row], list[Wrong], str]":

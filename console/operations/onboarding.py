@@ -10,9 +10,7 @@ from console.limacharlie.errors import Denied, Gone, Protocol, Unavailable
 from console.limacharlie.handle import all_of
 from console.operations.ports import Progress, Report
 from store.onboarding import Judged, Known, Row, Wrong, judged, same
-from store.onboardsteps import planned
 from store.queries.onboarding import known
-from store.runs import Planned
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
@@ -115,8 +113,3 @@ async def _taken(cloud: "Cloud", names: Sequence[str], report: Report | None) ->
 
     await all_of([ask(name) for name in names])
     return frozenset(found)
-
-
-def plan(wishes: Judged, found: Known, *, source: str, smoke: bool = False) -> Planned:
-    """The run that makes wishes come true; nothing is kept yet."""
-    return planned(wishes, found, source=source, smoke=smoke)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.limacharlie.errors import LimaCharlieError
-from console.operations.onboarding import judge, plan
+from console.operations.onboarding import judge
 from console.requests import Handler, Host, RefusedHere, read
 from console.requests.runs import Agreed, asking, keep_and_show, telling
 from screens.dialogs.onboard import LINES, Cells, Onboard, filled
@@ -16,6 +16,7 @@ from screens.requests import OnboardOrganizations
 from screens.widgets.text import line
 from store.access import counted
 from store.onboarding import LARGEST, Judged, Known, judged, read_csv
+from store.onboardsteps import planned
 from store.queries.onboarding import known
 from store.text import safe_text
 
@@ -55,7 +56,7 @@ async def onboard(host: Host, request: OnboardOrganizations) -> Agreed | None:
     if verdict.stopped:
         await _told(host, verdict)
         return None
-    return await keep_and_show(host, plan(verdict, found, source=source))
+    return await keep_and_show(host, planned(verdict, found, source=source))
 
 
 def _wrong(cells: Cells, found: Known) -> str:

@@ -11,7 +11,7 @@ from console.limacharlie.credentials import OrganizationKey, UserKey
 from console.limacharlie.endpoint import Endpoint
 from console.limacharlie.limits import Limits
 from console.operations import records, runs
-from console.operations.onboarding import judge, plan
+from console.operations.onboarding import judge
 from console.operations.sync import Sync
 from console.sandbox.faults import Rule
 from store.credentials.errors import KeyringLocked
@@ -19,6 +19,7 @@ from store.customers import customer
 from store.database import Store
 from store.models import TemplateOwned
 from store.onboarding import Row
+from store.onboardsteps import planned
 from store.rollouts.compare import wanted_hash
 from store.secret import Secret
 from store.templates import library
@@ -50,7 +51,7 @@ class Ground:
         listed: list[Row] = [(number, row) for number, row in enumerate(rows, 2)]
         judged, known = await judge(listed, reader=self.store.reader, cloud=self.cloud)
         assert judged.stopped == (), judged.stopped
-        return plan(judged, known, source="file:x.csv")
+        return planned(judged, known, source="file:x.csv")
 
     async def make(self, planned: Any) -> runs.Result:
         run_id = runs.keep(self.store, planned, operator="me")
