@@ -23,13 +23,6 @@ from tests.helpers.accessplans import OPERATOR, Provider, provider, root_key
 NOBODY_YET = "new.hire@example.com"
 
 
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
 def _grant(email: str, oid: str, permission: str = "dr.set") -> AccessChange:
     return AccessChange("grant", oid=oid, principal=email, permission=permission)
 

@@ -25,13 +25,6 @@ HOUR = 3_600_000
 MEMBERS = "/v1/groups/{gid}/users"
 
 
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
 def a_group(there: Provider, name: str = "Active Responders") -> Any:
     return next(group for group in there.groups if group.name == name)
 

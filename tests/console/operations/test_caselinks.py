@@ -1,7 +1,6 @@
 """Cases and their alerts, kept in line both ways, over a real socket against the sandbox."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -13,13 +12,6 @@ from store.database import Store
 from store.queries import cases as queries
 from store.triage import Selection, recent
 from tests.helpers.cases import Case, World, provider
-
-
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
 
 
 def held(world: World, case: Case) -> list[int]:

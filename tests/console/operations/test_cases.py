@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from typing import Any
 
 import msgspec
 import pytest
@@ -21,13 +20,6 @@ from store.times import now_ms
 from tests.helpers.cases import provider
 
 Case = tuple[str, int]
-
-
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
 
 
 NOTES = "/cases/{number}/notes"

@@ -39,13 +39,6 @@ CAT = RULES[0][0]
 BY_NAME = {"op": "is", "path": "cat", "value": CAT}
 
 
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
 def decide(store: Store, number: int, **values: Any) -> None:
     table = Detection.__table__  # type: ignore[attr-defined]
     with store.writing() as connection:

@@ -31,13 +31,6 @@ KEYS = "/v1/orgs/{oid}/keys"
 SECRET = "/v1/hive/{hive}/{oid}/{key}/data"
 
 
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
 @asynccontextmanager
 async def provider(store: Store, *, protected: int | None = None) -> AsyncIterator[tuple[Any, Cloud]]:
     async with sandbox(orgs=3, detections=5) as served:

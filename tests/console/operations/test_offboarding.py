@@ -1,21 +1,21 @@
 """What is made when a customer leaves, on a sandbox in this process."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from sqlalchemy import select, update
 
 from console.limacharlie.client import Deadlines
-from console.operations import offboardexport, offboarding, runsteps
+from console.operations import offboardexport, offboarding
 from console.sandbox.faults import Rule
 from store import ingest, models
 from store.database import Store
 from store.runs import PlannedStep
 from tests.helpers.bulk import Customers, client, customers
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = b"k" * 32
 NOW = 1_795_176_000_000
@@ -23,19 +23,6 @@ SUBJECTS = (
     "configuration", "access", "keys", "sensors", "detections", "cases", "audit", "errors", "usage",
     "organization",
 )  # fmt: skip
-
-
-@pytest.fixture
-def one_store(a_store: Callable[..., Any]) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
-@pytest.fixture(autouse=True)
-def _impatient() -> Any:
-    with patch.object(runsteps, "PAUSE", 0.01):
-        yield
 
 
 async def exported(found: Customers, directory: Path) -> Any:

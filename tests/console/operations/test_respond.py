@@ -24,13 +24,6 @@ from store.tree import TreeNode, replace_tree
 from tests.helpers.sandboxes import sandbox
 
 
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
 def _root(served: Any) -> UserKey:
     user = served.world.access.users[served.world.access.root]
     return UserKey(user.uid, Secret(user.api_key))

@@ -1,7 +1,6 @@
 """A review from its first line to what became of it in the cloud, over a real socket, against the sandbox."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,13 +14,6 @@ from store.tree import TreeNode, replace_tree
 from tests.console.test_signing import OURS, signer
 from tests.helpers.accessplans import OPERATOR, Provider, provider
 from tests.store.test_reviews import a_world
-
-
-@pytest.fixture
-def one_store(a_store: Any) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
 
 
 def all_lines(found: Provider, review: int) -> list[Line]:

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import patch
 
@@ -24,21 +23,10 @@ from store.times import now_ms
 from store.tree import TreeNode, replace_tree
 from tests.helpers.bulk import NEWCOMER, OPERATOR, Customers, client, customers
 
+pytestmark = pytest.mark.usefixtures("impatient")
+
 QUOTA = PlannedStep("quota.set", arguments={"quota": 777})
 SUBSCRIBE = PlannedStep("extension.subscribe", "ext-velociraptor")
-
-
-@pytest.fixture
-def one_store(a_store: Callable[..., Any]) -> Store:
-    """On SQLite: what happens in the cloud does not depend on the engine."""
-    opened: Store = a_store()
-    return opened
-
-
-@pytest.fixture(autouse=True)
-def _impatient() -> Any:
-    with patch.object(runsteps, "PAUSE", 0.01):
-        yield
 
 
 def entries(store: Store, action: str) -> list[Any]:
