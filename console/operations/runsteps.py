@@ -449,16 +449,18 @@ class Making:
         return [work for work in works if work not in settled]
 
     async def _allowed(self, verb: Verb, works: list[Work]) -> list[Work]:
-        """Those that no mark forbids; the others come to their end, without an intent."""
-        refused = []
-        for work in works:
-            try:
-                await self._not_held(verb, work)
-            except Forbidden as error:
+        """These when no mark forbids them; otherwise none, and they come to their end, without an intent."""
+        if not works:
+            return works
+        try:
+            # They are all of one verb, and of one organization: what it carries, all of them do.
+            await self._not_held(verb, works[0])
+        except Forbidden as error:
+            for work in works:
                 work.outcome, work.error, work.unsent = error.outcome, str(error), work.never_sent
-                refused.append(work)
-        await self._record(refused)
-        return [work for work in works if work not in refused]
+            await self._record(works)
+            return []
+        return works
 
     async def _not_held(self, verb: Verb, work: Work) -> None:
         """See that what loses data is not sent for an organization that is held, however it was planned.

@@ -596,6 +596,23 @@ async def test_what_loses_data_is_not_sent_for_whom_a_hold_came_over_after_it_wa
         assert two.oid in left
 
 
+@pytest.mark.parametrize(("marks", "questions"), [(("hold",), 1), ((), 1 + 3)])
+async def test_a_hold_is_asked_for_once_for_what_is_looked_at_together_and_at_each_sending(
+    one_store: Store, marks: tuple[str, ...], questions: int
+) -> None:
+    async with customers(one_store) as found:
+        one = found.organizations[0]
+        sids = [sensor.sid for sensor in found.served.world.sensors_of(one)][:3]
+        steps = [PlannedStep("sensor.delete", sid, {"hostname": "host"}, needed=False) for sid in sids]
+        _hold(one_store, one.oid, *marks)
+        with patch.object(runsteps, "marked", wraps=runsteps.marked) as asked:
+            result = await found.make(*steps, orgs=1, confirm=operations.CONFIRMED)
+        assert found.outcomes(result.run.id) == ["refused" if marks else "done"] * 3
+        assert [call.args[1:] for call in asked.call_args_list if call.args[1] == "hold"] == (
+            [("hold", [one.oid])] * questions
+        )
+
+
 async def test_a_hold_that_comes_between_the_look_and_the_sending_is_in_time(one_store: Store) -> None:
     async with customers(one_store) as found:
         one = found.organizations[0]
