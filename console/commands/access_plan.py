@@ -373,7 +373,7 @@ def apply(session: Session) -> int:
         async with session.cloud(deadlines=found.state != "applying") as cloud:
             return await operations.apply(
                 found.id, store=session.store(), cloud=cloud, operator=who, confirm=confirm,
-                report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),
+                report=session.report,
             )  # fmt: skip
 
     try:

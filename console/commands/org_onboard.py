@@ -8,7 +8,6 @@ from console.commands.org_runs import keep_and_make
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
-    from console.operations.ports import Report
     from console.operations.runs import Result
     from store.onboarding import Judged, Known, Row, Wrong
     from store.runs import Planned
@@ -142,7 +141,7 @@ async def _judged(session: Session, rows: "list[Row]", wrong: "list[Wrong]") -> 
     if session.settings.offline:
         return await judge(rows, reader=session.reader, cloud=None, wrong=wrong)
     async with session.cloud(deadlines=not session.arguments.dry_run) as cloud:
-        return await judge(rows, reader=session.reader, cloud=cloud, wrong=wrong, report=_progress(session))
+        return await judge(rows, reader=session.reader, cloud=cloud, wrong=wrong, report=session.report)
 
 
 def _stop(session: Session, judged: "Judged") -> None:
@@ -248,13 +247,6 @@ def show(session: Session, result: "Result") -> int:
         return 0
     session.say(f"`limegrove org resume {result.run.id}` goes on with what is left.")
     return 3 if result.run.counts.get("done") or result.run.counts.get("already") else 1
-
-
-def _progress(session: Session) -> "Report":
-    def report(progress: Any) -> None:
-        session.progress(f"{progress.done:,} of {progress.total:,} {progress.note}")
-
-    return report
 
 
 def smoke(session: Session) -> int:

@@ -172,7 +172,7 @@ def _bulk(session: Session) -> int:
         async with session.cloud(deadlines=not given.dry_run) as cloud:
             return await bulk.draft(
                 wish, selection, cloud=cloud,
-                report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),
+                report=session.report,
             )  # fmt: skip
 
     try:
@@ -414,7 +414,7 @@ def make(
             return await operations.apply(
                 session.store(), cloud, run_id, operator=session.operator, confirm=confirm,
                 key=session.redaction_key, stop=stop,
-                report=lambda told: session.progress(f"{told.done:,} of {told.total:,} {told.note}"),
+                report=session.report,
             )  # fmt: skip
 
     try:

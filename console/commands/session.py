@@ -11,6 +11,7 @@ from console.commands.problem import Problem
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
+    from console.operations.ports import Progress
     from console.settings import Settings
     from store.database import Reader, Store
 
@@ -152,7 +153,7 @@ class Session:
         if self.arguments.noun in CARRYING_ON:
             for result in await runs.resume(
                 store, cloud, key=self.redaction_key,
-                report=lambda told: self.progress(f"{told.done:,} of {told.total:,} {told.note}"),
+                report=self.report,
             ):  # fmt: skip
                 self.say(result.sentence)
         for sentence in runs.left_off(store, now_ms()):
@@ -330,6 +331,10 @@ class Session:
             sys.stderr.write(f"\r\x1b[K{safe(text)[: _columns() - 1]}")
             sys.stderr.flush()
             self._progress_shown = True
+
+    def report(self, told: "Progress") -> None:
+        """`progress` of an operation that says how far it has come: `3 of 1,200 organizations`."""
+        self.progress(f"{told.done:,} of {told.total:,} {told.note}")
 
     def clear_progress(self) -> None:
         """Take the line of `progress` away."""

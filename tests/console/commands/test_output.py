@@ -10,6 +10,7 @@ import yaml
 
 from console.commands.output import csv_text, fields_text, json_text, table, yaml_text
 from console.commands.session import Session
+from console.operations.ports import Progress
 from store.text import cell_width, safe_text
 
 HOSTILE = [
@@ -169,6 +170,17 @@ def test_fields_are_safe_and_nested_ones_indented():
         "  x  1",
         "days       1, 2",
     ]
+
+
+def test_how_far_an_operation_has_come_is_told_in_one_line_of_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(argparse.Namespace(output="json"))
+    session.report(Progress(3, 1200, "organizations"))
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    session.report(Progress(3, 1200, "organizations"))
+    assert capsys.readouterr().err == "\r\x1b[K3 of 1,200 organizations"
 
 
 @pytest.mark.parametrize("shown", ["rows", "object"])
