@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
+    from console.operations.templates import Refused
     from store.templates.documents import Finding, Template
 
 _SUFFIXES = (".yaml", ".yml")
@@ -47,9 +48,9 @@ def lint(session: Session) -> int:
     rows: list[dict[str, Any]] = []
     seen: set[tuple[str, int, str]] = set()
     documents = errors = warnings = 0
-    for root, main in _documents(given.paths, given.root):
+    for root, template, alone in _documents(given.paths, given.root):
         documents += 1
-        for finding in _findings(root, main):
+        for finding in _findings(template, alone):
             row = _row(root, finding)
             # A file that several documents include is wrong once.
             key = (row["file"], row["line"], row["text"])
@@ -116,16 +117,14 @@ def _read(root: Path, main: str) -> "Template":
     return read_template(root, main)
 
 
-def _findings(root: Path, main: str) -> "Iterable[Finding]":
+def _findings(template: "Template", alone: "Template | Refused | None") -> "Iterable[Finding]":
     """What is wrong with a document; with a file that is none, what an import says of it."""
-    from console.operations.templates import Refused, read_one
+    from console.operations.templates import Refused
     from store.templates.documents import Finding, Place
     from store.templates.lint import lint
 
-    template = _read(root, main)
     if template.documents:
         return lint(template)
-    alone = read_one(root / main, root)
     if isinstance(alone, Refused):
         return [Finding("error", Place(alone.file, alone.line), alone.reason)]
     return template.findings if alone is None else alone.findings
@@ -143,8 +142,13 @@ def _row(root: Path, finding: "Finding") -> dict[str, Any]:
     }
 
 
-def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]:
-    """The documents to check: of a directory those that no other one in it includes.
+def _documents(
+    paths: list[str], root: str | None
+) -> "Iterator[tuple[Path, Template, Template | Refused | None]]":
+    """The documents to check: of a directory those that no other one in it includes. Each is read once.
+
+    Yields:
+        Outside of what nothing was read, the document, and what an import would take it for.
 
     What is another program's in a directory is passed by, as an import passes it by.
     """
@@ -154,7 +158,7 @@ def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]
         path = Path(given)
         if path.is_file():
             base = document_root(path, root)
-            yield base, _below(base, path)
+            yield base, _read(base, _below(base, path)), read_one(path, base)
             continue
         if not path.is_dir():
             raise Problem(f"There is no file or directory {shown(given)}.", code=2)
@@ -169,13 +173,14 @@ def _documents(paths: list[str], root: str | None) -> Iterator[tuple[Path, str]]
         )
         if not found:
             raise Problem(f"There is no YAML file in {shown(given)}.", code=2)
-        found = [each for each in found if read_one(base / each, base) is not None]
-        if not found:
+        taken = {main: alone for main in found if (alone := read_one(base / main, base)) is not None}
+        if not taken:
             raise Problem(f"There is no infrastructure document in {shown(given)}.", code=2)
-        included = {name for main in found for name in _read(base, main).files if name != main}
-        for main in found:
+        read = {main: _read(base, main) for main in taken}
+        included = {name for main, template in read.items() for name in template.files if name != main}
+        for main, template in read.items():
             if main not in included:
-                yield base, main
+                yield base, template, taken[main]
 
 
 def document_root(path: Path, given: str | None) -> Path:

@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+
+from console.operations import templates
+from store.templates import documents
 
 RULES = "version: 3\nhives:\n  fp:\n    a: {data: {op: is, path: cat, value: x}, usr_mtd: {enabled: true}}\n"
 
@@ -91,6 +95,20 @@ def test_a_record_with_nothing_in_its_metadata_is_read_like_one_without(limegrov
         row["text"] for row in told["without.yaml"]
     ]
     assert told["empty.yaml"]
+
+
+def test_each_document_is_read_once_and_looked_at_once_as_an_import_does(limegrove, repository):
+    (repository / "alone.yaml").write_text(
+        "detect: {op: exists, event: X, path: event/A}\nrespond: [{action: report, name: a}]\n"
+    )
+    with (
+        patch.object(documents, "read_template", wraps=documents.read_template) as read,
+        patch.object(templates, "read_one", wraps=templates.read_one) as looked,
+    ):
+        assert limegrove("template", "lint", str(repository)).code == 0
+    files = ["alone.yaml", "customers/one/main.yaml", "global/rules.yaml"]
+    assert sorted(call.args[1] for call in read.call_args_list) == files
+    assert sorted(str(call.args[0].relative_to(repository)) for call in looked.call_args_list) == files
 
 
 def test_show_names_the_file_of_every_record(limegrove, repository):
