@@ -20,7 +20,7 @@ SEEDS = range(9_001, 9_005)
 EACH = 15_000
 """Detections of each seed."""
 DOCUMENTED = 12_000
-SIZE = 131_072
+SIZE = 262_144
 NOW = 1_795_900_000_000
 
 

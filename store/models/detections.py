@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, text
+from sqlalchemy import JSON, BigInteger, Index, Integer, LargeBinary, SmallInteger, TextClause, text
 from sqlmodel import Field
 
 from store.models.base import Model
@@ -17,6 +17,14 @@ _UNFINISHED = text("finished_at IS NULL")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
+def _paged(name: str, *columns: str, where: TextClause) -> tuple[Index, Index]:
+    """A partial index that ends with the id, which SQLite's do anyway, and would hold twice."""
+    return (
+        Index(name, *columns, sqlite_where=where).ddl_if(dialect="sqlite"),
+        Index(name, *columns, "id", postgresql_where=where).ddl_if(dialect="postgresql"),
+    )
+
+
 class Detection(Model, table=True):
     """What the queue filters and sorts by. The event itself is in `DetectionBody`.
 
@@ -28,29 +36,17 @@ class Detection(Model, table=True):
     __tablename__ = "detection"
     __table_args__ = (
         Index("uq_detection", "oid", "detect_id", unique=True),
-        Index("ix_detection_queue", "rank", "time", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        Index(
-            # With the clock: what is late in an organization is counted without its rows.
-            "ix_detection_queue_oid", "oid", "rank", "time", "id", "due_at",
-            sqlite_where=_OPEN, postgresql_where=_OPEN,
-        ),
-        Index("ix_detection_done", "rank", "time", "id", sqlite_where=_DONE, postgresql_where=_DONE),
-        Index(
-            "ix_detection_done_oid", "oid", "rank", "time", "id",
-            sqlite_where=_DONE, postgresql_where=_DONE,
-        ),
+        *_paged("ix_detection_queue", "rank", "time", where=_OPEN),
+        *_paged("ix_detection_queue_oid", "oid", "rank", "time", where=_OPEN),
+        *_paged("ix_detection_done", "rank", "time", where=_DONE),
+        *_paged("ix_detection_done_oid", "oid", "rank", "time", where=_DONE),
         Index("ix_detection_time", "time"),
-        Index("ix_detection_due", "due_at", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        *_paged("ix_detection_due", "due_at", where=_OPEN),
+        Index("ix_detection_due_oid", "oid", "due_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
         Index("ix_detection_held", "oid", "assignee", sqlite_where=_HELD, postgresql_where=_HELD),
         Index("ix_detection_mine", "assignee", sqlite_where=_HELD, postgresql_where=_HELD),
-        Index(
-            "ix_detection_fold", "fold_id", "rank", "time", "id",
-            sqlite_where=_OPEN, postgresql_where=_OPEN,
-        ),
-        Index(
-            "ix_detection_fold_done", "fold_id", "rank", "time", "id",
-            sqlite_where=_DONE, postgresql_where=_DONE,
-        ),
+        *_paged("ix_detection_fold", "fold_id", "rank", "time", where=_OPEN),
+        *_paged("ix_detection_fold_done", "fold_id", "rank", "time", where=_DONE),
     )  # fmt: skip
 
     id: int | None = Field(default=None, sa_type=_ID, primary_key=True)

@@ -73,25 +73,27 @@ def _detections() -> None:
     op.add_column("detection", sa.Column("due_at", sa.BigInteger(), nullable=True))
     op.add_column("detection", sa.Column("fold_id", sa.BigInteger(), nullable=False, server_default="0"))
     op.add_column("detection", sa.Column("tags", sa.String(), nullable=False, server_default=""))
-    key = ["rank", "time", "id"]
     queues: tuple[tuple[str, list[str], Mapping[str, Any]], ...] = (
-        ("queue", key, _OPEN),
-        ("queue_oid", ["oid", *key, "due_at"], _OPEN),
-        ("done", key, _DONE),
-        ("done_oid", ["oid", *key], _DONE),
+        ("queue", [], _OPEN),
+        ("queue_oid", ["oid"], _OPEN),
+        ("done", [], _DONE),
+        ("done_oid", ["oid"], _DONE),
     )
     for name in ("queue", "queue_oid", "queue_cat", "queue_hostname", "done", "done_oid", "time"):
         op.drop_index(f"ix_detection_{name}", "detection")
     op.create_index("ix_detection_time", "detection", ["time"])
     op.execute("UPDATE detection SET rank = severity")
+    # At the end of SQLite's indexes the id is anyway, and would be there twice.
+    end = [] if op.get_bind().dialect.name == "sqlite" else ["id"]
     for name, columns, where in queues:
-        op.create_index(f"ix_detection_{name}", "detection", columns, **where)
-    op.create_index("ix_detection_due", "detection", ["due_at", "id"], **_OPEN)
+        op.create_index(f"ix_detection_{name}", "detection", [*columns, "rank", "time", *end], **where)
+    op.create_index("ix_detection_due", "detection", ["due_at", *end], **_OPEN)
+    op.create_index("ix_detection_due_oid", "detection", ["oid", "due_at"], **_OPEN)
     held = _where("status < 2 AND assignee <> ''")
     op.create_index("ix_detection_held", "detection", ["oid", "assignee"], **held)
     op.create_index("ix_detection_mine", "detection", ["assignee"], **held)
-    op.create_index("ix_detection_fold", "detection", ["fold_id", "rank", "time", "id"], **_OPEN)
-    op.create_index("ix_detection_fold_done", "detection", ["fold_id", "rank", "time", "id"], **_DONE)
+    op.create_index("ix_detection_fold", "detection", ["fold_id", "rank", "time", *end], **_OPEN)
+    op.create_index("ix_detection_fold_done", "detection", ["fold_id", "rank", "time", *end], **_DONE)
 
 
 def _folds() -> None:

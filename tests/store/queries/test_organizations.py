@@ -247,8 +247,8 @@ def test_what_is_open_is_found_by_the_indexes_of_what_is_open(a_store: Callable[
         c.execute(update(Detection).where(Detection.oid == OIDS[0]).values(assignee="kim"))
     refreshed = " | ".join(_plans(store, lambda c: kept.overview(c, now=NOW), "detection"))
     for index in (
-        "ix_detection_queue_oid (oid=? AND rank>?)", "ix_detection_queue_oid (oid=? AND rank=?)",
-        "ix_detection_held (oid=?)",
+        "ix_detection_due_oid (oid=? AND due_at<?)", "ix_detection_due_oid (oid=? AND due_at>?)",
+        "ix_detection_queue_oid (oid=? AND rank=?)", "ix_detection_held (oid=?)",
     ):  # fmt: skip
         assert f"INDEX {index}" in refreshed, refreshed
     assert "SCAN detection" not in refreshed
