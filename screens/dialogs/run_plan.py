@@ -126,10 +126,10 @@ class RunPlan(Dialog[RunAnswer | None]):
         does = "CHANGES" if self._draft else "goes on with"
         left = max(0, run.expires_at - self._shared.clock())
         good = f"   good for {left // 60_000} min" if self._draft else ""
+        names = [item.name for item in run.items if item.state != "done"]
         lines = [
             line((run.title, "bold"), (good, "dim")),
-            line((f"{does} {counted(len(run.items), 'organization')}: ", "bold"))
-            + named([item.name for item in run.items]),
+            line((f"{does} {counted(len(names), 'organization')}: ", "bold")) + named(names),
         ]
         if not self._draft:
             counts = ", ".join(f"{number:,} {word}" for word, number in run.counts.items())

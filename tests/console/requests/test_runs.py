@@ -209,7 +209,7 @@ async def test_what_failed_is_named_and_tried_again(a_store: Any) -> None:
             found.served.faults.clear()
             await pilot.press("A")
             await on(pilot, RunPlan)
-            await shows(pilot, "goes on with 3 organizations")
+            await shows(pilot, "goes on with 1 organization")
             await pilot.press("a")
             await until(pilot, lambda: "3 of 3 organizations done" in said(app))
             assert quotas(found) == [9, 9, 9]
