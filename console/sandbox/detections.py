@@ -259,9 +259,10 @@ class Detections:
             by_sid[of].sort()
         # The last one is the one that was asked about last.
         self._by_sensor[index] = (total, by_sid)
-        kept = sum(looked for looked, _ in self._by_sensor.values())
-        while kept > _INDEXED and len(self._by_sensor) > 1:
-            kept -= self._by_sensor.pop(next(iter(self._by_sensor)))[0]
+        if total > seen:
+            kept = sum(looked for looked, _ in self._by_sensor.values())
+            while kept > _INDEXED and len(self._by_sensor) > 1:
+                kept -= self._by_sensor.pop(next(iter(self._by_sensor)))[0]
         found = by_sid.get(sid, [])
         return found[bisect_left(found, (start, 0)) : bisect_left(found, (end, 0))]
 

@@ -462,41 +462,33 @@ class Source:
         ]
 
     def _events(self, place: str) -> Iterator[Found]:
-        sensors, events, one = self._sensors(), self.world.events, self.organization
-        others = self._beside(sensors)
+        world, sensors = self.world, self._sensors()
+        world.detections.advance(world.clock())
         try:
             begin, skip = map(int, place.split(".")) if place else (self.end // SLOT_MS, 0)
         except ValueError:
             raise BadQuery("bad token") from None
         # No slot before the oldest one that is kept holds anything, and none of tomorrow.
-        begin = min(begin, self.world.clock() // SLOT_MS + 1)
-        oldest = min((events.oldest(sensor) for sensor in sensors), default=self.end)
+        begin = min(begin, world.clock() // SLOT_MS + 1)
+        oldest = min((world.events.oldest(sensor) for sensor in sensors), default=self.end)
         for slot in range(begin, max(self.start, oldest) // SLOT_MS - 1, -1):
             low, high = max(self.start, slot * SLOT_MS), min(self.end, (slot + 1) * SLOT_MS)
-            here: list[Row] = []
-            for sensor in sensors:
-                for number in events.slots(one, sensor, low, high):
-                    here.append((events.time(one, sensor, number), sensor.sid, self._maker(sensor, number)))
-            here += others.get(slot, ())
+            here = [row for sensor in sensors for row in self._sent(sensor, low, high)]
             here.sort(key=lambda row: (-row[0], row[1]))
             for number, (moment, _, make) in enumerate(here[skip:], skip):
                 yield f"{slot}.{number + 1}", moment, make()
             skip = 0
 
-    def _beside(self, sensors: list[Sensor]) -> dict[int, list[Row]]:
-        """What is kept beside the quiet telemetry, by slot: what detections report, and answers to tasks."""
-        world, one = self.world, self.organization
-        world.detections.advance(world.clock())
-        found: dict[int, list[Row]] = {}
-        for sensor in sensors:
-            for moment, number in world.events.reported(one, sensor, self.start, self.end):
-                row = moment, f"{sensor.sid}/{number}", self._reported(number)
-                found.setdefault(moment // SLOT_MS, []).append(row)
-            for event in world.events.answers(one, sensor, self.start, self.end):
-                routing = event["routing"]
-                row = routing["event_time"], routing["this"], self._kept(event)
-                found.setdefault(routing["event_time"] // SLOT_MS, []).append(row)
-        return found
+    def _sent(self, sensor: Sensor, low: int, high: int) -> Iterator[Row]:
+        """What a sensor sent with low <= time < high (ms): telemetry, what detections report, answers."""
+        events, one = self.world.events, self.organization
+        for slot in events.slots(one, sensor, low, high):
+            yield events.time(one, sensor, slot), sensor.sid, self._maker(sensor, slot)
+        for moment, number in events.reported(one, sensor, low, high):
+            yield moment, f"{sensor.sid}/{number}", self._reported(number)
+        for event in events.answers(one, sensor, low, high):
+            routing = event["routing"]
+            yield routing["event_time"], routing["this"], self._kept(event)
 
     def _reported(self, number: int) -> Callable[[], dict[str, Any] | None]:
         found, index = self.world.detections, self.organization.index

@@ -160,11 +160,10 @@ async def results(call: Call) -> object:
     one = call.reach(search.oid)
     try:
         place = place_of(call.asked("token"))
-        source = _source(call, one, search.plan, search.start, search.end)
-        source.read(place)
     except BadQuery as problem:
         raise Refusal(400, str(problem)) from None
     _room(call, search.oid)
+    source = _source(call, one, search.plan, search.start, search.end)
     began = time.perf_counter()
     search.running = time.time()
     answer = Page()

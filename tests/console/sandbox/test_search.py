@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from console.sandbox import search as searching
+from console.sandbox.events import SLOT_MS
 from console.sandbox.search import BadQuery, plan_of
 from tests.console.sandbox.conftest import NOW_MS
 
@@ -71,6 +72,31 @@ async def test_everything_of_a_range_is_found_newest_first_in_pages(asker: Any) 
     total = pages[-1]["stats"]["cumulativeStats"]
     assert (total["eventsScanned"], total["eventsMatched"]) == (len(expected), len(expected))
     assert total["estimatedPrice"]["currency"]
+
+
+async def test_a_page_looks_no_further_than_it_reaches(asker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    reported = asker.world.events.reported
+
+    def told(one: Any, sensor: Any, start: int, end: int) -> Any:
+        asked.append((start, end))
+        return reported(one, sensor, start, end)
+
+    token = await asker.token(oid=asker.one.oid)
+    _, begun = await _begin(asker, "* | * | *", token, startTime=str(NOW - 30 * DAY))
+    monkeypatch.setattr(asker.world.events, "reported", told)
+    following, pages = "", []
+    for _ in range(3):
+        asked.clear()
+        said = await asker.get(f"/v1/search/{begun['queryId']}?token={quote(following)}", token)
+        pages.append([row["mtd"]["ts"] for row in said["results"][0]["rows"]])
+        following = said["results"][0]["nextToken"]
+        # Its own rows are between the first and the last slot that were asked about, each once a sensor.
+        assert min(asked)[0] <= pages[-1][-1] <= pages[-1][0] < max(asked)[1]
+        assert max(asked)[1] - min(asked)[0] <= pages[-1][0] - pages[-1][-1] + 2 * SLOT_MS
+        assert len(asked) == len(set(asked)) * len(list(asker.world.sensors_of(asker.one)))
+    assert [len(page) for page in pages] == [searching.ROWS] * 3
+    assert pages[1][-1] >= pages[2][0]
 
 
 async def test_sensors_types_and_filter_narrow_what_is_found(asker: Any) -> None:
