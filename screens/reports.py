@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, TypeAlias
 
 from sqlalchemy import Connection
@@ -33,6 +34,8 @@ WIDE = 60
 """Cells of the pane where it stands beside the list."""
 BEHIND = 24
 """Months back to which `[` leads."""
+SLOW = 0.4
+"""Seconds after which the pane says that figures are being read: each painting is a kilobyte on the line."""
 SECTIONS = "summary, alerts, response, cases, sensors, usage"
 
 STATES: Final = {"whole": "well", "part": "partly", "unknown": "unknown"}
@@ -255,9 +258,13 @@ class Reports(Detailed[Found], ReadsDetail[Found]):
             self._say_figures(each, figures)
         elif self._said != about:
             self._said = about
-            self._put([line((f" {each.name}", "bold"), "   its figures are being read")])
+            self.set_timer(SLOW, partial(self._say_reading, each))
         if read_for is not found:
             self.want_detail(about, again=True)
+
+    def _say_reading(self, each: Addressee) -> None:
+        if self.is_mounted and self._said == _about(each) and self._said not in self._figures:
+            self._put([line((f" {each.name}", "bold"), "   its figures are being read")])
 
     def detail_due(self) -> None:
         """What changed since they were read is shown now."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from store import ingest
 from store.database import Store
-from tests.helpers.screens import fill
+from tests.helpers.screens import NOW, fill, oid_of
 
 
 @pytest.fixture
@@ -52,3 +53,11 @@ def snap_compare(snap_compare: Any) -> Any:
             return snap_compare
     left.close()
     return snap_compare
+
+
+@pytest.fixture
+def sensors_read(filled_store: Store) -> None:
+    """The sensors of the five customers were read: there are none."""
+    with filled_store.writing() as connection:
+        for number in range(5):
+            ingest.put_sync_state(connection, oid_of(number), "sensors", checked_at=NOW, attempted_at=NOW)

@@ -151,6 +151,7 @@ def picture(host, wanted):
     return before
 
 
+@pytest.mark.usefixtures("sensors_read")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=["small", "wide"])
 def test_picture_sensors_by_day(filled_store, snap_compare, size):
     """Sensors day by day against the quota: a line of characters, and a plot where there is room."""
@@ -160,6 +161,7 @@ def test_picture_sensors_by_day(filled_store, snap_compare, size):
     assert snap_compare(host, terminal_size=size, run_before=before)
 
 
+@pytest.mark.usefixtures("sensors_read")
 def test_picture_first_reading(filled_store, snap_compare):
     """One reading, of today: its numbers, and since when."""
     told(filled_store, [(0, 81, 20, 110)], looked=0)

@@ -32,11 +32,8 @@ class BrokenReader:
 
 
 @pytest.fixture
-def filled_store(filled_store: Store) -> Store:
-    """That of all views, whose sensors were read: there are none."""
-    with filled_store.writing() as connection:
-        for number in range(5):
-            ingest.put_sync_state(connection, oid_of(number), "sensors", checked_at=NOW, attempted_at=NOW)
+def filled_store(filled_store: Store, sensors_read: None) -> Store:
+    """That of all views, whose sensors were read."""
     return filled_store
 
 

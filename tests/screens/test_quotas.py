@@ -11,6 +11,7 @@ from tests.helpers.screens import Host, oid_of, still, text_of, until
 
 
 @pytest.mark.parametrize(("used", "percent"), [(276.0, "111"), (247.9, "99"), (248.1, "101")])
+@pytest.mark.usefixtures("sensors_read")
 async def test_every_screen_says_the_same_percent_of_a_quota(filled_store, used, percent):
     with filled_store.writing() as connection:
         ingest.put_organization_facts(connection, oid_of(0), quota=248, quota_used=used)

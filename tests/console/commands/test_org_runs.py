@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -249,48 +249,6 @@ def test_ctrl_c_stops_a_run_until_somebody_resumes_it(box: Box, tmp_path: Path) 
     assert box.sent("POST /v1/orgs/{oid}/quota") <= before + 8
 
 
-@pytest.fixture
-def here(box: Box, limegrove: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """`limegrove org ...` in this process, where a test may come between."""
-    for name, value in box.env.items():
-        monkeypatch.setenv(name, value)
-    return lambda *arguments: limegrove("org", *arguments)
-
-
-def test_of_a_run_that_ended_before_it_could_be_stopped_is_said_what_it_came_to(
-    here: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stopping, result, left = org_runs._stopping, operations.result, threading.Event()
-
-    @contextmanager
-    def until_left(stop: Any) -> Iterator[None]:
-        try:
-            with stopping(stop):
-                yield
-        finally:
-            left.set()
-
-    def stop_then(*arguments: Any) -> Any:
-        if not left.is_set():
-            os.kill(os.getpid(), signal.SIGINT)
-            assert left.wait(30)
-        return result(*arguments)
-
-    monkeypatch.setattr(org_runs, "WITHIN", 0)
-    monkeypatch.setattr(org_runs, "_stopping", until_left)
-    monkeypatch.setattr(operations, "result", stop_then)
-    stopped = here("bulk", "quota", "1234", "--all", "--yes")
-
-    assert stopped.code == 130
-    (newest, *_) = here("runs").json
-    assert newest["state"] == "done"
-    assert (
-        f"Run {newest['run']}: 4 of 4 organizations done, 4 steps made. It is at its end: "
-        f"`limegrove org runs {newest['run']}` shows all of it."
-    ) in stopped.err
-    assert "nothing was sent" not in stopped.err
-
-
 def test_of_a_stopped_run_that_is_still_held_nothing_is_promised(
     a_store: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -318,44 +276,6 @@ def _set_run(box: Box, number: int, **values: int) -> None:
     names = ", ".join(f"{name} = ?" for name in values)
     with closing(sqlite3.connect(path, timeout=30)) as connection, connection:
         connection.execute(f"UPDATE run SET {names} WHERE id = ?", (*values.values(), number))
-
-
-def _outcomes(box: Box, number: int) -> set[str]:
-    path = Path(box.env["LIMEGROVE_HOME"]) / "default" / "store.db"
-    with closing(sqlite3.connect(path, timeout=30)) as connection:
-        rows = connection.execute("SELECT DISTINCT outcome FROM run_step WHERE run_id = ?", (number,))
-        return {runs.OUTCOMES[outcome] for (outcome,) in rows}
-
-
-def test_ctrl_c_before_a_run_is_made_does_not_wait_for_another_that_is_carried_on(
-    box: Box, here: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = shown(box.go("bulk", "quota", "777", "--all", "--plan"))["run"]
-    _set_run(box, other, state=1, expires_at=int(time.time() * 1000) + 3_600_000)
-    box.faults(
-        {"fault": "hang", "seconds": 10, "method": "POST", "path": "/v1/orgs/{oid}/quota", "count": None}
-    )
-    came: list[bool] = []
-
-    def stop() -> None:
-        deadline = time.monotonic() + 30
-        while not (sending := _outcomes(box, other) == {"sending"}) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        came.append(sending)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(org_runs, "WITHIN", 3600)
-    stopper = threading.Thread(target=stop)
-    stopper.start()
-    try:
-        stopped = here("bulk", "subscribe", "ext-velociraptor", "--all", "--yes")
-        stopper.join()
-        assert (came, stopped.code) == ([True], 130)
-        assert _outcomes(box, other) == {"sending"}, "it was waited for"
-        assert "was begun; nothing was sent." in stopped.err
-    finally:
-        box.faults()
-        _set_run(box, other, state=5)
 
 
 @pytest.mark.parametrize(
