@@ -65,18 +65,15 @@ class Terminal:
         self.seen += data
         return data
 
-    def until(self, marker: str, seconds: float = 30.0, since: int = 0) -> float:
+    def until(self, marker: str, seconds: float = 30.0) -> float:
         """Milliseconds from exec until `marker` was written.
-
-        Args:
-            since: how many of the bytes that were seen are passed over.
 
         Raises:
             TimeoutError: it never was; the text holds the end of what was.
         """
         wanted = marker.encode()
         deadline = time.perf_counter() + seconds
-        while self.seen.find(wanted, since) < 0:
+        while wanted not in self.seen:
             if time.perf_counter() > deadline:
                 raise TimeoutError(
                     f"{marker!r} never appeared; the end of what did: {bytes(self.seen[-600:])!r}"
@@ -100,19 +97,3 @@ class Terminal:
             count += len(data)
             last = time.perf_counter()
         return count, (last - start) * 1000
-
-    def answer(self, keys: bytes, marker: str, quiet: float = 0.4) -> int:
-        """Write keys and wait for what they lead to.
-
-        Returns:
-            Bytes that came back: up to `marker`, and on until nothing was written for `quiet` seconds.
-
-        Raises:
-            TimeoutError: it never came.
-        """
-        self.settle(0.02)
-        at = len(self.seen)
-        os.write(self._fd, keys)
-        self.until(marker, since=at)
-        self.settle(quiet)
-        return len(self.seen) - at
