@@ -23,11 +23,14 @@ from store.queries import alerts
 from store.triage import Selection
 
 PAGE = 40
-RACERS = 3
 
 
-def console(url: str, name: str, start: Path) -> dict[str, Any]:
-    """Like a console: look at a page, claim some of it, look again; then tag all of it at once."""
+def console(url: str, name: str, start: Path, racers: int) -> dict[str, Any]:
+    """Like a console: look at a page, claim some of it, look again; then tag all of it at once.
+
+    Args:
+        racers: how many race, this one among them.
+    """
     store, chance = Store(url), random.Random(name)
     won: list[int] = []
     lost: list[str] = []
@@ -37,7 +40,8 @@ def console(url: str, name: str, start: Path) -> dict[str, Any]:
             page = alerts.page(connection, AlertFilter(who=""), limit=PAGE)
         if not page:
             break
-        _leave_some(start, name, len(page), won=bool(won))
+        if won:
+            _leave_some(start, name, len(page), racers)
         some = chance.sample(page, min(5, len(page)))
         seen = Selection(tuple(row.id for row in some), {row.id: row.version for row in some})
         done = operations.claim(store, name, seen)
@@ -49,8 +53,12 @@ def console(url: str, name: str, start: Path) -> dict[str, Any]:
     return {"name": name, "won": won, "lost": lost, "tagged": tagged}
 
 
-def command_line(url: str, name: str, start: Path) -> dict[str, Any]:
-    """Like somebody at a shell: one command a claim, by LimaCharlie's id."""
+def command_line(url: str, name: str, start: Path, racers: int) -> dict[str, Any]:
+    """Like somebody at a shell: one command a claim, by LimaCharlie's id.
+
+    Args:
+        racers: how many race, this one among them.
+    """
     import contextlib
     import io
 
@@ -73,7 +81,8 @@ def command_line(url: str, name: str, start: Path) -> dict[str, Any]:
         _, listed = command("alert", "list", "--filter", "who:none", "--limit", str(PAGE))
         if not listed:
             break
-        _leave_some(start, name, len(listed), won=bool(won))
+        if won:
+            _leave_some(start, name, len(listed), racers)
         ids = [row["detect_id"] for row in chance.sample(listed, min(8, len(listed)))]
         _, done = command("alert", "claim", *ids)
         refused = {each["detect_id"]: each["who"] for each in done["refused"]}
@@ -138,12 +147,11 @@ def _wait(start: Path) -> None:
     _until(start.exists)
 
 
-def _leave_some(start: Path, name: str, left: int, *, won: bool) -> None:
-    """Leave the last page, once something was won, until every other racer has won something too."""
-    if won:
-        Path(f"{start}-won.{name}").touch()
-        if left < PAGE:
-            _until(lambda: len(list(start.parent.glob(f"{start.name}-won.*"))) >= RACERS)
+def _leave_some(start: Path, name: str, left: int, racers: int) -> None:
+    """Say that something was won, and leave the last page until every racer has won something too."""
+    Path(f"{start}-won.{name}").touch()
+    if left < PAGE:
+        _until(lambda: len(list(start.parent.glob(f"{start.name}-won.*"))) >= racers)
 
 
 def _until(held: Callable[[], bool]) -> None:
@@ -156,7 +164,8 @@ if __name__ == "__main__":
     role, url, *rest = sys.argv[1:]
     if role in ("console", "command-line"):
         racer = console if role == "console" else command_line
-        print(json.dumps(racer(url, rest[0], Path(rest[1]))))
+        name, start, racers = rest
+        print(json.dumps(racer(url, name, Path(start), int(racers))))
     else:
         killed = close_and_die if role == "close" else resume_and_die
         print(json.dumps(killed(url, int(rest[0]))))

@@ -83,12 +83,13 @@ def test_two_consoles_and_a_command_line_race_for_a_thousand_alerts(
     """No alert is claimed twice, whoever lost one was told who has it, and no tag is lost."""
     fill(store, 1000)
     start = tmp_path / "start"
+    roles = {"ann": "console", "bob": "console", "cy": "command-line"}
     racers = [
-        process(role, store_url, name, str(start), home=tmp_path / name)
-        for role, name in (("console", "ann"), ("console", "bob"), ("command-line", "cy"))
+        process(role, store_url, name, str(start), str(len(roles)), home=tmp_path / name)
+        for name, role in roles.items()
     ]
     deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("start.*"))) < 3 and time.monotonic() < deadline:
+    while len(list(tmp_path.glob("start.*"))) < len(roles) and time.monotonic() < deadline:
         assert all(racer.poll() is None for racer in racers), [racer.communicate() for racer in racers]
         time.sleep(0.01)
     start.touch()
