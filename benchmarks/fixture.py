@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.kept import kept
-from store import folds, ingest, sla, textindex, tree
+from store import changes, folds, ingest, sla, textindex, tree
 from store.bodies import pack
 from store.models.columns import compact
 
@@ -296,6 +296,8 @@ def build(path: Path, count: int) -> int:
             with store.writing() as c:
                 after = folds.recount_next(c, after)
         _common(store)
+        with store.writing() as c:
+            changes.number(c)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("ANALYZE")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

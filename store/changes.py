@@ -22,6 +22,10 @@ KEYS: Final = "keys"
 CASES: Final = "cases"
 TREE: Final = "tree"
 """Of no organization (""): which there are, and where they stand."""
+LABELS: Final = "labels"
+"""Of no organization: which categories, rules and host names there are."""
+
+_OF_NONE: Final = (TREE, LABELS)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ WATCHED: Final[tuple[Watched, ...]] = (
     Watched("case_record", CASES),
     Watched("organization", TREE, events=("INSERT", "DELETE")),
     Watched("node", TREE),
+    Watched("alert_label", LABELS),
 )
 
 TABLES: Final = frozenset(each.table for each in WATCHED)
@@ -81,7 +86,7 @@ def definition(dialect: str) -> list[str]:
         "CREATE OR REPLACE FUNCTION limegrove_changed() RETURNS trigger LANGUAGE plpgsql AS $$"
         " DECLARE who text := '';"
         " BEGIN"
-        f" IF TG_ARGV[0] <> '{TREE}' THEN"
+        f" IF TG_ARGV[0] NOT IN ({', '.join(map(repr, _OF_NONE))}) THEN"
         " IF TG_OP = 'DELETE' THEN who := OLD.oid; ELSE who := NEW.oid; END IF;"
         " END IF;"
         f" {body};"
@@ -107,7 +112,7 @@ def _event(each: Watched, event: str) -> str:
 
 
 def _sqlite(each: Watched, event: str) -> str:
-    whose = "''" if each.part == TREE else "OLD.oid" if event == "DELETE" else "NEW.oid"
+    whose = "''" if each.part in _OF_NONE else "OLD.oid" if event == "DELETE" else "NEW.oid"
     return (
         f"CREATE TRIGGER IF NOT EXISTS {_name(each)}_{event.lower()}"
         f" AFTER {_event(each, event)} ON {each.table}"
@@ -130,6 +135,16 @@ def number(connection: Connection) -> None:
 def latest(connection: Connection) -> int:
     """The highest number that was given."""
     return int(connection.execute(text(f"SELECT seq FROM organization_change WHERE {_LAST}")).scalar_one())
+
+
+def last_of(connection: Connection, part: str) -> int | None:
+    """The number of the last change of a part of no organization; None when there was none yet, or when it
+    has no number because a program other than this wrote it."""
+    found = connection.execute(
+        text("SELECT seq FROM organization_change WHERE oid = '' AND part = :part AND seq > 0"),
+        {"part": part},
+    ).scalar()
+    return None if found is None else int(found)
 
 
 def since(connection: Connection, seen: int) -> dict[str, set[str]]:

@@ -24,7 +24,7 @@ from store import models, textindex
 from store.alerts import OPEN, SEVERITIES, STATUSES, AlertFilter
 from store.bodies import storable, unpack
 from store.models.columns import spelled
-from store.queries.matching import GATHERED, labels, word_query
+from store.queries.matching import GATHERED, PICKED, labels, word_query
 from store.queries.matching import contains as contains
 from store.queries.matching import organizations_named as organizations_named
 from store.queries.scopes import NODE, ORGANIZATION, oids_of
@@ -482,6 +482,10 @@ def _selects(plan: _Plan, bounds: list[_Bound], limit: int, *, backwards: bool) 
             conditions = [part, *plan.conditions, *within]
             if probe is not None:
                 conditions.append(plan.column == probe)
+            if plan.gathered:
+                # Of those that no page shows neither the name of the organization nor anything else is read.
+                shown = select(_D.c.id).where(*conditions).order_by(*order).limit(limit)
+                conditions = [_D.c.id.in_(shown)]
             yield (
                 select(*COLUMNS)
                 .select_from(_D.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _D.c.oid))
@@ -587,7 +591,7 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         if held_oids:
             narrowing.append(textindex.label_query(dialect, "oid", held_oids))
         query = textindex.all_of(dialect, narrowing)
-        found = textindex.count(connection, query, cap=GATHERED + 1)
+        found = textindex.count(connection, query, cap=PICKED + 1)
         if not found:
             return None
         if found <= GATHERED:
@@ -595,6 +599,8 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
                 conditions.append(_walked(connection, column, probes))
             column, probes, alone, gathered, spoken = None, (), False, True, []
             conditions.append(_D.c.id.in_(textindex.ids(dialect, query)))
+        elif found <= PICKED:
+            spoken = narrowing
     if wanted.oid and not by_due:
         mine = _walked(connection, _D.c.oid, [wanted.oid])
         conditions.append(_D.c.oid == wanted.oid if alone else mine)

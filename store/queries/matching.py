@@ -1,11 +1,13 @@
 """What a text that somebody typed finds: in columns, in their distinct values, in the text index."""
 
+from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Select, Table, func, select
+from sqlalchemy import Connection, Engine, LargeBinary, Select, Table, cast, func, literal, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from store import models, textindex
+from store import changes, models, textindex
 from store.bodies import storable
 from store.observables import kind_of
 from store.queries.scopes import ORGANIZATION
@@ -13,6 +15,10 @@ from store.queries.scopes import ORGANIZATION
 GATHERED = 5_000
 """So many alerts that the text index names are read and sorted; with more, an index of the table is walked
 and those wanted are picked out of it."""
+
+PICKED = 15_000
+"""So many that they are picked by their numbers, which the index that is walked has too; with more, the rows
+that are met are looked at, for one soon meets enough of them."""
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _LABEL: Table = models.AlertLabel.__table__  # type: ignore[attr-defined]
@@ -49,13 +55,83 @@ def labels(connection: Connection, name: str, needle: str) -> tuple[str, ...] | 
 
     None when they are more than `textindex.SPREAD`.
     """
+    kind = textindex.LABELS.index(name)
+    kept = _kept(connection, kind) if needle.isascii() else None
+    if kept is not None:
+        return kept.containing(storable(needle))
     found = connection.execute(
         select(_LABEL.c.value)
-        .where(_LABEL.c.kind == textindex.LABELS.index(name), contains(connection, _LABEL.c.value, needle))
+        .where(_LABEL.c.kind == kind, contains(connection, _LABEL.c.value, needle))
         .limit(textindex.SPREAD + 1)
     ).scalars()
     listed = tuple(found)
     return None if len(listed) > textindex.SPREAD else listed
+
+
+_END = b"\0"
+"""Behind each label; `storable` leaves none within."""
+
+
+@dataclass(slots=True)
+class _Labels:
+    """All labels of a kind, one text: part of 77,000 host names takes 0.4 ms, and the database 4.5."""
+
+    seq: int
+    """Of the change after which they were read (`store.changes`)."""
+    exact: bytes = b""
+    """UTF-8; empty as long as they were asked for once only, which is what a command does."""
+    alike: bytes = b""
+    """The same with ASCII letters small: what `contains` goes by for an ASCII text."""
+
+    def containing(self, needle: str) -> tuple[str, ...] | None:
+        wanted = needle.encode().lower()
+        found: list[str] = []
+        at = self.alike.find(wanted)
+        while at >= 0:
+            first, last = self.alike.rfind(_END, 0, at) + 1, self.alike.find(_END, at)
+            found.append(self.exact[first:last].decode())
+            if len(found) > textindex.SPREAD:
+                return None
+            at = self.alike.find(wanted, last)
+        return tuple(found)
+
+
+_LABELS: WeakKeyDictionary[Engine, dict[int, _Labels]] = WeakKeyDictionary()
+_MOST_KEPT = 1_000_000
+"""Labels of a kind; with more of them the database looks each time."""
+
+
+def _kept(connection: Connection, kind: int) -> _Labels | None:
+    """The labels of a kind, as they are now; None when the database has to be asked."""
+    seq = changes.last_of(connection, changes.LABELS)
+    if seq is None:
+        return None
+    mine = _LABELS.setdefault(connection.engine, {})
+    held = mine.get(kind)
+    if held is None or held.seq != seq:
+        mine[kind] = _Labels(seq)
+        return None
+    if not held.exact:
+        exact = _joined(connection, kind)
+        if not exact:
+            return None
+        held = mine[kind] = _Labels(seq, exact, exact.lower())
+    return held
+
+
+def _joined(connection: Connection, kind: int) -> bytes:
+    """All labels of a kind; nothing when they are too many.
+
+    Joined by the database: one by one it takes ten times as long, and nothing else runs meanwhile.
+    """
+    few = select(_LABEL.c.value).where(_LABEL.c.kind == kind).limit(_MOST_KEPT + 1).subquery()
+    joined: ColumnElement[Any]
+    if connection.dialect.name == "sqlite":
+        joined = cast(func.group_concat(few.c.value, func.char(0)), LargeBinary)
+    else:
+        joined = func.string_agg(func.convert_to(few.c.value, "UTF8"), literal(_END, LargeBinary))
+    many, exact = connection.execute(select(func.count(), joined)).one()
+    return bytes(exact) + _END if 0 < many <= _MOST_KEPT else b""
 
 
 def few_of_host(connection: Connection, oid: str, hostname: str) -> ColumnElement[bool] | None:

@@ -10,7 +10,7 @@ from store import alertremoval, changes, ingest
 from store.database import Store
 from store.models import DetectionCount, Node, Organization
 from store.triage import Selection
-from tests.helpers.screens import NOW, detection, oid_of
+from tests.helpers.screens import NOW, RULES, detection, oid_of
 
 A, B = oid_of(0), oid_of(1)
 
@@ -38,7 +38,7 @@ def _since(store: Store, seen: int) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("what", "part", "whose"),
     [
-        (lambda c: ingest.put_detections(c, B, [ingest.detection_from(detection(1, B, at=NOW), B)]), "alerts", B),
+        (lambda c: ingest.put_detections(c, B, [ingest.detection_from(detection(len(RULES) * 17, B, at=NOW), B)]), "alerts", B),
         (lambda c: ingest.put_sensors(c, B, [{"sid": "s1", "hostname": "h"}]), "sensors", B),
         (lambda c: ingest.put_organization_facts(c, B, quota=7), "state", B),
         (lambda c: ingest.put_errors(c, B, [{"component": "output", "error": "no"}]), "state", B),
@@ -80,7 +80,17 @@ def test_an_alert_that_is_taken_out_is_told_apart_from_one_that_is_decided(provi
     seen = _seen(provider)
     with provider.writing() as c:
         alertremoval.remove(c, A, [1])
-    assert _since(provider, seen) == {"taken": {A}, "alerts": {A}}
+    assert _since(provider, seen) == {"taken": {A}, "alerts": {A}, "labels": {""}}
+
+
+def test_a_name_that_no_alert_had_before_is_a_change_of_no_organization(provider: Store) -> None:
+    seen = _seen(provider)
+    with provider.writing() as c:
+        ingest.put_detections(c, B, [ingest.detection_from(detection(1, B, at=NOW), B)])
+    assert _since(provider, seen) == {"alerts": {B}, "labels": {""}}
+    with provider.reader.reading() as c:
+        assert changes.last_of(c, changes.LABELS) == _seen(provider)
+        assert changes.last_of(c, "nothing") is None
 
 
 def test_every_transaction_has_a_number_of_its_own(provider: Store) -> None:

@@ -402,12 +402,11 @@ def _neighbour(store: Store) -> dict[str, list[Any]]:
             answer[word] = textindex.newest(c, textindex.words_query(store.dialect, word), limit=50)
             assert answer[word]
         answer["sightings"] = [each for each in textindex.sightings(c, SHARED) if each[0] == Y]
-        answer["storm"] = [
-            row[0] for row in c.execute(select(TABLES["fold"].c.storm).where(TABLES["fold"].c.oid == Y))
-        ]
+        of_folds = select(TABLES["fold"].c.storm).where(TABLES["fold"].c.oid == Y)
+        answer["storm"] = sorted(c.execute(of_folds).scalars())
         storms = TABLES["storm"]
         held = c.execute(select(storms.c.key).where(storms.c.key.in_(answer["storm"]))).scalars()
-        assert sorted(set(answer["storm"])) == sorted(held)
+        assert set(answer["storm"]) == set(held)
     return answer
 
 

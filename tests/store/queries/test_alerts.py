@@ -133,6 +133,9 @@ def test_what_is_too_common_to_be_gathered_is_picked_out_of_the_queue_with_the_s
     with store.reader.reading() as connection:
         gathered = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
         monkeypatch.setattr(alerts, "GATHERED", 0)
+        by_number = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
+        assert by_number == gathered
+        monkeypatch.setattr(alerts, "PICKED", 0)
         walked = [alerts.page(connection, parse_filter(line, now=NOW), limit=1000) for line in lines]
         assert walked == gathered
         monkeypatch.setattr(textindex, "SPREAD", 0)  # so many labels that the columns are looked at
@@ -155,6 +158,20 @@ def test_few_that_the_text_index_names_are_read_by_their_ids(
         plan = " | ".join(_explain(connection, statement, "EXPLAIN QUERY PLAN "))
         assert "SEARCH detection USING INTEGER PRIMARY KEY" in plan, plan
         assert "detection_text VIRTUAL TABLE" in plan, plan
+
+
+def test_more_of_them_are_picked_by_the_numbers_that_the_index_of_the_queue_has(
+    store: Store, queue: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if store.dialect != "sqlite":
+        return  # what PostgreSQL does with 600 rows says nothing
+    monkeypatch.setattr(alerts, "GATHERED", 0)
+    with store.reader.reading() as connection:
+        [statement] = alerts.statements(connection, parse_filter("rule:managed"))
+        plan = " | ".join(_explain(connection, statement, "EXPLAIN QUERY PLAN "))
+        assert "USING INDEX ix_detection_queue" in plan, plan
+        assert "detection_text VIRTUAL TABLE" in plan, plan
+        assert "TEMP B-TREE" not in plan, plan
 
 
 def test_the_quick_way_answers_what_the_general_one_does(
