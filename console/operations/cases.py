@@ -685,7 +685,7 @@ class _Plan:
 
 def in_cloud(c: Connection, oid: str) -> bool:
     """Whether an organization keeps its cases in the cloud, as far as the store knows."""
-    if oid in queries.subscribed(c):
+    if queries.subscribed(c, [oid]):
         return True
     case = models.CaseRecord.__table__  # type: ignore[attr-defined]
     found = c.execute(select(case.c.oid).where(case.c.oid == oid, case.c.case_number > 0).limit(1))

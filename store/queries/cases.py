@@ -608,14 +608,17 @@ def row(c: Connection, oid: str, number: int) -> dict[str, Any]:
     return found
 
 
-def subscribed(c: Connection) -> set[str]:
-    """The oids of the organizations that have the extension of cases."""
-    return set(
-        c.execute(
-            select(_CONFIGURED.c.oid).where(
-                _CONFIGURED.c.section == "extension",
-                _CONFIGURED.c.name == "ext-cases",
-                _CONFIGURED.c.valid_to.is_(None),
-            )
-        ).scalars()
+def subscribed(c: Connection, oids: Collection[str] | None = None) -> set[str]:
+    """The oids of the organizations that have the extension of cases.
+
+    Args:
+        oids: only of these, which are few; None for all.
+    """
+    query = select(_CONFIGURED.c.oid).where(
+        _CONFIGURED.c.section == "extension",
+        _CONFIGURED.c.name == "ext-cases",
+        _CONFIGURED.c.valid_to.is_(None),
     )
+    if oids is not None:
+        query = query.where(_CONFIGURED.c.oid.in_(oids))
+    return set(c.execute(query).scalars())

@@ -18,6 +18,9 @@ _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _JOURNAL: Table = models.Journal.__table__  # type: ignore[attr-defined]
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
 
+FEW = 500
+"""Organizations that are asked for by their ids; of more, all are read."""
+
 LATELY = 3_600_000
 """Milliseconds: what was read within them counts as read now."""
 
@@ -179,7 +182,7 @@ def cases(
         now: milliseconds, UTC.
         pruned: as `pruned` has it.
     """
-    having = subscribed(connection)
+    having = subscribed(connection, states.keys() if len(states) <= FEW else None)
     return {
         oid: listing(mine.get("cases"), periods[oid], "cases", now=now, pruned=pruned.get(oid, 0))
         if oid in having or not _extensions_read(mine.get("configuration"))
