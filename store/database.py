@@ -480,9 +480,12 @@ def _sqlite_reader(connection: sqlite3.Connection) -> None:
 
 def _lend_functions(connection: sqlite3.Connection) -> None:
     """SQLite folds the case of ASCII only."""
-    connection.create_function(
-        "limegrove_contains", 2, lambda whole, part: part in whole.casefold(), deterministic=True
-    )
+
+    def contains(whole: str | None, part: str) -> bool | None:
+        # Of what is not there, such as the name of no organization, nothing is known: as of every operator.
+        return None if whole is None else part in whole.casefold()
+
+    connection.create_function("limegrove_contains", 2, contains, deterministic=True)
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -153,6 +153,7 @@ def test_an_entry_that_tells_no_time_is_kept_as_the_oldest(told: Store) -> None:
         (Wanted(words=("SOC", "dr.se")), 1),
         (Wanted(words=("acme dental",)), 2),
         (Wanted(words=("nothing of that",)), 0),
+        (Wanted(words=("no größe",)), 0),
         (Wanted(scope="acme", principal=KIM, kinds=("permission",), since=1, words=("dana",)), 1),
     ],
 )
