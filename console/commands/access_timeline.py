@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from console.commands import listing
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
 KINDS = ("member", "owner", "permission", "organization", "group", "user", "key", "other")
 """Those of `store.timeline`, which is too heavy to be imported for a `--help`."""
-
-PAGE = 500
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,39 +24,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--kind", metavar="K", action="append", default=[], choices=KINDS,
         help=f"only these, the option may be repeated: {', '.join(KINDS)}",
     )  # fmt: skip
-    parser.add_argument("--since", metavar="DURATION", help="not older than this, such as 12h or 90d")
-    parser.add_argument(
-        "--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)"
-    )
-    parser.add_argument(
-        "--after",
-        metavar="CURSOR",
-        help="go on behind this event: the `cursor` of the last one that was printed",
-    )
+    listing.configure(parser, "event")
 
 
 def run(session: Session) -> int:
     """List the events, newest first."""
     from store.queries.timeline import COUNTED, counted, events, sources
 
-    wanted, after, limit = _wanted(session), _cursor(session.arguments.after), session.arguments.limit
-    if limit < 0:
-        raise Problem("--limit takes a number from 0 on.", code=2)
-    found: list[Event] = []
+    wanted, after = _wanted(session), _cursor(session.arguments.after)
     with session.reader.reading() as connection:
-        while not limit or len(found) < limit:
-            size = min(PAGE, limit - len(found)) if limit else PAGE
-            more = events(connection, wanted, after=after, limit=size)
-            found += more
-            if len(more) < size:
-                break
-            after = (more[-1].time, more[-1].id)
+        found = listing.gathered(
+            session.arguments.limit,
+            lambda last, size: events(
+                connection, wanted, after=(last.time, last.id) if last is not None else after, limit=size
+            ),
+        )
         number = counted(connection, wanted) if session.output == "table" else 0
         logs = sources(connection, wanted.scope)
     session.show_rows(
         [_line(each) if session.output == "table" else shown_event(each) for each in found],
         columns=("when", "by", "what", "told by"),
-        footer=f"{len(found):,} of {min(number, COUNTED):,}{'+' if number > COUNTED else ''} events",
+        footer=listing.footer(len(found), number, COUNTED, "events"),
     )
     if logs.audited < logs.organizations:
         named = ", ".join(f"{name}{f' ({reason})' if reason else ''}" for _, name, reason in logs.lacking)
@@ -108,15 +95,8 @@ def _line(event: "Event") -> dict[str, str]:
 
 def _wanted(session: Session) -> "Wanted":
     from store.queries.timeline import Wanted
-    from store.times import now_ms, parse_duration
 
     arguments = session.arguments
-    since = None
-    if arguments.since is not None:
-        try:
-            since = now_ms() - parse_duration(arguments.since) * 1000
-        except ValueError as error:
-            raise Problem(f"--since: {error}", code=2) from None
     principal: str = arguments.principal or ""
     return Wanted(
         scope=session.scope(),
@@ -124,7 +104,7 @@ def _wanted(session: Session) -> "Wanted":
         actor=arguments.by or "",
         group=_group(session, arguments.group) if arguments.group else "",
         kinds=tuple(arguments.kind),
-        since=since,
+        since=listing.since(session),
         words=tuple(arguments.words),
     )
 

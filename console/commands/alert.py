@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from console.commands import alert_folds, alert_fp, alert_pivot, alert_queue, alert_triage
+from console.commands.listing import gathered
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
     from store.alerts import AlertFilter
     from store.queries.alerts import AlertDetail, AlertRow
 
-PAGE = 500
 DEEPEST = 100
 """How deep a detection may be nested before it is only shown as the text that came."""
 
@@ -70,18 +70,12 @@ def run(session: Session) -> int:
 def _list(session: Session) -> int:
     from store.queries.alerts import count, page
 
-    limit: int = session.arguments.limit
-    if limit < 0:
-        raise Problem("--limit takes a number from 0 on.", code=2)
     wanted = wanted_by(session)
-    rows: list[AlertRow] = []
     with session.reader.reading() as connection:
-        while not limit or len(rows) < limit:
-            size = min(PAGE, limit - len(rows)) if limit else PAGE
-            more = page(connection, wanted, after=rows[-1].key if rows else None, limit=size)
-            rows += more
-            if len(more) < size:
-                break
+        rows = gathered(
+            session.arguments.limit,
+            lambda last, size: page(connection, wanted, after=last.key if last else None, limit=size),
+        )
         total = count(connection, wanted) if session.output == "table" else None
     session.show_rows(
         [listed(row) for row in rows],

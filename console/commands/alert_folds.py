@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from console.commands.listing import gathered
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from store.queries.folds import FoldRow, Score
 
 VERBS = ("folds", "fold-key", "scorecard")
-PAGE = 500
 
 
 def configure(verbs: Any, filters: Callable[[argparse.ArgumentParser], None]) -> None:
@@ -55,20 +55,16 @@ def _folds(session: Session, wanted: "AlertFilter") -> int:
     from store.queries.folds import count, page
     from store.times import now_ms
 
-    limit: int = session.arguments.limit
-    if limit < 0:
-        raise Problem("--limit takes a number from 0 on.", code=2)
     if wanted.order == "due":
         raise Problem("--filter: order:due is for single alerts; `alert list` takes it.", code=2)
     now = now_ms()
-    rows: list[FoldRow] = []
     with session.reader.reading() as connection:
-        while not limit or len(rows) < limit:
-            size = min(PAGE, limit - len(rows)) if limit else PAGE
-            more = page(connection, wanted, now=now, after=rows[-1].key if rows else None, limit=size)
-            rows += more
-            if len(more) < size:
-                break
+        rows = gathered(
+            session.arguments.limit,
+            lambda last, size: page(
+                connection, wanted, now=now, after=last.key if last else None, limit=size
+            ),
+        )
         total = count(connection, wanted) if session.output == "table" else None
     session.show_rows(
         [listed(row) for row in rows],

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from console.commands.listing import gathered
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run(session: Session, wanted_by: Callable[[Session], "AlertFilter"]) -> int:
 
 
 def _look(session: Session, wanted_by: Callable[[Session], "AlertFilter"]) -> int:
-    from console.commands.alert import PAGE, listed
+    from console.commands.alert import listed
     from store.alerts import STATUSES, FilterError, pivots
     from store.queries.alerts import count, page
 
@@ -67,15 +68,11 @@ def _look(session: Session, wanted_by: Callable[[Session], "AlertFilter"]) -> in
         wanted = replace(wanted, statuses=tuple(range(len(STATUSES))))
     if not _says(given.filter, "snoozed"):
         wanted = replace(wanted, snoozed="any")
-    limit: int = given.limit
-    rows: list[Any] = []
     with session.reader.reading() as connection:
-        while not limit or len(rows) < limit:
-            size = min(PAGE, limit - len(rows)) if limit else PAGE
-            more = page(connection, wanted, after=rows[-1].key if rows else None, limit=size)
-            rows += more
-            if len(more) < size:
-                break
+        rows = gathered(
+            given.limit,
+            lambda last, size: page(connection, wanted, after=last.key if last else None, limit=size),
+        )
         total = count(connection, wanted)
         seen = [_seen(connection, kind, value, wanted.scope) for kind, value in found]
     alerts = [listed(row) for row in rows]

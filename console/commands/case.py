@@ -5,16 +5,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.commands.listing import gathered
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from console.operations.cases import CaseDesk, Made, Outcome
-    from store.queries.cases import CaseRow
-
-PAGE = 500
-"""Rows read from the store at once."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -173,17 +170,12 @@ def _list(session: Session) -> int:
     from store.queries.cases import count, figures, page
 
     given = session.arguments
-    if given.limit < 0:
-        raise Problem("--limit takes a number from 0 on.", code=2)
     wanted = _wanted(session)
-    rows: list[CaseRow] = []
     with session.reader.reading() as connection:
-        while not given.limit or len(rows) < given.limit:
-            size = min(PAGE, given.limit - len(rows)) if given.limit else PAGE
-            more = page(connection, wanted, after=rows[-1].key if rows else None, limit=size)
-            rows += more
-            if len(more) < size:
-                break
+        rows = gathered(
+            given.limit,
+            lambda last, size: page(connection, wanted, after=last.key if last else None, limit=size),
+        )
         total = count(connection, wanted)
         known = figures(connection, wanted.scope)
     waiting = [f"{known.pending} edits wait"] if known.pending else []

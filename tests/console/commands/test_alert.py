@@ -51,7 +51,7 @@ def test_the_queue_is_limited_by_options(filled, limegrove, options, wanted):
 
 
 def test_more_than_a_page_comes_whole_and_in_order(filled, limegrove, monkeypatch):
-    monkeypatch.setattr("console.commands.alert.PAGE", 3)
+    monkeypatch.setattr("console.commands.listing.PAGE", 3)
 
     assert ids(limegrove("alert", "list", "--limit", "0")) == [f"detection-{n}" for n in (0, 3, 2, 1)]
 

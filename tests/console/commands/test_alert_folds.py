@@ -65,7 +65,7 @@ def test_the_folded_queue_takes_the_filters_of_the_list(stormy, limegrove, optio
 
 
 def test_more_than_a_page_comes_whole(stormy, limegrove, monkeypatch):
-    monkeypatch.setattr("console.commands.alert_folds.PAGE", 2)
+    monkeypatch.setattr("console.commands.listing.PAGE", 2)
 
     assert [row["open"] for row in limegrove("alert", "folds", "--limit", "0").json] == [3, 1, 1, 1, 1]
 
