@@ -155,6 +155,20 @@ def check(url: str) -> list[Finding]:
     return findings
 
 
+def examine_journal(url: str, expect: tuple[int, str] | None = None) -> journal.Chain:
+    """`journal.examine` of a store whatever its schema; it is not made if there is none.
+
+    Raises:
+        StoreUnavailable: there is none, it has no journal, or it cannot be read.
+    """
+    _existing(url)
+    with translated(url), _engine(url) as engine:
+        if "journal" not in inspect(engine).get_table_names():
+            raise StoreUnavailable(f"The store {shown_url(url)} has no journal: that table is missing.")
+        with _reading(engine) as connection:
+            return journal.examine(connection, expect)
+
+
 def backup(url: str, target: Path) -> int:
     """Copy a SQLite store, while it is in use, into a new file that only its owner can read.
 
@@ -523,8 +537,7 @@ def _check_tree(connection: Connection) -> str:
 
 
 def _check_journal(connection: Connection) -> str:
-    broken = journal.verify(connection)
-    return "" if broken is None else f"Entry {broken} does not follow from the one before it."
+    return journal.examine(connection).wrong
 
 
 def _table(model: type[SQLModel]) -> Table:

@@ -30,6 +30,7 @@ NOUNS: dict[str, str] = {
     "access": "who may do what, and through what",
     "key": "API keys: made from recipes, handed over once, rotated, revoked",
     "auth": "credentials, kept in the keyring",
+    "journal": "what this console changed, and whether that record is whole",
     "store": "the store: state, upgrade, check, backup, restore",
     "doctor": "the posture of this installation, machine-readable",
     "config": "the settings in force, and where each comes from",

@@ -1,13 +1,22 @@
 """What limegrove did, what failed, and what was changed."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, Select, Table, Text, and_, cast, func, or_, select
+from sqlalchemy.sql.elements import ColumnElement
 
+from store.bodies import storable
 from store.models import Journal, Organization, SyncRun, SyncState
-from store.queries.scopes import oids_of
+from store.queries.matching import contains
+from store.queries.scopes import ORGANIZATION, oids_of
 from store.text import Untrusted
+
+COUNTED = 10_000
+"""So many entries of the journal are counted; more are `or more`."""
+
+_ENTRY: Table = Journal.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,27 @@ class Entry:
     oid: str
     target: str
     detail: dict[str, Any]
+    hash: str
+    organization: Untrusted
+    """The name of its organization; "" where it has none, or one that is not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries of the journal are asked for; what is left empty limits nothing."""
+
+    scope: str = ""
+    """A node: entries of the organizations below it."""
+    oid: str = ""
+    """Entries of this organization, and those of several that name it."""
+    actor: str = ""
+    """By whom: `user@host`, or the user alone."""
+    actions: tuple[str, ...] = ()
+    """Such as `alert.close`, or `alert` for all that begin so."""
+    since: int | None = None
+    """Milliseconds, UTC: not before."""
+    words: tuple[str, ...] = ()
+    """Each has to stand in who, the action, the target, or the oid or name of the organization."""
 
 
 def runs(connection: Connection, *, limit: int = 50) -> list[Run]:
@@ -102,11 +132,92 @@ def failures(connection: Connection, *, scope: str = "", limit: int = 1000) -> l
     ]
 
 
-def journal(connection: Connection, *, limit: int = 200) -> list[Entry]:
-    """Newest first."""
-    entry = Journal.__table__.c  # type: ignore[attr-defined]
-    found = connection.execute(select(*entry).order_by(entry.seq.desc()).limit(limit))
-    return [Entry(row.seq, row.time, row.actor, row.action, row.oid, row.target, row.detail) for row in found]
+def journal(
+    connection: Connection, wanted: Wanted = Wanted(), *, after: int | None = None, limit: int = 200
+) -> list[Entry]:
+    """A page of the journal, newest first.
+
+    Args:
+        after: only what is older than the entry of this number.
+        limit: at most so many.
+    """
+    query = _entries(_conditions(connection, wanted)).order_by(_ENTRY.c.seq.desc()).limit(limit)
+    if after is not None:
+        query = query.where(_ENTRY.c.seq < after)
+    return [
+        Entry(
+            seq=row.seq,
+            time=row.time,
+            actor=row.actor,
+            action=row.action,
+            oid=row.oid,
+            target=row.target,
+            detail=row.detail,
+            hash=row.hash,
+            organization=Untrusted(row.organization or ""),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def journal_counted(connection: Connection, wanted: Wanted = Wanted()) -> int:
+    """How many entries there are; COUNTED and one more mean that there are more."""
+    return _counted(connection, _conditions(connection, wanted))
+
+
+def journal_outside(connection: Connection, wanted: Wanted) -> int:
+    """How many entries a scope leaves out because they are of no single organization.
+
+    They are those about several at once, and about none. Counted as by `journal_counted`.
+    """
+    if oids_of(connection, wanted.scope) is None:
+        return 0
+    return _counted(connection, [_ENTRY.c.oid == "", *_conditions(connection, replace(wanted, scope=""))])
+
+
+def journal_actions(connection: Connection) -> list[str]:
+    """Every action that the journal has, by the alphabet."""
+    return sorted(connection.execute(select(_ENTRY.c.action).distinct()).scalars())
+
+
+def _counted(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> int:
+    limited = _entries(conditions).with_only_columns(_ENTRY.c.seq).limit(COUNTED + 1).subquery()
+    return int(connection.execute(select(func.count()).select_from(limited)).scalar_one())
+
+
+def _entries(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    return (
+        select(*_ENTRY.c, ORGANIZATION.c.name.label("organization"))
+        .select_from(_ENTRY.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _ENTRY.c.oid))
+        .where(*conditions)
+    )
+
+
+def _conditions(connection: Connection, wanted: Wanted) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    below = oids_of(connection, wanted.scope)
+    if below is not None:
+        conditions.append(_ENTRY.c.oid.in_(below))
+    if wanted.oid:
+        # What is about several organizations has none of its own, and lists them in its detail.
+        named = cast(_ENTRY.c.detail, Text).contains(wanted.oid, autoescape=True)
+        conditions.append(or_(_ENTRY.c.oid == wanted.oid, and_(_ENTRY.c.oid == "", named)))
+    if wanted.actor:
+        whole = _ENTRY.c.actor == storable(wanted.actor)
+        user = f"{storable(wanted.actor)}@"
+        conditions.append(or_(whole, func.substr(_ENTRY.c.actor, 1, len(user)) == user))
+    if wanted.actions:
+        conditions.append(or_(*map(_action, wanted.actions)))
+    if wanted.since is not None:
+        conditions.append(_ENTRY.c.time >= wanted.since)
+    columns = (_ENTRY.c.actor, _ENTRY.c.action, _ENTRY.c.target, _ENTRY.c.oid, ORGANIZATION.c.name)
+    conditions += [or_(*(contains(connection, column, word) for column in columns)) for word in wanted.words]
+    return conditions
+
+
+def _action(named: str) -> ColumnElement[bool]:
+    begins = f"{storable(named)}."
+    return or_(_ENTRY.c.action == begins[:-1], func.substr(_ENTRY.c.action, 1, len(begins)) == begins)
 
 
 def detections_read(connection: Connection) -> bool:
