@@ -164,7 +164,7 @@ def examine(connection: Connection, expect: tuple[int, str] | None = None) -> Ch
     odd: dict[int, str] = {}
     accounted: dict[int, str] = {}
     with _whatever_it_says(connection):
-        rows = connection.execution_options(yield_per=1000).execute(_WHOLE)
+        rows = connection.execute(_WHOLE, execution_options={"yield_per": 1000})
         for row in rows:
             entry, seal = _entry(row), str(row.hash)
             if not entries:

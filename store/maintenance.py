@@ -495,7 +495,7 @@ def _check_detections(connection: Connection) -> str:
     if bare or stray:
         return f"{bare} detections have no body, {stray} bodies have no detection."
     unreadable = 0
-    for (packed,) in connection.execution_options(yield_per=500).execute(select(body.c.body)):
+    for (packed,) in connection.execute(select(body.c.body), execution_options={"yield_per": 500}):
         try:
             unpack(packed)
         except StoreDamaged:
@@ -524,7 +524,7 @@ def _check_configuration(connection: Connection) -> str:
     if missing:
         return f"{missing} configuration records have no content."
     wrong = 0
-    for digest, packed in connection.execution_options(yield_per=500).execute(select(content)):
+    for digest, packed in connection.execute(select(content), execution_options={"yield_per": 500}):
         try:
             wrong += hashlib.sha256(unpack(packed)).hexdigest() != digest
         except StoreDamaged:

@@ -215,8 +215,8 @@ def _of(table: str, oid: str) -> Any:
 def _rows(c: Connection, name: str, oid: str) -> Lines:
     table: Table = _TABLES[name]
     keys = list(table.primary_key.columns)
-    for row in c.execution_options(yield_per=500).execute(
-        select(table).where(table.c.oid == oid).order_by(*keys)
+    for row in c.execute(
+        select(table).where(table.c.oid == oid).order_by(*keys), execution_options={"yield_per": 500}
     ):
         yield _json({key: _readable(value) for key, value in row._mapping.items()})
 
@@ -250,14 +250,14 @@ def _detections(c: Connection, oid: str) -> Lines:
     detection, body = _TABLES["detection"], _TABLES["detection_body"]
     rows = select(body.c.body).join(detection, detection.c.id == body.c.detection_id)
     ordered = rows.where(detection.c.oid == oid).order_by(detection.c.id)
-    for (packed,) in c.execution_options(yield_per=500).execute(ordered):
+    for (packed,) in c.execute(ordered, execution_options={"yield_per": 500}):
         yield b" ".join(unpack(packed).splitlines())
 
 
 def _triage(c: Connection, oid: str) -> Lines:
     table = _TABLES["detection"]
-    for row in c.execution_options(yield_per=500).execute(
-        select(table).where(table.c.oid == oid).order_by(table.c.id)
+    for row in c.execute(
+        select(table).where(table.c.oid == oid).order_by(table.c.id), execution_options={"yield_per": 500}
     ):
         found = dict(row._mapping)
         for ours in ("id", "fold_id", "version", "rank"):

@@ -318,7 +318,7 @@ def steps(connection: Connection, plan_id: int, *, wave: int | None = None) -> I
     query = select(_STEP).where(_STEP.c.plan_id == plan_id).order_by(_STEP.c.seq)
     if wave is not None:
         query = query.where(_STEP.c.wave == wave)
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in connection.execute(query, execution_options={"yield_per": 1000}):
         yield step_of(row)
 
 
