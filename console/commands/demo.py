@@ -7,19 +7,16 @@ over HTTP, through the same client and the same sync as with LimaCharlie's cloud
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
-import shutil
-import stat
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console import throwaway
 from console.commands.sandbox import check_storm
 from console.commands.session import Problem, Session
 
@@ -34,9 +31,6 @@ START_WITHIN = 60.0
 
 PREFIX = "limegrove-demo-"
 """What the directories of demos are called, in the system's for temporary files."""
-LOCK = "in-use"
-"""The file in one that its process has locked as long as it is there."""
-
 DESCRIPTION = """\
 The console on a realistic provider in a sandbox; no account.
 
@@ -78,40 +72,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(session: Session) -> int:
     """Open the console on a sandbox; without a terminal print what was started and read, as JSON."""
     check_storm(session.arguments)
-    with _directory() as home:
+    with throwaway.directory(PREFIX) as home:
         if session.arguments.once or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return session.run(_once(session, home))
         return _console(session, home)
-
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    """A directory for one demo, removed at its end; what killed ones left behind is removed first."""
-    _tidy()
-    home = Path(tempfile.mkdtemp(prefix=PREFIX))
-    try:
-        # Locked before it has the name by which another demo looks for it.
-        with open(home / f"{LOCK}.new", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            os.rename(lock.name, home / LOCK)
-            yield home
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _tidy() -> None:
-    """Remove the directories of this user's demos that were killed: those whose lock nobody holds."""
-    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            found = left.lstat()
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-                continue
-            descriptor = os.open(left / LOCK, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-            finally:
-                os.close(descriptor)
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ NOUNS: dict[str, str] = {
     "key": "API keys: made from recipes, handed over once, rotated, revoked",
     "auth": "credentials, kept in the keyring",
     "journal": "what this console changed, and whether that record is whole",
+    "bundle": "a scope in one signed file, for review without the cloud",
     "store": "the store: state, upgrade, check, backup, restore",
     "doctor": "the posture of this installation, machine-readable",
     "config": "the settings in force, and where each comes from",

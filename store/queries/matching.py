@@ -12,7 +12,7 @@ from store.bodies import storable
 from store.observables import kind_of
 from store.queries.scopes import ORGANIZATION
 
-GATHERED = 5_000
+GATHERED = 3_000
 """So many alerts that the text index names are read and sorted; with more, an index of the table is walked
 and those wanted are picked out of it."""
 

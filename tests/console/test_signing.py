@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,26 +28,10 @@ from console.signing import (
 )
 from store.configuration import canonical
 from store.secret import Secret
+from tests.helpers.signing import OTHER, OURS, signer
 
-PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-OTHER = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 PAYLOAD = {"title": "Q4", "lines": [{"principal": "kim\u202e@acme.example", "digest": "ab" * 32}], "at": 1}
 
-
-def signer(private: Ed25519PrivateKey = PRIVATE, purpose: str = "evidence") -> signing.Signer:
-    public = PublicKey(private.public_key().public_bytes_raw())
-
-    def sign(data: bytes) -> dict[str, str]:
-        value = private.sign(b"limegrove signature 1\n" + purpose.encode() + b"\n" + data)
-        return {
-            "algorithm": "Ed25519", "public_key": public.text, "fingerprint": public.fingerprint,
-            "value": base64.b64encode(value).decode(),
-        }  # fmt: skip
-
-    return sign
-
-
-OURS = PublicKey(PRIVATE.public_key().public_bytes_raw())
 SIGNED = signing.document("evidence", PAYLOAD, signer())
 
 

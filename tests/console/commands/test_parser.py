@@ -76,8 +76,8 @@ def test_an_unknown_noun_is_named_with_the_one_it_resembles():
     )
 
 
-def test_a_noun_of_later_is_not_there_yet():
-    assert "There is no 'bundle' here" in said(["bundle", "export"])
+def test_an_unknown_noun_is_told_where_they_are_listed():
+    assert "There is no 'cloud' here" in said(["cloud", "export"])
 
 
 def test_an_unknown_verb_is_told_which_there_are():

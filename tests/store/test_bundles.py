@@ -1,0 +1,306 @@
+"""What a bundle holds of the store: all of its own organizations, nothing of others', and no lie is taken in."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from store import bundles, maintenance, textindex
+from store.alerts import AlertFilter
+from store.bundles import FULL, NO_EVENTS, NO_PEOPLE, NOTHING, PARTS, PROFILES, BadBundle, Taking
+from store.database import Store
+from store.queries import alerts
+from tests.helpers.canaries import NAMES, NOW, TABLES, X, Y, canary, fill
+
+Parts = dict[str, list[dict[str, Any]]]
+
+
+def parts_of(store: Store, node: str = "vexatia", profile: str = FULL, since: int | None = None) -> Parts:
+    """A bundle as it would be written, as JSON has it."""
+    with store.reader.reading() as c:
+        wanted = bundles.scope(c, node)
+        return {
+            name: json.loads(json.dumps(list(rows)))
+            for name, rows in bundles.rows(c, wanted, profile, since=since)
+        }
+
+
+def said(parts: Parts) -> str:
+    """Every text in it, bodies decoded."""
+    texts = [json.dumps(parts, ensure_ascii=False)]
+    for rows in parts.values():
+        for row in rows:
+            for key in ("body",):
+                if row.get(key):
+                    texts.append(base64.b64decode(row[key]).decode("utf-8", "replace"))
+    return "\n".join(texts)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Two organizations in every table."""
+    fill(store)
+    return store
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Store]:
+    """Where a bundle is taken in."""
+    store = Store(f"sqlite:///{tmp_path / 'taken.db'}")
+    yield store
+    store.close()
+
+
+def take(store: Store, parts: Parts, oids: tuple[str, ...] = (X,)) -> None:
+    taking = Taking(store, oids)
+    for name, rows in parts.items():
+        taking.take(name, [json.dumps(row).encode() for row in rows])
+    taking.finish()
+
+
+def test_every_table_says_what_a_bundle_takes_of_it() -> None:
+    """Whoever adds a table says in `store.bundles.PARTS` whether a bundle holds it."""
+    assert set(PARTS) == {*TABLES, textindex.TABLE}
+    for name, (how, why) in PARTS.items():
+        assert how or why, f"{name}: nobody says why a bundle does not hold it"
+
+
+def test_a_bundle_holds_its_organization_and_nothing_of_its_neighbour(filled: Store) -> None:
+    parts = parts_of(filled)
+    # What a group is for that both are in, and who is in it, is of both.
+    parts["group_role"] = []
+    parts["user_account"] = [row for row in parts["user_account"] if row["email"] == canary("email", X)]
+    found = said(parts)
+    for name, (how, _) in PARTS.items():
+        for column in TABLES[name].columns if name in TABLES else ():
+            assert canary(name, column.name, Y) not in found or how == NOTHING, (name, column.name)
+    words = (
+        "organization",
+        "record",
+        "body",
+        "target",
+        "detail",
+        "command",
+        "path",
+        "label",
+        "email",
+        "host",
+    )
+    assert [word for word in words if canary(word, Y) in found] == []
+    assert Y not in found
+    assert NAMES[Y] not in found
+    for word in (
+        "documentation",
+        "record",
+        "body",
+        "command",
+        "path",
+        "label2",
+        "parameter2",
+        "email",
+        "host",
+    ):
+        assert canary(word, X) in found, word
+    for name in ("sensor", "api_key", "audit_entry", "usage", "organization_error"):
+        assert any(canary(name, column.name, X) in found for column in TABLES[name].columns), name
+    for name in ("journal", "triage_action", "access_review", "run", "rollout_plan", "staged_change"):
+        assert not any(canary(name, column.name, X) in found for column in TABLES[name].columns), name
+
+
+def test_what_is_taken_in_is_what_was_written(filled: Store, empty: Store) -> None:
+    before = parts_of(filled)
+    assert all(before[name] for name, (how, _) in PARTS.items() if how != NOTHING and name != "fold_key")
+    take(empty, before)
+    after = parts_of(empty)
+    for name in before:
+        one, other = (
+            sorted(json.dumps(row, sort_keys=True) for row in each[name]) for each in (before, after)
+        )
+        assert one == other, name
+    assert [each for each in maintenance.check(empty.url) if not each.ok] == []
+    with empty.reader.reading() as c, filled.reader.reading() as old:
+        for line in (AlertFilter(), AlertFilter(snoozed="any", statuses=(0, 1, 2, 3))):
+            found = alerts.page(c, line, limit=100)
+            kept = [row for row in alerts.page(old, line, limit=100) if row.oid == X]
+            assert [row.detect_id for row in found] == [row.detect_id for row in kept]
+            assert alerts.count(c, line).value == len(found)
+        word = textindex.words_query("sqlite", canary("command", X))
+        assert textindex.count(c, word, cap=9) == 2
+    with empty.reader.reading() as c:
+        folds = c.execute(select(TABLES["fold"].c.total)).scalars().all()
+    assert sorted(folds) == [1, 1, 2] or sum(folds) == 4
+
+
+def test_a_bundle_of_everything_has_both_and_a_node_that_is_above(filled: Store, empty: Store) -> None:
+    parts = parts_of(filled, "")
+    assert {row["oid"] for row in parts["organization"]} == {X, Y}
+    take(empty, parts, (X, Y))
+    assert [row["id"] for row in parts_of(filled)["node"]] == ["all", "folder", "vexatia"]
+    assert [row["id"] for row in parts["node"]] == ["all", "folder", "vexatia", "holding"]
+    with empty.reader.reading() as c:
+        assert set(bundles.scope(c, "").oids) == {X, Y}
+
+
+def test_alerts_and_audit_entries_may_be_the_latest_alone(filled: Store) -> None:
+    whole = parts_of(filled)
+    late = parts_of(filled, since=NOW - 90_000)
+    assert [len(each["detection"]) for each in (whole, late)] == [4, 2]
+    assert late["audit_entry"] == []  # of 1970
+    assert late["organization"] == whole["organization"]
+
+
+@pytest.mark.parametrize("profile", [NO_EVENTS, NO_PEOPLE])
+def test_without_events_the_alerts_say_what_was_decided_and_nothing_they_saw(
+    filled: Store, empty: Store, profile: str
+) -> None:
+    parts = parts_of(filled, profile=profile)
+    found = said(parts)
+    for word in ("command", "path", "host"):
+        assert canary(word, X) not in found
+    assert not any(
+        parts[name] for name in PARTS if name in parts and (name == "sensor" or name.startswith("case_"))
+    )
+    assert len(parts["detection"]) == 4
+    take(empty, parts)
+    with empty.reader.reading() as c:
+        [*shown] = alerts.page(c, AlertFilter(snoozed="any"), limit=9)
+    assert {(row.hostname, row.sid) for row in shown} == {("", "")}
+    assert {row.rule for row in shown} == {"shared-rule"}
+    assert [each for each in maintenance.check(empty.url) if not each.ok] == []
+
+
+def test_without_people_the_same_person_is_the_same_number_everywhere(filled: Store, empty: Store) -> None:
+    with filled.writing() as c:
+        direct, record = TABLES["direct_permission"], TABLES["sync_state"]
+        c.execute(update(direct).where(direct.c.oid == X).values(email="staff@provider.example"))
+        c.execute(
+            update(record).where(record.c.oid == X).values(reason="staff@provider.example has no right")
+        )
+    parts = parts_of(filled, profile=NO_PEOPLE)
+    found = said(parts)
+    assert "staff@" not in found
+    assert canary("email", X) not in found
+    [of_group] = [row["email"] for row in parts["group_member"] if row["gid"] == "g-both"]
+    assert of_group.endswith("@removed.invalid")
+    assert [row["email"] for row in parts["direct_permission"]] == [of_group]
+    assert any(row["reason"].startswith(of_group) for row in parts["sync_state"])
+    assert of_group in {row["email"] for row in parts["user_account"]}
+    assert parts["customer_document"] == []
+    take(empty, parts)
+
+
+def test_contents_that_name_a_person_are_another_content_without(filled: Store, empty: Store) -> None:
+    from store import ingest
+    from store.configuration import Record
+
+    with filled.writing() as c:
+        record = Record({"to": "kim@acme.example", "as well": ["lee@acme.example", "kim@acme.example"]})
+        ingest.put_configuration(c, X, "output", {"mail": record}, NOW + 1)
+    parts = parts_of(filled, profile=NO_PEOPLE)
+    assert "acme.example" not in said(parts)
+    take(empty, parts)
+    bodies = [json.loads(base64.b64decode(row["body"])) for row in parts["configuration_body"]]
+    [mail] = [body for body in bodies if "to" in body]
+    assert mail["as well"][1] == mail["to"] != mail["as well"][0]
+
+
+def _changed(name: str, /, **changes: Any) -> Callable[[Parts], None]:
+    def change(parts: Parts) -> None:
+        parts[name][0] |= changes
+
+    return change
+
+
+def _twice(name: str) -> Callable[[Parts], None]:
+    return lambda parts: parts[name].append(dict(parts[name][0]))
+
+
+def _without(name: str, key: str) -> Callable[[Parts], None]:
+    return lambda parts: parts[name][0].pop(key)
+
+
+LIES: dict[str, tuple[Callable[[Parts], object], str]] = {
+    "another organization": (_changed("sensor", oid=Y), "does not name"),
+    "another organization's alert": (_changed("detection", oid=Y), "does not name"),
+    "another organization's node": (lambda parts: parts["node"][-1].update(oid=Y), "does not name"),
+    "a group nobody lists": (_changed("group_member", gid="g-z"), "does not have"),
+    "a content that is another": (
+        _changed("configuration_body", body=base64.b64encode(b'{"op":"other"}').decode()), "another one"),
+    "a content that is none": (_changed("configuration_body", body=base64.b64encode(b"{").decode()), "another one"),
+    "a record without content": (_changed("configuration_record", hash="0" * 64), "does not have its content"),
+    "a column too many": (_changed("organization", admin=True), "columns of its table"),
+    "a column too few": (_without("organization", "name"), "columns of its table"),
+    "a number as a text": (_changed("organization", first_seen="1"), "first_seen"),
+    "a number that no column holds": (_changed("organization", first_seen=2**63), "first_seen"),
+    "a small number that is none": (_changed("detection", severity=70_000), "severity"),
+    "a severity there is not": (_changed("detection", severity=5), "no such severity"),
+    "a status there is not": (_changed("detection", status=-1), "no such severity"),
+    "a truth as a number": (_changed("detection", version=True), "version"),
+    "a text as a list": (_changed("organization", name=["Acme"]), "name"),
+    "a text with a zero byte": (_changed("organization", name="a\0b"), "name"),
+    "half a letter": (_changed("organization", name="\ud800"), "name"),
+    "nothing where there is something": (_changed("organization", name=None), "name"),
+    "a list as an object": (_changed("direct_permission", permissions={"dr.set": 1}), "permissions"),
+    "a list of something else": (_changed("direct_permission", permissions=[1]), "permissions"),
+    "a documentation that is none": (_changed("customer_document", document={"time_zone": "Mars"}), "is none"),
+    "a body that is no base64": (_changed("detection", body="!!!"), "body"),
+    "a snooze that is none": (_changed("detection", snooze=7), "snooze"),
+    "a snooze with more": (_changed("detection", snooze={"until": 1}), "columns of its table"),
+    "the same organization twice": (_twice("organization"), "twice"),
+    "the same alert twice": (_twice("detection"), "twice"),
+    "the same sensor twice": (_twice("sensor"), "twice"),
+    "a tree with a cycle": (lambda parts: parts["node"][0].update(parent="vexatia"), "tree in it is none"),
+    "a node that is none": (lambda parts: parts["node"][0].update(labels=[]), "no node"),
+    "a part that no bundle has": (lambda parts: parts.update(journal=[{}]), "no bundle has"),
+    "a part of nothing": (lambda parts: parts.update({"sqlite_master": [{}]}), "no bundle has"),
+    "a row that is no object": (lambda parts: parts["sensor"].append([]), "JSON of one row"),  # type: ignore[arg-type]
+    "infinity": (_changed("organization", details={"n": float("inf")}), "JSON of one row"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_row_that_is_not_what_it_has_to_be_is_refused(
+    a_store: Callable[[], Store], empty: Store, lie: str
+) -> None:
+    store = a_store()
+    fill(store)
+    parts = parts_of(store)
+    change, told = LIES[lie]
+    change(parts)
+    with pytest.raises(BadBundle, match=told):
+        take(empty, parts)
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[" * 100_000, b'{"oid": 1, "oid": 2}', b"\xff", b"null"])
+def test_a_line_that_is_no_row_is_refused(empty: Store, line: bytes) -> None:
+    with pytest.raises(BadBundle, match="organization, row 1: it is not the JSON"):
+        Taking(empty, (X,)).take("organization", [line])
+
+
+def test_a_line_longer_than_any_is_not_read(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundles, "LONGEST", 10)
+    with pytest.raises(BadBundle, match="larger than any row"):
+        Taking(empty, (X,)).take("organization", [b'{"oid": "........"}'])
+
+
+def test_what_was_never_read_is_named(filled: Store) -> None:
+    with filled.writing() as c:
+        state = TABLES["sync_state"]
+        c.execute(state.delete())
+        c.execute(
+            state.insert().values(oid=X, subject="access", checked_at=NOW, failure="auth", reason="403")
+        )
+        c.execute(state.insert().values(oid=X, subject="detections", checked_at=NOW))
+    with filled.reader.reading() as c:
+        found = bundles.scope(c, "vexatia")
+    assert found.unread == ((X, "configuration", "it was never read"), (X, "access", "403"))
+    assert (found.names, found.path) == ({X: NAMES[X]}, f"{NAMES[X]}/{NAMES[X]}")
+
+
+def test_every_profile_says_what_it_leaves_out() -> None:
+    assert set(PROFILES) == {FULL, NO_EVENTS, NO_PEOPLE}
+    assert all(PROFILES[name] for name in (NO_EVENTS, NO_PEOPLE))
