@@ -1,4 +1,4 @@
-"""`limegrove store`: what the store is, whether it is whole, upgrade, backup, restore, prune."""
+"""`limegrove store`: what the store is, whether it is whole, upgrade, backup, restore, copy, prune."""
 
 import argparse
 from pathlib import Path
@@ -20,6 +20,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     backup.add_argument("file", metavar="FILE", help="must not exist")
     restore = verbs.add_parser("restore", help="make it what a backup holds; asks first")
     restore.add_argument("file", metavar="FILE", help="a file that `store backup` made")
+    copy = verbs.add_parser(
+        "copy",
+        help="copy it into another database: a team's PostgreSQL server, or a file again",
+        description="All of it or nothing. This store stays as it is; close the consoles that write into it, "
+        "for what they write meanwhile is not in the copy.",
+    )
+    copy.add_argument(
+        "target",
+        metavar="URL",
+        help="an empty database: postgresql://USER@HOST/NAME (its password in ~/.pgpass or PGPASSWORD), or "
+        "sqlite:///PATH",
+    )
     prune = verbs.add_parser(
         "prune",
         help="take out what is older than the tree's parameter retention_days says; asks first",
@@ -40,11 +52,11 @@ def run(session: Session) -> int:
 
     workspace(session.settings.home)
     verb: str = session.arguments.verb
-    if verb in ("upgrade", "restore") or (verb == "prune" and not session.arguments.dry_run):
+    if verb in ("upgrade", "restore", "copy") or (verb == "prune" and not session.arguments.dry_run):
         session.refuse_read_only(f"store {verb}")
     return {
         "status": _status, "upgrade": _upgrade, "check": _check, "backup": _backup, "restore": _restore,
-        "prune": _prune,
+        "prune": _prune, "copy": _copy,
     }[verb](session)  # fmt: skip
 
 
@@ -127,6 +139,36 @@ def _restore(session: Session) -> int:
     )
     if schema != found.newest_schema:
         session.say("The restored store has an older schema; run `limegrove store upgrade`.")
+    return 0
+
+
+def _copy(session: Session) -> int:
+    from console.operations.files import refuse_nowhere
+    from store.copying import copy
+    from store.database import parsed_url, shown_url, sqlite_path
+
+    target: str = session.arguments.target
+    address = parsed_url(target)
+    if address.password or any("pass" in key for key in address.query):
+        raise Problem(
+            "A password on the command line is read by whoever lists processes; put it into ~/.pgpass or "
+            "PGPASSWORD. Nothing was copied.",
+            code=2,
+        )
+    if (path := sqlite_path(target)) is not None:
+        refuse_nowhere(path.absolute().parent)
+    done = copy(session.settings.store_url, target, session.progress)
+    session.show_object(
+        {
+            "from": shown_url(session.settings.store_url),
+            "to": shown_url(target),
+            "rows": done.rows,
+            "journal_hash": done.last or None,
+        }
+    )
+    session.say(
+        f"`LIMEGROVE_STORE={target}`, or `store` of the environment in the settings file, makes it the store."
+    )
     return 0
 
 

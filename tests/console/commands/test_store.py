@@ -201,3 +201,49 @@ def test_a_retention_that_is_none_is_said(filled, limegrove):
     answer = limegrove("store", "prune", "--yes")
     assert answer.code == 3
     assert "retention_days of the node a is no number of days" in answer.err
+
+
+def test_a_copy_is_the_same_store_elsewhere(filled, limegrove, tmp_path, monkeypatch):
+    target = f"sqlite:///{tmp_path / 'team.db'}"
+    before = names(limegrove)
+    answer = limegrove("store", "copy", target)
+
+    assert (answer.code, answer.json["to"]) == (0, str(tmp_path / "team.db"))
+    assert (answer.json["rows"]["organization"], answer.json["rows"]["detection"]) == (3, 4)
+    assert f"LIMEGROVE_STORE={target}" in answer.err
+    monkeypatch.setenv("LIMEGROVE_STORE", target)
+    assert names(limegrove) == before
+    assert limegrove("store", "check").code == 0
+
+
+def test_a_copy_is_made_over_nothing(filled, limegrove):
+    answer = limegrove("store", "copy", f"sqlite:///{filled / 'default' / 'store.db'}")
+
+    assert (answer.code, answer.out) == (5, "")
+    assert "already, with rows in" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("target", "code", "told"),
+    [
+        ("postgresql://kim:hunter2@localhost/x", 2, "put it into ~/.pgpass"),
+        ("postgresql://localhost/x?password=hunter2", 2, "put it into ~/.pgpass"),
+        ("team.db", 1, "not understood"),
+        ("mysql://localhost/x", 1, "mysql"),
+        ("sqlite:////nowhere/at/all/team.db", 1, "no directory /nowhere/at/all"),
+    ],
+)
+def test_where_nothing_can_be_copied_to_is_one_sentence(filled, limegrove, target, code, told):
+    answer = limegrove("store", "copy", target)
+
+    assert (answer.code, answer.out) == (code, "")
+    assert told in answer.err
+    assert "hunter2" not in answer.err
+    assert answer.err.count("\n") == 1
+
+
+def test_a_read_only_console_copies_nothing(filled, limegrove, tmp_path):
+    answer = limegrove("store", "copy", f"sqlite:///{tmp_path / 'team.db'}", "--read-only")
+
+    assert answer.code == 5
+    assert not (tmp_path / "team.db").exists()
