@@ -5,7 +5,7 @@ journal: both are there, or neither.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
@@ -139,7 +139,7 @@ def add(
         name: what it is called.
         store: written in one transaction, and journalled.
         parent: the id of the node above; None for the root, which an empty tree is given first.
-        node_id: its id; made from the name when None.
+        node_id: its id; made from the name when None. That of the root, in an empty tree, names the root.
         oid: the organization that stands there; None for a folder.
 
     Returns:
@@ -150,6 +150,11 @@ def add(
     """
     with clocks_follow(store), store.writing() as connection:
         nodes = stored_tree(connection)
+        if not nodes and node_id == ROOT.id and oid is None:
+            root = replace(ROOT, name=name)
+            add_node(connection, root)
+            append(connection, actor(), "tree.add", "", ROOT.id, {"after": fields_of(root)})
+            return ROOT.id
         if not nodes:
             add_node(connection, ROOT)
             nodes = [ROOT]

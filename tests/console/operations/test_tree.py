@@ -114,6 +114,18 @@ def test_ids_made_from_names_are_readable_and_never_taken_twice(listed):
         assert problems_of(stored_tree(connection)) == []
 
 
+def test_in_an_empty_tree_the_root_is_called_as_the_first_node_with_its_id(listed):
+    assert tree.add("Provider", store=listed, node_id="root") == "root"
+    tree.add("Gold", store=listed)
+    with listed.reader.reading() as connection:
+        nodes = [(node.id, node.parent, node.name) for node in stored_tree(connection)]
+    assert nodes == [("root", None, "Provider"), ("gold", "root", "Gold")]
+    assert [(entry.action, entry.target) for entry in entries(listed)] == [
+        ("tree.add", "root"),
+        ("tree.add", "gold"),
+    ]
+
+
 def test_a_move_keeps_the_numbers_that_scopes_rest_on(listed):
     tree.import_nodes(NODES, store=listed)
     tree.add("APAC", store=listed)
