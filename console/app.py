@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, tzinfo
 from functools import partial
 from importlib import import_module
@@ -35,7 +35,7 @@ from console.process import settle_memory
 from screens.context import ALL, ASCII, GLYPHS, Context, Glyphs, Scope
 from screens.dialogs.confirm import Confirm
 from screens.guard import Guard
-from screens.keys import ASIDE, MODES
+from screens.keys import ASIDE, MODES, use_keymap
 from screens.opening import Opening
 from screens.requests import (
     Back,
@@ -115,7 +115,7 @@ class Console(App[int], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False
     TITLE = "limegrove"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+q", "ask_quit", "quit", show=False, id="app.leave", tooltip="Leave, after asking"),
+        Binding("ctrl+q", "ask_quit", "quit", show=False, id="app.quit", tooltip="Leave, after asking"),
     ]
 
     def __init__(
@@ -153,7 +153,7 @@ class Console(App[int], inherit_bindings=False):
             operator: the name that alerts and cases are assigned to; that of the system's user when empty.
             copies: the file that keeps what was copied last; none when None.
             view: the mode to begin with.
-            settings: the settings in force; None where there is no workspace.
+            settings: the settings in force, the keys among them; None where there is no workspace.
             redaction_key: under which secrets are replaced before they reach the store; None when it is not
                 at hand. Called in a thread.
         """
@@ -174,6 +174,7 @@ class Console(App[int], inherit_bindings=False):
         self._operator = operator
         self._copies = copies
         self.settings = settings
+        use_keymap({})
         self._handlers: dict[type[Work], Handler] = {}
         self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
@@ -313,7 +314,13 @@ class Console(App[int], inherit_bindings=False):
             self._carrying_on = False
 
     def _open_first(self) -> Store:
-        """The store, with no more imported than the first view needs: alerts are to be on screen at once."""
+        """The store, with no more imported than the first view needs: alerts are to be on screen at once.
+
+        Raises:
+            SettingsError: the keys of the settings cannot be; no store was opened.
+        """
+        if self.settings is not None and self.settings.keys:
+            use_keymap(_judged(self.settings))
         import_module(VIEWS[self._first][0])
         return self._open_store()
 
@@ -725,6 +732,21 @@ class Console(App[int], inherit_bindings=False):
                 for worker in going:
                     with contextlib.suppress(BaseException):
                         await worker.wait()
+
+
+def _judged(settings: Settings) -> Mapping[str, tuple[str, ...]]:
+    """The keymap of the settings.
+
+    Raises:
+        SettingsError: it cannot be.
+    """
+    from console.settings import SettingsError
+    from screens.keymap import KeymapError, judge
+
+    try:
+        return judge(settings.keys)
+    except KeymapError as error:
+        raise SettingsError(f"{settings.file or 'settings'}, [keys]: {error}") from None
 
 
 def _brand_zone(settings: Settings | None, name: str) -> str:

@@ -77,6 +77,9 @@ class Settings:
     backend: str = "auto"
     """One of BACKENDS."""
     debug: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Id of a binding -> the keys it has instead of its own, a comma between. Not judged yet: the console
+    does that once it has imported the bindings."""
     file: Path | None = None
     """The settings file that was read; None when there is none."""
     sources: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -108,7 +111,7 @@ class Settings:
 _ORDER: Final = tuple(
     "store" if f.name == "store_url" else f.name
     for f in fields(Settings)
-    if f.name not in {"file", "sources"}
+    if f.name not in {"file", "sources", "keys"}
 )
 
 
@@ -138,7 +141,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path = file if file is not None else settings_file()
-    from_file, from_file_by_environment = _read(path)
+    from_file, from_file_by_environment, keys = _read(path)
     from_environ = _from_environ(environ)
     given = _from_arguments(arguments)
 
@@ -168,6 +171,7 @@ def load(
         allowed_signers=Path(signers).expanduser()
         if (signers := values.pop("allowed_signers", None))
         else None,
+        keys=keys,
         file=path if path.exists() else None,
         sources=sources,
         **{name: value for name, value in values.items() if name != "environment"},
@@ -182,13 +186,14 @@ def _home(value: str | None) -> Path:
     return user_data_path("limegrove")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, str]]:
+    """What holds for all environments, what for each, and which bindings have which keys."""
     import tomllib
 
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        return {}, {}
+        return {}, {}, {}
     except OSError as error:
         raise SettingsError(f"The settings file {path} cannot be read: {error.strerror}.") from error
     try:
@@ -201,6 +206,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     if not isinstance(tables, dict):
         raise SettingsError(f"{path}: environments must be tables, as in [environments.prod].")
     where = str(path)
+    keys = _bindings(document.pop("keys", {}), where)
     settings = {name: _value(name, value, where, _ALL) for name, value in document.items()}
     by_environment: dict[str, dict[str, Any]] = {}
     for environment, table in tables.items():
@@ -211,7 +217,26 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
             name: _value(name, value, f"{path}, [environments.{environment}]", _OF_ONE_ENVIRONMENT)
             for name, value in table.items()
         }
-    return settings, by_environment
+    return settings, by_environment, keys
+
+
+def _bindings(table: Any, where: str) -> dict[str, str]:
+    """Id -> keys, of `"alerts.close" = "d"` and of `alerts.close = "d"`, which TOML reads as a table."""
+    if not isinstance(table, dict):
+        raise SettingsError(f'{where}: keys must be a table: [keys], and below it alerts.close = "d".')
+    found: dict[str, str] = {}
+    for name, value in table.items():
+        below = value if isinstance(value, dict) else {}
+        pairs = {f"{name}.{verb}": keys for verb, keys in below.items()} or {name: value}
+        for binding, keys in pairs.items():
+            if not isinstance(keys, str):
+                raise SettingsError(
+                    f"{where}, [keys]: the keys of {binding!a} must be a text such as 'd,f6', not {keys!a}."
+                )
+            if binding in found:
+                raise SettingsError(f"{where}, [keys]: {binding!a} is there twice; leave one of them.")
+            found[binding] = keys
+    return found
 
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from screens.context import HEALTH_STYLES, Context, Scope
 from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.what_if import WhatIf, WhatIfAnswer
+from screens.keys import press
 from screens.pivots import Cell
 from screens.requests import (
     PlanStaged,
@@ -139,7 +140,8 @@ class Access(View[Found]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
             "v", "turn(1)", "turn", id="access.turn",
-            tooltip="Turn the matrix: by organization, by principal, by permission; q goes back to the cell",
+            tooltip="Turn the matrix: by organization, by principal, by permission; "
+                    "{app.back=q} goes back to the cell",
         ),
         Binding(
             "V", "turn(-1)", "turn back", show=False, id="access.turn_back", tooltip="Turn it the other way"
@@ -426,7 +428,9 @@ class Access(View[Found]):
         legend = line((LEGEND, "dim"))
         marks = self._marks
         if found.by == "organization" and marks is not None and marks[1] == found.cell.oid and marks[2]:
-            legend = line((f"{SIGNS}    ", "dim"), ("u! g! k! finding (F)", "dim"))
+            legend = line(
+                (f"{SIGNS}    ", "dim"), (f"u! g! k! finding ({press('access.findings', 'F')})", "dim")
+            )
         if found.staged:
             legend = line(
                 (" ".join(SIGNS.split()), "dim"),
@@ -566,7 +570,7 @@ class Access(View[Found]):
         found, cell = self._found, self.here
         if found is not None and found.grid is not None:
             if cell is None:
-                lines = [Content(" Nothing matches the filter; esc forgets it.")]
+                lines = [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")]
             else:
                 staged = tuple(
                     accesslines.words(each, found.names)
@@ -590,7 +594,11 @@ class Access(View[Found]):
         said = marks[2].get(pivots.key_of(cell.kind, cell.principal), [])
         if not said:
             return None
-        more = f"   and {len(said) - 1:,} more: F lists them" if len(said) > 1 else ""
+        more = (
+            f"   and {len(said) - 1:,} more: {press('access.findings', 'F')} lists them"
+            if len(said) > 1
+            else ""
+        )
         return line(("   ! ", HEALTH_STYLES["failed"]), (said[0], ""), more)
 
     # -- why, at length ---------------------------------------------------------------------------------
@@ -619,7 +627,11 @@ class Access(View[Found]):
         """Read what the matrix does not hold of the cell; a folded column has no more than it shows."""
         cell = self.here
         if cell is None or len(self.table.columns) != 1:
-            folded = [Content(" z unfolds the category: each cell is explained by itself.")]
+            folded = [
+                Content(
+                    f" {press('matrix.fold', 'z')} unfolds the category: each cell is explained by itself."
+                )
+            ]
             self._put([*short, *(folded if len(self.table.columns) > 1 else ())])
             return
         self._read_why(cell, tuple(short))
@@ -700,7 +712,10 @@ class Access(View[Found]):
         if found is None or cell is None:
             return
         if len(self.table.columns) > 1:
-            self.tell("z unfolds the category first: one cell is changed at a time.", "warning")
+            self.tell(
+                f"{press('matrix.fold', 'z')} unfolds the category first: one cell is changed at a time.",
+                "warning",
+            )
             return
         why = await asyncio.to_thread(self._why, cell) if cell.kind == "user" else None
         offering = offers_for(found.world, found.after, found.staged, cell, found.names, why)
@@ -797,15 +812,15 @@ class Access(View[Found]):
     def why_not(self, action: str) -> str:
         """What needs a cell, an organization, something staged, or a console that may write."""
         if action in ("tree", "alerts") and not self._cell.oid:
-            return "No organization is chosen: O chooses one."
+            return f"No organization is chosen: {press('access.choose', 'O')} chooses one."
         if action in ("why", "turn", "stage", "others") and self.here is None:
             return "There is no cell under the cursor."
         if action in ("stage", "others", "plan", "break_glass") and not self.context.writable:
             return "This console is read-only."
         if action in ("what_if", "plan") and not (self._found is not None and self._found.staged):
-            return "Nothing is staged: space stages the change of a cell."
+            return f"Nothing is staged: {press('access.stage', 'space')} stages the change of a cell."
         if action == "scroll_why" and not self._open:
-            return "The explanation is closed: enter opens it."
+            return f"The explanation is closed: {press('access.why', 'enter')} opens it."
         return ""
 
     def action_tree(self) -> None:
@@ -939,7 +954,11 @@ def nothing(found: Found, context: Context) -> str:
     """Why there is no matrix to show; "" when there is one. Not known is another thing than nobody."""
     about = found.cell.about(found.by)
     if not about:
-        return "No organization is chosen. O chooses one, n shows the first, :access NAME any other."
+        return (
+            f"No organization is chosen. {press('access.choose', 'O')} chooses one, "
+            f"{press('access.next', 'n')} shows the "
+            "first, :access NAME any other."
+        )
     if found.pivot is None:
         if found.by == "principal":
             name = safe_text(name_of(found.world, found.cell.kind, about), 80)
@@ -951,7 +970,10 @@ def nothing(found: Found, context: Context) -> str:
     name = safe_text(found.pivot.name, 80)
     scope = safe_text(context.scope.name, 80)
     if found.outside:
-        return f"{name} is outside the scope {scope}. :scope alone shows all; O chooses another one."
+        return (
+            f"{name} is outside the scope {scope}. :scope alone shows all; "
+            f"{press('access.choose', 'O')} chooses another one."
+        )
     if found.pivot.total or (found.grid is not None and found.grid.rows):
         return ""
     if found.by == "principal":
@@ -961,7 +983,7 @@ def nothing(found: Found, context: Context) -> str:
     unread = [gap for gap in found.gaps if gap.checked_at is None]
     if unread:
         reasons = [safe_text(gap.reason, 300) for gap in unread if gap.reason]
-        because = reasons[0] if reasons else "it was never read; r reads the cloud"
+        because = reasons[0] if reasons else f"it was never read; {press('app.sync', 'r')} reads the cloud"
         return f"Not known: who may do what on {name}, because {because}"
     return (
         f"Nobody has access to {name}: no user, group or key holds a permission there "

@@ -17,6 +17,7 @@ from textual.widgets import ContentSwitcher, Static
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
 from screens.frame import Line, Part, paused_words, two_sided
+from screens.keys import press
 from screens.requests import ShowAccess, ShowOrganization
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.spark import bar
@@ -307,9 +308,9 @@ class Activity(Detailed[Found]):
 
     def _why_empty(self) -> str:
         if self.filter_line:
-            return "Nothing here matches the filter; esc forgets it."
+            return f"Nothing here matches the filter; {press('app.back', 'esc')} forgets it."
         return {
-            "runs": "No sync has run. r or :sync reads the cloud.",
+            "runs": f"No sync has run. {press('app.sync', 'r')} or :sync reads the cloud.",
             "failures": "Everything that was asked for could be read."
             if self._found is not None and self._found.runs
             else "Nothing was read yet: no sync has run.",

@@ -18,6 +18,7 @@ from screens.context import Context
 from screens.dialogs.alert_json import AlertJson
 from screens.dialogs.mark_pattern import MarkPattern
 from screens.frame import Tone
+from screens.keys import press, with_keys
 from screens.queue import AlertPages, FoldPages, QueueLine, alone, chosen_of, columns, held, identity
 from screens.requests import (
     AcknowledgeAlerts,
@@ -71,8 +72,10 @@ LOOKED_THROUGH = 5_000
 """Folded lines that are looked through for one that nobody has."""
 
 VERBS: dict[str, str] = {
-    "claim": "c claim", "release": "u release", "assign": "", "acknowledge": "a ack", "close": "x close",
-    "snooze": "s snooze", "note": "e note", "repeat": ". repeat", "undo": "",
+    "claim": "{alerts.claim=c} claim", "release": "{alerts.release=u} release", "assign": "",
+    "acknowledge": "{alerts.acknowledge=a} ack", "close": "{alerts.close=x} close",
+    "snooze": "{alerts.snooze=s} snooze", "note": "{alerts.note=e} note",
+    "repeat": "{alerts.repeat=.} repeat", "undo": "",
 }  # fmt: skip
 """Actions that change alerts, as they are offered after `;`, where there is room; undo needs no `;`."""
 
@@ -147,7 +150,9 @@ class Alerts(View[Found]):
         Binding("e", "note", "note", id="alerts.note", tooltip="Write a note, or take it into a case"),
         Binding("p", "pivot", "pivot", id="alerts.pivot", tooltip="Every alert with one of its values"),
         Binding("semicolon", "marked", "marked", show=False, id="alerts.marked",
-            tooltip="The verb after it acts on all that is marked: ;c ;x ;s"),
+            tooltip="The verb after it acts on all that is marked: "
+                "{alerts.marked=;}{alerts.claim=c} {alerts.marked=;}{alerts.close=x} "
+                "{alerts.marked=;}{alerts.snooze=s}"),
         Binding("a", "acknowledge", "ack", show=False, id="alerts.acknowledge",
             tooltip="Acknowledge: somebody looks at it; the first clock stops"),
         Binding("u", "release", "release", show=False, id="alerts.release", tooltip="Make it nobody's again"),
@@ -293,9 +298,12 @@ class Alerts(View[Found]):
     def empty_text(self) -> str:
         """Why the queue is empty, and what to do."""
         if self._opened is not None:
-            return "Nothing of this fold is left in the queue. q goes back; status:any shows closed ones too."
+            return (
+                f"Nothing of this fold is left in the queue. {press('app.back', 'q')} goes back; "
+                "status:any shows closed ones too."
+            )
         if self.filter_line:
-            return f"No alert matches {self.filter_line}. esc shows all open ones."
+            return f"No alert matches {self.filter_line}. {press('app.back', 'esc')} shows all open ones."
         return super().empty_text()
 
     def show(self, found: Found) -> None:
@@ -403,11 +411,15 @@ class Alerts(View[Found]):
         if action == "sensor" and current is not None and (single := alone(current)) and not single.sid:
             return "This alert names no sensor."
         if action in ("organization", "access") and current is not None and not current.oid:
-            return "This line is of several organizations: enter opens it."
+            return f"This line is of several organizations: {press('alerts.detail', 'enter')} opens it."
         if action == "marked" and not self.queue.marks:
-            return "Nothing is marked: space marks, V a range, T by a pattern."
+            return (
+                f"Nothing is marked: {press('move.mark', 'space')} marks, "
+                f"{press('move.mark_range', 'V')} a range, "
+                f"{press('alerts.pattern', 'T')} by a pattern."
+            )
         if action == "fold" and self._opened is not None:
-            return "This fold is open: q goes back to the folded queue."
+            return f"This fold is open: {press('app.back', 'q')} goes back to the folded queue."
         return ""
 
     def on_mount(self) -> None:
@@ -423,7 +435,7 @@ class Alerts(View[Found]):
         """Keys typed ahead of a dialog are kept for it; after `;` only a verb acts on what is marked."""
         if self._asking and event.key == "escape":
             self._answered()
-        elif self._asking and event.key != "ctrl+q":
+        elif self._asking and not self.leaves(event.key):
             # Over a slow link `x`, `f` and the comment come in one piece: they must not press keys here.
             event.stop()
             event.prevent_default()
@@ -515,7 +527,7 @@ class Alerts(View[Found]):
     def action_marked(self) -> None:
         """The next verb acts on what is marked."""
         self._acting = True
-        offered = "  ".join(words for words in VERBS.values() if words)
+        offered = "  ".join(with_keys(words) for words in VERBS.values() if words)
         self.tell(f"{self.marked:,} marked: {offered}")
 
     def _act_no_more(self) -> None:
@@ -550,8 +562,8 @@ class Alerts(View[Found]):
             self.tell(f"Nothing that is open here matches {line}.")
         else:
             self.queue.mark(found)
-            hint = " F shows them one by one." if self._shown_as else ""
-            self.tell(f"{len(found):,} marked: ; and a verb acts on them.{hint}")
+            hint = f" {press('alerts.fold', 'F')} shows them one by one." if self._shown_as else ""
+            self.tell(f"{len(found):,} marked: {press('alerts.marked', ';')} and a verb acts on them.{hint}")
 
     def _matching(self, line: str) -> list[QueueLine]:
         plain = self._wanted()

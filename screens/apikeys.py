@@ -15,6 +15,7 @@ from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
+from screens.keys import press
 from screens.requests import CreateKey, RevokeKeys, RotateKey, ShowAccess
 from screens.widgets.row_table import Anchor, Column, MarkTable, Window, read_window
 from screens.widgets.text import line
@@ -254,7 +255,7 @@ class ApiKeys(Detailed[Found]):
         lines: Sequence[Content] = (
             key_lines(row, self.context)
             if row is not None
-            else [Content(" No key is left by the filter; esc forgets it.")]
+            else [Content(f" No key is left by the filter; {press('app.back', 'esc')} forgets it.")]
         )
         self.say_detail(lines)
 
@@ -269,7 +270,10 @@ class ApiKeys(Detailed[Found]):
         if action in ("revoke", "revoke_all") and (self._found is None or not self._found.counts.keys):
             return "There is no key to revoke."
         if action == "revoke_all" and not self.filter_line:
-            return "X revokes what a filter leaves; / filters first."
+            return (
+                f"{press('apikeys.revoke_all', 'X')} revokes what a filter leaves; "
+                f"{press('view.filter', '/')} filters first."
+            )
         return ""
 
     def action_create(self) -> None:
@@ -306,7 +310,7 @@ def key_lines(row: KeyRow, context: Context) -> list[Content]:
     glyphs = context.glyphs.health
     lines = [line((f" {row.name}", "bold"), ("   of ", "dim"), (row.organization, "bold"))]
     if not row.held:
-        said = f" {glyphs['failed']} Nobody has its secret; x deletes it."
+        said = f" {glyphs['failed']} Nobody has its secret; {press('apikeys.revoke', 'x')} deletes it."
         lines.append(line((said, HEALTH_STYLES["failed"])))
     if row.ends_at is not None:
         when = context.when(row.ends_at, seconds=False)

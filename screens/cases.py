@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.keys import press, with_keys
 from screens.requests import (
     AddEntity,
     AddNote,
@@ -64,13 +65,30 @@ _KEYS: tuple[tuple[str, str, str, bool, str], ...] = (
     ("d", "decide", "decide", True, "A conflict: keep theirs, or send mine"),
     ("u", "undecided", "undecided", False, "Only cases that wait for a decision, and all again"),
     ("n", "new", "new", False, "An empty case: for the organization under the cursor, or one to choose"),
-    ("semicolon", "marked", "marked", False, "The key after it acts on what is marked: ;c ;a ;x ;O ;A ;t ;M"),
+    (
+        "semicolon",
+        "marked",
+        "marked",
+        False,
+        "The key after it acts on what is marked: "
+        "{cases.marked=;}{cases.claim=c} {cases.marked=;}{cases.acknowledge=a} "
+        "{cases.marked=;}{cases.close=x} {cases.marked=;}{cases.reopen=O} "
+        "{cases.marked=;}{cases.assign=A} {cases.marked=;}{cases.tag=t} {cases.marked=;}{cases.merge=M}",
+    ),
     ("J", "scroll_detail(3)", "down", False, "Scroll the detail down"),
     ("K", "scroll_detail(-3)", "up", False, "Scroll the detail up"),
     ("o", "organization", "organization", False, "Its organization"),
     ("m", "access", "access", False, "Who may do what on its organization"),
 )
 """(key, action, word, whether it stands in the last line, what it does)"""
+
+
+_OFFERED = {
+    "claim": "{cases.claim=c} claim", "acknowledge": "{cases.acknowledge=a} ack",
+    "close": "{cases.close=x} close", "reopen": "{cases.reopen=O} reopen",
+    "assign": "{cases.assign=A} assign", "tag": "{cases.tag=t} tag", "merge": "{cases.merge=M} merge",
+}  # fmt: skip
+"""Those of TOGETHER as they are offered after `;`."""
 
 
 def _name(action: str) -> str:
@@ -138,7 +156,7 @@ class Cases(View[Found]):
         {"case_record", "case_edit", "case_reading", "case_detection", "case_event", "case_item",
          "triage_action", "organization", "node"}
     )  # fmt: skip
-    EMPTY = "No open case in this scope. status:any shows closed ones too; n makes one."
+    EMPTY = "No open case in this scope. status:any shows closed ones too; {cases.new=n} makes one."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, action, word, show=shown, id=f"cases.{_name(action)}", tooltip=says)
         for key, action, word, shown, says in _KEYS
@@ -218,7 +236,7 @@ class Cases(View[Found]):
     def empty_text(self) -> str:
         """Why there is none, and what to do."""
         if self.filter_line:
-            return f"No case matches {self.filter_line}. esc shows all open ones."
+            return f"No case matches {self.filter_line}. {press('app.back', 'esc')} shows all open ones."
         return super().empty_text()
 
     def show(self, found: Found) -> None:
@@ -246,7 +264,7 @@ class Cases(View[Found]):
         if known.pending:
             counts = f"{known.pending:,} wait   {counts}"
         if known.needing:
-            counts = f"{known.needing:,} to decide (u)   {counts}"
+            counts = f"{known.needing:,} to decide ({press('cases.undecided', 'u')})   {counts}"
         if self.table.marks:
             counts = f"{len(self.table.marks):,} marked   {counts}"
         self.say(filter=f"/{self.filter_line}" if self.filter_line else "open", counts=counts)
@@ -274,14 +292,21 @@ class Cases(View[Found]):
         if action in VERBS and not self.context.writable:
             return "This console is read-only: nothing can be changed here."
         if action == "marked":
-            return "" if self.table.marks else "Nothing is marked: space marks, V a range."
+            return (
+                ""
+                if self.table.marks
+                else (
+                    f"Nothing is marked: {press('move.mark', 'space')} marks, "
+                    f"{press('move.mark_range', 'V')} a range."
+                )
+            )
         needs_one = (VERBS - {"new"}) | {"detail", "organization", "access", "scroll_detail"}
         if row is None and action in needs_one:
             return "No case is under the cursor."
         if action == "decide" and row is not None and not row.conflicts + row.refused:
             return "Nothing about this case waits for a decision."
         if action == "scroll_detail" and not self.pane.display:
-            return "The detail is closed: enter opens it."
+            return f"The detail is closed: {press('cases.detail', 'enter')} opens it."
         return ""
 
     def on_mount(self) -> None:
@@ -364,13 +389,13 @@ class Cases(View[Found]):
     def action_marked(self) -> None:
         """The next verb acts on what is marked."""
         self._acting = True
-        self.tell(
-            f"{len(self.table.marks):,} marked: c claim  a ack  x close  O reopen  A assign  t tag  M merge"
-        )
+        verbs = "  ".join(with_keys(words) for words in _OFFERED.values())
+        self.tell(f"{len(self.table.marks):,} marked: {verbs}")
 
     def on_key(self, event: events.Key) -> None:
         """After `;` only a verb acts on what is marked."""
-        if self._acting and event.key not in ("semicolon", "c", "a", "x", "O", "A", "t", "M"):
+        bound = self._bound(event.key)
+        if self._acting and (bound is None or bound.action not in ("marked", *TOGETHER)):
             self._acting = False
 
     def _chosen(self) -> tuple[tuple[str, int], ...]:

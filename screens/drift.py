@@ -19,6 +19,7 @@ from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
+from screens.keys import press, with_keys
 from screens.requests import DecideDrift, ShowOrganization
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
@@ -208,7 +209,7 @@ class DriftView(Detailed[Found]):
             return super().empty_text()
         if found is None or found.report.organizations:
             read = age(found.report.oldest, self.context.clock()) if found is not None else "-"
-            return f"{self.EMPTY} The oldest reading is {read} old."
+            return f"{with_keys(self.EMPTY)} The oldest reading is {read} old."
         return (
             "No template is assigned to any organization here, so nothing can deviate. `limegrove template "
             "import` takes one, `limegrove template assign` puts it on a node."
@@ -345,7 +346,7 @@ class DriftView(Detailed[Found]):
         elif each is not None:
             self._say(self._about_record(found, each))
         else:
-            self._say([Content(" Nothing matches the filter; esc forgets it.")])
+            self._say([Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")])
 
     def _say(self, lines: Sequence[Content]) -> None:
         width = self.size.width if self._whole or self.size.width < 120 else WIDE
@@ -443,7 +444,7 @@ class DriftView(Detailed[Found]):
         """What is decided is about one organization's record."""
         name, _, asked = action.partition("(")
         if name == "tree" and self._current is None:
-            return "No organization is selected: enter lists those of a record."
+            return f"No organization is selected: {press('drift.open', 'enter')} lists those of a record."
         if name == "open" and not self._listing and self.table.current is None:
             return "No record is selected."
         if name != "decide":
@@ -452,9 +453,12 @@ class DriftView(Detailed[Found]):
         if not self.context.writable:
             return "This console is read-only."
         if drift is None:
-            return "A decision is about one organization: enter lists those of a record."
+            return (
+                f"A decision is about one organization: {press('drift.open', 'enter')} lists "
+                "those of a record."
+            )
         if drift.key == WHOLE:
-            return "What was never read cannot be decided about; r reads the cloud."
+            return f"What was never read cannot be decided about; {press('app.sync', 'r')} reads the cloud."
         if "undo" in asked and not drift.holds:
             return "Nothing is decided about it."
         return ""

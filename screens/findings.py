@@ -18,7 +18,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.detailed import Detailed
 from screens.dialogs.what_if import Consequence, WhatIf, WhatIfAnswer
-from screens.keys import MARKING_MOVES
+from screens.keys import MARKING_MOVES, press, with_keys
 from screens.requests import (
     PlanChanges,
     PlanStaged,
@@ -207,9 +207,9 @@ class Findings(Detailed[Found]):
             return super().empty_text()
         found = self._found
         if found is None:
-            return self.EMPTY
+            return with_keys(self.EMPTY)
         if not found.read:
-            return "Not known: who may do what was never read. r reads the cloud."
+            return f"Not known: who may do what was never read. {press('app.sync', 'r')} reads the cloud."
         words = found.report.staff.words
         said = [
             "Nothing is wrong with who may do what, as far as could be looked for.",
@@ -300,7 +300,9 @@ class Findings(Detailed[Found]):
         found, finding = self._found, self.table.current
         if found is None:
             return
-        lines: Sequence[Content] = [Content(" Nothing matches the filter; esc forgets it.")]
+        lines: Sequence[Content] = [
+            Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")
+        ]
         if finding is not None:
             lines = detail_lines(finding, found, staged=self._is_staged(finding))
         width = WIDE if self.size.width >= 120 else self.size.width
@@ -322,7 +324,7 @@ class Findings(Detailed[Found]):
         if action == "what_if" and not self._in_question():
             return "Nothing is staged, and no machine can choose what takes this away."
         if action == "plan" and (self._found is None or not self._found.staged):
-            return "Nothing is staged: space stages what takes a finding away."
+            return f"Nothing is staged: {press('findings.stage', 'space')} stages what takes a finding away."
         return ""
 
     def action_stage(self) -> None:

@@ -12,6 +12,7 @@ from textual.visual import VisualType
 from textual.widget import Widget
 
 from screens.context import Context, Scope, Status
+from screens.keys import press
 from store.text import CUT, cell_width, fit, safe_text
 from store.times import age
 
@@ -379,9 +380,10 @@ class KeyLine(Line):
             self.say(two_sided([(" " + safe_text(text, 600), style)], [], width))
             return
         right: list[Part] = [(self._count + " ", "bold reverse")] if self._count else []
-        right.append(("? ", "bold"))
+        help_key = press("app.help", "?")
+        right.append((f"{help_key} ", "bold"))
         left: list[Part] = []
-        room = width - 3 - len(self._count)
+        room = width - 2 - len(help_key) - len(self._count)
         for key, says, works in self._keys:
             size = cell_width(key) + 1 + cell_width(says) + 2
             if size > room:

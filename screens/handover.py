@@ -17,6 +17,7 @@ from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Cont
 from screens.customer_words import escalation_words, first_contact, standing_words
 from screens.detailed import Detailed
 from screens.frame import Line, Part, WrittenLine, two_sided
+from screens.keys import press
 from screens.queue import clock_style, clock_words
 from screens.requests import (
     AcceptItem,
@@ -73,7 +74,10 @@ class Handover(Detailed[Found]):
     CSS_PATH = "handover.tcss"
     AUTO_FOCUS = "RowTable.-current"
     READS = frozenset({"handover", "handover_item", "organization", "node", "detection", "customer_document"})
-    EMPTY = "Nothing is handed over to you, and you have no draft. d makes one from what you hold."
+    EMPTY = (
+        "Nothing is handed over to you, and you have no draft. {handover.draft=d} makes one "
+        "from what you hold."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "accept", "accept", id="handover.accept", tooltip="Take it: what is in it is yours"),
         Binding("b", "bounce", "bounce", id="handover.bounce", tooltip="Give this item back, with a reason"),
@@ -245,7 +249,7 @@ class Handover(Detailed[Found]):
         if action == "write" and row is not None and (not self._section or row.whole.state != handover.DRAFT):
             return "Only what is in your draft can be written."
         if action == "publish" and (found is None or found.draft is None or not found.draft.items):
-            return "You have no draft with anything in it: d makes one."
+            return f"You have no draft with anything in it: {press('handover.draft', 'd')} makes one."
         if action == "withdraw" and (found is None or (found.draft is None and found.published is None)):
             return "You have handed nothing over."
         return ""
@@ -267,9 +271,13 @@ class Handover(Detailed[Found]):
             known = self._found.customers.get(row.item.oid) if self._found is not None else None
             lines = item_lines(row.whole, row.item, self.context, known)
         elif self.filter_line:
-            lines = [Content("No item matches the filter; esc forgets it.")]
+            lines = [Content(f"No item matches the filter; {press('app.back', 'esc')} forgets it.")]
         elif self._section:
-            lines = [Content("You hand nothing over. d makes a draft from what you hold.")]
+            lines = [
+                Content(
+                    f"You hand nothing over. {press('handover.draft', 'd')} makes a draft from what you hold."
+                )
+            ]
         else:
             lines = [Content("Nothing is handed over to you.")]
         self.say_detail(lines)

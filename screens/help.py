@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
-from screens.keys import MODES, key_name, reason_against
+from screens.keys import MODES, key_name, press, reason_against, with_keys
 from screens.widgets.command_line import COMMANDS
 
 
@@ -57,14 +57,14 @@ def describe(screen: Screen[Any]) -> Content:
         area = binding.id.partition(".")[0]
         title = {
             "app": "Everywhere",
-            "move": "Moving (a number before it repeats: 5j)",
+            "move": f"Moving (a number before it repeats: 5{press('move.cursor_down', 'j')})",
             "view": "This view",
         }.get(area, (screen.title or area).capitalize() if area != "line" else "")
         if not title:
             continue
         reason = "" if active.enabled else reason_against(active.node, binding.action.partition("(")[0])
         keys, _, _ = groups.setdefault(title, {}).setdefault(
-            binding.id, ([], binding.tooltip or binding.description, reason)
+            binding.id, ([], with_keys(binding.tooltip or binding.description), reason)
         )
         keys.append(key_name(binding.key))
     order = sorted(groups, key=lambda title: (title == "Everywhere", title.startswith("Moving")))

@@ -1,9 +1,11 @@
 """The keys that mean the same on every screen, and how a key is written for people."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingsMap
 from textual.dom import DOMNode
 from textual.widget import Widget
 
@@ -81,7 +83,7 @@ def motion(keys: str, action: str, says: str) -> Binding:
 
 
 MOVES: tuple[Binding, ...] = (
-    motion("j,down", "cursor_down", "Down; 5j five lines"),
+    motion("j,down", "cursor_down", "Down; 5{move.cursor_down=j} five lines"),
     motion("k,up", "cursor_up", "Up"),
     motion("ctrl+d", "half_down", "Half a page down"),
     motion("ctrl+u", "half_up", "Half a page up"),
@@ -95,7 +97,7 @@ MOVES: tuple[Binding, ...] = (
 MARKING_MOVES: tuple[Binding, ...] = (
     *(move for move in MOVES if move.action != "page_down"),
     motion("pagedown,ctrl+f", "page_down", "A page down"),
-    motion("space", "mark", "Mark this line, or take its mark away; 5 space five lines"),
+    motion("space", "mark", "Mark this line, or take its mark away; 5 {move.mark=space} five lines"),
     motion("V", "mark_range", "Mark from the last mark to here"),
     motion("U,ctrl+backslash", "unmark", "Take all marks away"),
 )
@@ -137,6 +139,60 @@ def key_name(key: str) -> str:
     if key.startswith("upper_") and len(key) == 7:
         return key[6:].upper()
     return key
+
+
+_keymap: dict[str, tuple[str, ...]] = {}
+_TOKEN = re.compile(r"\{([a-z_]+\.[a-z_0-9]+)=([^}]+)\}")
+
+
+def use_keymap(keymap: Mapping[str, tuple[str, ...]]) -> None:
+    """Let bindings have other keys than their own, in place of all that was said before.
+
+    It holds for the process, as a time zone does: a process has one console, and sentences that name a key
+    are written far from any screen.
+
+    Args:
+        keymap: id of a binding -> Textual's names of its keys; what is not in it keeps its own.
+    """
+    _keymap.clear()
+    _keymap.update(keymap)
+
+
+def rebound(bindings: BindingsMap) -> BindingsMap:
+    """Bindings with the keys that the keymap gives them, each at the place it had.
+
+    Textual's own keymap puts what was rebound last, where the last line has no room left, and reaches into
+    dialogs; those keep their keys, so that none that was given to something else can answer a question.
+    """
+    if not _keymap:
+        return bindings
+    keys: dict[str, list[Binding]] = {}
+    done: set[str] = set()
+    for key, binding in bindings:
+        given = _keymap.get(binding.id or "")
+        if given is None:
+            keys.setdefault(key, []).append(binding)
+        elif binding.id is not None and binding.id not in done:
+            done.add(binding.id)
+            for each in given:
+                keys.setdefault(each, []).append(binding.with_key(each))
+    return BindingsMap.from_keys(keys)
+
+
+def press(binding: str, default: str) -> str:
+    """What a sentence calls the key of a binding.
+
+    Args:
+        binding: its id.
+        default: the name of its own key in this sentence.
+    """
+    given = _keymap.get(binding)
+    return key_name(given[0]) if given else default
+
+
+def with_keys(text: str) -> str:
+    """A text of ours in which `{app.sync=r}` stands for `r`, or for the key that `app.sync` has instead."""
+    return _TOKEN.sub(lambda found: press(found[1], found[2]), text)
 
 
 def reason_against(node: DOMNode, action: str) -> str:

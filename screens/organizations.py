@@ -17,6 +17,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.detailreading import ReadsDetail
 from screens.figures import Looks, LooksDeeper, kept, rollup
+from screens.keys import press
 from screens.organization_tabs import TABS, Tab
 from screens.organization_tabs.words import counted, field, opened
 from screens.requests import (
@@ -148,7 +149,7 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
     TITLE = "Organizations"
     CSS_PATH = "organizations.tcss"
     AUTO_FOCUS = "OrganizationTree"
-    EMPTY = "No organization is known yet. r or :sync reads the cloud."
+    EMPTY = "No organization is known yet. {app.sync=r} or :sync reads the cloud."
     READS = frozenset(
         {
             "node", "organization", "sync_state", "detection", "detection_count", "sensor",
@@ -179,7 +180,8 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
         ),
         Binding(
             "B", "bulk", "bulk", id="organizations.bulk",
-            tooltip="One change on every marked organization, or on all below the cursor; space marks",
+            tooltip="One change on every marked organization, or on all below the cursor; "
+                    "{move.mark=space} marks",
         ),
         Binding(
             "n", "onboard", "new", id="organizations.onboard",
@@ -270,7 +272,10 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
     def empty_text(self) -> str:
         """What the filter asks for in vain is no empty store."""
         if self._found is not None and self.filter_line:
-            return f"No organization matches {self.filter_line}. esc takes the filter away."
+            return (
+                f"No organization matches {self.filter_line}. {press('app.back', 'esc')} "
+                "takes the filter away."
+            )
         return super().empty_text()
 
     def shown_keys(self) -> list[tuple[str, str, bool]]:
@@ -439,7 +444,11 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
             return
         if not self._compared:
             self._compared, self._back = row.oid, -1
-            self.tell(f"{row.name} is compared: = on another one, or again here with itself a day ago.")
+            self.tell(
+                f"{row.name} is compared: {press('organizations.compare', '=')} on another one, "
+                "or again here with "
+                "itself a day ago."
+            )
             return
         left, at = self._compared, None
         if left == row.oid:

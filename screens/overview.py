@@ -55,7 +55,10 @@ class Overview(LooksDeeper[Found]):
     TITLE = "Overview"
     CSS_PATH = "overview.tcss"
     AUTO_FOCUS = "#attention"
-    EMPTY = "No organization is known in this scope. r or :sync reads the cloud; :scope alone shows all."
+    EMPTY = (
+        "No organization is known in this scope. {app.sync=r} or :sync reads the cloud; "
+        ":scope alone shows all."
+    )
     READS = frozenset(
         {
             "node", "organization", "sync_state", "detection", "detection_count", "sensor", "snooze",

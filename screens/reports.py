@@ -19,6 +19,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, SEVERITY_WORDS, Context
 from screens.detailed import Detailed
 from screens.detailreading import ReadsDetail
+from screens.keys import press
 from screens.requests import ShowOrganization, WriteReports
 from screens.widgets.row_table import Column, Listed, MarkTable
 from screens.widgets.spark import spark
@@ -71,7 +72,7 @@ class Reports(Detailed[Found], ReadsDetail[Found]):
     MODE = "reports"
     PANE = "#report"
     TITLE = "Reports"
-    EMPTY = "There is no customer here to report to. r or :sync reads the cloud."
+    EMPTY = "There is no customer here to report to. {app.sync=r} or :sync reads the cloud."
     CSS_PATH = "reports.tcss"
     AUTO_FOCUS = "MarkTable"
     READS = frozenset(
@@ -250,7 +251,7 @@ class Reports(Detailed[Found], ReadsDetail[Found]):
         each, found = self.table.current, self._found
         if each is None or found is None:
             self._said = None
-            self._put([Content(" Nobody is left by the filter; esc forgets it.")])
+            self._put([Content(f" Nobody is left by the filter; {press('app.back', 'esc')} forgets it.")])
             return
         about = _about(each)
         read_for, figures = self._figures.get(about, (None, None))

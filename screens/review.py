@@ -20,6 +20,7 @@ from textual.widgets import ContentSwitcher, Static
 from screens.context import HEALTH_STYLES, Context
 from screens.frame import Line as FrameLine
 from screens.frame import Part, Tone, WrittenLine, two_sided
+from screens.keys import press
 from screens.requests import (
     CloseReview,
     DecideLines,
@@ -132,7 +133,10 @@ class Review(View[Found]):
     AUTO_FOCUS = "RowTable.-current"
     READS = REVIEW_TABLES | ACCESS_TABLES | {"organization"}
     SCOPED = False
-    EMPTY = "There is no access review yet. N begins one over the scope; `limegrove access review start` too."
+    EMPTY = (
+        "There is no access review yet. {review.begin=N} begins one over the scope; "
+        "`limegrove access review start` too."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "open", id="review.open", tooltip="The lines of this review"),
         Binding("a", "attest", "attest", id="review.attest",
@@ -143,7 +147,9 @@ class Review(View[Found]):
             tooltip="Take a decision back; the record keeps both"),
         Binding("n", "next", "next left", id="review.next", tooltip="The next line that waits for one"),
         Binding("semicolon", "marked", "marked", show=False, id="review.marked",
-            tooltip="The verb after it acts on all that is marked: ;a ;x ;u"),
+            tooltip="The verb after it acts on all that is marked: "
+                "{review.marked=;}{review.attest=a} {review.marked=;}{review.revoke=x} "
+                "{review.marked=;}{review.undecide=u}"),
         Binding("asterisk", "mark_left", "mark left", show=False, id="review.mark_left",
             tooltip="Mark every line that the filter shows and that waits for a decision"),
         Binding("P", "plan", "plan", id="review.plan",
@@ -522,7 +528,8 @@ class Review(View[Found]):
         line_ = self.table.current
         if line_ is None:
             filtered = self.filter_line and self._found is not None and self._found.lines
-            self._put([Content("No line matches the filter; esc forgets it." if filtered else "No line.")])
+            forgets = f"No line matches the filter; {press('app.back', 'esc')} forgets it."
+            self._put([Content(forgets if filtered else "No line.")])
             return
         if self._detail is not None and self._detail.line.id == line_.id:
             self._put(detail_lines(self._detail, line_, self._came_words(line_), self.context))
@@ -579,15 +586,21 @@ class Review(View[Found]):
             return "This console is read-only."
         if action == "open":
             if self._opened:
-                return "This review is open: m shows the principal in the matrix."
+                return (
+                    f"This review is open: {press('review.matrix', 'm')} shows the principal in the matrix."
+                )
             return "" if self.campaigns.current is not None else "No review is under the cursor."
         if action in (*DECIDES, "next", "marked", "mark_left", "matrix", "plan", "export", "close"):
             if review is None:
-                return "Open a review first: enter."
+                return f"Open a review first: {press('review.open', 'enter')}."
             if review.closed_at is not None and action in (*DECIDES, "plan", "close"):
                 return f"Review {review.id} was closed by {review.closed_by}."
         if action == "marked" and not self.table.marks:
-            return "Nothing is marked: space marks, V a range, * all that wait."
+            return (
+                f"Nothing is marked: {press('move.mark', 'space')} marks, "
+                f"{press('move.mark_range', 'V')} a range, "
+                f"{press('review.mark_left', '*')} all that wait."
+            )
         if action in (*DECIDES, "matrix") and not self._acting:
             return self._why_not_line(action)
         return ""
@@ -603,22 +616,30 @@ class Review(View[Found]):
         if action == "undecide":
             return "" if row.verdict != OPEN else "Nothing was decided about it."
         if not row.waits:
-            return f"{row.decided_by} {reviews.VERDICTS[row.verdict]} it; u takes that back."
+            return (
+                f"{row.decided_by} {reviews.VERDICTS[row.verdict]} it; "
+                f"{press('review.undecide', 'u')} takes that back."
+            )
         return ""
 
     def on_key(self, event: events.Key) -> None:
         """Keys typed ahead of a dialog are kept for it; after `;` only a verb acts on what is marked."""
         if self._asking and event.key == "escape":
             self._answered()
-        elif self._asking and event.key != "ctrl+q":
+        elif self._asking and not self.leaves(event.key):
             # Over a slow link `a` and the reason come in one piece: it must not press keys here.
             event.stop()
             event.prevent_default()
             self._ahead.append(event)
             return
-        if self._acting and event.key not in ("semicolon", "a", "x", "u", "escape"):
-            self._acting = False
         bound = self._bound(event.key)
+        action = "" if bound is None else bound.action
+        if (
+            self._acting
+            and event.key != "escape"
+            and action not in ("marked", "attest", "revoke", "undecide")
+        ):
+            self._acting = False
         if bound is not None and bound.action in ASKS and not self.why_not(bound.action):
             self._answered()
             self._asking = bound.action
@@ -698,13 +719,18 @@ class Review(View[Found]):
     def action_marked(self) -> None:
         """The next verb acts on what is marked."""
         self._acting = True
-        self.tell(f"{len(self.table.marks):,} marked: a attest  x revoke  u undecide")
+        self.tell(
+            f"{len(self.table.marks):,} marked: {press('review.attest', 'a')} attest  "
+            f"{press('review.revoke', 'x')} revoke  {press('review.undecide', 'u')} undecide"
+        )
 
     def action_mark_left(self) -> None:
         """Mark all that wait."""
         waiting = [each for each in self._shown if each.waits]
         self.table.mark(waiting)
-        self.tell(f"{counted(len(waiting), 'line')} marked: ; and a verb decides them.")
+        self.tell(
+            f"{counted(len(waiting), 'line')} marked: {press('review.marked', ';')} and a verb decides them."
+        )
 
     def action_attest(self) -> None:
         """It is to be so."""
@@ -835,7 +861,9 @@ def detail_lines(found: Detail, row: Line, came: str, context: Context) -> list[
         when = context.when(row.decided_at, seconds=False)
         lines.append(_field(verb, f"by {row.decided_by}, {when}: {row.reason}", style))
     if row.verdict == REVOKED and (came or not was):
-        lines.append(_field("came of it", came or "not planned yet: P makes the plan"))
+        lines.append(
+            _field("came of it", came or f"not planned yet: {press('review.plan', 'P')} makes the plan")
+        )
     lines.append(_gives(found.permissions))
     earlier = found.decisions[:-1] if row.verdict != OPEN else found.decisions
     for each in reversed(earlier):

@@ -18,6 +18,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
 from screens.dialogs.apply_rollout import named
+from screens.keys import press
 from screens.requests import (
     ApplyRollout,
     DraftRollout,
@@ -117,7 +118,8 @@ class Rollouts(Detailed[Found]):
     PANE = "#pane"
     TITLE = "Rollouts"
     EMPTY = (
-        "No rollout was planned yet.\n\nn compares what the templates want with what the organizations have."
+        "No rollout was planned yet.\n\n{rollouts.new=n} compares what the templates want with "
+        "what the organizations have."
         "\n:templates shows what they want, and where it comes from."
     )
     CSS_PATH = "rollouts.tcss"
@@ -141,7 +143,7 @@ class Rollouts(Detailed[Found]):
         ),
         Binding(
             "p", "pause", "pause", id="rollouts.pause",
-            tooltip="Stop behind the records that are under way; R carries on",
+            tooltip="Stop behind the records that are under way; {rollouts.resume=R} carries on",
         ),
         Binding(
             "R", "resume", "carry on", id="rollouts.resume", show=False,
@@ -353,7 +355,11 @@ class Rollouts(Detailed[Found]):
         plan, stands = opened.line.plan, opened.progress
         if plan.state == "draft":
             left = plan.expires_at - now
-            return f"expires in {max(1, left // 60_000)} min" if left > 0 else "EXPIRED: n plans again"
+            return (
+                f"expires in {max(1, left // 60_000)} min"
+                if left > 0
+                else f"EXPIRED: {press('rollouts.new', 'n')} plans again"
+            )
         if plan.state == "running":
             still = stands.left(now)
             return f"{stands.done:,}/{stands.total:,} done" + (f", {lasting(still)} left" if still else "")
@@ -429,7 +435,7 @@ class Rollouts(Detailed[Found]):
             return
         row = self.row_table.current
         if row is None:
-            self._put([Content(" Nothing matches the filter; esc forgets it.")])
+            self._put([Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")])
         elif row.wave is not None or row.failed is not None or row.folded is not None:
             self._look_at(found.opened, row)
         else:
@@ -443,7 +449,7 @@ class Rollouts(Detailed[Found]):
     def _about(self, row: PlanLine | None) -> list[Content]:
         """A plan that is not opened, in short."""
         if row is None:
-            return [Content(" Nothing matches the filter; esc forgets it.")]
+            return [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")]
         plan = row.plan
         state = self._state(plan.state, plan.expires_at)
         lines = [
@@ -566,13 +572,13 @@ class Rollouts(Detailed[Found]):
             return "This console is read-only."
         row = self.plan
         if action in ("open", "apply", "pause", "resume", "undo") and row is None:
-            return "No plan is selected: n makes one."
+            return f"No plan is selected: {press('rollouts.new', 'n')} makes one."
         if row is None:
             return "This line is about no organization." if action == "tree" else ""
         plan = row.plan
         state = self._state(plan.state, plan.expires_at)
         if action == "apply" and (state == "expired" or plan.state not in ("draft", *GOES_ON)):
-            return f"Plan {plan.id} is {state}: n plans again."
+            return f"Plan {plan.id} is {state}: {press('rollouts.new', 'n')} plans again."
         if action == "resume" and plan.state not in GOES_ON:
             return f"Plan {plan.id} is {state}: there is nothing to carry on with."
         if action == "pause" and plan.state != "running":

@@ -17,6 +17,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
 from screens.frame import KeyLine
+from screens.keys import press
 from screens.requests import BeginRun, DropRun, ShowOrganization, UndoRun
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
@@ -76,7 +77,10 @@ class Runs(Detailed[Found]):
     MODE = "runs"
     PANE = "#pane"
     TITLE = "Runs"
-    EMPTY = "Nothing was done to many organizations yet.\n\nIn Organizations, space marks and B changes them."
+    EMPTY = (
+        "Nothing was done to many organizations yet.\n\nIn Organizations, {move.mark=space} "
+        "marks and {organizations.bulk=B} changes them."
+    )
     CSS_PATH = "runs.tcss"
     AUTO_FOCUS = "RowTable"
     SCOPED = False
@@ -336,7 +340,7 @@ class Runs(Detailed[Found]):
         lines.append(
             Content(
                 f"{row.items_done:,} of {counted(row.items, 'organization')} done, {row.items_bad:,} not; "
-                "enter shows each."
+                f"{press('runs.open', 'enter')} shows each."
             )
         )
         if self._state(row) == CUT_OFF:
@@ -386,7 +390,7 @@ class Runs(Detailed[Found]):
         if action == "tree" and (
             not self._open or self.item_table.current is None or not self.item_table.current.oid
         ):
-            return "No organization is selected: enter opens a run."
+            return f"No organization is selected: {press('runs.open', 'enter')} opens a run."
         if self._run is None:
             return ""
         state = self._run[1]

@@ -15,6 +15,7 @@ from textual.widgets import ContentSwitcher
 from screens.context import HEALTH_STYLES, Context
 from screens.dialogs.row_json import RowJson
 from screens.frame import Line, Part, WrittenLine, two_sided
+from screens.keys import press
 from screens.requests import EndSearch, NewSearch, ShowOrganization, ShowSensor
 from screens.view import View
 from screens.widgets.row_table import Anchor, Column, Listed, RowTable, Window, read_window
@@ -95,7 +96,8 @@ class Search(View[Found]):
     AUTO_FOCUS = "RowTable.-current"
     READS = frozenset({"lcql_search", "lcql_organization", "lcql_row"})
     EMPTY = (
-        "No search was run yet. n asks every organization of the scope (LCQL), after saying what it costs."
+        "No search was run yet. {search.new=n} asks every organization of the scope (LCQL), "
+        "after saying what it costs."
     )
     SCOPED = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -267,7 +269,9 @@ class Search(View[Found]):
             parts.append((f"[{text}]" if here else f" {text} ", "bold reverse" if here else ""))
         right: list[Part] = []
         if failed:
-            right = [(f"{failed:,} failed: ] names them ", HEALTH_STYLES["failed"])]
+            right = [
+                (f"{failed:,} failed: {press('search.section', ']')} names them ", HEALTH_STYLES["failed"])
+            ]
         sections = self.query_one("#sections", Line)
         sections.say(two_sided(parts, right, sections.size.width))
         place = found.all.index(asked) + 1

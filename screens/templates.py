@@ -15,6 +15,7 @@ from textual.widgets import Static
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
 from screens.figures import rollup
+from screens.keys import press
 from screens.requests import (
     AssignTemplate,
     DraftRollout,
@@ -426,7 +427,7 @@ class Templates(Detailed[Found]):
         found = self._found
         if found is None:
             return
-        nothing = [Content(" Nothing matches the filter; esc forgets it.")]
+        nothing = [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")]
         if self._inside:
             row = self.records.current
             if row is not None:
@@ -506,13 +507,13 @@ class Templates(Detailed[Found]):
         if action in ("assign", "unassign", "new") and not self.context.writable:
             return "This console is read-only."
         if action in ("assign", "unassign") and self.held is None:
-            return "No template is selected; esc goes back to the library."
+            return f"No template is selected; {press('app.back', 'esc')} goes back to the library."
         if action == "unassign" and self.held is not None and not self.held.assigned:
             return f"{self.held.stored.name} is assigned to no node."
         if action == "open" and (self.records.current if self._inside else self.held) is None:
             return "Nothing is selected."
         if action == "tree" and not self._oid:
-            return "No organization is looked at: e chooses one."
+            return f"No organization is looked at: {press('templates.effective', 'e')} chooses one."
         return ""
 
     def action_open(self) -> None:

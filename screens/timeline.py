@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
+from screens.keys import press
 from screens.requests import ShowAccess, ShowOrganization
 from screens.widgets.row_table import Anchor, Column, RowTable, Window, read_window
 from screens.widgets.text import line
@@ -198,7 +199,9 @@ class Timeline(Detailed[Found]):
     def empty_text(self) -> str:
         """Why there is none, and what to do."""
         if self.filter_line:
-            return line(f"No event matches {self.filter_line}. esc shows all of them.").plain
+            return line(
+                f"No event matches {self.filter_line}. {press('app.back', 'esc')} shows all of them."
+            ).plain
         status = self.context.status
         if self._found is None or (status.known and not status.organizations):
             return super().empty_text()

@@ -39,8 +39,10 @@ waits for the network, and keeps no state that matters.
 A module of a view is imported after the first paint, in a thread, so it may import `store.queries` at its
 top. This module, `context`, `frame`, `keys`, `opening` and the widgets are imported before it, and must not.
 
-Every binding has an `id` ("area.verb") and a tooltip (a sentence for `?`). Style sheets: one `NAME.tcss`
-beside the module, named by CSS_PATH, every rule beginning with the view's class name. A widget that moves
+Every binding has an `id` ("area.verb") and a tooltip (a sentence for `?`). Operators may give it other keys:
+a sentence names its key by `screens.keys.press`, a constant by `{ID=KEY}`; where it leads to a dialog
+that one key answers, its id stands in `screens.keymap.ASKING`. Style sheets: one `NAME.tcss` beside the
+module, named by CSS_PATH, every rule beginning with the view's class name. A widget that moves
 takes `screens.keys.MOVES` and multiplies by `screens.keys.count_for(self)`. `AUTO_FOCUS` names the widget
 that gets the keys.
 """
@@ -54,9 +56,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap, BindingType
 from textual.containers import Container
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
@@ -65,7 +68,7 @@ from textual.worker import Worker, WorkerState
 
 from screens.context import Context, Scope, Status
 from screens.frame import KeyLine, TitleLine, Tone, WhereLine
-from screens.keys import ASIDE, MODES, key_name, reason_against
+from screens.keys import ASIDE, MODES, key_name, press, reason_against, rebound, with_keys
 from screens.requests import (
     Back,
     BeginCampaign,
@@ -225,7 +228,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         """What is said when there is nothing."""
         status = self.context.status
         if not status.known or status.organizations:
-            return self.EMPTY
+            return with_keys(self.EMPTY)
         if status.running:
             return f"The store is empty so far. {status.running[:1].upper()}{status.running[1:]}."
         return "The store is empty. :sync reads the cloud; `limegrove auth login` gives it a key."
@@ -421,6 +424,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 f"The store could not be read: {text}\n\n:activity says more.",
             )
 
+    @property
+    def _binding_chain(self) -> list[tuple[DOMNode, BindingsMap]]:
+        """With the operator's keys; dialogs, which are screens of their own, keep theirs."""
+        return [(node, rebound(bindings)) for node, bindings in super()._binding_chain]
+
     # -- keys -------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -438,7 +446,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             if binding.show and binding.action not in seen and binding.description:
                 seen.add(binding.action)
                 keys.append((key_name(binding.key), binding.description, active.enabled))
-        keys += [("/", "filter", True), (":", "command", True), ("tab", "view", True)]
+        keys += [
+            (press("view.filter", "/"), "filter", True),
+            (press("app.command", ":"), "command", True),
+            (press("app.next", "tab"), "view", True),
+        ]
         return keys
 
     def on_key(self, event: events.Key) -> None:
@@ -470,6 +482,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                     self.tell(reason, "warning")
                     return
                 return
+
+    def leaves(self, key: str) -> bool:
+        """Whether a key is the one that leaves the console."""
+        bound = self._bound(key)
+        return bound is not None and bound.id == "app.quit"
 
     def _bound(self, key: str) -> Binding | None:
         for _namespace, bindings in self._modal_binding_chain:
@@ -675,7 +692,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     def action_hint_quit(self) -> None:
         """Ctrl+C copies nothing and stops nothing here: say how to leave."""
-        self.tell("To leave: :quit or ctrl+q. Nothing was stopped.")
+        self.tell(f"To leave: :quit or {press('app.quit', 'ctrl+q')}. Nothing was stopped.")
 
     def action_repaint(self) -> None:
         """Paint everything anew, after something else wrote on the terminal."""
@@ -692,9 +709,10 @@ def too_small(width: int, height: int) -> list[str]:
     """What a terminal that is too small is told, as many lines of it as there is room for: first that it is
     and how to leave, then how large it has to be."""
     room = max(1, height - 3)
-    short = ["too small", "ctrl+q leaves", f"{SMALLEST[0]}x{SMALLEST[1]} needed"]
+    leaves = press("app.quit", "ctrl+q")
+    short = ["too small", f"{leaves} leaves", f"{SMALLEST[0]}x{SMALLEST[1]} needed"]
     whole = [
-        "The terminal is too small: ctrl+q or :quit leaves.",
+        f"The terminal is too small: {leaves} or :quit leaves.",
         f"limegrove needs {SMALLEST[0]} columns and {SMALLEST[1]} lines;",
         f"this terminal has {width} and {height}.",
     ]
@@ -703,9 +721,9 @@ def too_small(width: int, height: int) -> list[str]:
     if room == 1:
         return [
             max(
-                (each for each in ("too small, ctrl+q leaves", "ctrl+q") if len(each) <= width),
+                (each for each in (f"too small, {leaves} leaves", leaves) if len(each) <= width),
                 key=len,
-                default="ctrl+q",
+                default=leaves,
             )
         ]
     return short[:room]

@@ -20,6 +20,7 @@ from screens.dialogs.access_plan import (
     Shown,
     StepLine,
 )
+from screens.keys import press
 from screens.requests import (
     PlanChanges,
     PlanStaged,
@@ -62,7 +63,10 @@ async def stage(host: Host, request: StageChanges) -> None:
     first = safe_text(accesslines.words(request.changes[0], names), 200)
     more = f" and {len(request.changes) - 1:,} more" if len(request.changes) > 1 else ""
     what = f"{first}{more}" if new else f"it was so already: {first}{more}"
-    host.say(f"{counted(staged, 'change')} staged (w what if, P plan): {what}.")
+    host.say(
+        f"{counted(staged, 'change')} staged ({press('access.what_if', 'w')} what if, "
+        f"{press('access.plan', 'P')} plan): {what}."
+    )
 
 
 async def unstage(host: Host, request: UnstageChanges) -> None:
@@ -85,7 +89,9 @@ async def plan_staged(host: Host, _request: PlanStaged) -> None:
     """A plan of what is staged."""
     staged = await read(host, lambda c: accessplans.staged(c, host.operator))
     if not staged:
-        raise RefusedHere("Nothing is staged: space in the matrix stages the change of a cell.")
+        raise RefusedHere(
+            f"Nothing is staged: {press('access.stage', 'space')} in the matrix stages the change of a cell."
+        )
     await _plan(host, staged, title="what was staged", source="staged")
 
 
@@ -117,7 +123,7 @@ async def _decide(host: Host, number: int) -> None:
         answer: PlanAnswer | None = await host.ask(AccessPlan(shown, host.context))
         deed = answer.deed if answer is not None else "keep"
         if deed == "keep":
-            host.say(f"Plan {number} stays a draft: U lists it.")
+            host.say(f"Plan {number} stays a draft: {press('access.plans', 'U')} lists it.")
             return
         if deed == "drop":
             await _drop(host, number)
@@ -187,7 +193,10 @@ async def show_plans(host: Host, _request: ShowPlans) -> None:
     """The latest plans; a draft is decided, of any other it is shown what became of it."""
     found = await read(host, lambda c: accessplans.plans(c))
     if not found:
-        raise RefusedHere("No plan was made yet: space stages changes, P plans them.")
+        raise RefusedHere(
+            f"No plan was made yet: {press('access.stage', 'space')} stages changes, "
+            f"{press('access.plan', 'P')} plans them."
+        )
     number = await host.ask(AccessPlans(found, host.context))
     if number is None:
         return

@@ -12,6 +12,7 @@ from screens.dialogs.break_glass import BreakGlass, Glasses, Wanted
 from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.confirm import Confirm
 from screens.dialogs.fill_in import Field, FillIn
+from screens.keys import press
 from screens.requests import ShowBreakGlass
 from screens.widgets.text import line
 from store import breakglass
@@ -55,7 +56,7 @@ async def _start(host: Host, request: ShowBreakGlass) -> str:
     store, cloud = host.writing_store(), host.cloud()
     groups = await read(host, breakglass.groups)
     if not groups:
-        raise RefusedHere("The store knows no group whole: r reads the cloud again.")
+        raise RefusedHere(f"The store knows no group whole: {press('app.sync', 'r')} reads the cloud again.")
     choices = [
         Choice(
             gid, str(name), str(name), f"{'meant for it, ' if meant else ''}{counted(count, 'organization')}"

@@ -15,6 +15,7 @@ from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.dialogs.type_name import Name, TypeName
+from screens.keys import press
 from screens.requests import (
     AddEntity,
     AddNote,
@@ -129,7 +130,7 @@ async def _said(host: Host, did: str, wanted: Any) -> None:
         parts.append(f"{outcome.waiting:,} wait for the cloud")
     conflicts = len(outcome.of(CONFLICT))
     if conflicts:
-        parts.append(f"{conflicts:,} in conflict: d decides")
+        parts.append(f"{conflicts:,} in conflict: {press('cases.decide', 'd')} decides")
     refused = len(failures) - conflicts
     if refused:
         first = next(each for each in failures if not any(

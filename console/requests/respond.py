@@ -18,6 +18,7 @@ from screens.dialogs.sensor_card import SensorCard
 from screens.dialogs.type_name import Name, TypeName
 from screens.dialogs.write_search import SearchWanted, WriteSearch
 from screens.dialogs.write_tag import WriteTag
+from screens.keys import press
 from screens.requests import (
     EndSearch,
     NewSearch,
@@ -56,7 +57,9 @@ async def show_sensors(host: Host, request: ShowSensors) -> None:
 
     name, rows = await asyncio.to_thread(read)
     if not rows:
-        raise RefusedHere("The store knows no sensor of this organization; r reads the cloud again.")
+        raise RefusedHere(
+            f"The store knows no sensor of this organization; {press('app.sync', 'r')} reads the cloud again."
+        )
     sid = await host.ask(ChooseSensor(rows, host.context, organization=name))
     if sid:
         await show_sensor(host, ShowSensor(request.oid, sid))

@@ -18,6 +18,7 @@ from screens.dialogs.confirm import Confirm
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.dialogs.results import Item, Results
 from screens.dialogs.write_line import WriteLine
+from screens.keys import press
 from screens.requests import (
     CloseReview,
     DecideLines,
@@ -83,7 +84,11 @@ async def start(host: Host, _request: StartReview) -> None:
     view = await host.show_mode("review")
     if hasattr(view, "open_review"):
         view.open_review(made.id)
-    host.say(f"Review {made.id} has {counted(made.progress.lines, 'line')}: a attests, x revokes.")
+    host.say(
+        f"Review {made.id} has {counted(made.progress.lines, 'line')}: "
+        f"{press('review.attest', 'a')} attests, "
+        f"{press('review.revoke', 'x')} revokes."
+    )
 
 
 async def refresh(host: Host, request: RefreshReview) -> None:
@@ -146,7 +151,8 @@ async def decide(host: Host, request: DecideLines) -> None:
 async def _say(host: Host, request: DecideLines, decided: Decided, found: list[Line]) -> None:
     said = f"{_DONE[request.verdict]}: {counted(len(decided.done) + len(decided.unchanged), 'line')}."
     if not decided.refused:
-        more = " P makes the plan that takes it away." if request.verdict == reviews.REVOKED else ""
+        plans = f" {press('review.plan', 'P')} makes the plan that takes it away."
+        more = plans if request.verdict == reviews.REVOKED else ""
         host.say(said + more)
         return
     if len(request.lines) == 1:
@@ -243,7 +249,7 @@ async def close(host: Host, request: CloseReview) -> None:
         )
     except ReviewError as error:
         raise RefusedHere(str(error)) from error
-    host.say(f"Review {found.id} is closed. E writes its evidence.")
+    host.say(f"Review {found.id} is closed. {press('review.export', 'E')} writes its evidence.")
 
 
 async def export(host: Host, request: ExportReview) -> None:

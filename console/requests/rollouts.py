@@ -23,6 +23,7 @@ from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.confirm import Confirm
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.dialogs.results import Item, Results
+from screens.keys import press
 from screens.requests import (
     ApplyRollout,
     AssignTemplate,
@@ -118,7 +119,7 @@ async def assign(host: Host, request: AssignTemplate) -> None:
         raise RefusedHere(f"There is no template {request.name}.") from error
     where = _place(node, rows)
     if new:
-        host.say(f"{request.name} is on {where} now. n plans what that changes.")
+        host.say(f"{request.name} is on {where} now. {press('rollouts.new', 'n')} plans what that changes.")
     else:
         host.say(f"{request.name} was on {where} already.")
 
@@ -437,7 +438,10 @@ async def pause(host: Host, request: PauseRollout) -> None:
         )
     except (operations.Refused, PlanError) as error:
         raise RefusedHere(str(error)) from error
-    host.say(f"Plan {request.plan} pauses behind the records that are under way. R carries on.")
+    host.say(
+        f"Plan {request.plan} pauses behind the records that are under way. "
+        f"{press('rollouts.resume', 'R')} carries on."
+    )
 
 
 # -- taking back -----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from screens.dialogs.confirm import Confirm
 from screens.dialogs.queues import Queues
 from screens.dialogs.write_item import WriteItem as ItemDialog
 from screens.dialogs.write_line import WriteLine
+from screens.keys import press
 from screens.requests import (
     AcceptItem,
     BeginCampaign,
@@ -69,7 +70,9 @@ async def draft(host: Host, _request: DraftHandover) -> None:
     )
     count = len(made.items)
     host.say(
-        f"Your draft has {count:,} item{'' if count == 1 else 's'}; e writes one, P publishes it."
+        f"Your draft has {count:,} item{'' if count == 1 else 's'}; "
+        f"{press('handover.write', 'e')} writes one, "
+        f"{press('handover.publish', 'P')} publishes it."
         if count
         else "You hold no alert and no case here: there is nothing to hand over."
     )
@@ -135,7 +138,7 @@ async def withdraw(host: Host, request: WithdrawHandover) -> None:
         )
     except HandoverError as error:
         raise RefusedHere(str(error)) from error
-    host.say("Taken back; d makes a new draft.")
+    host.say(f"Taken back; {press('handover.draft', 'd')} makes a new draft.")
 
 
 async def accept(host: Host, request: AcceptItem) -> None:

@@ -25,6 +25,7 @@ from screens.dialogs.results import Item, Results
 from screens.dialogs.sample_check import Differs, Member, SampleCheck
 from screens.dialogs.snooze_alerts import SnoozeAlerts as SnoozeDialog
 from screens.dialogs.write_note import WriteNote
+from screens.keys import press
 from screens.queue import clock_words
 from screens.requests import (
     AcknowledgeAlerts,
@@ -649,10 +650,10 @@ async def _say_outcome(
     done = DONE_WORDS[verb]
     refused = outcome.refused
     undo_ = verb not in ("undo", "note") and outcome.changed > 0
-    back = " z takes it back." if undo_ else ""
+    back = f" {press('alerts.undo', 'z')} takes it back." if undo_ else ""
     if about.count == 1:
         if outcome.changed:
-            hint = ", z takes it back" if undo_ else ""
+            hint = f", {press('alerts.undo', 'z')} takes it back" if undo_ else ""
             host.say(f"{done.capitalize()}{words}{hint}: {_title(about)}.")
         elif refused:
             host.say(f"Not {done}: {why(refused[0], host)}.", "warning")

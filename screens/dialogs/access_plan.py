@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.dialogs.dialog import TABS, Dialog
+from screens.keys import press
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
@@ -228,7 +229,10 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         if not self._shared.writable:
             self._say("This console is read-only.")
         elif plan.expires_at <= self._shared.clock():
-            self._say("The plan is too old: esc, then P plans anew from what is there now.")
+            self._say(
+                f"The plan is too old: esc, then {press('access.plan', 'P')} plans anew from "
+                "what is there now."
+            )
         else:
             self.dismiss(PlanAnswer("apply", typed))
 

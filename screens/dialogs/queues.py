@@ -12,6 +12,7 @@ from textual.content import Content
 
 from screens.context import HEALTH_STYLES, Context
 from screens.dialogs.dialog import Dialog
+from screens.keys import press
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.queues import SavedQueue
@@ -55,7 +56,10 @@ class Queues(Dialog[QueueAnswer | None]):
         """What s would keep."""
         lines = [Content.styled("Saved queues", "bold")]
         if not self._found:
-            lines.append(Content("None yet. Filter the queue with /, then s here keeps it under a name."))
+            filters = press("view.filter", "/")
+            lines.append(
+                Content(f"None yet. Filter the queue with {filters}, then s here keeps it under a name.")
+            )
         lines.append(line(("the queue now: ", "dim"), (self._line or "every open alert", "")))
         return Content("\n").join(lines)
 

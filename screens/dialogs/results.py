@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from screens.dialogs.dialog import Dialog
+from screens.keys import press
 from screens.widgets.row_table import Column, Listed, RowTable
 
 SHOWN = 2_000
@@ -82,7 +83,8 @@ class Results(Dialog[None]):
     def keys(self) -> Content:
         """The way back, and the way to take it back."""
         return Content(
-            "j k move   enter close" + ("   then z in the queue undoes it" if self._can_undo else "")
+            "j k move   enter close"
+            + (f"   then {press('alerts.undo', 'z')} in the queue undoes it" if self._can_undo else "")
         )
 
     def on_mount(self) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.dialogs.dialog import TABS, Dialog
+from screens.keys import press
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
@@ -189,7 +190,9 @@ class RunPlan(Dialog[RunAnswer | None]):
             *(("type ", (self._phrase, "bold"), f", enter {begin}") if self._phrase else (f"a {begin}",)),
             "   s keep it for an hour" if self._fresh and not self._phrase else "",
             "   esc put away" if self._fresh else "   esc leave it",
-            " as it is; X in :runs puts it away" if self._draft and not self._fresh else "",
+            f" as it is; {press('runs.drop', 'X')} in :runs puts it away"
+            if self._draft and not self._fresh
+            else "",
         )
         if not self._trouble:
             return way

@@ -9,6 +9,7 @@ from textual.content import Content
 
 from screens.context import HEALTH_STYLES, Context
 from screens.customer_words import first_contact
+from screens.keys import press
 from screens.organization_tabs.words import counted, field, opened
 from screens.widgets.spark import spark
 from screens.widgets.text import line
@@ -100,7 +101,7 @@ def organization_lines(
         field(
             "people",
             f"{counted(found.users)} users, {counted(found.groups)} groups, {counted(found.keys)} keys"
-            "   m shows who may what"
+            f"   {press('organizations.access', 'm')} shows who may what"
             if (found.users, found.groups, found.keys) != (None, None, None)
             else "unknown",
         )

@@ -12,6 +12,7 @@ from textual.visual import VisualType
 from textual.widget import Widget
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
+from screens.keys import press
 from screens.widgets.text import content
 from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, SEVERITIES, STATUSES, WOKEN
 from store.observables import detection_of, event_of, event_words
@@ -160,7 +161,7 @@ def lines_of(
     if row.damaged or not isinstance(record, dict):
         made.add(
             "damaged",
-            "This record could not be read as JSON; J shows its bytes.",
+            f"This record could not be read as JSON; {press('alerts.json', 'J')} shows its bytes.",
             weight=0,
             style="bold ansi_red",
         )

@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from screens.keys import MARKING_MOVES, MOVES, count_for, has_count
+from screens.keys import MARKING_MOVES, MOVES, count_for, has_count, press
 from store.text import cell_width, fit
 
 Row = TypeVar("Row")
@@ -752,7 +752,8 @@ class MarkTable(RowTable[Row], inherit_bindings=False):
         if source is None or current is None:
             return
         if last is None:
-            self.post_message(self.TooFar(self, "Nothing is marked yet: space marks where the range begins."))
+            begin = f"Nothing is marked yet: {press('move.mark', 'space')} marks where the range begins."
+            self.post_message(self.TooFar(self, begin))
             return
         wanted = source.identity(last)
         for place, row in enumerate(self._rows):
@@ -780,7 +781,9 @@ class MarkTable(RowTable[Row], inherit_bindings=False):
         if rows is None:
             self.post_message(
                 self.TooFar(
-                    self, f"The last mark is not within {MARKED_AT_ONCE:,} lines. T marks by a pattern."
+                    self,
+                    f"The last mark is not within {MARKED_AT_ONCE:,} lines. "
+                    f"{press('alerts.pattern', 'T')} marks by a pattern.",
                 )
             )
         else:

@@ -161,3 +161,27 @@ def test_what_is_shown_has_every_setting_and_no_password(tmp_path: Path) -> None
     assert set(shown) == set(found.sources)
     assert "hunter" not in repr(found)
     assert all(set(row) == {"name", "value", "source"} for row in found.shown())
+
+
+def test_keys_are_read_by_id_however_toml_takes_its_dot(tmp_path: Path) -> None:
+    assert read(tmp_path).keys == {}
+    text = '[keys]\n"alerts.close" = "d"\nalerts.claim = "f6,k"\napp.help = "f2"\n'
+    found = read(tmp_path, text)
+    assert found.keys == {"alerts.close": "d", "alerts.claim": "f6,k", "app.help": "f2"}
+    assert "keys" not in {row["name"] for row in found.shown()}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('keys = "d"', "keys must be a table"),
+        ('[keys]\n"alerts.close" = 5\n', "the keys of 'alerts.close' must be a text such as 'd,f6', not 5"),
+        ("[keys]\nalerts.close.now = 5\n", "the keys of 'alerts.close' must be a text"),
+        ("[keys]\nalerts = {}\n", "the keys of 'alerts' must be a text"),
+        ('[keys]\n"alerts.close" = "d"\nalerts.close = "e"\n', "'alerts.close' is there twice"),
+    ],
+)
+def test_keys_that_are_no_texts_are_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence) as refused:
+        read(tmp_path, text)
+    assert str(tmp_path / "settings.toml") in str(refused.value)
