@@ -6,6 +6,8 @@ order, each one frame of zstd over lines of JSON, and with the last one the file
 a byte of it is decompressed, and never gives more bytes than the signed line says.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -99,8 +101,9 @@ def write(
         FileExistsError: there is something already.
         OSError: it cannot be written.
     """
-    if path.exists() or path.is_symlink():
-        raise FileExistsError(f"{path} is already there; nothing was written over.")
+    taken = FileExistsError(f"{path} is already there; nothing was written over.")
+    if os.path.lexists(path):
+        raise taken
     with tempfile.TemporaryFile(dir=path.parent) as body:
         made = tuple(_write_part(body, name, rows) for name, rows in parts)
         head = signing.document(
@@ -117,10 +120,29 @@ def write(
                     file.write(block)
                 file.flush()
                 os.fsync(file.fileno())
-            os.link(aside, path)  # unlike a rename, it never replaces what came there meanwhile
+            _put_there(aside, path)
+        except FileExistsError:
+            raise taken from None
         finally:
-            os.unlink(aside)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
     return made
+
+
+def _put_there(aside: str, path: Path) -> None:
+    """Give a file its name, which must not be there: unlike a rename, neither way replaces another's file."""
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        # Sticks that are carried to where there is no network are formatted so that they know no links.
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            os.replace(aside, path)
+        except OSError:
+            os.unlink(path)
+            raise
 
 
 def _write_part(body: IO[bytes], name: str, rows: Iterable[Mapping[str, Any]]) -> Part:

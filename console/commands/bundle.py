@@ -90,7 +90,7 @@ def _export(session: Session) -> int:
     if not 1 <= days <= bundles.LONGEST:
         raise Problem(f"--expires takes from 1d to {bundles.LONGEST}d.", code=2)
     path = Path(given.file)
-    if path.exists() or path.is_symlink():
+    if os.path.lexists(path):
         raise Problem(f"{path} is already there; nothing was written over.")
     node = session.scope()
     try:
@@ -129,7 +129,7 @@ def _open(session: Session) -> int:
     workspace(session.settings.home)
     if not given.older:
         _possible(given.file, lambda: bundles.refuse_older(session.settings.home, found))
-    if given.into:
+    if given.into is not None:
         return _into(session, found, Path(given.into))
     with throwaway.directory(PREFIX) as home:
         _taken(session, found, home)
@@ -145,7 +145,7 @@ def _into(session: Session, found: "Bundle", target: Path) -> int:
 
     from console.operations.files import refuse_nowhere
 
-    if target.exists() or target.is_symlink():
+    if os.path.lexists(target):
         raise Problem(f"{target} is already there; nothing was changed.")
     refuse_nowhere(target.absolute().parent)
     try:

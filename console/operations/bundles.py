@@ -97,31 +97,41 @@ def export(
         wanted = bundles.scope(c, node)
         if not wanted.oids:
             raise BadBundle("There is no organization in this scope; no bundle was made.")
+        redacted = bundles.redaction(c, wanted, profile)
         about = {
             "made_at": now, "expires_at": now + days * DAY, "by": operator, "limegrove": __version__,
-            "schema": REVISIONS[-1], "node": wanted.node, "path": wanted.path,
-            "organizations": [list(each) for each in wanted.names.items()],
-            "unread": [list(each) for each in wanted.unread], "profile": profile, "since": since,
+            "schema": REVISIONS[-1], "node": wanted.node, "path": redacted.said(wanted.path),
+            "organizations": [[oid, redacted.said(name)] for oid, name in wanted.names.items()],
+            "unread": [[oid, subject, redacted.said(why)] for oid, subject, why in wanted.unread],
+            "profile": profile, "since": since,
             "left_out": [*bundles.LEFT_OUT, *bundles.PROFILES[profile]],
         }  # fmt: skip
         try:
-            bundlefile.write(path, about, bundles.rows(c, wanted, profile, since=since), sign)
+            bundlefile.write(path, about, bundles.rows(c, wanted, redacted, since=since), sign)
         except FileExistsError as error:
             raise FileError(str(error)) from None
         except OSError as error:
             raise FileError(f"{path} cannot be written: {error.strerror}. Nothing was left there.") from error
-    made = checked(path, expected=key.fingerprint, now=now)
+    try:
+        made = checked(path, expected=key.fingerprint, now=now)
+        _record(store, node, profile, since, made, now)
+    except BaseException:
+        path.unlink(missing_ok=True)  # what the journal does not name must not leave
+        raise
+    return made
+
+
+def _record(store: "Store", node: str, profile: str, since: int | None, made: "Bundle", now: int) -> None:
     with store.writing() as writing:
         journal.append(
             writing, actor(), "bundle.export", target=node,
             detail={
-                "profile": profile, "organizations": len(wanted.oids), "since": since,
+                "profile": profile, "organizations": len(made.names), "since": since,
                 "alerts": made.rows.get("detection", 0), "expires_at": made.expires_at,
-                "fingerprint": key.fingerprint,
+                "fingerprint": made.file.key.fingerprint,
             },
             now=now,
         )  # fmt: skip
-    return made
 
 
 def checked(path: Path, *, expected: str = "", now: int | None = None) -> Bundle:
@@ -194,11 +204,12 @@ def refuse_older(home: Path, bundle: Bundle) -> None:
 
 def remember(home: Path, bundle: Bundle) -> None:
     """Keep that it was opened, for `refuse_older`."""
-    from store.credentials.files import write_private
+    from store.credentials.files import locked, write_private
 
-    seen = _seen(home)
-    seen[_of(bundle)] = max(bundle.made_at, seen.get(_of(bundle), 0))
-    write_private(home / SEEN, json.dumps(seen, indent=1, sort_keys=True).encode())
+    with locked(home / f".{SEEN}.lock"):
+        seen = _seen(home)
+        seen[_of(bundle)] = max(bundle.made_at, seen.get(_of(bundle), 0))
+        write_private(home / SEEN, json.dumps(seen, indent=1, sort_keys=True).encode())
 
 
 def _of(bundle: Bundle) -> str:
@@ -213,7 +224,7 @@ def _seen(home: Path) -> dict[str, int]:
         read = json.loads(content) if content is not None else {}
         if isinstance(read, dict) and all(type(each) is int for each in read.values()):
             return read
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     raise FileError(f"{home / SEEN} is damaged; move it away, and it is begun anew.")
 
@@ -231,7 +242,7 @@ def _said(file: bundlefile.Opened) -> Bundle:
     )
     fits = fits and _texts(about["organizations"], 2) and _texts(about["unread"], 3)
     fits = fits and all(isinstance(each, str) for each in about["left_out"])
-    fits = fits and all(-(2**62) < about[key] < 2**62 for key in ("made_at", "expires_at"))
+    fits = fits and all(-(2**62) < (about[key] or 0) < 2**62 for key in ("made_at", "expires_at", "since"))
     if not fits or about["profile"] not in bundles.PROFILES:
         raise bundlefile.Malformed("Its first line is signed, and does not say what that of a bundle says.")
     return Bundle(

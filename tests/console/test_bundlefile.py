@@ -1,7 +1,9 @@
 """A bundle as a file: every way in which it is not what was signed has its own sentence."""
 
+import errno
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +84,51 @@ def test_nothing_is_written_over_and_nothing_is_left_half_written(tmp_path: Path
     with pytest.raises(ZeroDivisionError):
         bundlefile.write(path, ABOUT, [("organization", fails())], signer(purpose=KIND))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_where_there_are_no_links_it_is_written_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As on a stick that is carried to where there is no network."""
+
+    def no_link(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", no_link)
+    assert read(put(tmp_path / "b")) == ROWS
+    assert os.listdir(tmp_path) == ["b"]
+    with pytest.raises(FileExistsError, match="already there"):
+        put(tmp_path / "b")
+
+    def no_rename(*_: Any) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "replace", no_rename)
+    with pytest.raises(OSError, match="broken"):
+        put(tmp_path / "c")
+    assert os.listdir(tmp_path) == ["b"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_came_there_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    path = tmp_path / "b"
+
+    def comes() -> Any:
+        path.write_text("precious")
+        yield {"oid": "o1"}
+
+    if not links:
+        monkeypatch.setattr(os, "link", _unlinked)
+    with pytest.raises(FileExistsError, match="is already there; nothing was written over"):
+        bundlefile.write(path, ABOUT, [("organization", comes())], signer(purpose=KIND))
+    assert (path.read_text(), os.listdir(tmp_path)) == ("precious", ["b"])
+
+
+def _unlinked(*_: Any) -> None:
+    raise OSError(errno.EPERM, "Operation not permitted")
 
 
 def _flip(at: int) -> Callable[[bytes], bytes]:

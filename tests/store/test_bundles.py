@@ -3,13 +3,14 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
-from store import bundles, maintenance, textindex
+from store import bundles, folds, maintenance, textindex, tree
 from store.alerts import AlertFilter
 from store.bundles import FULL, NO_EVENTS, NO_PEOPLE, NOTHING, PARTS, PROFILES, BadBundle, Taking
 from store.database import Store
@@ -25,7 +26,7 @@ def parts_of(store: Store, node: str = "vexatia", profile: str = FULL, since: in
         wanted = bundles.scope(c, node)
         return {
             name: json.loads(json.dumps(list(rows)))
-            for name, rows in bundles.rows(c, wanted, profile, since=since)
+            for name, rows in bundles.rows(c, wanted, bundles.redaction(c, wanted, profile), since=since)
         }
 
 
@@ -40,11 +41,20 @@ def said(parts: Parts) -> str:
     return "\n".join(texts)
 
 
+def fill_sensibly(store: Store) -> Store:
+    """Two organizations in every table, with days and cases that there may be."""
+    fill(store)
+    with store.writing() as c:
+        c.execute(update(TABLES["case_record"]).values(severity=2, status=0, classification=0))
+        for name in ("usage", "quota_reading"):
+            c.execute(update(TABLES[name]).values(day="2026-09-21"))
+    return store
+
+
 @pytest.fixture
 def filled(store: Store) -> Store:
     """Two organizations in every table."""
-    fill(store)
-    return store
+    return fill_sensibly(store)
 
 
 @pytest.fixture
@@ -135,6 +145,41 @@ def test_what_is_taken_in_is_what_was_written(filled: Store, empty: Store) -> No
     assert sorted(folds) == [1, 1, 2] or sum(folds) == 4
 
 
+def test_an_organization_above_the_scope_is_the_name_of_a_folder(filled: Store, empty: Store) -> None:
+    with filled.writing() as c:
+        nodes = {node.id: node for node in tree.stored_tree(c)}
+        above = replace(
+            nodes["holding"], labels={"contract": "4711"}, parameters={"price": 7}, marks=("frozen",)
+        )
+        below = replace(nodes["vexatia"], parent="holding")
+        tree.replace_tree(c, [nodes["all"], nodes["folder"], above, below])
+    parts = parts_of(filled)
+    [found] = [row for row in parts["node"] if row["id"] == "holding"]
+    assert (found["name"], found["oid"], found["labels"], found["parameters"], found["marks"]) == (
+        NAMES[Y], None, {}, {}, ["frozen"],
+    )  # fmt: skip
+    assert Y not in said(parts)
+    take(empty, parts)
+    with empty.reader.reading() as c:
+        assert bundles.scope(c, "holding").oids == (X,)
+
+
+def test_alerts_fold_there_as_they_do_here(filled: Store, empty: Store) -> None:
+    wanted = {"*": ["host"], "shared-rule": ["user"], "of nobody here": ["hash"]}
+    with filled.writing() as c:
+        c.execute(TABLES["fold_key"].delete())
+        for rule, fields in wanted.items():
+            folds.set_key(c, rule, fields, by="kim", at=NOW)
+    parts = parts_of(filled)
+    take(empty, parts)
+    with empty.reader.reading() as c:
+        assert folds.keys(c) == {"*": ("host",), "shared-rule": ("user",)}
+    with filled.writing() as c:
+        alert = TABLES["detection"]
+        c.execute(update(alert).values(rule="", cat="of nobody here"))
+    assert {row["rule"] for row in parts_of(filled)["fold_key"]} == {"*", "of nobody here"}
+
+
 def test_a_bundle_of_everything_has_both_and_a_node_that_is_above(filled: Store, empty: Store) -> None:
     parts = parts_of(filled, "")
     assert {row["oid"] for row in parts["organization"]} == {X, Y}
@@ -193,6 +238,46 @@ def test_without_people_the_same_person_is_the_same_number_everywhere(filled: St
     take(empty, parts)
 
 
+def test_who_acted_without_an_address_is_a_number_in_the_entry_as_received_too(filled: Store) -> None:
+    details = {"ident": "Dana", "mtd": {"by": ["dana"]}, "msg": "dana was here", "key": "forwarder"}
+    with filled.writing() as c:
+        audit, use, key = TABLES["audit_entry"], TABLES["audit_use"], TABLES["api_key"]
+        c.execute(update(audit).values(actor="dana", message="", details=details))
+        c.execute(update(key).values(name="forwarder"))
+        c.execute(update(use).values(actor="forwarder"))
+    parts = parts_of(filled, profile=NO_PEOPLE)
+    [entry] = parts["audit_entry"]
+    assert entry["actor"].startswith("person-")
+    assert entry["details"]["ident"].lower() == entry["details"]["mtd"]["by"][0] == entry["actor"]
+    assert entry["details"]["msg"] == "dana was here"  # a text
+    assert [row["actor"] for row in parts["audit_use"]] == ["forwarder"] == [
+        row["name"] for row in parts["api_key"]
+    ]  # fmt: skip
+
+
+def test_a_person_in_two_spellings_is_one_number_and_two_rows(filled: Store, empty: Store) -> None:
+    direct = TABLES["direct_permission"]
+    names = ["kim@acme.example", "Kim@acme.example", "KIM@ACME.example"]
+    with filled.writing() as c:
+        c.execute(direct.delete())
+        for name in names:
+            c.execute(direct.insert().values(oid=X, email=name, permissions=[]))
+    parts = parts_of(filled, profile=NO_PEOPLE)
+    found = {row["email"] for row in parts["direct_permission"]}
+    assert len(found) == 3
+    assert len({each.lower() for each in found}) == 1
+    take(empty, parts)
+
+
+def test_no_digest_without_people_tells_who_it_was(filled: Store) -> None:
+    """Whoever guesses an address would see that a digest of the entry with it is the one that is there."""
+    whole, without = parts_of(filled), parts_of(filled, profile=NO_PEOPLE)
+    for name, column in (("audit_entry", "digest"), ("access_event", "digest"), ("group_role", "file_hash")):
+        assert without[name], name
+        assert not {row[column] for row in whole[name]} & {row[column] for row in without[name]}, name
+    assert {(row["cursor"], row["fingerprint"]) for row in without["sync_state"]} == {("", "")}
+
+
 def test_contents_that_name_a_person_are_another_content_without(filled: Store, empty: Store) -> None:
     from store import ingest
     from store.configuration import Record
@@ -231,12 +316,40 @@ LIES: dict[str, tuple[Callable[[Parts], object], str]] = {
     "a content that is another": (
         _changed("configuration_body", body=base64.b64encode(b'{"op":"other"}').decode()), "another one"),
     "a content that is none": (_changed("configuration_body", body=base64.b64encode(b"{").decode()), "another one"),
+    "a content in another form": (
+        lambda parts: parts["configuration_body"][0].update(
+            body=base64.b64encode(b" " + base64.b64decode(parts["configuration_body"][0]["body"])).decode()
+        ), "another one"),
     "a record without content": (_changed("configuration_record", hash="0" * 64), "does not have its content"),
     "a column too many": (_changed("organization", admin=True), "columns of its table"),
     "a column too few": (_without("organization", "name"), "columns of its table"),
     "a number as a text": (_changed("organization", first_seen="1"), "first_seen"),
     "a number that no column holds": (_changed("organization", first_seen=2**63), "first_seen"),
     "a small number that is none": (_changed("detection", severity=70_000), "severity"),
+    "a time before all": (_changed("organization", first_seen=-1), "first_seen"),
+    "a time that no calendar has": (_changed("detection", time=253_402_300_800_000), "time"),
+    "a clock that never breaches": (_changed("detection", due_at=2**53 + 1), "due_at"),
+    "a day that is none": (_changed("usage", day="2026-02-31"), "day"),
+    "a day in another form": (_changed("usage", day="20260201"), "day"),
+    "a number beyond every number": (_changed("usage", value=10**400), "value"),
+    "a case of no severity": (_changed("case_record", severity=9), "no such severity"),
+    "a rank there is not": (_changed("detection", rank=6), "no such severity"),
+    "no document": (_changed("customer_document", document=None), "document"),
+    "no fields": (lambda parts: parts.update(
+        fold_key=[{"rule": "*", "fields": None, "by": "", "at": 1}]), "fields"),
+    "no organizations": (lambda parts: parts.update(organization=[]), "does not have all organizations"),
+    "a part less": (lambda parts: parts.pop("sensor"), "another one is missing"),
+    "the last part less": (lambda parts: parts.pop("case_item"), "does not have the part case_item"),
+    "parts in another order": (lambda parts: parts.update(node=parts.pop("node")), "not where that part"),
+    "a node without a name": (lambda parts: parts["node"][0].update(name=""), "no node"),
+    "a node with half a letter": (lambda parts: parts["node"][0].update(name="\ud800"), "no node"),
+    "a node with a reserved id": (lambda parts: parts["node"][-1].update(id="unplaced"), "no node"),
+    "a label that is no text": (lambda parts: parts["node"][0].update(labels={"tier": ["gold"]}), "no node"),
+    "a mark there is not": (lambda parts: parts["node"][0].update(marks=["admin"]), "no node"),
+    "a tree without a floor": (
+        lambda parts: parts["node"].extend(
+            parts["node"][0] | {"id": f"n{at}", "parent": f"n{at - 1}" if at else "folder"} for at in range(200)
+        ), "tree in it is none"),
     "a severity there is not": (_changed("detection", severity=5), "no such severity"),
     "a status there is not": (_changed("detection", status=-1), "no such severity"),
     "a truth as a number": (_changed("detection", version=True), "version"),
@@ -267,7 +380,7 @@ def test_a_row_that_is_not_what_it_has_to_be_is_refused(
     a_store: Callable[[], Store], empty: Store, lie: str
 ) -> None:
     store = a_store()
-    fill(store)
+    fill_sensibly(store)
     parts = parts_of(store)
     change, told = LIES[lie]
     change(parts)
@@ -275,10 +388,46 @@ def test_a_row_that_is_not_what_it_has_to_be_is_refused(
         take(empty, parts)
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[" * 100_000, b'{"oid": 1, "oid": 2}', b"\xff", b"null"])
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[" * 100_000, b'{"oid": 1, "oid": 2}', b"\xff", b"null", b'{"oid": 1e999}']
+)
 def test_a_line_that_is_no_row_is_refused(empty: Store, line: bytes) -> None:
     with pytest.raises(BadBundle, match="organization, row 1: it is not the JSON"):
         Taking(empty, (X,)).take("organization", [line])
+
+
+def test_rows_are_put_in_before_they_fill_the_memory(
+    filled: Store, empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_FILLED", 10)
+    told: list[int] = []
+    parts = parts_of(filled)
+    taking = Taking(empty, (X,))
+    for name, rows in parts.items():
+        taking.take(
+            name, [json.dumps(row).encode() for row in rows], told.append if name == "detection" else str
+        )
+    assert told == [1, 2, 3, 4]
+
+
+def test_a_tree_larger_than_any_is_not_read_to_its_end(
+    filled: Store, empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundles, "_TREE", 100)
+    with pytest.raises(BadBundle, match="larger than any"):
+        take(empty, parts_of(filled))
+
+
+def test_alerts_that_took_longer_than_a_store_can_add_up_are_refused(
+    filled: Store, empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One number of milliseconds is the sum over all of a fold: the database would stop at it later."""
+    monkeypatch.setattr(bundles, "_SPENT", 1_000)
+    parts = parts_of(filled)
+    for row in parts["detection"]:
+        row |= {"acknowledged_at": 1, "resolved_at": 401}
+    with pytest.raises(BadBundle, match="row 3: it and those before it took longer"):
+        take(empty, parts)
 
 
 def test_a_line_longer_than_any_is_not_read(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:

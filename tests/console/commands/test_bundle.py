@@ -188,6 +188,21 @@ def test_files_that_are_there_or_not_there_are_named(sealed: Path, limegrove: Ru
         assert told in answer.err
 
 
+def test_a_name_that_no_file_can_have_is_one_sentence(sealed: Path, limegrove: Run, tmp_path: Path) -> None:
+    export(limegrove, tmp_path / "b")
+    long = str(tmp_path / ("x" * 300))
+    for words in (
+        ("export", long),
+        ("verify", long),
+        ("open", str(tmp_path / "b"), "--into", long),
+        ("open", str(tmp_path / "b"), "--into", ""),
+    ):
+        answer = limegrove("bundle", *words)
+        assert (answer.code, answer.out) == (1, "")
+        assert "File name too long" in answer.err or ". is already there" in answer.err
+    assert sorted(each.name for each in tmp_path.iterdir() if "x" in each.name) == []
+
+
 def test_a_scope_is_one_organization_and_says_nothing_of_others(
     sealed: Path, limegrove: Run, tmp_path: Path
 ) -> None:

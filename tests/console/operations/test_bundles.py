@@ -112,6 +112,36 @@ def test_what_is_not_whole_is_named_in_it(provider: Store, tmp_path: Path) -> No
     assert export(provider, tmp_path / "b").unread == ((oid_of(1), "access", "The key was revoked."),)
 
 
+def test_one_that_the_journal_does_not_name_does_not_stay(
+    provider: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("store.journal.append", full)
+    with pytest.raises(OSError, match="disk full"):
+        export(provider, tmp_path / "b")
+    assert list(tmp_path.glob("b*")) == []
+
+
+def test_without_people_its_first_line_names_none_either(provider: Store, tmp_path: Path) -> None:
+    with provider.writing() as c:
+        ingest.put_sync_state(
+            c, oid_of(1), "access", attempted_at=NOW, failure="auth", reason="lee@acme.example has no right."
+        )
+        listed = [{"oid": oid_of(0), "name": "kim@acme.example"}]
+        ingest.put_organizations(c, listed, complete=False, now=NOW)
+    made = export(provider, tmp_path / "b", profile="no-people")
+    [(_, _, why)] = made.unread
+    told = bundlefile.opened(tmp_path / "b")
+    [state] = [part for part in told.parts if part.name == "sync_state"]
+    rows = [_json(line) for line in told.lines(state)]
+    assert b"acme.example" not in (tmp_path / "b").read_bytes().partition(b"\n")[0]
+    assert why.endswith("@removed.invalid has no right.")
+    assert why in {row["reason"] for row in rows}
+    assert made.names[oid_of(0)].endswith("@removed.invalid")
+
+
 def test_of_an_empty_scope_nothing_is_made(provider: Store, tmp_path: Path) -> None:
     with provider.writing() as c:
         tree.replace_tree(c, [*tree.stored_tree(c), tree.TreeNode("none", "root", "None")])
@@ -142,7 +172,7 @@ def test_one_of_another_version_says_which(provider: Store, tmp_path: Path) -> N
     "change",
     [
         {"made_at": "now"}, {"made_at": True}, {"expires_at": 2**70}, {"profile": "whole"}, {"organizations": [["o1"]]},
-        {"organizations": [["o1", 7]]}, {"unread": ["o1"]}, {"left_out": [None]}, {"since": "x"}, {"more": 1},
+        {"organizations": [["o1", 7]]}, {"since": 2**70}, {"unread": ["o1"]}, {"left_out": [None]}, {"since": "x"}, {"more": 1},
     ],
 )  # fmt: skip
 def test_a_first_line_that_is_signed_and_makes_no_sense_is_refused(
