@@ -94,6 +94,18 @@ def filled(home: Path, sqlite_made: Path) -> Path:
     return home
 
 
+@pytest.fixture
+def sealed(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The workspace of three organizations, whose keys are kept in a passphrase file, used by kim."""
+    from console import credentials
+    from store.secret import Secret
+
+    monkeypatch.setenv("LIMEGROVE_BACKEND", "passphrase-file")
+    monkeypatch.setenv("LIMEGROVE_OPERATOR", "kim")
+    monkeypatch.setattr(credentials, "_passphrase", Secret("correct horse battery staple"))
+    return filled
+
+
 ACCESS = {
     "user_permissions": {"ann@example.com": ["org.get", "dr.set"]},
     "direct_users": [{"email": "ann@example.com", "perms": ["org.get", "dr.set"]}],

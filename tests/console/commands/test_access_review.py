@@ -12,25 +12,14 @@ from typing import Any
 
 import pytest
 
-from console import credentials
 from store import accessplans, ingest
 from store.configuration import content_hash
 from store.database import Store
 from store.queries.activity import journal
-from store.secret import Secret
 from store.times import now_ms
 from tests.console.commands.conftest import ACCESS, OIDS, Answer
 
 Run = Callable[..., Answer]
-
-
-@pytest.fixture
-def sealed(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The workspace of three organizations, whose keys are kept in a passphrase file, used by kim."""
-    monkeypatch.setenv("LIMEGROVE_BACKEND", "passphrase-file")
-    monkeypatch.setenv("LIMEGROVE_OPERATOR", "kim")
-    monkeypatch.setattr(credentials, "_passphrase", Secret("correct horse battery staple"))
-    return filled
 
 
 @pytest.fixture

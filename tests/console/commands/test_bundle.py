@@ -8,22 +8,11 @@ from typing import Any
 
 import pytest
 
-from console import credentials
 from console.commands import bundle
 from store.bundles import PROFILES
-from store.secret import Secret
 from tests.console.commands.conftest import NAMES, OIDS, Answer
 
 Run = Callable[..., Answer]
-
-
-@pytest.fixture
-def sealed(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The workspace of three organizations, whose keys are kept in a passphrase file, used by kim."""
-    monkeypatch.setenv("LIMEGROVE_BACKEND", "passphrase-file")
-    monkeypatch.setenv("LIMEGROVE_OPERATOR", "kim")
-    monkeypatch.setattr(credentials, "_passphrase", Secret("correct horse battery staple"))
-    return filled
 
 
 def export(limegrove: Run, path: Path, *more: str) -> dict[str, Any]:
