@@ -440,7 +440,7 @@ def test_alerts_that_took_longer_than_a_store_can_add_up_are_refused(
 
 
 def test_a_line_longer_than_any_is_not_read(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundles, "LONGEST", 10)
+    monkeypatch.setattr(bundles, "LONGEST_PLAIN", 10)
     with pytest.raises(BadBundle, match="larger than any row"):
         Taking(empty, (X,)).take("organization", [b'{"oid": "........"}'])
 
