@@ -1,5 +1,6 @@
 """What limegrove did, what failed, and what was changed."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -152,12 +153,21 @@ def journal(
             action=row.action,
             oid=row.oid,
             target=row.target,
-            detail=row.detail,
+            detail=_detail(row.said),
             hash=row.hash,
             organization=Untrusted(row.organization or ""),
         )
         for row in connection.execute(query)
     ]
+
+
+def _detail(said: str) -> dict[str, Any]:
+    """The detail of an entry; what somebody made no JSON of is shown as it stands, under `damaged`."""
+    try:
+        read = json.loads(said)
+    except (TypeError, ValueError, RecursionError):
+        read = None
+    return read if isinstance(read, dict) else {"damaged": said}
 
 
 def journal_counted(connection: Connection, wanted: Wanted = Wanted()) -> int:
@@ -187,7 +197,11 @@ def _counted(connection: Connection, conditions: Sequence[ColumnElement[bool]]) 
 
 def _entries(conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
     return (
-        select(*_ENTRY.c, ORGANIZATION.c.name.label("organization"))
+        select(
+            *(column for column in _ENTRY.c if column.name != "detail"),
+            cast(_ENTRY.c.detail, Text).label("said"),
+            ORGANIZATION.c.name.label("organization"),
+        )
         .select_from(_ENTRY.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == _ENTRY.c.oid))
         .where(*conditions)
     )

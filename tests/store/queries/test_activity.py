@@ -1,9 +1,11 @@
 """The journal as it is asked for, on both engines."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from store import ingest, journal
 from store.database import Store
@@ -105,6 +107,19 @@ def test_what_a_scope_leaves_out_because_it_is_of_no_single_organization_is_coun
         assert activity.journal_outside(c, Wanted(scope="acme", actions=("alert",))) == 1
         assert activity.journal_outside(c, Wanted(scope="root")) == 0
         assert activity.journal_outside(c, EVERYTHING) == 0
+
+
+@pytest.mark.parametrize("detail", ['{"reason": "te', "[1]", "null", ""])
+def test_an_entry_that_somebody_spoiled_is_shown_as_it_stands(
+    a_store: Callable[[], Store], detail: str
+) -> None:
+    store = a_store()
+    with store.writing() as c:
+        journal.append(c, "mk@here", "alert.close", target="1 alert", detail={"reason": "tested"}, now=NOW)
+        c.execute(text("UPDATE journal SET detail = :detail"), {"detail": detail})
+    with store.reader.reading() as c:
+        [entry] = activity.journal(c)
+    assert (entry.action, entry.detail) == ("alert.close", {"damaged": detail})
 
 
 def test_no_more_are_counted_than_make_sense(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
