@@ -232,8 +232,7 @@ async def test_on_paper_no_row_is_cut_and_nothing_is_asked_for_or_run(month, tmp
             page = await opened.open(path)
             assert (page.requests, page.scripts, page.refused) == ([], [], []), path
             pages = [reports.squeezed(each.extract_text()) for each in PdfReader(BytesIO(page.pdf)).pages]
-            # The PDF has two. A browser keeps a table whole, and may begin a page earlier.
-            assert 1 <= len(pages) <= 3, path
+            assert 1 <= len(pages) <= 2, path
             assert _cut(reports.read(path.read_text()), pages) == [], path
 
 
