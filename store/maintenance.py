@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, func, inspect, select, text
@@ -33,6 +33,9 @@ from store.database import (
 from store.errors import StoreDamaged, StoreRefused, StoreTooNew, StoreTooOld, StoreUnavailable
 from store.forgetting import REWRITE
 from store.schema import REVISIONS, create_schema, is_empty, revision_of
+
+if TYPE_CHECKING:
+    import psycopg
 
 VERSIONS: list[Path] = [Path(__file__).parent / "migrations" / "versions"]
 """Where the migrations are."""
@@ -402,6 +405,7 @@ def _rewrite_postgres(url: str, report: Callable[[str], object]) -> None:
             for table in (*sorted(SQLModel.metadata.tables), textindex.TABLE):
                 report(table)
                 connection.execute(f'VACUUM (FULL, ANALYZE) "{table}"')
+                _clear_statistics(connection, table)
     except psycopg.Error as error:
         said = (str(error).strip().splitlines() or ["nothing"])[0].rstrip(".")
         raise StoreUnavailable(
@@ -409,6 +413,45 @@ def _rewrite_postgres(url: str, report: Callable[[str], object]) -> None:
             f"files (the server says {said}): close the other consoles and run `limegrove store prune "
             "--rewrite`."
         ) from error
+
+
+def _clear_statistics(connection: "psycopg.Connection", table: str) -> None:
+    """Take the values of deleted rows out of the planner's statistics of a table that is empty now.
+
+    ANALYZE leaves the statistics of a table without rows as they were. Giving a column the type that it has
+    drops them, and needs no right beyond the owner's, in every version of the server.
+    """
+    with connection.transaction():
+        named = {"table": table}
+        kept = connection.execute(_KEPT_STATISTICS, named).fetchall()
+        if not kept or connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone():
+            return
+        # A trigger on changes of a column stands in the way of its type.
+        triggers = connection.execute(_TRIGGERS, named).fetchall()
+        for name, _ in triggers:
+            connection.execute(f'DROP TRIGGER "{name}" ON "{table}"')
+        parts = ", ".join(f"ALTER COLUMN {column} TYPE {type_}" for column, type_ in kept)
+        connection.execute(f'ALTER TABLE "{table}" {parts}')
+        for _, definition in triggers:
+            connection.execute(definition)
+
+
+_KEPT_STATISTICS: Final = """
+    SELECT quote_ident(a.attname), concat(format_type(a.atttypid, a.atttypmod),
+        CASE WHEN a.attcollation <> 0 THEN ' COLLATE ' || a.attcollation::regcollation END)
+    FROM pg_attribute a
+    WHERE a.attrelid = quote_ident(%(table)s)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+        AND EXISTS (SELECT 1 FROM pg_stats s JOIN pg_class c ON c.relname = s.tablename
+            AND c.relnamespace = s.schemaname::regnamespace
+            LEFT JOIN pg_index i ON i.indexrelid = c.oid
+            WHERE a.attrelid IN (c.oid, i.indrelid))
+"""
+"""Columns of a table with their types, when the table or an index of it has statistics."""
+
+_TRIGGERS: Final = """
+    SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger
+    WHERE tgrelid = quote_ident(%(table)s)::regclass AND NOT tgisinternal
+"""
 
 
 def _catch_up(engine: Engine) -> None:

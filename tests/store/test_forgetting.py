@@ -54,6 +54,13 @@ def _bytes(store: Store) -> bytes:
     return "\n".join(rows).encode()
 
 
+def _look_through(store: Store) -> None:
+    """Let PostgreSQL collate statistics of what is there, as it does by itself whenever it has time."""
+    if store.dialect == "postgresql":
+        with store.writing() as c:
+            c.exec_driver_sql("ANALYZE")
+
+
 def _found(held: bytes, words: list[str]) -> set[str]:
     """Which of these are there: by their end, for an index leaves a common beginning out."""
     return {word for word in words if word[-12:].encode() in held}
@@ -125,6 +132,7 @@ def test_nothing_of_it_is_left_in_any_byte_and_everything_of_its_neighbour(store
                 assert c.execute(select(TABLES[name]).limit(1)).first() is not None, (
                     f"the test fills no {name}"
                 )
+    _look_through(store)
     before, packed = _neighbour(store), _packed(store, X)
     held = _bytes(store)
     planted = _found(held, CANARIES)
@@ -266,6 +274,38 @@ def test_what_was_cut_off_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch)
     assert (found.name, found.rows["detection"]) == (NAMES[X], 2)
     assert [each for each in maintenance.check(store.url) if not each.ok] == []
     assert _found(_bytes(store), [X, canary("command", X), canary("target", X)]) == set()
+
+
+@pytest.mark.postgres
+def test_writing_anew_leaves_the_schema_as_it_was(made_url: str) -> None:
+    def shape() -> list[str]:
+        engine = create_engine(made_url)
+        with engine.connect() as connection:
+            found = [str(each) for query in _DEFINITIONS for each in connection.execute(text(query))]
+        engine.dispose()
+        return sorted(found)
+
+    with closing(Store(made_url)) as store:
+        fill(store)
+        _look_through(store)
+        before = shape()
+        assert len(before) > 500
+        with store.writing() as c:
+            c.exec_driver_sql("SET LOCAL session_replication_role = replica")
+            for name in TABLES:
+                c.exec_driver_sql(f'DELETE FROM "{name}"')
+        maintenance.rewrite(made_url)
+        assert shape() == before
+
+
+_DEFINITIONS = (
+    "SELECT tgrelid::regclass, tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE NOT tgisinternal",
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid >= 16384",
+    "SELECT attrelid::regclass, attnum, attname, format_type(atttypid, atttypmod), attcollation, attnotnull,"
+    " pg_get_expr(adbin, adrelid) FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+    " JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND attnum > 0",
+)
 
 
 def test_while_somebody_reads_the_log_is_not_called_empty(tmp_path: Path, sqlite_made: Path) -> None:
