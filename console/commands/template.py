@@ -80,12 +80,22 @@ def _vectors(name: str) -> int:
     from console.commands.output import json_text
 
     piped = name == "-"
+    unread: list[int] = []
     for number, line in enumerate(_lines(name), 1):
         if not line.strip():
             continue
-        sys.stdout.write(json_text(_answer(line, number)) + "\n")
+        answer, read = _answer(line, number)
+        if not read:
+            unread.append(number)
+        sys.stdout.write(json_text(answer) + "\n")
         if piped:
             sys.stdout.flush()
+    if unread:
+        which = ", ".join(map(str, unread[:10])) + (", ..." if len(unread) > 10 else "")
+        raise Problem(
+            f"Lines that cannot be read ({which}) are answered with not_evaluated; `why` says what is wrong.",
+            code=2,
+        )
     return 0
 
 
@@ -100,31 +110,33 @@ def _lines(name: str) -> Iterator[bytes]:
         raise Problem(f"{shown(name)} cannot be read: {error.strerror}.", code=2) from error
 
 
-def _answer(line: bytes, number: int) -> dict[str, Any]:
+def _answer(line: bytes, number: int) -> tuple[dict[str, Any], bool]:
+    """What is answered to a line, and whether it could be read: each line has its answer, in order."""
     from store.logic import InvalidRule, compile_rule
+
+    answer: dict[str, Any] = {"id": None}
+
+    def unread(why: str) -> tuple[dict[str, Any], bool]:
+        return answer | {"result": "not_evaluated", "why": f"line {number} {why}"}, False
 
     try:
         # Not orjson: it turns integers of more than 64 bits into floats.
         vector = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise Problem(f"Line {number} is not JSON; what comes after it was not evaluated.", code=2) from error
+    except (ValueError, RecursionError):
+        return unread("is not JSON, or not JSON that can be read: too deep, or a number too long")
+    if isinstance(vector, dict):
+        answer["id"] = vector.get("id")
     if not isinstance(vector, dict) or "rule" not in vector or "event" not in vector:
-        raise Problem(
-            f"Line {number} has to be an object with `id`, `kind`, `rule` and `event`; what comes after it "
-            "was not evaluated.",
-            code=2,
-        )
+        return unread("has to be an object with `id`, `kind`, `rule` and `event`")
     kind = vector.get("kind", "dr")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise Problem(
-            f"Line {number}: `kind` has to be dr or fp; what comes after it was not evaluated.", code=2
-        )
-    answer = {"id": vector.get("id")}
+        return unread("has to have dr or fp as its `kind`")
     try:
         result = compile_rule(_condition(vector["rule"]), kind=_KINDS[kind]).evaluate(vector["event"])
     except InvalidRule as problem:
-        return answer | {"result": "not_evaluated", "why": f"invalid rule: {problem}"}
-    return answer | {"result": "not_evaluated" if result.value is None else result.value, "why": result.why}
+        return answer | {"result": "not_evaluated", "why": f"invalid rule: {problem}"}, True
+    shown_as = "not_evaluated" if result.value is None else result.value
+    return answer | {"result": shown_as, "why": result.why}, True
 
 
 def _condition(rule: Any) -> Any:

@@ -56,22 +56,44 @@ def test_vectors_come_from_standard_input_too(limegrove, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("line", "about"),
+    ("line", "name", "about"),
     [
-        ("{", "Line 2 is not JSON"),
-        ("[" * 100_000, "Line 2 is not JSON"),
-        ("[]", "Line 2 has to be an object"),
-        ('{"id": 1, "rule": {}}', "Line 2 has to be an object"),
-        ('{"id": 1, "rule": {}, "event": {}, "kind": "x"}', "Line 2: `kind` has to be dr or fp"),
+        (b"{", None, "line 2 is not JSON"),
+        (b"[" * 100_000, None, "line 2 is not JSON"),
+        (b'{"id": 1, "rule": {}, "event": ' + b"9" * 5000 + b"}", None, "line 2 is not JSON"),
+        (b'{"id": "\xe9"}', None, "line 2 is not JSON"),
+        (b"[]", None, "line 2 has to be an object"),
+        (b'{"id": 1, "rule": {}}', 1, "line 2 has to be an object"),
+        (b'{"id": 1, "rule": {}, "event": {}, "kind": "x"}', 1, "line 2 has to have dr or fp"),
+        (b'{"id": 1, "rule": {}, "event": {}, "kind": ["dr"]}', 1, "line 2 has to have dr or fp"),
     ],
 )
-def test_a_malformed_line_is_named_and_what_came_before_is_answered(limegrove, tmp_path, line, about):
+def test_a_line_that_cannot_be_read_is_answered_in_its_place_and_named(
+    limegrove, tmp_path, line, name, about
+):
     file = tmp_path / "vectors.jsonl"
-    file.write_text(lines(VECTORS[:1]) + line + "\n")
+    file.write_bytes(lines(VECTORS[:1]).encode() + line + b"\n" + lines(VECTORS[2:3]).encode())
     answer = limegrove("template", "test", "--vectors", str(file))
+    said = [json.loads(one) for one in answer.out.splitlines()]
+    assert [(one["id"], one["result"]) for one in said] == [
+        ("a", True), (name, "not_evaluated"), ("c", False)
+    ]  # fmt: skip
+    assert said[1]["why"].startswith(about)
     assert answer.code == 2
-    assert about in answer.err
-    assert len(answer.out.splitlines()) == 1
+    assert "Lines that cannot be read (2)" in answer.err
+
+
+def test_ends_of_lines_and_a_mark_of_the_byte_order_change_nothing(limegrove, tmp_path):
+    file = tmp_path / "vectors.jsonl"
+    plain = lines(VECTORS).encode()
+    answers = []
+    for content in (plain, plain.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + plain, plain.rstrip(b"\n")):
+        file.write_bytes(content)
+        answers.append(limegrove("template", "test", "--vectors", str(file)))
+    assert [answer.code for answer in answers] == [0] * 4
+    assert len({answer.out for answer in answers}) == 1
+    file.write_bytes(b"")
+    assert limegrove("template", "test", "--vectors", str(file)).out == ""
 
 
 def test_a_file_that_is_not_there_is_a_mistake(limegrove, tmp_path):
