@@ -1,9 +1,12 @@
-"""`limegrove sandbox serve`: a stand-in for LimaCharlie's cloud on this machine."""
+"""`limegrove sandbox`: a stand-in for LimaCharlie's cloud on this machine, and its state in a file."""
 
 import argparse
 import os
+import secrets
+import stat
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from console.commands.problem import Problem
 
@@ -12,50 +15,81 @@ if TYPE_CHECKING:
 
     from console.commands.session import Session
     from console.sandbox.faults import Rule
+    from console.sandbox.server import Sandbox
     from console.sandbox.world import World
 
 MOST_ORGANIZATIONS = 1 << 20
 MOST_DETECTIONS = 1 << 24
 MOST_STORM = 100_000
+PATIENCE = 120.0
+"""Seconds for a sandbox to hand over what has become of it."""
+
+MADE_OF: dict[str, Any] = {
+    "seed": 7, "orgs": 216, "detections": 12_000, "live_rate": 0.0, "storm_after": None, "storm": None,
+    "now": None,
+}  # fmt: skip
+"""What a sandbox is made of when nothing else is said; with `--from` the snapshot has all of it."""
+SERVED: dict[str, Any] = {"latency": 0.0, "rate_quota": 600_000, "rate_period": 60}
+"""How it is served when nothing else is said; with `--from` the snapshot says it, and an option overrules."""
+
+
+_SNAPSHOT = """\
+Write what has become of the sandbox that serves at LIMEGROVE_ENDPOINT into one
+JSON file, all of one moment; the sandbox goes on. Another one starts with exactly
+that state by
+
+  limegrove sandbox serve --from FILE
+
+The file holds the sandbox's credentials and whatever was put into its hives:
+only you can read it (mode 0600)."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verbs of `sandbox`."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    serve = verbs.add_parser(
-        "serve",
-        help="serve it until ended; one JSON line says the address and the credentials",
-        description="Serve LimaCharlie's HTTP API, all hosts on one port, until SIGTERM or Ctrl+C. "
-        "Prints one JSON line: url, uid, api_key, oids, org_api_keys, users.",
+    _configure_serve(
+        verbs.add_parser(
+            "serve",
+            help="serve it until ended; one JSON line says the address and the credentials",
+            description="Serve LimaCharlie's HTTP API, all hosts on one port, until SIGTERM or Ctrl+C. "
+            "Prints one JSON line: url, uid, api_key, oids, org_api_keys, users.",
+        )
     )
-    serve.add_argument("--seed", type=int, default=7, help="another number, another provider (7)")
-    serve.add_argument("--orgs", type=int, default=216, metavar="N", help="how many organizations (216)")
+    snapshot = verbs.add_parser(
+        "snapshot",
+        help="keep the state of a sandbox that serves in a file, to serve it from there again",
+        description=_SNAPSHOT,
+    )
+    snapshot.add_argument("file", metavar="FILE", help="must not exist")
+    snapshot.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="the `url` that `sandbox serve` printed, in place of LIMEGROVE_ENDPOINT",
+    )
+    snapshot.set_defaults(verb="snapshot")
+
+
+def _configure_serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
-        "--detections",
-        type=int,
-        default=12_000,
-        metavar="N",
-        help="detections over all of them, in 30 days (12000)",
+        "--from",
+        dest="snapshot",
+        metavar="FILE",
+        help="go on where `sandbox snapshot` wrote FILE: same provider, credentials, tokens, clock",
+    )
+    serve.add_argument("--seed", type=int, help="another number, another provider (7)")
+    serve.add_argument("--orgs", type=int, metavar="N", help="how many organizations (216)")
+    serve.add_argument(
+        "--detections", type=int, metavar="N", help="detections over all of them, in 30 days (12000)"
     )
     serve.add_argument("--port", type=int, default=0, metavar="P", help="0 takes a free one (0)")
     serve.add_argument("--host", default="127.0.0.1", help="a loopback address (127.0.0.1)")
+    serve.add_argument("--latency", type=float, metavar="MS", help="milliseconds that each answer waits (0)")
     serve.add_argument(
-        "--latency", type=float, default=0, metavar="MS", help="milliseconds that each answer waits (0)"
+        "--rate-quota", type=int, metavar="N", help="requests of one credential in a window (600000)"
     )
+    serve.add_argument("--rate-period", type=int, metavar="S", help="seconds of the window (60)")
     serve.add_argument(
-        "--rate-quota",
-        type=int,
-        default=600_000,
-        metavar="N",
-        help="requests of one credential in a window (600000)",
-    )
-    serve.add_argument("--rate-period", type=int, default=60, metavar="S", help="seconds of the window (60)")
-    serve.add_argument(
-        "--live-rate",
-        type=float,
-        default=0,
-        metavar="N",
-        help="new detections a minute over all organizations (0)",
+        "--live-rate", type=float, metavar="N", help="new detections a minute over all organizations (0)"
     )
     serve.add_argument(
         "--storm-after",
@@ -86,17 +120,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(session: "Session") -> int:
-    """Serve until ended.
+    """Serve until ended, or write a snapshot.
 
     Raises:
-        Problem: a value makes no sense (exit code 2), or the address cannot be used (1).
+        Problem: a value makes no sense (exit code 2), the address cannot be used or is no sandbox's (1), or
+            the session is offline (5).
     """
+    if session.arguments.verb == "snapshot":
+        return _snapshot(session)
     import asyncio
 
     return asyncio.run(_serve(session.arguments))
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    """Fill in what was not said, and refuse what makes no sense."""
+    given = [name for name in MADE_OF if getattr(arguments, name) is not None]
+    if arguments.snapshot is not None and given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise Problem(
+            f"{option} does not go with --from: the snapshot says what the sandbox is made of.", code=2
+        )
+    for name, usual in MADE_OF.items() if arguments.snapshot is None else ():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, usual)
+    for name, usual in SERVED.items() if arguments.snapshot is None else ():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, usual)
     limits: tuple[tuple[str, float, float], ...] = (
         ("orgs", 1, MOST_ORGANIZATIONS),
         ("detections", 0, MOST_DETECTIONS),
@@ -107,10 +157,10 @@ def _check(arguments: argparse.Namespace) -> None:
         ("live_rate", 0, 1_000_000),
     )
     for name, low, high in limits:
-        given = getattr(arguments, name)
-        if not low <= given <= high:
+        said = getattr(arguments, name)
+        if said is not None and not low <= said <= high:
             raise Problem(
-                f"--{name.replace('_', '-')} {given:g} makes no sense; it goes from {low:g} to {high:.15g}.",
+                f"--{name.replace('_', '-')} {said:g} makes no sense; it goes from {low:g} to {high:.15g}.",
                 code=2,
             )
     check_storm(arguments)
@@ -159,9 +209,9 @@ def _line(world: "World", url: str) -> dict[str, object]:
         "url": url,
         "uid": root.uid,
         "api_key": root.api_key,
-        "oids": [organization.oid for organization in world.organizations],
+        "oids": list(world.by_oid),
         "org_api_keys": {
-            organization.oid: access.keys(organization)[0].secret for organization in world.organizations
+            oid: keys[0].secret for oid, one in world.by_oid.items() if (keys := access.keys(one))
         },
         "users": {
             email: {"uid": access.users[email].uid, "api_key": access.users[email].api_key} for email in shown
@@ -188,6 +238,190 @@ def _rules(path: str | None) -> "list[Rule]":
         raise Problem(f"--faults {path!r}: {error}", code=2) from None
 
 
+def _made(arguments: argparse.Namespace, now_ms: int | None) -> "Sandbox":
+    from console.sandbox.server import Sandbox
+    from console.sandbox.world import World
+
+    world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections, now_ms=now_ms)
+    return Sandbox(
+        world,
+        latency=arguments.latency,
+        rate_quota=arguments.rate_quota,
+        rate_period=arguments.rate_period,
+        live_rate=arguments.live_rate,
+        storm_after=arguments.storm_after,
+        storm=arguments.storm,
+    )
+
+
+def _resumed(arguments: argparse.Namespace) -> "Sandbox":
+    """The sandbox of a snapshot, all of which was looked at.
+
+    Raises:
+        Problem: the file is none; exit code 2.
+    """
+    from console.sandbox.server import Sandbox
+    from console.sandbox.snapshot import BadSnapshot, loads
+
+    path: str = arguments.snapshot
+    try:
+        return Sandbox.resumed(
+            loads(_read(path)),
+            latency=arguments.latency,
+            rate_quota=arguments.rate_quota,
+            rate_period=arguments.rate_period,
+        )
+    except OSError as error:
+        raise Problem(f"--from {path!r} cannot be read: {error.strerror or error}.", code=2) from None
+    except BadSnapshot as error:
+        raise Problem(f"--from {path!r} is no snapshot that can be served: {error}.", code=2) from None
+
+
+def _read(path: str) -> bytes:
+    """A file, as far as one byte more than a snapshot may have."""
+    from console.sandbox.snapshot import MOST_BYTES
+
+    # Whoever names a pipe or a device must not be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "it is no regular file")
+        return file.read(MOST_BYTES + 1)
+
+
+def _snapshot(session: "Session") -> int:
+    if session.settings.offline:
+        raise Problem("This asks a sandbox, and the session is offline; leave out --offline.", code=5)
+    path = Path(session.arguments.file)
+    if os.path.lexists(path):
+        raise Problem(f"{path} is already there; nothing was written over.")
+    raw = _asked(_address(session))
+
+    from console.sandbox.snapshot import BadSnapshot, loads
+
+    try:
+        kept = loads(raw)
+    except BadSnapshot as error:
+        raise Problem(f"What the sandbox answered is no snapshot: {error}; nothing was written.") from None
+    _write(path, raw)
+    from store.times import rfc3339
+
+    session.show_object(
+        {
+            "file": str(path),
+            "bytes": len(raw),
+            "organizations": kept.origin.orgs + len(kept.world.made) - len(kept.world.deleted),
+            "seed": kept.origin.seed,
+            "time": rfc3339(kept.world.clock),
+        }
+    )
+    session.say("It holds the sandbox's credentials; only you can read it.")
+    return 0
+
+
+def _address(session: "Session") -> str:
+    """The sandbox's address, of this machine.
+
+    Raises:
+        Problem: there is none, or it is another machine's; exit code 2.
+    """
+    from urllib.parse import urlsplit
+
+    from store.endpoints import EndpointError, check_endpoint, is_loopback
+
+    given: str | None = session.arguments.endpoint
+    named = given or session.settings.endpoint
+    where = "--endpoint" if given else "the endpoint in force"
+    if not named:
+        raise Problem(
+            "No sandbox is named: set LIMEGROVE_ENDPOINT to the `url` that `limegrove sandbox serve` "
+            "printed, or give it as --endpoint URL.",
+            code=2,
+        )
+    try:
+        url = check_endpoint(named)
+    except EndpointError as error:
+        raise Problem(f"{where} makes no sense: {error}", code=2) from None
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
+        raise Problem(
+            f"A sandbox listens on this machine alone, and {where}, {url}, is elsewhere; nothing was asked.",
+            code=2,
+        )
+    return url
+
+
+def _asked(url: str) -> bytes:
+    """The snapshot that a sandbox hands over.
+
+    Raises:
+        Problem: nobody answers, or no sandbox does, or it cannot take one.
+    """
+    import http.client
+    import json
+    import urllib.error
+    import urllib.request
+
+    from console.sandbox.snapshot import FORMAT, MOST_BYTES
+
+    class Refused(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            return None
+
+    # Neither a proxy of the environment nor a redirect leads anywhere else.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), Refused)
+    no_sandbox = (
+        f"What answers at {url} is no sandbox of limegrove's that can take a snapshot; nothing was written."
+    )
+    try:
+        with opener.open(f"{url}/sandbox/snapshot", timeout=PATIENCE) as answer:
+            raw: bytes = answer.read(MOST_BYTES + 1)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            said = refused.read(65_536)
+        try:
+            why = json.loads(said).get("error")
+        except (ValueError, AttributeError, RecursionError):
+            why = None
+        if refused.code == 409 and isinstance(why, str):
+            raise Problem(f"The sandbox at {url} says: {why[:500]}") from None
+        raise Problem(no_sandbox) from None
+    except TimeoutError:
+        raise Problem(f"The sandbox at {url} did not answer within {PATIENCE:.0f} seconds.") from None
+    except urllib.error.URLError as error:
+        why = getattr(error.reason, "strerror", None) or error.reason
+        raise Problem(f"No sandbox answers at {url}: {why}; `limegrove sandbox serve` starts one.") from None
+    except (OSError, http.client.HTTPException):
+        raise Problem(no_sandbox) from None
+    if FORMAT.encode() not in raw[:200]:
+        raise Problem(no_sandbox)
+    return raw
+
+
+def _write(path: Path, raw: bytes) -> None:
+    """Write a file whole or not at all, readable by this user alone; never over another."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(descriptor)
+            os.link(part, path)  # fails, where a rename would replace, if somebody else was faster
+        finally:
+            part.unlink(missing_ok=True)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except FileExistsError:
+        raise Problem(f"{path} is already there; nothing was written over.") from None
+    except OSError as error:
+        raise Problem(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
 async def _serve(arguments: argparse.Namespace) -> int:
     import asyncio
     import signal
@@ -198,19 +432,9 @@ async def _serve(arguments: argparse.Namespace) -> int:
     now_ms = _now_ms(arguments.now)
     rules = _rules(arguments.faults)
 
-    from console.sandbox.server import NotLoopback, Sandbox
-    from console.sandbox.world import World
+    from console.sandbox.server import NotLoopback
 
-    world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections, now_ms=now_ms)
-    sandbox = Sandbox(
-        world,
-        latency=arguments.latency,
-        rate_quota=arguments.rate_quota,
-        rate_period=arguments.rate_period,
-        live_rate=arguments.live_rate,
-        storm_after=arguments.storm_after,
-        storm=arguments.storm,
-    )
+    sandbox = _made(arguments, now_ms) if arguments.snapshot is None else _resumed(arguments)
     sandbox.faults.add(*rules)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -230,7 +454,7 @@ async def _serve(arguments: argparse.Namespace) -> int:
             f"The sandbox cannot listen on {arguments.host} port {arguments.port}: {error.strerror or error}."
         ) from None
     try:
-        sys.stdout.buffer.write(orjson.dumps(_line(world, url)) + b"\n")
+        sys.stdout.buffer.write(orjson.dumps(_line(sandbox.world, url)) + b"\n")
         sys.stdout.buffer.flush()
         await ended.wait()
     finally:

@@ -1,10 +1,12 @@
 """Who may do what at the provider: staff, groups, contacts, API keys, and the mistakes of real providers."""
 
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from console.sandbox import catalogue, names
+from console.sandbox import catalogue, names, snapshot
 from console.sandbox.chance import Chance, hex_of, uuid_of
 from console.sandbox.organizations import DAY, Organization
 
@@ -122,6 +124,119 @@ class Access:
             for email in self.seeded(organization):
                 self.person(email)
                 self._directly.setdefault(email, set()).add(organization.index)
+        self._invented = len(self.users)
+        """How many people the seed knows."""
+
+    def kept(self, places: snapshot.Places) -> snapshot.Access:
+        """What a snapshot keeps of it."""
+        return snapshot.Access(
+            people=list(self.users)[self._invented :],
+            groups=[
+                snapshot.Group(
+                    gid=group.gid,
+                    name=group.name,
+                    owners=list(group.owners),
+                    members=list(group.members),
+                    permissions=list(group.permissions),
+                    holds=list(group.holds),
+                    log=group.log,
+                )
+                for group in self.groups
+            ],
+            granted=places.named(
+                {
+                    index: {email: list(held) for email, held in granted.items()}
+                    for index, granted in self._granted.items()
+                }
+            ),
+            keys=places.named(
+                {
+                    index: [
+                        snapshot.Key(
+                            secret=key.secret,
+                            key_hash=key.key_hash,
+                            name=key.name,
+                            permissions=list(key.permissions),
+                            by=key.by,
+                            allowed_ip_range=key.allowed_ip_range,
+                        )
+                        for key in made
+                    ]
+                    for index, made in self._keys_made.items()
+                }
+            ),
+            keys_gone=sorted(self._keys_gone),
+            keys_used=dict(sorted(self._keys_used.items())),
+            made=self._made,
+        )
+
+    def resume(self, kept: snapshot.Access, places: snapshot.Places) -> None:
+        """Become what a snapshot kept, over nothing but the seed.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for email in kept.people:
+            self.person(email)
+        self.groups = [self._resumed(each, places) for each in kept.groups]
+        self.by_gid = {group.gid: group for group in self.groups}
+        if len(self.by_gid) != len(self.groups):
+            raise snapshot.BadSnapshot("access.groups: two groups have the same gid")
+        for index, granted in places.placed(kept.granted, "access.granted").items():
+            self._known(granted, "access.granted")
+            for email in self.seeded(self._organizations[index]):
+                self._directly[email].discard(index)
+            for email in granted:
+                self._directly.setdefault(email, set()).add(index)
+            self._granted[index] = {email: tuple(held) for email, held in granted.items()}
+        for index, made in places.placed(kept.keys, "access.keys").items():
+            self._keys_made[index] = [self._resumed_key(key) for key in made]
+        self._keys_gone = set(kept.keys_gone)
+        self._keys_used = dict(kept.keys_used)
+        self._made = kept.made
+        self.version += 1
+
+    def _known(self, emails: Iterable[str], where: str) -> None:
+        for email in emails:
+            if email not in self.users:
+                raise snapshot.BadSnapshot(
+                    f"{where}: nobody is called {email[:64]}, also not in access.people"
+                )
+
+    def _resumed(self, kept: snapshot.Group, places: snapshot.Places) -> Group:
+        self._known((*kept.owners, *kept.members), "access.groups")
+        if not kept.owners:
+            raise snapshot.BadSnapshot("access.groups: a group has no owner")
+        for row in kept.log:
+            snapshot.shaped(snapshot.Action, row, "access.groups.log")
+        return Group(
+            gid=kept.gid,
+            name=kept.name,
+            owners=tuple(kept.owners),
+            members=tuple(kept.members),
+            permissions=tuple(kept.permissions),
+            holds=dict.fromkeys(places.holds(index, "access.groups.holds") for index in kept.holds),
+            log=kept.log,
+        )
+
+    @staticmethod
+    def _resumed_key(kept: snapshot.Key) -> Key:
+        if kept.allowed_ip_range:
+            try:
+                ipaddress.ip_network(kept.allowed_ip_range, strict=False)
+            except ValueError:
+                raise snapshot.BadSnapshot(
+                    f"access.keys: {kept.allowed_ip_range[:64]} is no range of addresses"
+                ) from None
+        return Key(
+            secret=kept.secret,
+            key_hash=kept.key_hash,
+            name=kept.name,
+            permissions=tuple(kept.permissions),
+            by=kept.by,
+            allowed_ip_range=kept.allowed_ip_range,
+            last_used=0,
+        )
 
     def _group(
         self,

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.sandbox import snapshot
+from console.sandbox.organizations import Organization
 from console.sandbox.rules import Value
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES
 from store.times import rfc3339
@@ -117,6 +119,34 @@ class Case:
             "detection_cats": sorted({each["detection_cat"] for each in self.detections}),
             "sids": sorted({each["sid"] for each in self.detections if each["sid"]}),
         }
+
+
+def resumed(organization: Organization, kept: snapshot.Case) -> Case:
+    """A case as a snapshot kept it.
+
+    Raises:
+        BadSnapshot: it makes no sense; the text says what.
+    """
+    for name, word, words in (
+        ("severity", kept.severity, SEVERITIES),
+        ("status", kept.status, STATUSES),
+        ("classification", kept.classification, CLASSIFICATIONS),
+    ):
+        if word not in words:
+            raise snapshot.BadSnapshot(f"cases.kept.{name}: {word[:64]} is none of {', '.join(words)}")
+    for where, rows, shape in (
+        ("detections", kept.detections, snapshot.Linked),
+        ("events", kept.events, snapshot.Happened),
+        ("entities", kept.entities, snapshot.Entity),
+        ("telemetry", kept.telemetry, snapshot.Telemetry),
+        ("artifacts", kept.artifacts, snapshot.Artifact),
+        ("time_logs", kept.time_logs, snapshot.TimeLog),
+    ):
+        for row in rows:
+            snapshot.shaped(shape, row, f"cases.kept.{where}")
+    return Case(
+        oid=organization.oid, **{name: getattr(kept, name) for name in snapshot.Case.__struct_fields__}
+    )
 
 
 def stamp(moment: int) -> str:

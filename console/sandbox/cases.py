@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from console.sandbox import snapshot
 from console.sandbox.caserules import (
     BULK,
     DEFAULTS,
@@ -33,6 +34,7 @@ from console.sandbox.caserules import (
     normal,
     one_of,
     record_of,
+    resumed,
     rows_of,
     setting,
     stamp,
@@ -104,6 +106,59 @@ class Cases:
         self._budgets[credential] = (max(0.0, left - 1), now)
         if left < 1:
             raise CaseRefused(429, "rate limit exceeded")
+
+    # What a snapshot keeps
+
+    def kept(self, places: snapshot.Places, now_ms: int) -> snapshot.Cases:
+        """What a snapshot keeps of it at a time (ms)."""
+        return snapshot.Cases(
+            kept=places.named(
+                {
+                    index: [
+                        snapshot.Case(
+                            **{name: getattr(case, name) for name in snapshot.Case.__struct_fields__}
+                        )
+                        for _, case in sorted(kept.items())
+                    ]
+                    for index, kept in self._kept.items()
+                }
+            ),
+            emptied=places.oids(self._emptied),
+            configs=places.named(self._configs),
+            ingested={
+                oid: young
+                for oid, moments in places.named(self._ingested).items()
+                if (young := [moment for moment in moments if now_ms - moment < MINUTE_MS])
+            },
+            taken=places.named(self._taken),
+            count=self._count,
+        )
+
+    def resume(self, kept: snapshot.Cases, places: snapshot.Places) -> None:
+        """Become what a snapshot kept.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        self._emptied = {places.index(oid, "cases.emptied") for oid in kept.emptied}
+        self._ingested = places.placed(kept.ingested, "cases.ingested")
+        self._taken = places.placed(kept.taken, "cases.taken")
+        self._count = kept.count
+        for index, sent in places.placed(kept.configs, "cases.configs").items():
+            try:
+                self._configs[index] = {name: setting(name, value, DEFAULTS) for name, value in sent.items()}
+            except CaseRefused as refused:
+                raise snapshot.BadSnapshot(f"cases.configs: {refused}") from None
+        for oid, cases in kept.kept.items():
+            organization = places.organization(oid, "cases.kept")
+            held = self._kept[organization.index] = {}
+            for each in cases:
+                held[each.number] = resumed(organization, each)
+                # Those of the seed are found by what their ids are made of.
+                if numbers_of(self._world.seed, "case", each.case_id) is None:
+                    self._places[each.case_id] = organization.index, each.number
+            if len(held) != len(cases):
+                raise snapshot.BadSnapshot("cases.kept: two cases have the same number")
 
     # What is there
 

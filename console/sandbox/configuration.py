@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from console.sandbox import names, rules
+from console.sandbox import names, rules, snapshot
 from console.sandbox.access import Access
 from console.sandbox.chance import Chance, hex_of, uuid_of
 from console.sandbox.detections import variant
@@ -289,6 +289,42 @@ class _Changes:
 _NOTHING = _Changes()
 
 
+def _resumed(kept: snapshot.Configured) -> _Changes:
+    """Raises BadSnapshot for what is none of its kind."""
+    where = "configuration.changes"
+    for name, output in kept.outputs.items():
+        if output is not None:
+            found = snapshot.shaped(snapshot.Output, output, f"{where}.outputs")
+            if found.name != name:
+                raise snapshot.BadSnapshot(f"{where}.outputs: an output stands below another's name")
+    for iid, key in kept.installation_keys.items():
+        if (
+            key is not None
+            and snapshot.shaped(snapshot.InstallationKey, key, f"{where}.installation_keys").iid != iid
+        ):
+            raise snapshot.BadSnapshot(f"{where}.installation_keys: a key stands below another's iid")
+    for hive, records in kept.records.items():
+        if hive not in HIVES:
+            raise snapshot.BadSnapshot(f"{where}.records: there is no hive {hive[:64]}")
+        for record in records.values():
+            if record is not None:
+                snapshot.shaped(snapshot.Stored, record, f"{where}.records.{hive}")
+    for service, *_ in kept.stamps:
+        if service not in SERVICES:
+            raise snapshot.BadSnapshot(f"{where}.stamps: there is no service {service[:64]}")
+    return _Changes(
+        extensions=kept.extensions,
+        resources={(category, name): on for category, name, on in kept.resources},
+        values=kept.values,
+        outputs=kept.outputs,
+        installation_keys=kept.installation_keys,
+        ingestion_keys=kept.ingestion_keys,
+        yara_sources=kept.yara_sources,
+        records=kept.records,
+        stamps={(service, name): (by, moment) for service, name, by, moment in kept.stamps},
+    )
+
+
 class Configuration:
     """The configuration of every organization: what the seed decides, and what somebody changed over it."""
 
@@ -317,6 +353,47 @@ class Configuration:
         self._writes = 0
         self.definitions: dict[str, Value] = {each["name"]: each for each in definitions()}
         """The extensions that exist, by name."""
+
+    def kept(self, places: snapshot.Places) -> snapshot.Configuration:
+        """What a snapshot keeps of it."""
+        return snapshot.Configuration(
+            writes=self._writes,
+            definitions={
+                name: each for name, each in sorted(self.definitions.items()) if name not in _DEFINITIONS
+            },
+            changes=places.named(
+                {
+                    index: snapshot.Configured(
+                        extensions=dict(sorted(one.extensions.items())),
+                        resources=[(*key, on) for key, on in one.resources.items()],
+                        values=one.values,
+                        outputs=one.outputs,
+                        installation_keys=one.installation_keys,
+                        ingestion_keys=one.ingestion_keys,
+                        yara_sources=one.yara_sources,
+                        records=one.records,
+                        stamps=sorted((*key, *stamp) for key, stamp in one.stamps.items()),
+                    )
+                    for index, one in self._changes.items()
+                }
+            ),
+        )
+
+    def resume(self, kept: snapshot.Configuration, places: snapshot.Places) -> None:
+        """Become what a snapshot kept, over nothing but the seed.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        self._writes = kept.writes
+        for name, each in kept.definitions.items():
+            if snapshot.shaped(snapshot.Extension, each, "configuration.definitions").name != name:
+                raise snapshot.BadSnapshot(
+                    "configuration.definitions: an extension stands below another's name"
+                )
+            self.definitions.setdefault(name, each)
+        for index, one in places.placed(kept.changes, "configuration.changes").items():
+            self._changes[index] = _resumed(one)
 
     def _changed(self, organization: Organization) -> _Changes:
         return self._changes.get(organization.index, _NOTHING)

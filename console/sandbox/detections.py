@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
-from console.sandbox import names, rules
+from console.sandbox import names, rules, snapshot
 from console.sandbox.chance import Chance, hex_of, mixed, numbered_uuid, numbers_of
 from console.sandbox.organizations import Organization
 from console.sandbox.rules import BASELINE, Rule, Scene
@@ -107,6 +107,8 @@ class Detections:
         self._rate = 0.0
         self._emitted = 0
         self._released = 0
+        self._resumed: int | None = None
+        """Until when (ms) a snapshot has what came."""
 
     def join(self, organization: Organization) -> None:
         """Know one more organization, the last of the list."""
@@ -151,6 +153,26 @@ class Detections:
             # A blank one has no machines that anything could happen on.
             total += 0 if organization.blank else organization.detections + 1
             self._shares.append(total)
+        self._plan(storm_after, storm, unreadable)
+        self._skip()
+
+    def _skip(self) -> None:
+        """Take what a snapshot has already as released."""
+        if self._resumed is None:
+            return
+        if self._rate > 0:
+            # One before and one after, for a detection may come at any time of its gap.
+            self._emitted = max(0, int((self._resumed - self._now_ms) * self._rate / 60_000) - 2)
+            while self._due(self._emitted) <= self._resumed:
+                self._emitted += 1
+        self._released = sum(moment <= self._resumed for moment, _, _ in self._planned)
+
+    def _due(self, number: int) -> int:
+        """When a live detection comes: milliseconds, UTC. Grows with the number."""
+        draw = mixed(self._seed ^ 0x11FE, number)
+        return self._now_ms + int((number + (draw & 0xFFFF) / 65536) * (60_000 / self._rate))
+
+    def _plan(self, storm_after: float | None, storm: int | None, unreadable: Collection[int]) -> None:
         if storm_after is None:
             return
         begin = self._now_ms + int(storm_after * 1000)
@@ -187,17 +209,57 @@ class Detections:
         ]
         return [(place < storm) + more for place, more in enumerate(extra)]
 
+    def kept(self, places: snapshot.Places) -> snapshot.Detections:
+        """What a snapshot keeps of it. What is to come is decided by the seed and the clock."""
+        return snapshot.Detections(
+            live=places.named(
+                {
+                    index: [(moment, BASELINE[number].key) for moment, number in found]
+                    for index, found in self._live.items()
+                }
+            ),
+            fired={
+                self.detect_id(*key): report
+                for key, report in sorted(self._fired.items())
+                if key[0] not in self._gone
+            },
+        )
+
+    def resume(self, kept: snapshot.Detections, places: snapshot.Places, now_ms: int) -> None:
+        """Become what a snapshot kept at a time (ms).
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for index, found in places.placed(kept.live, "detections.live").items():
+            for _, key in found:
+                if key not in _BY_KEY:
+                    raise snapshot.BadSnapshot(f"detections.live: there is no rule {key[:64]}")
+            if self._organizations[index].blank and found:
+                raise snapshot.BadSnapshot("detections.live: an organization without sensors has detections")
+            self._live[index] = [(moment, _BY_KEY[key]) for moment, key in found]
+        for detect_id, report in kept.fired.items():
+            if snapshot.shaped(snapshot.Reported, report, "detections.fired").detect_id != detect_id:
+                raise snapshot.BadSnapshot("detections.fired: a report stands below another's id")
+            place = numbers_of(self._seed, "detection", detect_id)
+            past = None
+            if place is not None and place[0] < len(self._organizations):
+                past = self._organizations[place[0]].detections
+            if place is None or past is None or not past <= place[1] < self.count(place[0]):
+                raise snapshot.BadSnapshot(f"detections.fired: {detect_id[:64]} is not in detections.live")
+            self._fired[place] = report
+        self._resumed = now_ms
+
     def advance(self, now_ms: int) -> None:
         """Release what is due. Cheap when nothing is."""
         if self._rate <= 0 and not self._planned:
             return
-        gap = 60_000 / self._rate if self._rate > 0 else float("inf")
         due: list[tuple[int, int, int]] = []
         while self._rate > 0:
-            draw = mixed(self._seed ^ 0x11FE, self._emitted)
-            moment = self._now_ms + int((self._emitted + (draw & 0xFFFF) / 65536) * gap)
+            moment = self._due(self._emitted)
             if moment > now_ms:
                 break
+            draw = mixed(self._seed ^ 0x11FE, self._emitted)
             index = bisect_right(self._shares, (draw >> 16) % self._shares[-1])
             due.append((moment, index, -1))
             self._emitted += 1

@@ -6,7 +6,7 @@ What detections report was sent as well, and stands among it.
 from collections.abc import Callable
 from typing import Any
 
-from console.sandbox import names
+from console.sandbox import names, snapshot
 from console.sandbox.chance import Chance, hex_of, mixed
 from console.sandbox.detections import Detections
 from console.sandbox.organizations import Organization
@@ -51,6 +51,26 @@ class Events:
         self._detections = detections
         self._clock: Callable[[], int] = lambda: now_ms
         self._answers: dict[tuple[int, int], list[Event]] = {}
+
+    def kept(self, places: snapshot.Places) -> dict[str, list[Event]]:
+        """What a snapshot keeps of it: the answers by sid, in the order in which sensors first answered."""
+        return {places.sid(index, number): found for (index, number), found in self._answers.items()}
+
+    def resume(self, kept: dict[str, list[Event]], places: snapshot.Places) -> None:
+        """Become what a snapshot kept.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for sid, found in kept.items():
+            last = -1
+            for each in found:
+                routing = snapshot.shaped(snapshot.Routed, each, "answers").routing
+                if routing.sid != sid or routing.event_time <= last:
+                    raise snapshot.BadSnapshot("answers: an answer is another sensor's, or out of order")
+                last = routing.event_time
+            if found:
+                self._answers[places.sensor(sid, "answers")] = found
 
     def go_live(self, clock: Callable[[], int]) -> None:
         """Let sensors go on sending as this clock (ms) goes on."""

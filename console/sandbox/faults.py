@@ -20,7 +20,11 @@ import msgspec
 import orjson
 from aiohttp import web
 
+from console.sandbox import snapshot
 from console.sandbox.calls import REPLAY, Call, Refusal, table
+
+MOST_DRAWN = 10_000_000
+"""Of one rule with a probability, in a snapshot: they are drawn again."""
 
 Answer = Callable[[], Awaitable[web.StreamResponse]]
 """Carries the request out, with its effect, and makes the answer."""
@@ -152,6 +156,25 @@ class _Applied:
         self.applied = 0
         self._random = Random(rule.seed)
 
+    def resume(self, matched: int, applied: int) -> None:
+        """Go on where a snapshot found it.
+
+        Raises:
+            BadSnapshot: that cannot have come about.
+        """
+        rule = self.rule
+        drawn = max(0, matched - rule.nth + 1)
+        if rule.count is not None:
+            drawn = min(drawn, rule.count)
+        if applied > drawn:
+            raise snapshot.BadSnapshot("faults: a rule was applied more often than it could be")
+        if rule.probability < 1:
+            if drawn > MOST_DRAWN:
+                raise snapshot.BadSnapshot(f"faults: a rule was drawn for more than {MOST_DRAWN:,} times")
+            for _ in range(drawn):
+                self._random.random()
+        self.matched, self.applied = matched, applied
+
     def holds(self, method: str, template: str, oid: str) -> bool:
         """Whether this request meets it; counts the request."""
         rule = self.rule
@@ -181,6 +204,24 @@ class Faults:
     def add(self, *rules: Rule) -> None:
         """Put rules behind those that there are."""
         self._rules.extend(map(_Applied, rules))
+
+    def kept(self) -> list[snapshot.Applied]:
+        """What a snapshot keeps of them."""
+        return [
+            snapshot.Applied(rule=msgspec.to_builtins(each.rule), matched=each.matched, applied=each.applied)
+            for each in self._rules
+        ]
+
+    def resume(self, kept: list[snapshot.Applied]) -> None:
+        """Become what a snapshot kept.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for each in kept:
+            found = _Applied(snapshot.shaped(Rule, each.rule, "faults"))
+            found.resume(each.matched, each.applied)
+            self._rules.append(found)
 
     def clear(self) -> None:
         """End all trouble."""

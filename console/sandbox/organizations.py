@@ -154,6 +154,17 @@ def build(seed: int, count: int, detections: int, now: int) -> list[Organization
     return found
 
 
+def is_told(organization: Organization) -> bool:
+    """Whether somebody changed an organization's record since it was made."""
+    told = "" if organization.blank else f"{organization.industry}, {organization.tier}"
+    return (
+        organization.name != organization.born
+        or organization.description != told
+        or organization.limit is not None
+        or organization.version != ""
+    )
+
+
 def blank(seed: int, index: int, name: str, site: str, now: int, taken: Container[str]) -> Organization:
     """An organization as it is when somebody has just made it.
 

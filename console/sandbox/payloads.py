@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.sandbox import snapshot
 from console.sandbox.chance import uuid_of
 from console.sandbox.organizations import Organization
 
@@ -41,6 +42,52 @@ class Payloads:
         self._kept: dict[int, dict[str, Payload]] = {}
         self._tickets: dict[str, Ticket] = {}
 
+    def kept(self, places: snapshot.Places) -> dict[str, list[snapshot.Payload]]:
+        """What a snapshot keeps of them."""
+        return places.named(
+            {
+                index: [
+                    snapshot.Payload(name=one.name, content=one.content, by=one.by, created=one.created)
+                    for one in found.values()
+                ]
+                for index, found in self._kept.items()
+            }
+        )
+
+    def kept_tickets(self, now: int) -> list[snapshot.Ticket]:
+        """What a snapshot keeps of the addresses that can be used at a time (ms)."""
+        return [
+            snapshot.Ticket(
+                key=key,
+                oid=one.organization.oid,
+                name=one.name,
+                by=one.by,
+                upload=one.upload,
+                ends=one.ends,
+            )
+            for key, one in self._tickets.items()
+            if one.ends > now
+        ]
+
+    def resume(
+        self,
+        kept: dict[str, list[snapshot.Payload]],
+        tickets: list[snapshot.Ticket],
+        places: snapshot.Places,
+    ) -> None:
+        """Become what a snapshot kept.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for oid, found in kept.items():
+            organization = places.organization(oid, "payloads")
+            for one in found:
+                self.put(organization, Payload(one.name, one.content, one.by, one.created))
+        for each in tickets:
+            organization = places.organization(each.oid, "tickets")
+            self._tickets[each.key] = Ticket(organization, each.name, each.by, each.upload, each.ends)
+
     def of(self, organization: Organization) -> dict[str, Payload]:
         """By name. Not to be changed by the caller."""
         return self._kept.get(organization.index, {})
@@ -71,6 +118,22 @@ class Jobs:
     """Work that services did, by organization and id, newest last."""
 
     _kept: dict[int, dict[str, dict[str, Any]]] = field(default_factory=dict)
+
+    def kept(self, places: snapshot.Places) -> dict[str, dict[str, dict[str, Any]]]:
+        """What a snapshot keeps of them."""
+        return places.named(self._kept)
+
+    def resume(self, kept: dict[str, dict[str, dict[str, Any]]], places: snapshot.Places) -> None:
+        """Become what a snapshot kept.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        self._kept = places.placed(kept, "jobs")
+        for jobs in kept.values():
+            for job_id, job in jobs.items():
+                if snapshot.shaped(snapshot.Job, job, "jobs").job_id != job_id:
+                    raise snapshot.BadSnapshot("jobs: a job stands below another's id")
 
     def of(self, organization: Organization) -> dict[str, dict[str, Any]]:
         """By id. Not to be changed by the caller."""

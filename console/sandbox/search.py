@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from console.sandbox import snapshot
 from console.sandbox.detection_logic import BadRule, Logic, Run, values_at
 from console.sandbox.events import SLOT_MS
 from console.sandbox.organizations import Organization
@@ -779,6 +780,67 @@ class Searches:
 
     def __init__(self) -> None:
         self._open: dict[str, Search] = {}
+
+    def kept(self) -> list[snapshot.Search]:
+        """What a snapshot keeps of them. A page that is being made belongs to whoever waits for it."""
+        return [
+            snapshot.Search(
+                query_id=one.query_id,
+                oid=one.oid,
+                query=one.query,
+                stream=one.plan.stream,
+                start=str(one.start),
+                end=str(one.end),
+                ident=one.ident,
+                # A header may hold bytes that are no text.
+                agent=one.agent.encode("utf-8", "replace").decode(),
+                size=one.size,
+                submitted=one.submitted,
+                active=one.active,
+                pages=one.pages,
+                scanned=one.scanned,
+                matched=one.matched,
+                bytes=one.bytes,
+                walltime=one.walltime,
+                more=one.more,
+            )
+            for one in self._open.values()
+        ]
+
+    def resume(self, kept: list[snapshot.Search], places: snapshot.Places, now: int) -> None:
+        """Become what a snapshot kept.
+
+        Args:
+            now: seconds, UTC.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for one in kept:
+            places.index(one.oid, "searches")
+            try:
+                plan = plan_of(one.query, one.stream, now)
+            except BadQuery as problem:
+                raise snapshot.BadSnapshot(f"searches: bad query: {problem}") from None
+            self._open[one.query_id] = Search(
+                query_id=one.query_id,
+                oid=one.oid,
+                query=one.query,
+                plan=plan,
+                start=int(one.start),
+                end=int(one.end),
+                ident=one.ident,
+                agent=one.agent,
+                size=one.size,
+                submitted=one.submitted,
+                active=one.active,
+                pages=one.pages,
+                scanned=one.scanned,
+                matched=one.matched,
+                bytes=one.bytes,
+                walltime=one.walltime,
+                more=one.more,
+            )
 
     def add(self, search: Search) -> None:
         """Keep one, and forget those that nobody resumed in time."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from console.sandbox import names
+from console.sandbox import names, snapshot
 from console.sandbox.chance import Chance, hex_of, numbered_uuid, uuid_of
 from console.sandbox.organizations import DAY, Organization
 
@@ -194,6 +194,17 @@ class Changes:
     done: set[str] = field(default_factory=set)
     """Idempotency keys of tasks that were sent already."""
 
+    def end(self, moment: int) -> None:
+        """Take away the tags whose time (ms) has come."""
+        for tag in [tag for tag, ends in self.ends.items() if ends <= moment]:
+            del self.ends[tag]
+            if self.tags is not None:
+                self.tags.pop(tag, None)
+
+
+ENDLESS = (1 << 63) - 1
+"""Milliseconds: as late as a snapshot can say."""
+
 
 class Fleet:
     """What somebody did to sensors, over all organizations."""
@@ -201,6 +212,53 @@ class Fleet:
     def __init__(self) -> None:
         self._changes: dict[tuple[int, int], Changes] = {}
         self._removed: dict[int, list[int]] = {}
+
+    def kept(self, places: snapshot.Places, moment: int) -> snapshot.Fleet:
+        """What a snapshot keeps of it at a time (ms)."""
+        found = {}
+        for (index, number), one in sorted(self._changes.items()):
+            one.end(moment)
+            found[places.sid(index, number)] = snapshot.Machine(
+                tags=one.tags,
+                ends={tag: min(ends, ENDLESS) for tag, ends in sorted(one.ends.items())},
+                isolated=one.isolated,
+                should_isolate=one.should_isolate,
+                sealed=one.sealed,
+                should_seal=one.should_seal,
+                removed=one.removed,
+                done=sorted(one.done),
+            )
+        gone = [
+            places.sid(index, number)
+            for index, numbers in sorted(self._removed.items())
+            for number in numbers
+        ]
+        return snapshot.Fleet(sensors=found, removed=gone)
+
+    def resume(self, kept: snapshot.Fleet, places: snapshot.Places) -> None:
+        """Become what a snapshot kept.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        for sid, one in kept.sensors.items():
+            self._changes[places.sensor(sid, "fleet.sensors")] = Changes(
+                tags=one.tags,
+                ends=one.ends,
+                isolated=one.isolated,
+                should_isolate=one.should_isolate,
+                sealed=one.sealed,
+                should_seal=one.should_seal,
+                removed=one.removed,
+                done=set(one.done),
+            )
+        if sorted(kept.removed) != sorted(sid for sid, one in kept.sensors.items() if one.removed):
+            raise snapshot.BadSnapshot(
+                "fleet.removed: these are not the sensors that fleet.sensors calls removed"
+            )
+        for sid in kept.removed:
+            index, number = places.sensor(sid, "fleet.removed")
+            self._removed.setdefault(index, []).append(number)
 
     def of(self, organization: Organization, index: int) -> Changes | None:
         """What was done to a sensor, if anything was."""
@@ -224,9 +282,7 @@ class Fleet:
         changes = self.of(organization, index)
         if changes is None or changes.tags is None:
             return None
-        for tag in [tag for tag, ends in changes.ends.items() if ends <= moment]:
-            del changes.ends[tag]
-            changes.tags.pop(tag, None)
+        changes.end(moment)
         return changes.tags
 
     def over(self, organization: Organization, index: int) -> dict[str, bool]:

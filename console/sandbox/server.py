@@ -18,11 +18,14 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.streams import StreamReader
 
 import console.sandbox.endpoints  # noqa: F401  (fills the table)
+from console import __version__
+from console.sandbox import snapshot
 from console.sandbox.calls import Call, Refusal, not_found, table
 from console.sandbox.endpoints.infrastructure import apply_template
 from console.sandbox.faults import Answer, BadRules, Dropped, Faults, read_rules
+from console.sandbox.likeness import likeness
 from console.sandbox.requestlog import Entry, RequestLog
-from console.sandbox.tokens import Tokens
+from console.sandbox.tokens import KEY_BYTES, Tokens
 from console.sandbox.world import World
 
 BODY_LIMIT = 32 * 1024 * 1024
@@ -90,8 +93,102 @@ class Sandbox:
         """In place of `faults`."""
         self.url = ""
         self._windows: dict[str, tuple[float, int]] = {}
+        """By credential: since when by `time.monotonic`, and how many requests."""
+        self._left_windows: dict[str, snapshot.Window] = {}
+        """Of a snapshot; they go on when the clock does."""
         self._runner: web.ServerRunner | None = None
         self._headers = {"X-RateLimit-Quota": str(rate_quota), "X-RateLimit-Period": str(rate_period)}
+
+    def kept(self) -> snapshot.Snapshot:
+        """What has become of it, all of this moment; nothing of it is to be changed.
+
+        Open connections (streams, pages that are being made) and the log of requests are this process's own.
+
+        Raises:
+            BadSnapshot: it is too large for one.
+        """
+        world = self.world
+        if world.orgs > snapshot.MOST_ORGANIZATIONS:
+            raise snapshot.BadSnapshot(
+                f"it began with {world.orgs:,} organizations, and a snapshot is of at most "
+                f"{snapshot.MOST_ORGANIZATIONS:,}"
+            )
+        kept = world.kept()
+        windows = {
+            credential: snapshot.Window(since=world.at(begun), used=used)
+            for credential, (begun, used) in sorted(self._windows.items())
+        }
+        return snapshot.Snapshot(
+            program=__version__,
+            origin=snapshot.Origin(
+                seed=world.seed,
+                orgs=world.orgs,
+                detections=world.past,
+                now_ms=world.now_ms,
+                likeness=likeness(world.seed, world.now_ms),
+            ),
+            serving=snapshot.Serving(
+                latency=float(self.latency),
+                rate_quota=self.rate_quota,
+                rate_period=self.rate_period,
+                live_rate=float(self.live_rate),
+                storm_after=None if self.storm_after is None else float(self.storm_after),
+                storm=self.storm,
+            ),
+            tokens=self.tokens.key,
+            faults=self.faults.kept(),
+            windows={
+                credential: window
+                for credential, window in windows.items()
+                if kept.clock - window.since < self.rate_period * 1000
+            },
+            world=kept,
+        )
+
+    @classmethod
+    def resumed(
+        cls,
+        kept: snapshot.Snapshot,
+        *,
+        latency: float | None = None,
+        rate_quota: int | None = None,
+        rate_period: int | None = None,
+    ) -> "Sandbox":
+        """A sandbox that goes on where a snapshot was taken; it does not listen yet.
+
+        Args:
+            latency: as of `Sandbox`, as are the others; None is what the snapshot says.
+
+        Raises:
+            BadSnapshot: it makes no sense, or another version made it; the text says what.
+        """
+        origin, serving = kept.origin, kept.serving
+        if likeness(origin.seed, origin.now_ms) != origin.likeness:
+            raise snapshot.BadSnapshot(
+                f"limegrove {kept.program[:20]} wrote it, whose seeds make another provider than those of "
+                f"this limegrove {__version__}: use the one that wrote it"
+            )
+        if 0 < serving.live_rate < 1e-6:
+            raise snapshot.BadSnapshot("serving.live_rate makes no sense")
+        if len(kept.tokens) != KEY_BYTES:
+            raise snapshot.BadSnapshot(f"tokens is no key of {KEY_BYTES} bytes")
+        if any(window.since > kept.world.clock for window in kept.windows.values()):
+            raise snapshot.BadSnapshot("windows: one begins after world.clock")
+        world = World(seed=origin.seed, orgs=origin.orgs, detections=origin.detections, now_ms=origin.now_ms)
+        world.resume(kept.world)
+        sandbox = cls(
+            world,
+            latency=serving.latency if latency is None else latency,
+            rate_quota=serving.rate_quota if rate_quota is None else rate_quota,
+            rate_period=serving.rate_period if rate_period is None else rate_period,
+            live_rate=serving.live_rate,
+            storm_after=serving.storm_after,
+            storm=serving.storm,
+        )
+        sandbox.tokens = Tokens(kept.tokens)
+        sandbox.faults.resume(kept.faults)
+        sandbox._left_windows = kept.windows
+        return sandbox
 
     def endpoints(self) -> dict[str, int]:
         """How often each endpoint was asked: `GET /v1/orgs/{oid}` -> n."""
@@ -139,6 +236,10 @@ class Sandbox:
         bound = self._runner.addresses[0][1]
         self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
         self.world.begin(live_rate=self.live_rate, storm_after=self.storm_after, storm=self.storm)
+        now, clock = time.monotonic(), self.world.clock()
+        for credential, window in self._left_windows.items():
+            self._windows[credential] = now - (clock - window.since) / 1000, window.used
+        self._left_windows = {}
         return self.url
 
     async def stop(self) -> None:
@@ -266,6 +367,12 @@ class Sandbox:
         """What other processes may know of this one, or have it do; no part of LimaCharlie's API."""
         if path == "/sandbox/faults":
             return await self._rules(request)
+        if path == "/sandbox/snapshot" and request.method == "GET":
+            try:
+                # Nothing else runs until it is whole: it is of one moment.
+                return self._answer(200, snapshot.dumps(self.kept()))
+            except snapshot.BadSnapshot as error:
+                return self._answer(409, {"error": f"No snapshot can be taken: {error}."})
         if path != "/sandbox/log" or request.method != "GET":
             return self._answer(404, {"error": "not found"})
         newest = request.query.get("newest", "0")

@@ -1,4 +1,4 @@
-"""Platform tokens: signed like LimaCharlie's, with a key that dies with the process."""
+"""Platform tokens: signed like LimaCharlie's, with a key that is the process's own, or a snapshot's."""
 
 import base64
 import hmac
@@ -13,6 +13,7 @@ AUDIENCE = "lce_control_plane"
 VALID_FOR = 3600
 """Seconds, unless the client asks for something else."""
 LONGEST = 7 * 86_400
+KEY_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,18 @@ def expiry(asked: str | None, now: int) -> int:
 class Tokens:
     """Issues and reads tokens."""
 
-    def __init__(self) -> None:
-        self._key = os.urandom(32)
+    def __init__(self, key: bytes | None = None) -> None:
+        """Prepare.
+
+        Args:
+            key: of an earlier sandbox, whose tokens are good here; None makes one.
+        """
+        self.key = key or os.urandom(KEY_BYTES)
         self._header = _b64(b'{"alg":"HS256","typ":"JWT"}')
         self._read: dict[str, Claims] = {}
 
     def _sign(self, body: bytes) -> bytes:
-        return _b64(hmac.digest(self._key, body, sha256))
+        return _b64(hmac.digest(self.key, body, sha256))
 
     def issue(
         self,

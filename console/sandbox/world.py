@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from console.sandbox import activity, names, sensors
+from console.sandbox import activity, names, sensors, snapshot
 from console.sandbox import organizations as customers
 from console.sandbox.access import Access
 from console.sandbox.activity import Audit
@@ -44,6 +44,10 @@ class World:
         if orgs < 1 or detections < 0:
             raise ValueError("A world has at least one organization, and no fewer than 0 detections.")
         self.seed = seed
+        self.orgs = orgs
+        """How many the seed made, whatever was made or deleted since."""
+        self.past = detections
+        """How many detections the seed made over all of them."""
         self.now_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) // 1000 * 1000
         self.now = self.now_ms // 1000
         self.organizations = customers.build(seed, orgs, detections, self.now)
@@ -76,6 +80,8 @@ class World:
         self.cases = Cases(self)
         self.on_unsubscribed.append(lambda one, name: self.cases.unsubscribed(one) if name == CASES else None)
         self._began: float | None = None
+        self._elapsed = 0
+        """How far the clock had come when a snapshot was taken (ms)."""
         self._entries: dict[int, list[Value]] = {}
         self._confirmations: dict[int, str] = {}
         self._listings: dict[tuple[str, str, str, bool], list[Organization]] = {}
@@ -112,8 +118,111 @@ class World:
     def clock(self) -> int:
         """The world's time: milliseconds, UTC. It stands still until `begin`."""
         if self._began is None:
-            return self.now_ms
-        return self.now_ms + int((time.monotonic() - self._began) * 1000)
+            return self.now_ms + self._elapsed
+        return self.now_ms + self._elapsed + int((time.monotonic() - self._began) * 1000)
+
+    def at(self, moment: float) -> int:
+        """What time it was here (ms, UTC) when `time.monotonic` said `moment`."""
+        began = moment if self._began is None else self._began
+        return self.now_ms + self._elapsed + int((moment - began) * 1000)
+
+    def kept(self) -> snapshot.World:
+        """What a snapshot keeps of it, all of one moment."""
+        moment = self.clock()
+        self.detections.advance(moment)
+        places = snapshot.Places(self.seed, self.organizations)
+        failing: dict[int, dict[str, int]] = {}
+        for (index, component), since in sorted(self._failing_since.items()):
+            failing.setdefault(index, {})[component] = since
+        return snapshot.World(
+            clock=moment,
+            made=[
+                snapshot.Made(
+                    oid=one.oid, name=one.born, site=one.site, created=one.created, creator=one.creator
+                )
+                for one in self.organizations
+                if one.blank
+            ],
+            told={
+                one.oid: snapshot.Told(
+                    name=one.name, description=one.description, limit=one.limit, version=one.version
+                )
+                for one in self.organizations
+                if customers.is_told(one)
+            },
+            deleted=[one.oid for one in self.organizations if one.oid not in self.by_oid],
+            confirmations=places.named(self._confirmations),
+            audit=places.named(self._entries),
+            failing_since=places.named(failing),
+            dismissed=places.named({index: sorted(gone) for index, gone in self._dismissed.items()}),
+            schemas_since=places.named(self._schemas_since),
+            access=self.access.kept(places),
+            configuration=self.configuration.kept(places),
+            fleet=self.fleet.kept(places, moment),
+            answers=self.events.kept(places),
+            detections=self.detections.kept(places),
+            cases=self.cases.kept(places, moment),
+            searches=self.searches.kept(),
+            payloads=self.payloads.kept(places),
+            tickets=self.payloads.kept_tickets(moment),
+            jobs=self.jobs.kept(places),
+        )
+
+    def resume(self, kept: snapshot.World) -> None:
+        """Become what a snapshot kept, over nothing but the seed; before `begin`.
+
+        Raises:
+            BadSnapshot: it makes no sense; the text says what.
+        """
+        if kept.clock < self.now_ms:
+            raise snapshot.BadSnapshot("world.clock is before origin.now_ms")
+        self._elapsed = kept.clock - self.now_ms
+        for each in kept.made:
+            self._made_again(each)
+        places = snapshot.Places(self.seed, self.organizations)
+        for oid, told in kept.told.items():
+            one = places.organization(oid, "told")
+            one.name, one.description = told.name, told.description
+            one.limit, one.version = told.limit, told.version
+        self._confirmations = places.placed(kept.confirmations, "confirmations")
+        self._entries = places.placed(kept.audit, "audit")
+        for oid, entries in kept.audit.items():
+            for entry in entries:
+                if snapshot.shaped(snapshot.Entry, entry, "audit").oid != oid:
+                    raise snapshot.BadSnapshot("audit: an entry is another organization's")
+        for index, since in places.placed(kept.failing_since, "failing_since").items():
+            self._failing_since |= {(index, component): at for component, at in since.items()}
+        for index, gone in places.placed(kept.dismissed, "dismissed").items():
+            self._dismissed[index] = set(gone)
+        self._schemas_since = places.placed(kept.schemas_since, "schemas_since")
+        self.access.resume(kept.access, places)
+        self.configuration.resume(kept.configuration, places)
+        self.fleet.resume(kept.fleet, places)
+        self.events.resume(kept.answers, places)
+        self.detections.resume(kept.detections, places, kept.clock)
+        self.cases.resume(kept.cases, places)
+        self.searches.resume(kept.searches, places, kept.clock // 1000)
+        self.payloads.resume(kept.payloads, kept.tickets, places)
+        self.jobs.resume(kept.jobs, places)
+        for oid in kept.deleted:
+            one = places.organization(oid, "deleted")
+            if self.by_oid.pop(oid, None) is None:
+                raise snapshot.BadSnapshot("deleted: an organization is named twice")
+            self.detections.leave(one)
+
+    def _made_again(self, kept: snapshot.Made) -> None:
+        one = customers.blank(
+            self.seed, len(self.organizations), kept.name, kept.site, kept.created, self._slugs
+        )
+        if one.oid != kept.oid:
+            raise snapshot.BadSnapshot(
+                f"made: {kept.oid[:64]} is not what the seed calls the next organization"
+            )
+        one.creator = kept.creator
+        self._slugs.add(one.slug)
+        self.organizations.append(one)
+        self.by_oid[one.oid] = one
+        self.detections.join(one)
 
     def tree(self) -> list[dict[str, Any]]:
         """The hierarchy, flat: {id, parent, name, oid?, labels?, parameters?, marks?}, parents first."""
