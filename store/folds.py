@@ -86,6 +86,7 @@ _ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
 _CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
 
 _ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder()
 _JSON: Final = ("salient", "assignees", "hours")
 _EMPTY: Final = {"salient": "[]", "assignees": "{}", "hours": "{}"}
 _SHAPES: Final[dict[str, Any]] = {
@@ -539,16 +540,15 @@ def _held(c: Connection, table: Table, column: str, keys_: Sequence[int], oid: s
     condition, bound = f"{column} IN (SELECT value FROM json_each(?))", [_ENCODER.encode(keys_).decode()]
     if oid:
         condition, bound = f"oid = ? AND {condition}", [oid, *bound]
-    rows = c.exec_driver_sql(
+    found = c.exec_driver_sql(
         f"SELECT {', '.join(shape._fields)} FROM {table.name} WHERE {condition}", tuple(bound)
-    )
-    return [shape._make(row)._replace(**_decoded(shape, row)) for row in rows]
+    ).all()
+    return list(map(shape._make, zip(*map(_read, shape._fields, zip(*found, strict=True)), strict=True)))
 
 
-def _decoded(shape: Any, row: Sequence[Any]) -> dict[str, Any]:
-    return {
-        name: msgspec.json.decode(row[place]) for place, name in enumerate(shape._fields) if name in _JSON
-    }
+def _read(name: str, values: Iterable[Any]) -> Iterable[Any]:
+    """A column as it came from the database, read."""
+    return map(_DECODER.decode, values) if name in _JSON else values
 
 
 def _numbers(c: Connection, count: int) -> Iterable[int]:

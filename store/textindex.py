@@ -31,7 +31,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
 from store import models, preferences
 from store.bodies import pack, unpack
@@ -335,14 +335,12 @@ def _insert(c: Connection, rows: list[tuple[int, str]]) -> None:
 
 
 def _put_labels(c: Connection, labels: Iterable[tuple[int, str]]) -> None:
-    rows = [{"kind": kind, "value": value} for kind, value in sorted(labels)]
+    rows = sorted(labels)
     if rows:
-        c.execute(_upsert(c, _LABEL).on_conflict_do_nothing(), rows)
-
-
-def _upsert(c: Connection, table: Table) -> Any:
-    """The dialect's INSERT, which knows ON CONFLICT."""
-    return sqlite.insert(table) if c.dialect.name == "sqlite" else postgresql.insert(table)
+        mark = "?" if c.dialect.name == "sqlite" else "%s"
+        c.exec_driver_sql(
+            f"INSERT INTO {_LABEL.name} (kind, value) VALUES ({mark}, {mark}) ON CONFLICT DO NOTHING", rows
+        )
 
 
 _COMMON_TOKENS = text(
@@ -372,22 +370,15 @@ def _count_common(
             if token in known:
                 times.setdefault(token, []).append(moment)
     if times:
-        upsert = _upsert(c, _SIGHTING)
-        new = upsert.excluded
-        least, most = (func.min, func.max) if c.dialect.name == "sqlite" else (func.least, func.greatest)
-        c.execute(
-            upsert.on_conflict_do_update(
-                index_elements=["token", "oid"],
-                set_={
-                    "first": least(_SIGHTING.c.first, new["first"]),
-                    "last": most(_SIGHTING.c.last, new["last"]),
-                    "count": _SIGHTING.c.count + new["count"],
-                },
-            ),
-            [
-                {"token": token, "oid": oid, "first": min(each), "last": max(each), "count": len(each)}
-                for token, each in sorted(times.items())
-            ],
+        lite = c.dialect.name == "sqlite"
+        mark, least, most = ("?", "min", "max") if lite else ("%s", "least", "greatest")
+        # Beneath SQLAlchemy, as folds are: going through each row's names costs more than writing it.
+        c.exec_driver_sql(
+            f'INSERT INTO sighting (token, oid, "first", "last", count) VALUES ({", ".join([mark] * 5)})'
+            " ON CONFLICT (token, oid) DO UPDATE SET"
+            f' "first" = {least}(sighting."first", excluded."first"),'
+            f' "last" = {most}(sighting."last", excluded."last"), count = sighting.count + excluded.count',
+            [(token, oid, min(each), max(each), len(each)) for token, each in sorted(times.items())],
         )
     turn = zlib.crc32(rows[-1][0].to_bytes(8, "big"))  # as by chance, and the same each time
     if turn % (8 if len(rows) >= 20 else 32):
