@@ -46,7 +46,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel import SQLModel
 
-from store import customers, folds, ingest, tree
+from store import accesshistory, customers, folds, ingest, tree
 from store.alerts import CLASSIFICATIONS, FOREVER, SEVERITIES, STATUSES, WOKEN
 from store.bodies import pack, unpack
 from store.configuration import canonical, content_hash
@@ -80,7 +80,8 @@ PARTS: Final[dict[str, tuple[str, str]]] = {
     "group_role": (GROUPS, ""),
     "direct_permission": (OWN, ""),
     "api_key": (OWN, ""),
-    "user_account": (SPECIAL, "who has anything in them"),
+    "access_former": (SPECIAL, "what was granted in them before, and of groups while these held them"),
+    "user_account": (SPECIAL, "who has anything in them, or had"),
     "access_event": (OWN, ""),
     "audit_entry": (OWN, ""),
     "audit_use": (OWN, ""),
@@ -150,8 +151,11 @@ _WITHOUT_EVENTS: Final = frozenset(
     ("sensor", *(name for name in PARTS if name.startswith("case_")))
 )  # fmt: skip
 _WITH_BODY: Final = frozenset(("configuration_body", "detection", "case_record"))
-_MADE_HERE: Final = {"configuration_record": "id", "access_event": "id"}
+_MADE_HERE: Final = {"configuration_record": "id", "access_event": "id", "access_former": "id"}
 """Numbers that the store gives, and that nothing refers to."""
+_FORMER_OWN: Final = frozenset(("direct", "held", "key"))
+_FORMER_OF_GROUPS: Final = frozenset(("group", "member", "owner"))
+"""Kinds of `access_former`: of an organization, and of a group."""
 _CHUNK: Final = 400
 """Organizations of one query."""
 _STEP: Final = 400
@@ -271,6 +275,8 @@ class Redaction:
             made["hash"] = self._hashes[row["hash"]]
         if table == "user_account":
             made["uid"] = ""
+        if table == "access_former" and row["kind"] != "key":
+            made["principal"] = self._number(row["principal"])
         if table == "sync_state":
             made |= _WORKPLACE
         return made
@@ -351,6 +357,8 @@ def _read(c: Connection, name: str, how: str, wanted: Scope, since: int | None) 
         yield from _nodes(c, wanted)
     elif name == "user_account":
         yield from _people(c, wanted)
+    elif name == "access_former":
+        yield from _former(c, wanted)
     elif name == "fold_key":
         yield from _keys(c, wanted)
     elif name == "configuration_body":
@@ -430,9 +438,40 @@ def _people(c: Connection, wanted: Scope) -> Iterator[dict[str, Any]]:
         found.update(c.execute(select(direct.c.email).where(direct.c.oid.in_(part)).distinct()).scalars())
     for part in _chunks(sorted(_gids(c, wanted))):
         found.update(c.execute(select(member.c.email).where(member.c.gid.in_(part)).distinct()).scalars())
+    found.update(
+        row["principal"] for row in _former(c, wanted) if row["kind"] in ("direct", "member", "owner")
+    )
     account = _TABLES["user_account"]
     for part in _chunks(sorted(found)):
         yield from _plain(c, account, account.c.email.in_(part))
+
+
+def _former(c: Connection, wanted: Scope) -> Iterator[dict[str, Any]]:
+    """What was granted before in the organizations; then of groups what they were while they held any of
+    them. A group that holds none of them any more is told up to its end there."""
+    table, holds = _TABLES["access_former"], _TABLES["group_organization"]
+    spans: dict[str, tuple[int, int | None]] = {}
+    for part in _chunks(wanted.oids):
+        for row in _plain(c, table, table.c.oid.in_(part)):
+            if row["kind"] == "held":
+                first, last = spans.get(row["gid"], (row["valid_from"], row["valid_to"]))
+                spans[row["gid"]] = (
+                    min(first, row["valid_from"]),
+                    None if last is None else max(last, row["valid_to"]),
+                )
+            yield row
+    for part in _chunks(wanted.oids):
+        for gid, since in c.execute(select(holds.c.gid, holds.c.valid_from).where(holds.c.oid.in_(part))):
+            first, _ = spans.get(gid, (since, None))
+            spans[gid] = (min(first, since), None)
+    for gid, (first, end) in sorted(spans.items()):
+        here = [table.c.gid == gid, table.c.kind.in_(_FORMER_OF_GROUPS), table.c.valid_to > first]
+        yield from _plain(c, table, *here, *([table.c.valid_from < end] if end is not None else ()))
+        for name in ("organization_group", "group_member") if end is not None else ():
+            still = _TABLES[name]
+            for now in c.execute(select(still).where(still.c.gid == gid, still.c.valid_from < end)):
+                made = accesshistory.former(name, now._mapping)
+                yield made | {"valid_from": now.valid_from, "valid_to": end}
 
 
 def _contents(c: Connection, wanted: Scope) -> Iterator[dict[str, Any]]:
@@ -511,6 +550,7 @@ class Taking:
         self._store = store
         self._oids = frozenset(oids)
         self._gids: set[str] = set()
+        self._former_gids: set[str] = set()
         self._hashes: set[str] = set()
         self._found: set[str] = set()
         self._spent = 0
@@ -604,16 +644,29 @@ class Taking:
 
     def _belongs(self, name: str, row: Mapping[str, Any], where: str) -> None:
         oid = row.get("oid")
-        if oid is not None and oid not in self._oids and not (name == "sync_state" and oid == ""):
+        of_none = oid == "" and (name == "sync_state" or row.get("kind") in _FORMER_OF_GROUPS)
+        if oid is not None and oid not in self._oids and not of_none:
             raise BadBundle(f"{where}: it is of an organization that the bundle does not name.")
         if name == "organization":
             self._found.add(row["oid"])
         if name == "organization_group":
             self._gids.add(row["gid"])
+        elif name == "access_former":
+            self._belonged(row, where)
         elif "gid" in row and name != "access_event" and row["gid"] not in self._gids:
             raise BadBundle(f"{where}: it is of a group that the bundle does not have.")
         if name == "configuration_record" and row["hash"] not in self._hashes:
             raise BadBundle(f"{where}: the bundle does not have its content.")
+
+    def _belonged(self, row: Mapping[str, Any], where: str) -> None:
+        """What was granted before has to be of an organization, or of a group that held one."""
+        kinds = _FORMER_OWN if row["oid"] else _FORMER_OF_GROUPS
+        if row["kind"] not in kinds or row["valid_from"] >= row["valid_to"]:
+            raise BadBundle(f"{where}: it is nothing that was granted once.")
+        if row["kind"] == "held":
+            self._former_gids.add(row["gid"])
+        elif not row["oid"] and row["gid"] not in self._gids | self._former_gids:
+            raise BadBundle(f"{where}: it is of a group that the bundle does not have.")
 
     def _put(self, name: str, batch: list[dict[str, Any]]) -> None:
         with _held(name):

@@ -21,17 +21,9 @@ from sqlalchemy import Connection, Text, cast, func, select
 
 from store.access import Kind
 from store.accesschanges import NEW, AccessChange, ordered
-from store.models import (
-    ApiKey,
-    DirectPermission,
-    Group,
-    GroupMember,
-    GroupOrganization,
-    Node,
-    Organization,
-    User,
-)
+from store.models import Node, Organization, User
 from store.permissions import catalogue, is_privileged
+from store.queries.asof import access_tables
 from store.text import Untrusted
 
 Sign = Literal["", "D", "G", "B", "K"]
@@ -168,16 +160,20 @@ class World:
         self._made: dict[str, Any] = {}
 
     @classmethod
-    def load(cls, connection: Connection, *, oid: str = "", principal: str = "") -> "World":
+    def load(
+        cls, connection: Connection, *, oid: str = "", principal: str = "", at: int | None = None
+    ) -> "World":
         """Everything that the store knows; about a third of a second for ten thousand organizations.
 
         Args:
             oid: only what decides about this organization.
             principal: only what decides about this user (e-mail), group (gid) or key (hash). The members of
                 the groups are then not all known.
+            at: as it was at this time (ms); organizations are those that are there, or were then, and stand
+                in the tree where they stand now.
         """
         world = cls()
-        _Loading(world, connection, oid, principal).read()
+        _Loading(world, connection, oid, principal, at).read()
         return world
 
     # Sets as numbers
@@ -487,9 +483,18 @@ def _by_name(groups: Mapping[str, WorldGroup]) -> dict[str, WorldGroup]:
 class _Loading:
     """Fills a world from the store; equal lists of permissions are decoded once."""
 
-    def __init__(self, world: World, connection: Connection, oid: str = "", principal: str = "") -> None:
+    def __init__(
+        self,
+        world: World,
+        connection: Connection,
+        oid: str = "",
+        principal: str = "",
+        at: int | None = None,
+    ) -> None:
         self._world = world
         self._connection = connection
+        self._at = at
+        self._tables = access_tables(at)
         self._oid, self._principal = oid, principal
         self._numbers = dict(world._bits)
         self._masks: dict[str, int] = {}
@@ -543,7 +548,7 @@ class _Loading:
         gone = set()
         for path, oid, name, gone_at in rows:
             self._oids[oid] = oid
-            if gone_at is None:
+            if gone_at is None or (self._at is not None and self._at < gone_at):
                 self._world.organizations[oid] = Untrusted(name)
                 self._world.paths[oid] = Untrusted(path)
             else:
@@ -551,8 +556,7 @@ class _Loading:
         self._world.gone = frozenset(gone)
 
     def _groups(self) -> dict[str, WorldGroup]:
-        group, member = Group.__table__.c, GroupMember.__table__.c  # type: ignore[attr-defined]
-        holds = GroupOrganization.__table__.c  # type: ignore[attr-defined]
+        group, member, holds = self._tables.group.c, self._tables.member.c, self._tables.holds.c
         groups = select(group.gid, group.name, cast(group.permissions, Text), group.complete)
         memberships = select(member.gid, member.email, member.owner)
         holdings = select(holds.gid, self._listed(holds.oid)).group_by(holds.gid)
@@ -590,7 +594,7 @@ class _Loading:
         }
 
     def _direct(self) -> None:
-        table = DirectPermission.__table__.c  # type: ignore[attr-defined]
+        table = self._tables.direct.c
         direct, oids, mask = self._world.direct, self._oids, self._mask
         wanted = self._limited(
             select(table.email, table.oid, cast(table.permissions, Text)), table.oid, table.email
@@ -602,7 +606,7 @@ class _Loading:
             held[oids.setdefault(oid, oid)] = mask(permissions)
 
     def _keys(self) -> None:
-        table = ApiKey.__table__.c  # type: ignore[attr-defined]
+        table = self._tables.key.c
         keys = self._world.keys
         wanted = self._limited(
             select(table.oid, table.key_hash, table.name, cast(table.permissions, Text)),

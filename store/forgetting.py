@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 from sqlmodel import AutoString, SQLModel
 
-from store import alertremoval, folds, journal, preferences, textindex, tree
+from store import accesshistory, alertremoval, folds, journal, preferences, textindex, tree
 from store.bodies import pack, unpack
 from store.configuration import canonical, content_hash
 from store.database import Store
@@ -78,6 +78,9 @@ PLACES: Final[dict[str, Place]] = {
     "access_deadline": Place(OURS, "one that is about nothing else goes"),
     "access_event": Place(OWN, "and entries of groups' logs that name it"),
     "access_file": Place(OURS),
+    "access_former": Place(
+        OWN, "and of groups that have to do with nobody any more; of the others, its name"
+    ),
     "access_plan": Place(OURS, "one that is about nothing else goes"),
     "access_review": Place(OURS),
     "access_step": Place(OWN, "of others, what was there before"),
@@ -404,7 +407,7 @@ def forget(
     with store.writing() as c:
         found = traces(c, oid)
         preferences.put(c, REWRITE, True)
-        left = _Forgetting(c, found, rows).all()
+        left = _Forgetting(c, found, rows, now).all()
         # By what was just deleted the journal is searched: whoever goes on would not find it any more.
         _, entries = _journal(c, found, actor, {"step": "begun"}, now=now)
     while True:
@@ -468,8 +471,8 @@ def _own(c: Connection, oid: str, rows: dict[str, int], names: Iterable[str]) ->
 class _Forgetting:
     """The first transaction of `forget`: all but alerts, counters, journal and the organization's row."""
 
-    def __init__(self, c: Connection, found: Traces, rows: dict[str, int]) -> None:
-        self.c, self.found, self.oid, self.rows = c, found, found.oid, rows
+    def __init__(self, c: Connection, found: Traces, rows: dict[str, int], now: int) -> None:
+        self.c, self.found, self.oid, self.rows, self.now = c, found, found.oid, rows, now
 
     def all(self) -> tuple[str, ...]:
         """Do it; answers what still names it elsewhere."""
@@ -478,7 +481,7 @@ class _Forgetting:
         bodies = self._select("configuration_record", "hash")
         wanted = self._select("wanted_state", "wanted")
         kept = set(self._select("rollout_step", "previous")) - {""}
-        people = self._people()
+        people, gids = self._people(), self._gids()
         for name, owner in _PARTS.items():
             self._parts(name, owner)
         self._deadlines()
@@ -492,6 +495,7 @@ class _Forgetting:
         own = [name for name, place in PLACES.items() if place.how == OWN and name in _METADATA]
         _own(self.c, self.oid, self.rows, [name for name in own if name not in late])
         left = self._groups()
+        self._former(gids)
         self._nobody(people)
         self._unused("configuration_body", bodies, [("configuration_record", "hash")])
         self._unused("wanted_content", wanted, [("wanted_state", "wanted")])
@@ -543,7 +547,21 @@ class _Forgetting:
         """Who is known by this organization, among others perhaps."""
         member, holds = _METADATA["group_member"], _METADATA["group_organization"]
         found = select(member.c.email).join(holds, holds.c.gid == member.c.gid).where(holds.c.oid == self.oid)
-        return {*self._select("direct_permission", "email"), *self.c.execute(found).scalars()}
+        former = _METADATA["access_former"]
+        was = select(former.c.principal).where(
+            former.c.kind.in_(_PEOPLE), or_(former.c.oid == self.oid, former.c.gid.in_(self._gids()))
+        )
+        return {
+            *self._select("direct_permission", "email"),
+            *self.c.execute(found).scalars(),
+            *self.c.execute(was).scalars(),
+        }
+
+    def _gids(self) -> list[str]:
+        """The groups that hold it, or held it once."""
+        return sorted(
+            {*self._select("group_organization", "gid"), *self._select("access_former", "gid")} - {""}
+        )
 
     def _nobody(self, people: set[str]) -> None:
         """Those of them who have nothing anywhere any more."""
@@ -553,6 +571,9 @@ class _Forgetting:
             for name in ("direct_permission", "group_member"):
                 email = _METADATA[name].c.email
                 still.update(self.c.execute(select(email).where(email.in_(part)).distinct()).scalars())
+            former = _METADATA["access_former"].c
+            was = select(former.principal).where(former.kind.in_(_PEOPLE), former.principal.in_(part))
+            still.update(self.c.execute(was.distinct()).scalars())
             self._delete("user_account", user.c.email.in_([each for each in part if each not in still]))
 
     def _parts(self, name: str, owner: "_Owner") -> None:
@@ -742,7 +763,36 @@ class _Forgetting:
                 )
         return left
 
+    def _former(self, gids: Sequence[str]) -> None:
+        """What groups were that hold and held nobody else; in what others were called, its name."""
+        former, group = _METADATA["access_former"], _METADATA["organization_group"]
+        holds = _METADATA["group_organization"]
+        for part in _chunks(gids):
+            still: set[str] = set()
+            for column in (group.c.gid, holds.c.gid):
+                still.update(self.c.execute(select(column).where(column.in_(part))).scalars())
+            others = select(former.c.gid).where(former.c.gid.in_(part), former.c.kind == "held")
+            still.update(self.c.execute(others).scalars())
+            self._delete("access_former", former.c.gid.in_([gid for gid in part if gid not in still]))
+        named = select(former.c.id, former.c.name).where(
+            former.c.kind == "group", self.found.within([former.c.name])
+        )
+        for row in self.c.execute(named).all():
+            name = self.found.text(row.name)
+            if name != row.name:
+                self._count("access_former", 1)
+                self.c.execute(update(former).where(former.c.id == row.id).values(name=name))
+
     def _drop_group(self, gid: str) -> None:
+        former = _METADATA["access_former"]
+        held = select(former.c.id).where(former.c.gid == gid, former.c.kind == "held").limit(1)
+        if self.c.execute(held).first() is not None:
+            # It held others once, whose history is theirs.
+            for name in ("group_member", "organization_group"):
+                table = _METADATA[name]
+                accesshistory.end(
+                    self.c, table, self.c.execute(select(table).where(table.c.gid == gid)).all(), self.now
+                )
         for name in ("group_member", "group_role", "access_event", "staged_change", "organization_group"):
             self._delete(name, _METADATA[name].c.gid == gid)
         glass, deadline = _METADATA["break_glass"], _METADATA["access_deadline"]
@@ -834,6 +884,9 @@ class _Owner:
     draft: int | None = None
     """The state that a draft gets that lost a part; None when it has no drafts."""
 
+
+_PEOPLE: Final = ("direct", "member", "owner")
+"""Kinds of what was so before that say who a person is; the others are a key's and a group's."""
 
 _LISTS: Final = ("permissions", "places", "decided_permissions", "decided_places")
 """Columns of a review's line that name a list by its digest."""

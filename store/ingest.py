@@ -20,7 +20,7 @@ import msgspec
 from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store import audituse, folds, models, textindex, timeline
+from store import accesshistory, audituse, folds, models, textindex, timeline
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, severity_of
 from store.bodies import pack, storable
 from store.configuration import Record, canonical
@@ -541,6 +541,7 @@ def put_access(c: Connection, oid: str, answer: Mapping[str, Any], *, now: int |
             if email
         },
         _DIRECT.c.oid == oid,
+        now=now,
     )
     return changed + _put_groups_of(c, oid, infos, members, owners, now)
 
@@ -564,8 +565,9 @@ def _put_groups_of(
             {"gid": gid},
             {"name": _short(infos[gid].get("name")) or gid, "permissions": permissions},
             {"complete": False, "first_seen": now},
+            now=now,
         )
-        changed += _put_members(c, gid, members.get(gid, set()), owners.get(gid, set()))
+        changed += _put_members(c, gid, members.get(gid, set()), owners.get(gid, set()), now)
     held = set(
         c.execute(
             select(_HELD.c.gid).join(_GROUP, _GROUP.c.gid == _HELD.c.gid, isouter=True)
@@ -573,20 +575,19 @@ def _put_groups_of(
         ).scalars()
     )  # fmt: skip
     for gid in sorted(foreign - held):
-        c.execute(insert(_HELD).values(gid=gid, oid=oid))
+        c.execute(insert(_HELD).values(gid=gid, oid=oid, valid_from=now))
     for gid in sorted(held - foreign):
-        c.execute(delete(_HELD).where(_HELD.c.gid == gid, _HELD.c.oid == oid))
-        changed += _drop_if_unheld(c, gid)
+        _remove(c, _HELD, (_HELD.c.gid == gid, _HELD.c.oid == oid), now)
+        changed += _drop_if_unheld(c, gid, now)
     return changed + len(held ^ foreign)
 
 
-def _drop_if_unheld(c: Connection, gid: str) -> int:
+def _drop_if_unheld(c: Connection, gid: str, now: int) -> int:
     """Forget a group that nobody lists whole and that holds no organization any more."""
     if c.execute(select(_HELD.c.oid).where(_HELD.c.gid == gid).limit(1)).first() is not None:
         return 0
-    c.execute(delete(_MEMBER).where(_MEMBER.c.gid == gid))
-    c.execute(delete(_GROUP).where(_GROUP.c.gid == gid))
-    return 1
+    _remove(c, _MEMBER, (_MEMBER.c.gid == gid,), now)
+    return _remove(c, _GROUP, (_GROUP.c.gid == gid,), now)
 
 
 def put_groups(
@@ -629,19 +630,25 @@ def put_groups(
                 "complete": True,
             },
             {"first_seen": now},
+            now=now,
         )
-        changed += _put_members(c, gid, members, owners)
+        changed += _put_members(c, gid, members, owners, now)
         oids = {
             _key(each.get("org_id") if isinstance(each, dict) else each) for each in _list(group.get("orgs"))
         }
         changed += _mirror(
-            c, _HELD, ("oid",), {(oid,): {"gid": gid, "oid": oid} for oid in oids if oid}, _HELD.c.gid == gid
+            c,
+            _HELD,
+            ("oid",),
+            {(oid,): {"gid": gid, "oid": oid} for oid in oids if oid},
+            _HELD.c.gid == gid,
+            now=now,
         )
     lost = [
         gid for gid in c.execute(select(_GROUP.c.gid).where(_GROUP.c.complete)).scalars() if gid not in listed
     ]
     for gid in sorted(lost):
-        changed += _change(c, _GROUP, {"gid": gid}, {"complete": False})
+        changed += _upsert(c, _GROUP, {"gid": gid}, {"complete": False}, {}, now=now)
         # Their organizations have to be asked again, though their answers may equal the last ones.
         holders = select(_HELD.c.oid).where(_HELD.c.gid == gid).scalar_subquery()
         c.execute(
@@ -649,7 +656,7 @@ def put_groups(
             .where(_STATE.c.subject == "access", _STATE.c.oid.in_(holders))
             .values(fingerprint="", stale="*")
         )
-        _drop_if_unheld(c, gid)
+        _drop_if_unheld(c, gid, now)
     return changed + _put_users(c, people, now)
 
 
@@ -659,21 +666,22 @@ def put_group(c: Connection, group: Mapping[str, Any], *, now: int | None = None
     return put_groups(c, [group], same=whole, now=now)
 
 
-def drop_group(c: Connection, gid: str) -> int:
-    """Forget a group that was deleted."""
+def drop_group(c: Connection, gid: str, *, now: int | None = None) -> int:
+    """Take a group out that was deleted; what it gave until now (ms; the clock when None) is history."""
+    now = now_ms() if now is None else now
     for table in (_MEMBER, _HELD):
-        c.execute(delete(table).where(table.c.gid == gid))
-    return c.execute(delete(_GROUP).where(_GROUP.c.gid == gid)).rowcount
+        _remove(c, table, (table.c.gid == gid,), now)
+    return _remove(c, _GROUP, (_GROUP.c.gid == gid,), now)
 
 
-def _put_members(c: Connection, gid: str, members: set[str], owners: set[str]) -> int:
+def _put_members(c: Connection, gid: str, members: set[str], owners: set[str], now: int) -> int:
     rows = {
         (email, owner): {"gid": gid, "email": email, "owner": owner}
         for owner, emails in ((False, members), (True, owners))
         for email in emails
         if email
     }
-    return _mirror(c, _MEMBER, ("email", "owner"), rows, _MEMBER.c.gid == gid)
+    return _mirror(c, _MEMBER, ("email", "owner"), rows, _MEMBER.c.gid == gid, now=now)
 
 
 def _put_users(c: Connection, users: Mapping[str, Mapping[str, Any]], now: int) -> int:
@@ -735,7 +743,7 @@ def put_keys(
                 "allowed_ip_range": storable(key.get("allowed_ip_range")),
                 "last_used": milliseconds(key.get("last_used")), "first_seen": seen.get(key_hash, now),
             }  # fmt: skip
-    return _mirror(c, _KEY, ("key_hash",), rows, _KEY.c.oid == oid)
+    return _mirror(c, _KEY, ("key_hash",), rows, _KEY.c.oid == oid, now=now)
 
 
 # Configuration
@@ -1165,6 +1173,7 @@ class State:
     failure: str
     reason: str
     stale: str = ""
+    first_at: int | None = None
 
 
 def sync_state(c: Connection, oid: str, subject: str) -> State | None:
@@ -1249,7 +1258,7 @@ def put_sync_state(
     stale: str | None = None,
 ) -> None:
     """Say how far a subject has come. What is None stays as it was; a call without `failure` clears it."""
-    values = {
+    values: dict[str, Any] = {
         name: value
         for name, value in (
             ("cursor", cursor), ("mark", mark), ("fingerprint", fingerprint),
@@ -1258,11 +1267,12 @@ def put_sync_state(
         if value is not None
     }  # fmt: skip
     values |= {"failure": storable(failure), "reason": storable(reason)}
+    made = {"cursor": "", "fingerprint": "", "stale": "", **values, "oid": oid, "subject": subject}
+    if checked_at is not None:
+        values["first_at"] = func.coalesce(_STATE.c.first_at, checked_at)
+        made["first_at"] = checked_at
     # In one statement: the stamps differ each time, so there is nothing to compare first.
-    c.execute(
-        _insert(c, _STATE).on_conflict_do_update(index_elements=["oid", "subject"], set_=values),
-        {"cursor": "", "fingerprint": "", "stale": "", **values, "oid": oid, "subject": subject},
-    )
+    c.execute(_insert(c, _STATE).on_conflict_do_update(index_elements=["oid", "subject"], set_=values), made)
 
 
 def begin_run(c: Connection, *, now: int, organizations: int = 0) -> int:
@@ -1455,6 +1465,8 @@ def _upsert(
     key: Mapping[str, Any],
     values: Mapping[str, Any],
     defaults: Mapping[str, Any],
+    *,
+    now: int | None = None,
 ) -> int:
     """Make a row have these values; `defaults` only when it is made."""
     where = [table.c[name] == value for name, value in key.items()]
@@ -1462,12 +1474,11 @@ def _upsert(
     if found is None:
         c.execute(
             _insert(c, table).on_conflict_do_update(index_elements=list(key), set_=dict(values)),
-            {**defaults, **values, **key},
+            {**defaults, **values, **key, **_since(table, now)},
         )
         return 1
-    return _change(
-        c, table, key, {name: value for name, value in values.items() if found._mapping[name] != value}
-    )
+    changed = {name: value for name, value in values.items() if found._mapping[name] != value}
+    return _change(c, table, key, {**changed, **_ended(c, table, found, changed, now)})
 
 
 def _mirror(
@@ -1478,25 +1489,34 @@ def _mirror(
     within: Any,
     *,
     keep: bool = False,
+    now: int | None = None,
 ) -> int:
-    """Make the rows `within` be exactly those wanted, by key; `keep` deletes none."""
+    """Make the rows `within` be exactly those wanted, by key; `keep` deletes none.
+
+    Args:
+        now: milliseconds, UTC; of tables that keep what was (`accesshistory.WATCHED`) it has to be said.
+    """
+    since = _since(table, now)
     known = {tuple(row._mapping[name] for name in key): row for row in c.execute(select(table).where(within))}
     new: list[dict[str, Any]] = []
     changed = 0
     columns = [table.c[name] for name in key]
     if not known:
-        new, wanted = [dict(row) for _, row in sorted(wanted.items())], {}
+        new, wanted = [{**row, **since} for _, row in sorted(wanted.items())], {}
     for each, row in sorted(wanted.items()):
         found = known.pop(each, None)
         if found is None:
-            new.append(dict(row))
+            new.append({**row, **since})
             continue
         values = {name: value for name, value in row.items() if found._mapping[name] != value}
         if values:
+            values |= _ended(c, table, found, values, now)
             where = [column == part for column, part in zip(columns, each, strict=True)]
             c.execute(update(table).where(within, *where).values(values))
             changed += 1
     if known and not keep:
+        if now is not None and since:
+            accesshistory.end(c, table, known.values(), now)
         for part in _chunks(sorted(known)):
             if len(columns) == 1:
                 c.execute(delete(table).where(within, columns[0].in_([each[0] for each in part])))
@@ -1508,6 +1528,35 @@ def _mirror(
             c.execute(_insert(c, table).on_conflict_do_nothing(), part)
         changed += len(new)
     return changed
+
+
+def _remove(c: Connection, table: Table, conditions: Sequence[Any], now: int) -> int:
+    """Delete rows of a table that keeps what was; how many there were."""
+    _since(table, now)
+    found = c.execute(select(table).where(*conditions)).all()
+    accesshistory.end(c, table, found, now)
+    c.execute(delete(table).where(*conditions))
+    return len(found)
+
+
+def _since(table: Table, now: int | None) -> dict[str, int]:
+    """What a new row of a table that keeps what was has besides; of another table nothing."""
+    if table.name not in accesshistory.WATCHED:
+        return {}
+    if now is None:
+        raise TypeError(f"{table.name} keeps what was: say when it was read")
+    return {accesshistory.SINCE: now}
+
+
+def _ended(
+    c: Connection, table: Table, found: Any, changed: Mapping[str, Any], now: int | None
+) -> dict[str, int]:
+    """Keep a row as it was, where it becomes another fact; what it then has besides."""
+    since = _since(table, now)
+    if not since or now is None or not changed or not accesshistory.is_other(table, changed):
+        return {}
+    accesshistory.end(c, table, [found], now)
+    return since
 
 
 def detections_held(c: Connection, oid: str) -> int:

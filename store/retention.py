@@ -2,7 +2,8 @@
 
 The tree's parameter `retention_days` says it, inherited like every parameter, so that a tier has one; without
 one everything is kept. What is pruned: alerts that are decided, with their texts and decisions; audit entries
-and events about access; closed cases; earlier states of the configuration. What somebody still has to decide
+and events about access; closed cases; earlier states of the configuration and of access. What a group was is
+kept as long as any organization that it holds or held wants it. What somebody still has to decide
 (open alerts and cases) stays, whatever its age, and is counted. Figures of usage stay, for statements are
 made from them, and the journal always does. An organization that carries the mark `hold` is left alone.
 """
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import JSON, Connection, Table, and_, bindparam, delete, func, select, text
+from sqlalchemy import JSON, Connection, Table, and_, bindparam, delete, func, select, text, update
 from sqlmodel import SQLModel
 
 from store import alertremoval, folds, journal, models, textindex
@@ -28,6 +29,7 @@ DAY: Final = 86_400_000
 
 _TABLES: Final = SQLModel.metadata.tables
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
+_FORMER: Table = models.AccessFormer.__table__  # type: ignore[attr-defined]
 _RANKS: Final = range(6)
 
 Report = Callable[[str], object]
@@ -155,7 +157,7 @@ def prune(store: Store, one: Kept, *, now: int, actor: str, report: Report = lam
     with store.writing() as c:
         for name, condition in _old(one.oid, before).items():
             if name != "detection":
-                add(name, _delete(c, name, condition, one.oid))
+                add(name, _delete(c, name, condition, one.oid, before))
         open_alerts, open_cases = _undecided(c, one.oid, before)
         if rows:
             detail = {"days": one.days, "before": before, "rows": dict(sorted(rows.items()))}
@@ -182,6 +184,7 @@ def _old(oid: str, before: int) -> dict[str, Any]:
         "configuration_record": and_(
             t["configuration_record"].oid == oid, t["configuration_record"].valid_to < before
         ),
+        "access_former": and_(t["access_former"].oid == oid, t["access_former"].valid_to < before),
     }  # fmt: skip
 
 
@@ -231,7 +234,7 @@ def _drop_actions(c: Connection, actions: Sequence[int]) -> int:
     return gone
 
 
-def _delete(c: Connection, name: str, condition: Any, oid: str) -> int:
+def _delete(c: Connection, name: str, condition: Any, oid: str, before: int) -> int:
     table = _TABLES[name]
     if name == "case_record":
         numbers = list(c.execute(select(table.c.case_number).where(condition)).scalars())
@@ -244,9 +247,83 @@ def _delete(c: Connection, name: str, condition: Any, oid: str) -> int:
     if name == "configuration_record":
         hashes = sorted(set(c.execute(select(table.c.hash).where(condition)).scalars()))
     gone = c.execute(delete(table).where(condition)).rowcount
+    if name == "access_former" and gone:
+        _known_since(c, [oid], ("access", "keys"), before)
     body = _TABLES["configuration_body"]
     for at in range(0, len(hashes), 500):
         some = hashes[at : at + 500]
         used = set(c.execute(select(table.c.hash).where(table.c.hash.in_(some)).distinct()).scalars())
         c.execute(delete(body).where(body.c.hash.in_([each for each in some if each not in used])))
     return int(gone)
+
+
+# What groups were
+
+
+def due_of_groups(c: Connection, *, now: int) -> int:
+    """How many earlier states of groups no organization keeps any more; nothing is changed."""
+    return sum(
+        int(c.execute(select(func.count()).select_from(_FORMER).where(_of_group(gid, before))).scalar_one())
+        for gid, (before, _) in _horizons(c, now).items()
+    )
+
+
+def prune_groups(store: Store, *, now: int, actor: str) -> int:
+    """Take out what groups were before the time that every organization keeps which they hold or held.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    gone = 0
+    with store.writing() as c:
+        for gid, (before, oids) in _horizons(c, now).items():
+            number = c.execute(delete(_FORMER).where(_of_group(gid, before))).rowcount
+            if number:
+                _known_since(c, oids, ("access",), before)
+            gone += number
+        if gone:
+            journal.append(c, actor, "store.prune", "", "groups", {"rows": {_FORMER.name: gone}}, now=now)
+    return gone
+
+
+def _of_group(gid: str, before: int) -> Any:
+    """Earlier states of a group; which organizations it held is of these."""
+    return and_(
+        _FORMER.c.gid == gid, _FORMER.c.kind.in_(("group", "member", "owner")), _FORMER.c.valid_to < before
+    )
+
+
+def _horizons(c: Connection, now: int) -> dict[str, tuple[int, list[str]]]:
+    """gid -> (before when nobody keeps what it was, who it holds or held), of groups that were otherwise; one
+    that holds nobody is kept as long as anything is."""
+    begins = {each.oid: _before(each, now) for each in kept(c)}
+    if all(each is None for each in begins.values()):
+        return {}
+    holds = _TABLES["group_organization"]
+    was = c.execute(
+        select(_FORMER.c.gid).where(_FORMER.c.kind.in_(("group", "member", "owner"))).distinct()
+    ).scalars()
+    found: dict[str, tuple[int, list[str]]] = {}
+    for gid in sorted(was):
+        held = select(_FORMER.c.oid).where(_FORMER.c.gid == gid, _FORMER.c.kind == "held")
+        oids = {
+            *c.execute(select(holds.c.oid).where(holds.c.gid == gid)).scalars(),
+            *c.execute(held).scalars(),
+        }
+        times = [begins.get(oid) for oid in (oids or begins)]
+        known = [time for time in times if time is not None]
+        if known and len(known) == len(times):
+            found[gid] = (min(known), sorted(oids))
+    return found
+
+
+def _known_since(c: Connection, oids: Sequence[str], subjects: Sequence[str], before: int) -> None:
+    """Whoever asks for an earlier time is told that nothing is known of it, not that there was nothing."""
+    state = _TABLES["sync_state"]
+    for at in range(0, len(oids), 500):
+        here = (
+            state.c.oid.in_(oids[at : at + 500]),
+            state.c.subject.in_(subjects),
+            state.c.first_at < before,
+        )
+        c.execute(update(state).where(*here).values(first_at=before))

@@ -182,7 +182,9 @@ def _prune(session: Session) -> int:
     with session.reader.reading() as connection:
         found = retention.kept(connection, scope)
         planned = [retention.due(connection, one, now=now) for one in found]
-    total = sum(sum(each.rows.values()) for each in planned)
+        # What groups were is of no single organization.
+        of_groups = 0 if scope else retention.due_of_groups(connection, now=now)
+    total = sum(sum(each.rows.values()) for each in planned) + of_groups
     done = planned
     if total and not given.dry_run:
         number = sum(bool(each.rows) for each in planned)
@@ -194,7 +196,12 @@ def _prune(session: Session) -> int:
             else each
             for each in planned
         ]
+        if not scope:
+            of_groups = retention.prune_groups(store, now=now, actor=actor())
     session.show_rows([_pruned(each) for each in done], columns=_COLUMNS, footer=_said(done, given.dry_run))
+    if of_groups:
+        verb = "would go" if given.dry_run else "gone"
+        session.say(f"{of_groups:,} earlier states of groups {verb}: no organization keeps them any more.")
     problems = dict.fromkeys(each.kept.problem for each in done if each.kept.problem)
     for problem in problems:
         session.say(problem)

@@ -223,7 +223,7 @@ class _Group:
 
     def keep(self, c: Connection) -> None:
         if self._group is None:
-            ingest.drop_group(c, self.gid)
+            ingest.drop_group(c, self.gid, now=self._at)
         else:
             ingest.put_group(c, self._group, now=self._at)
 

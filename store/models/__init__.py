@@ -3,7 +3,15 @@
 Times are integers: milliseconds since 1970 in UTC, unless a name says otherwise.
 """
 
-from store.models.access import ApiKey, DirectPermission, Group, GroupMember, GroupOrganization, User
+from store.models.access import (
+    AccessFormer,
+    ApiKey,
+    DirectPermission,
+    Group,
+    GroupMember,
+    GroupOrganization,
+    User,
+)
 from store.models.accessevents import AccessEvent, AccessFile, GroupRole
 from store.models.accessplans import AccessPlan, AccessStep, StagedChange
 from store.models.activity import Journal, OrganizationChange, Preference, SyncRun, SyncState
@@ -72,6 +80,7 @@ __all__ = [
     "AccessDeadline",
     "AccessEvent",
     "AccessFile",
+    "AccessFormer",
     "AccessPlan",
     "AccessReview",
     "AccessStep",

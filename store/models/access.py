@@ -4,12 +4,24 @@ A permission is an opaque string (`dr.set`), never an enumeration: the reference
 incomplete. Effective access of a user on an organization is what is granted directly, plus what
 every group grants that holds both the organization and the user as a member. Owners of a group
 manage it and do not receive its permissions.
+
+Each table holds what is so now, and in `valid_from` since when it is known to be so (ms): when the cloud was
+read that first said just this. What was so before is in `access_former`; only `store.ingest` writes either
+(`store.accesshistory`), and `store.queries.asof` reads both as of a time.
 """
 
-from sqlalchemy import JSON, BigInteger, Index
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Index, Integer
 from sqlmodel import Field
 
 from store.models.base import Model
+
+_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _since() -> Any:
+    return Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
 
 
 class User(Model, table=True):
@@ -33,6 +45,7 @@ class DirectPermission(Model, table=True):
     email: str = Field(primary_key=True, index=True)
     permissions: list[str] = Field(default_factory=list, sa_type=JSON)
     """Sorted."""
+    valid_from: int = _since()
 
 
 class Group(Model, table=True):
@@ -47,6 +60,7 @@ class Group(Model, table=True):
     complete: bool = True
     """False when only an organization's own listing named it, so members elsewhere are unknown."""
     first_seen: int = Field(sa_type=BigInteger)
+    valid_from: int = _since()
 
 
 class GroupMember(Model, table=True):
@@ -57,6 +71,7 @@ class GroupMember(Model, table=True):
     gid: str = Field(primary_key=True)
     email: str = Field(primary_key=True, index=True)
     owner: bool = Field(primary_key=True, default=False)
+    valid_from: int = _since()
 
 
 class GroupOrganization(Model, table=True):
@@ -66,6 +81,7 @@ class GroupOrganization(Model, table=True):
 
     gid: str = Field(primary_key=True)
     oid: str = Field(primary_key=True, index=True)
+    valid_from: int = _since()
 
 
 class ApiKey(Model, table=True):
@@ -84,3 +100,43 @@ class ApiKey(Model, table=True):
     last_used: int | None = Field(default=None, sa_type=BigInteger)
     first_seen: int = Field(sa_type=BigInteger)
     """Ours: the cloud tells no creation time."""
+    valid_from: int = _since()
+    """Of what it may do and from where, and how it is called; that it was used makes no other key of it."""
+
+
+class AccessFormer(Model, table=True):
+    """What was granted once and is not so any more: a row of one of the tables above as it was, and from when
+    to when it was seen like that. What was so at a time has valid_from <= time < valid_to.
+    """
+
+    __tablename__ = "access_former"
+    __table_args__ = (
+        Index("ix_access_former_kind", "kind", "valid_to"),
+        Index("ix_access_former_oid", "oid", "kind", "valid_to"),
+        Index("ix_access_former_gid", "gid", "kind", "valid_to"),
+        Index("ix_access_former_principal", "principal", "kind", "valid_to"),
+    )
+
+    id: int | None = Field(default=None, sa_type=_ID, primary_key=True)
+    kind: str
+    """direct, group, member, owner, held or key: which table it was in, and as what."""
+    oid: str = Field(default="")
+    """Of direct, held and key; what a group is and who is in it is of no organization."""
+    gid: str = Field(default="")
+    """Of group, member, owner and held."""
+    principal: str = Field(default="")
+    """E-mail of direct, member and owner; hash of a key."""
+    name: str = Field(default="")
+    """Of a group, and of a key: as it was called then."""
+    permissions: list[str] = Field(default_factory=list, sa_type=JSON)
+    """Of direct, group and key; sorted."""
+    complete: bool = True
+    """Of a group."""
+    created_by: str = Field(default="")
+    """Of a key."""
+    allowed_ip_range: str = Field(default="")
+    """Of a key."""
+    first_seen: int | None = Field(default=None, sa_type=BigInteger)
+    """Of a group, and of a key."""
+    valid_from: int = Field(sa_type=BigInteger)
+    valid_to: int = Field(sa_type=BigInteger)

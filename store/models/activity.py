@@ -39,6 +39,9 @@ class SyncState(Model, table=True):
     stale: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """What is known to have changed since: sections of the configuration with spaces between, `*` for
     everything, "" for nothing. Written together with the audit entry that told."""
+    first_at: int | None = Field(default=None, sa_type=BigInteger)
+    """`checked_at` of the first complete read, or up to when the past was pruned since: of what was so before
+    that nothing is known."""
 
 
 class OrganizationChange(Model, table=True):

@@ -1,4 +1,4 @@
-"""Who may do what on an organization, and through what."""
+"""Who may do what on an organization, and through what; or might at an earlier time."""
 
 import json
 from collections.abc import Iterable
@@ -8,18 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Text, cast, func, or_, select
 
 from store.access import Facts, GroupFacts, KeyFacts, Kind, Noted
-from store.models import (
-    ApiKey,
-    AuditEntry,
-    DirectPermission,
-    Group,
-    GroupMember,
-    GroupOrganization,
-    Organization,
-    SyncState,
-    User,
-)
+from store.models import AuditEntry, Organization, SyncState, User
 from store.permissions import known
+from store.queries.asof import NOW, AccessTables, access_tables
 from store.queries.organizations import path_of
 from store.queries.timeline import of_groups
 from store.text import Untrusted
@@ -65,27 +56,23 @@ class Matrix:
     reason: Untrusted
 
 
-def matrix(connection: Connection, oid: str) -> Matrix | None:
-    """Who may do what on one organization; None if it is unknown."""
+def matrix(connection: Connection, oid: str, *, at: int | None = None) -> Matrix | None:
+    """Who may do what on one organization, or might at a time (ms); None if it is unknown."""
+    tables = access_tables(at)
     organization = Organization.__table__.c  # type: ignore[attr-defined]
     name = connection.execute(select(organization.name).where(organization.oid == oid)).scalar_one_or_none()
     if name is None:
         return None
-    held = _groups(connection, oid)
+    held = _groups(connection, oid, tables)
     principals = (
-        *_users(connection, oid, held),
+        *_users(connection, oid, held, tables),
         *(
             Principal(gid, "group", Untrusted(group), {each: ("direct",) for each in permissions})
             for gid, group, permissions in held
         ),
-        *_keys(connection, oid),
+        *_keys(connection, oid, tables),
     )
-    state = SyncState.__table__.c  # type: ignore[attr-defined]
-    fresh = connection.execute(
-        select(state.checked_at, state.failure, state.reason).where(
-            state.oid == oid, state.subject == "access"
-        )
-    ).one_or_none()
+    fresh = _read(connection, oid, at).get("access")
     return Matrix(
         oid=oid,
         organization=Untrusted(name),
@@ -98,23 +85,53 @@ def matrix(connection: Connection, oid: str) -> Matrix | None:
     )
 
 
-def _groups(connection: Connection, oid: str) -> list[tuple[str, str, list[str]]]:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a subject was read, until a time or until now."""
+
+    checked_at: int | None
+    failure: str
+    reason: str
+
+
+def _read(connection: Connection, oid: str, at: int | None) -> dict[str, _Reading]:
+    """How users and groups (`access`) and keys (`keys`) of an organization were read."""
+    state = SyncState.__table__.c  # type: ignore[attr-defined]
+    rows = connection.execute(
+        select(state.subject, state.checked_at, state.first_at, state.failure, state.reason).where(
+            state.oid == oid, state.subject.in_(("access", "keys"))
+        )
+    )
+    if at is None:
+        return {row.subject: _Reading(row.checked_at, row.failure, row.reason) for row in rows}
+    found = {}
+    for row in rows:
+        if row.first_at is None or row.first_at > at:
+            found[row.subject] = _Reading(None, "", "")
+        elif row.checked_at < at:  # what failed since failed then
+            found[row.subject] = _Reading(row.checked_at, row.failure, row.reason)
+        else:
+            found[row.subject] = _Reading(at, "", "")
+    return found
+
+
+def _groups(connection: Connection, oid: str, tables: AccessTables) -> list[tuple[str, str, list[str]]]:
     """(gid, name, permissions) of the groups that hold an organization, by name."""
-    group = Group.__table__.c  # type: ignore[attr-defined]
-    holds = GroupOrganization.__table__.c  # type: ignore[attr-defined]
+    group, holds = tables.group.c, tables.holds.c
     found = connection.execute(
         select(group.gid, group.name, group.permissions)
-        .join_from(Group, GroupOrganization, group.gid == holds.gid)
+        .join_from(tables.group, tables.holds, group.gid == holds.gid)
         .where(holds.oid == oid)
         .order_by(group.name, group.gid)
     )
     return [(row.gid, row.name, row.permissions) for row in found]
 
 
-def _users(connection: Connection, oid: str, held: list[tuple[str, str, list[str]]]) -> list[Principal]:
+def _users(
+    connection: Connection, oid: str, held: list[tuple[str, str, list[str]]], tables: AccessTables
+) -> list[Principal]:
     """Everybody who was granted something directly, or is a member of a group that holds it."""
-    direct = DirectPermission.__table__.c  # type: ignore[attr-defined]
-    member = GroupMember.__table__.c  # type: ignore[attr-defined]
+    direct, member = tables.direct.c, tables.member.c
     user = User.__table__.c  # type: ignore[attr-defined]
     via: dict[str, dict[str, list[str]]] = {}
     for email, permissions in connection.execute(
@@ -148,8 +165,8 @@ def _users(connection: Connection, oid: str, held: list[tuple[str, str, list[str
     ]
 
 
-def _keys(connection: Connection, oid: str) -> list[Principal]:
-    key = ApiKey.__table__.c  # type: ignore[attr-defined]
+def _keys(connection: Connection, oid: str, tables: AccessTables) -> list[Principal]:
+    key = tables.key.c
     found = connection.execute(
         select(key.key_hash, key.name, key.permissions).where(key.oid == oid).order_by(key.name, key.key_hash)
     )
@@ -181,7 +198,9 @@ class Asked:
         return (self.keys_checked_at if kind == "key" else self.checked_at) is not None
 
 
-def facts(connection: Connection, oid: str, permission: str, principal: str = "") -> Asked | None:
+def facts(
+    connection: Connection, oid: str, permission: str, principal: str = "", *, at: int | None = None
+) -> Asked | None:
     """What `store.access` needs for one permission on one organization; None if that is unknown.
 
     For `who`, leave `principal` out. With it, all is there that `explain` and `cuts` look at: of the groups
@@ -189,33 +208,27 @@ def facts(connection: Connection, oid: str, permission: str, principal: str = ""
 
     Args:
         principal: e-mail, gid, or hash of a key.
+        at: as it was at this time (ms), and as the logs told of it until then.
     """
+    tables = access_tables(at)
     organization = Organization.__table__.c  # type: ignore[attr-defined]
     name = connection.execute(select(organization.name).where(organization.oid == oid)).scalar_one_or_none()
     if name is None:
         return None
-    state = SyncState.__table__.c  # type: ignore[attr-defined]
-    read = {
-        row.subject: row
-        for row in connection.execute(
-            select(state.subject, state.checked_at, state.failure, state.reason).where(
-                state.oid == oid, state.subject.in_(("access", "keys"))
-            )
-        )
-    }
+    read = _read(connection, oid, at)
     access, keys = read.get("access"), read.get("keys")
-    groups, at_risk = _group_facts(connection, oid, permission, principal)
+    groups, at_risk = _group_facts(connection, oid, permission, principal, tables)
     failed = next((row for row in (access, keys) if row is not None and row.failure), None)
     return Asked(
         oid=oid,
         organization=Untrusted(name),
         facts=Facts(
-            direct=_direct_facts(connection, oid, permission, principal, at_risk),
+            direct=_direct_facts(connection, oid, permission, principal, at_risk, tables),
             groups=groups,
-            keys=_key_facts(connection, oid, principal),
+            keys=_key_facts(connection, oid, principal, tables),
             people=_people(connection, principal),
-            audit=_audit_about(connection, oid, principal),
-            logs=_logs_about(connection, oid, permission, principal, groups.values()),
+            audit=_audit_about(connection, oid, principal, at),
+            logs=_logs_about(connection, oid, permission, principal, groups.values(), at),
         ),
         checked_at=access.checked_at if access else None,
         keys_checked_at=keys.checked_at if keys else None,
@@ -224,29 +237,34 @@ def facts(connection: Connection, oid: str, permission: str, principal: str = ""
     )
 
 
-def is_permission(connection: Connection, name: str) -> bool:
-    """Whether a permission is in the catalogue, or is held by anybody anywhere."""
+def is_permission(connection: Connection, name: str, *, at: int | None = None) -> bool:
+    """Whether a permission is in the catalogue, or is held by anybody anywhere, or was at a time (ms)."""
     if len(name) > LONGEST:
         return False
     if known(name) is not None:
         return True
-    direct, group = DirectPermission.__table__.c, Group.__table__.c  # type: ignore[attr-defined]
-    key = ApiKey.__table__.c  # type: ignore[attr-defined]
-    for column in (direct.permissions, group.permissions, key.permissions):
-        rows = connection.execute(select(column).where(_mentions(column, name)))
-        if any(name in row.permissions for row in rows):
-            return True
+    for tables in {NOW, access_tables(at)}:
+        for column in (tables.direct.c.permissions, tables.group.c.permissions, tables.key.c.permissions):
+            rows = connection.execute(select(column).where(_mentions(column, name)))
+            if any(name in row.permissions for row in rows):
+                return True
     return False
 
 
-def find_principal(connection: Connection, wanted: str) -> list[tuple[str, Kind]]:
-    """The users, groups and keys that are called so: e-mail (in any case), gid, or hash of a key."""
+def find_principal(connection: Connection, wanted: str, *, at: int | None = None) -> list[tuple[str, Kind]]:
+    """The users, groups and keys that are called so: e-mail (in any case), gid, or hash of a key.
+
+    Args:
+        at: with it users who are known now or were then (ms), and the groups and keys that were there then.
+    """
     try:
         wanted.encode()
     except UnicodeEncodeError:
         return []  # half of a surrogate pair, as a terminal's stray byte becomes: no database holds it
-    found: list[tuple[str, Kind]] = [(email, "user") for email in _emails(connection, wanted)]
-    group, key = Group.__table__.c, ApiKey.__table__.c  # type: ignore[attr-defined]
+    tables = access_tables(at)
+    emails = {email for each in {NOW, tables} for email in _emails(connection, wanted, each)}
+    found: list[tuple[str, Kind]] = [(email, "user") for email in sorted(emails)]
+    group, key = tables.group.c, tables.key.c
     if connection.execute(select(key.oid).where(key.key_hash == wanted).limit(1)).first() is not None:
         found.append((wanted, "key"))
     if connection.execute(select(group.gid).where(group.gid == wanted)).first() is not None:
@@ -254,9 +272,9 @@ def find_principal(connection: Connection, wanted: str) -> list[tuple[str, Kind]
     return found
 
 
-def _emails(connection: Connection, wanted: str) -> list[str]:
-    user, member = User.__table__.c, GroupMember.__table__.c  # type: ignore[attr-defined]
-    direct = DirectPermission.__table__.c  # type: ignore[attr-defined]
+def _emails(connection: Connection, wanted: str, tables: AccessTables) -> list[str]:
+    user = User.__table__.c  # type: ignore[attr-defined]
+    member, direct = tables.member.c, tables.direct.c
     columns = (user.email, member.email, direct.email)
     for exact in (True, False):
         # The exact one is found by an index, so the others are looked for only without it.
@@ -285,11 +303,10 @@ def _mentions(column: Any, text: str) -> Any:
 
 
 def _group_facts(
-    connection: Connection, oid: str, permission: str, principal: str
+    connection: Connection, oid: str, permission: str, principal: str, tables: AccessTables
 ) -> tuple[dict[str, GroupFacts], set[str]]:
     """The groups, and who has the permission through those that might be cut."""
-    group, member = Group.__table__.c, GroupMember.__table__.c  # type: ignore[attr-defined]
-    holds = GroupOrganization.__table__.c  # type: ignore[attr-defined]
+    group, member, holds = tables.group.c, tables.member.c, tables.holds.c
     rows = connection.execute(select(group.gid, group.name, group.permissions, group.complete)).all()
     members: dict[str, set[str]] = {row.gid: set() for row in rows}
     owners: dict[str, set[str]] = {row.gid: set() for row in rows}
@@ -302,8 +319,8 @@ def _group_facts(
     at_risk = set[str]().union(*(members[gid] for gid in cut))
     whole = wanted | {gid for gid in gives if not at_risk.isdisjoint(members[gid])} if principal else set()
     organizations: dict[str, set[str]] = {}
-    for row in connection.execute(select(holds.gid, holds.oid).where(holds.gid.in_(whole))):
-        organizations.setdefault(row.gid, set()).add(row.oid)
+    for gid, held_by in connection.execute(select(holds.gid, holds.oid).where(holds.gid.in_(whole))):
+        organizations.setdefault(gid, set()).add(held_by)
     told = (here | whole | gives) - whole
     held = {
         row.gid: row.number
@@ -327,10 +344,15 @@ def _group_facts(
 
 
 def _direct_facts(
-    connection: Connection, oid: str, permission: str, principal: str, at_risk: Iterable[str]
+    connection: Connection,
+    oid: str,
+    permission: str,
+    principal: str,
+    at_risk: Iterable[str],
+    tables: AccessTables,
 ) -> dict[str, dict[str, frozenset[str]]]:
     """Direct grants on the organization, of the principal, and of the permission to those at risk."""
-    direct = DirectPermission.__table__.c  # type: ignore[attr-defined]
+    direct = tables.direct.c
     wanted = or_(
         direct.oid == oid,
         *([direct.email == principal] if principal else []),
@@ -346,8 +368,10 @@ def _direct_facts(
     return found
 
 
-def _key_facts(connection: Connection, oid: str, principal: str) -> dict[tuple[str, str], KeyFacts]:
-    key = ApiKey.__table__.c  # type: ignore[attr-defined]
+def _key_facts(
+    connection: Connection, oid: str, principal: str, tables: AccessTables
+) -> dict[tuple[str, str], KeyFacts]:
+    key = tables.key.c
     found = connection.execute(
         select(key.oid, key.key_hash, key.name, key.permissions, key.created_by, key.first_seen).where(
             (key.oid == oid) | (key.key_hash == principal)
@@ -362,21 +386,30 @@ def _key_facts(connection: Connection, oid: str, principal: str) -> dict[tuple[s
     }  # fmt: skip
 
 
-def _audit_about(connection: Connection, oid: str, principal: str) -> tuple[Noted, ...]:
-    """The entries of the organization's audit log that name a principal."""
+def _audit_about(connection: Connection, oid: str, principal: str, at: int | None) -> tuple[Noted, ...]:
+    """The entries of the organization's audit log that name a principal, those after a time aside."""
     if not principal:
         return ()
     audit = AuditEntry.__table__.c  # type: ignore[attr-defined]
     found = connection.execute(
         select(audit.time, audit.actor, audit.details)
-        .where(audit.oid == oid, _mentions(audit.details, principal))
+        .where(
+            audit.oid == oid,
+            _mentions(audit.details, principal),
+            *([audit.time <= at] if at is not None else ()),
+        )
         .order_by(audit.time)
     )
     return tuple(Noted(row.time, Untrusted(row.actor), row.details) for row in found)
 
 
 def _logs_about(
-    connection: Connection, oid: str, permission: str, principal: str, groups: Iterable[GroupFacts]
+    connection: Connection,
+    oid: str,
+    permission: str,
+    principal: str,
+    groups: Iterable[GroupFacts],
+    at: int | None,
 ) -> dict[str, dict[tuple[str, str], Standing]]:
     """What the logs of the groups by which a principal has the permission tell of how that came to be."""
     if not principal:
@@ -388,4 +421,8 @@ def _logs_about(
         and permission in group.permissions
         and (principal in group.members or principal == group.gid)
     ]
-    return {gid: standing(events) for gid, events in of_groups(connection, gids, principal, oid).items()}
+    told = of_groups(connection, gids, principal, oid)
+    return {
+        gid: standing(event for event in events if at is None or event.time <= at)
+        for gid, events in told.items()
+    }

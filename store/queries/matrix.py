@@ -21,6 +21,7 @@ from store.models import Organization, SyncState, User
 from store.permissions import categories, is_privileged, roles
 from store.queries.scopes import oids_of
 from store.text import Untrusted
+from store.times import rfc3339
 
 By = Literal["organization", "principal", "permission"]
 
@@ -191,14 +192,16 @@ def pivot_organization(
     world: World | None = None,
     wanted: Wanted | None = None,
     everybody: bool = False,
+    at: int | None = None,
 ) -> Pivot | None:
     """Principals by permissions of one organization; None if it is unknown.
 
     Args:
         world: where it was loaded before; what is needed is read when None.
         everybody: also users who are nothing there, of those that the world knows.
+        at: the time (ms) that a given world is as of; None for now.
     """
-    world = world or World.load(connection, oid=oid)
+    world = world or World.load(connection, oid=oid, at=at)
     if oid not in world.position or (oid not in world.organizations and oid not in world.gone):
         return None
     wanted = wanted or Wanted()
@@ -230,7 +233,7 @@ def pivot_organization(
             if _wants_key(wanted, key):
                 lines += alike.line(key_hash, "key", key.name, held, flairs=flairs(key.name))
     names = set[str]().union(*(line.cells for line in lines))
-    lacking, checked_at = _reading(connection, [oid], world)
+    lacking, checked_at = _reading(connection, [oid], world, at)
     return Pivot(
         by="organization", subject=oid, kind="", organizations=1, lines=lines, total=total, lacking=lacking,
         name=world.organizations.get(oid) or _gone_name(connection, oid), checked_at=checked_at,
@@ -248,6 +251,7 @@ def pivot_principal(
     world: World | None = None,
     wanted: Wanted | None = None,
     everywhere: bool = False,
+    at: int | None = None,
 ) -> Pivot | None:
     """Organizations by permissions of one principal: on every organization of the scope where it is anything.
 
@@ -257,11 +261,12 @@ def pivot_principal(
         principal: e-mail, gid or hash.
         scope: a node of the tree; "" for everything.
         everywhere: also where it is nothing, except of a key, which is of one organization.
+        at: the time (ms) that a given world is as of; None for now.
 
     Returns:
         None when there is no such principal.
     """
-    world = world or World.load(connection, principal=principal)
+    world = world or World.load(connection, principal=principal, at=at)
     wanted = wanted or Wanted()
     name = _name_of(world, principal, kind)
     if name is None:
@@ -293,7 +298,7 @@ def pivot_principal(
     names = set[str]()
     for cells in {id(line.cells): line.cells for line in lines}.values():
         names |= cells.keys()
-    lacking, checked_at = _reading(connection, below, world, "keys" if kind == "key" else "access")
+    lacking, checked_at = _reading(connection, below, world, at, "keys" if kind == "key" else "access")
     return Pivot(
         by="principal", subject=principal, name=name, kind=kind, lines=lines, total=total, lacking=lacking,
         columns=_permission_columns(names, wanted), checked_at=checked_at, roles=tuple(own),
@@ -310,6 +315,7 @@ def pivot_permission(
     world: World | None = None,
     wanted: Wanted | None = None,
     everybody: bool = False,
+    at: int | None = None,
 ) -> Pivot:
     """Principals by organizations of one permission: everybody who has it anywhere in the scope.
 
@@ -317,8 +323,9 @@ def pivot_permission(
 
     Args:
         everybody: also users and groups that have it nowhere.
+        at: the time (ms) that a given world is as of; None for now.
     """
-    world = world or World.load(connection)
+    world = world or World.load(connection, at=at)
     wanted = wanted or Wanted()
     below = _below(connection, scope, world)
     every, shown, inside = world.once("columns", lambda: _organization_columns(world, None, ()))
@@ -365,7 +372,7 @@ def pivot_permission(
                     path=world.paths[min(oids)], flairs=flairs(name),
                 )
             )  # fmt: skip
-    lacking, checked_at = _reading(connection, below, world)
+    lacking, checked_at = _reading(connection, below, world, at)
     return Pivot(
         by="permission", subject=permission, name=Untrusted(permission), kind="", columns=columns,
         lines=lines, total=total, lacking=lacking, checked_at=checked_at,
@@ -596,14 +603,23 @@ def _below(connection: Connection, scope: str, world: World) -> set[str] | None:
 
 
 def _reading(
-    connection: Connection, below: Iterable[str] | None, world: World, subject: str = "access"
+    connection: Connection,
+    below: Iterable[str] | None,
+    world: World,
+    at: int | None,
+    subject: str = "access",
 ) -> tuple[tuple[Lacking, ...], int | None]:
-    """Which organizations were not read well, and when the oldest of the others was read."""
+    """Which organizations were not read well, and when the oldest of the others was read.
+
+    Args:
+        at: asked as of then (ms): what was not read yet is lacking, and what could not be read since before.
+    """
     table = SyncState.__table__.c  # type: ignore[attr-defined]
     organization = Organization.__table__.c  # type: ignore[attr-defined]
     oid = organization.oid
     names: Mapping[str, Untrusted] = world.organizations
-    limits = [organization.gone_at.is_(None)]
+    there = organization.gone_at.is_(None)
+    limits = [there if at is None else there | (organization.gone_at > at)]
     if below is not None:
         names = {each: names.get(each, Untrusted(each)) for each in below}
         if len(names) <= MOST_NAMED:
@@ -614,7 +630,11 @@ def _reading(
         (table.oid == oid) & (table.subject == subject),
         isouter=True,
     )
-    well = (table.checked_at.is_not(None)) & (table.failure == "")
+    unread, failed = table.checked_at.is_(None), table.failure != ""
+    if at is not None:
+        unread = table.first_at.is_(None) | (table.first_at > at)
+        failed = failed & (table.checked_at < at)
+    well = ~unread & ~failed
     oldest, read = connection.execute(
         select(func.min(table.checked_at), func.count()).select_from(together).where(well, *limits)
     ).one()
@@ -622,11 +642,40 @@ def _reading(
         return (), oldest
     lacking = tuple(
         Lacking(each, names[each], checked_at, failure or "", Untrusted(reason or ""))
-        for each, checked_at, failure, reason in connection.execute(
-            select(oid, table.checked_at, table.failure, table.reason)
+        if at is None
+        else _lacking_then(each, names[each], checked_at, failure, reason, first_at, first_seen, at)
+        for each, checked_at, failure, reason, first_at, first_seen in connection.execute(
+            select(
+                oid,
+                table.checked_at,
+                table.failure,
+                table.reason,
+                table.first_at,
+                organization.first_seen,
+            )
             .select_from(together)
-            .where(table.checked_at.is_(None) | (table.failure != ""), *limits)
+            .where(unread | failed, *limits)
         )
         if each in names
     )
-    return lacking, lacking[0].checked_at if len(names) == 1 and lacking else oldest
+    found = lacking[0].checked_at if len(names) == 1 and lacking else oldest
+    return lacking, found if at is None or found is None else min(found, at)
+
+
+def _lacking_then(
+    oid: str,
+    name: Untrusted,
+    checked_at: int | None,
+    failure: str | None,
+    reason: str | None,
+    first_at: int | None,
+    first_seen: int,
+    at: int,
+) -> Lacking:
+    """An organization that was not read by then (ms), or not any more, in words."""
+    if first_at is not None and first_at <= at:
+        return Lacking(oid, name, checked_at, failure or "", Untrusted(reason or ""))
+    when = "it was never read" if first_at is None else f"it is known only since {rfc3339(first_at)}"
+    if first_seen > at:
+        when = f"the store has it since {rfc3339(first_seen)}"
+    return Lacking(oid, name, None, "not yet", Untrusted(when))

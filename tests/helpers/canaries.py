@@ -69,7 +69,7 @@ def row_of(table: str, whose: str, /, **more: Any) -> dict[str, Any]:
 
 MADE = {
     "configuration_record", "organization", "detection_count", "sighting", "triage_change", "snooze",
-    "campaign_alert", "group_organization", "case_detection", "organization_change", "node",
+    "campaign_alert", "group_organization", "case_detection", "organization_change", "node", "access_former",
 }  # fmt: skip
 """Rows of organizations' own that are made as the program makes them, for others rest on them."""
 
@@ -169,7 +169,7 @@ def _fill_access(c: Any) -> None:
     )
     c.execute(insert(TABLES["group_member"]).values(gid="g-x", email=canary("email", X), owner=False))
     people = {
-        "staff@provider.example": Y, canary("email", X): X,
+        "staff@provider.example": Y, canary("email", X): X, canary("left", X): X, "left@provider.example": Y,
         canary("direct_permission", "email", X): X, canary("direct_permission", "email", Y): Y,
     }  # fmt: skip
     for email, oid in people.items():
@@ -201,6 +201,33 @@ def _fill_access(c: Any) -> None:
         "staged_change", Y, id=99, operator="mk", oid="", gid="g-x", principal=canary("staged", X)
     )
     c.execute(insert(TABLES["staged_change"]).values(staged))
+
+    _fill_former_access(c)
+
+
+def _fill_former_access(c: Any) -> None:
+    """What was granted once: on each, in groups of both, and in groups that are there no more."""
+    number = 0
+
+    def put(kind: str, whose: str, **more: Any) -> None:
+        nonlocal number
+        number += 1
+        said = {"oid": "", "gid": "", "principal": "", "name": "", "permissions": [], "created_by": "",
+                "allowed_ip_range": ""}  # fmt: skip
+        more = {**said, "id": number, "kind": kind, "valid_from": NOW - 9, "valid_to": NOW - 5, **more}
+        c.execute(insert(TABLES["access_former"]).values(row_of("access_former", whose, **more)))
+
+    for oid in (X, Y):
+        word = canary("former", oid)
+        put("direct", oid, oid=oid, principal=canary("left", X) if oid == X else "left@provider.example")
+        put("key", oid, oid=oid, principal=word, name=word, created_by=word, permissions=[word])
+        put("held", oid, oid=oid, gid="g-gone")
+    put("held", X, oid=X, gid="g-gone-x")
+    put("group", X, gid="g-gone-x", name=canary("gone group", X), permissions=[canary("gone group", X)])
+    put("member", X, gid="g-gone-x", principal=canary("gone member", X))
+    put("group", Y, gid="g-gone", name=f"{NAMES[X]} and others", permissions=["dr.set"])
+    put("member", Y, gid="g-gone", principal="left@provider.example")
+    put("owner", Y, gid="g-gone", principal="staff@provider.example")
 
 
 def _fill_plans(c: Any) -> None:

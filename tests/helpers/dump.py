@@ -11,11 +11,11 @@ from store.database import Store
 
 STAMPS = {
     "first_seen", "valid_from", "checked_at", "attempted_at", "started_at", "finished_at", "seen_at", "seconds",
-    "id", "detection_id", "fold_id", "action_id", "time_", "gone_at", "mark", "cursor",
+    "id", "detection_id", "fold_id", "action_id", "time_", "gone_at", "mark", "cursor", "first_at",
 }  # fmt: skip
 """When something was seen, and numbers that depend on the order of arrival."""
 
-RUNS = {"sync_run", "journal", "organization_change"}
+RUNS = {"sync_run", "journal", "organization_change", "access_former"}
 """What tells how a store came to what it holds."""
 
 

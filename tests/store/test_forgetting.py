@@ -27,7 +27,7 @@ from tests.helpers.canaries import NAMES, NOW, SHARED, TABLES, X, Y, canary, det
 CANARIES = sorted(
     {X}
     | {canary(name, column.name, X) for name, table in TABLES.items() for column in table.columns}
-    | {canary(word, X) for word in ("organization", "record", "body", "target", "detail", "command", "path", "label", "parameter", "label2", "parameter2", "group", "email", "deadline", "staged", "group log", "review", "line", "comment", "hosts", "queue", "run", "host")}
+    | {canary(word, X) for word in ("organization", "record", "body", "target", "detail", "command", "path", "label", "parameter", "label2", "parameter2", "group", "email", "deadline", "staged", "group log", "former", "left", "gone group", "gone member", "review", "line", "comment", "hosts", "queue", "run", "host")}
     | {canary("cat", X, number) for number in (0, 1)}
 )  # fmt: skip
 
@@ -186,6 +186,14 @@ def _shared_rows_stay(store: Store) -> None:
         assert ids("saved_queue") == ["named", "other"]
         assert ids("preference")[-1] != "scope"
         assert ids("organization_group") == ["g-both"]
+        former = TABLES["access_former"].c
+        kept = c.execute(select(former.kind, former.gid, former.name).where(former.gid != "")).all()
+        assert sorted(kept) == [
+            ("group", "g-gone", "(forgotten) and others"), ("held", "g-gone", ""), ("member", "g-gone", ""),
+            ("owner", "g-gone", ""),
+        ]  # fmt: skip
+        people = set(c.execute(select(TABLES["user_account"].c.email)).scalars())
+        assert {"left@provider.example", "staff@provider.example"} <= people
         line = TABLES["review_line"]
         lines = {row.id: row for row in c.execute(select(line))}
         assert sorted(lines) == [2, 3, 4, 5]

@@ -485,7 +485,7 @@ def test_the_state_of_a_subject_keeps_what_it_is_not_told(store: Store) -> None:
         ingest.put_sync_state(connection, OID, "detections", cursor="")
         assert ingest.sync_states(connection, "detections") == {OID: done}
     assert failed == ingest.State(OID, "detections", "c", 5, "", None, NOW + 1, "auth", "no")
-    assert done == ingest.State(OID, "detections", "", 5, "", NOW + 2, NOW + 1, "", "")
+    assert done == ingest.State(OID, "detections", "", 5, "", NOW + 2, NOW + 1, "", "", first_at=NOW + 2)
 
 
 def test_a_run_leaves_signs_of_life_and_an_end(store: Store) -> None:

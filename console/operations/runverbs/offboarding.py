@@ -201,7 +201,7 @@ class DeleteGroup(Verb):
 
     def keep(self, c: Connection, work: Work) -> None:
         """It is gone."""
-        ingest.drop_group(c, work.target)
+        ingest.drop_group(c, work.target, now=work.clock())
 
 
 # What it holds

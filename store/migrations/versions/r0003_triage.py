@@ -47,6 +47,7 @@ def upgrade() -> None:
     _reviews()
     _deadlines()
     _access_events()
+    _access_former()
     _audit_use()
     _billing()
     _customers()
@@ -685,6 +686,43 @@ def _told_by_audit_logs() -> None:
             row for each in part if (row := audit_event(each.oid, each.digest, each.time, each.details))
         ]:
             connection.execute(event.insert(), rows)
+
+
+def _access_former() -> None:
+    """What was granted before. What is there is known to be so since it was read last."""
+    op.add_column("sync_state", sa.Column("first_at", sa.BigInteger(), nullable=True))
+    op.execute("UPDATE sync_state SET first_at = checked_at")
+    tables = ("direct_permission", "organization_group", "group_member", "group_organization", "api_key")
+    for name in tables:
+        op.add_column(name, sa.Column("valid_from", sa.BigInteger(), nullable=False, server_default="0"))
+        subject, oid = ("keys" if name == "api_key" else "access"), f"{name}.oid"
+        if name not in ("direct_permission", "api_key"):
+            subject, oid = "groups", "''"
+        # Of groups that only organizations name, when those were read, which is said by them.
+        op.execute(
+            f"UPDATE {name} SET valid_from = COALESCE((SELECT checked_at FROM sync_state"
+            f" WHERE sync_state.oid = {oid} AND subject = '{subject}'), 0)"
+        )
+    op.create_table(
+        "access_former",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("oid", sa.String(), nullable=False),
+        sa.Column("gid", sa.String(), nullable=False),
+        sa.Column("principal", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("permissions", sa.JSON(), nullable=False),
+        sa.Column("complete", sa.Boolean(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("allowed_ip_range", sa.String(), nullable=False),
+        sa.Column("first_seen", sa.BigInteger(), nullable=True),
+        sa.Column("valid_from", sa.BigInteger(), nullable=False),
+        sa.Column("valid_to", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    for name in ("oid", "gid", "principal"):
+        op.create_index(f"ix_access_former_{name}", "access_former", [name, "kind", "valid_to"])
+    op.create_index("ix_access_former_kind", "access_former", ["kind", "valid_to"])
 
 
 def _audit_use() -> None:
