@@ -27,7 +27,7 @@ from sqlalchemy.pool import QueuePool
 from sqlmodel import SQLModel
 
 import store.models  # noqa: F401  (registers the tables)
-from store import changes
+from store import changes, turns
 from store.errors import StoreDamaged, StoreError, StoreUnavailable
 from store.schema import check_schema, create_schema, is_empty
 
@@ -429,7 +429,7 @@ def _sqlite_engine(path: Path, *, read_only: bool) -> Engine:
 
     pool = {"pool_size": 8, "max_overflow": 8} if read_only else {"pool_size": 1, "max_overflow": 0}
     engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, hide_parameters=True, **pool)
-    event.listen(engine, "begin", _begin_deferred if read_only else _begin_immediate)
+    event.listen(engine, "begin", _begin_deferred if read_only else _takes_turns(path.parent))
     return engine
 
 
@@ -488,8 +488,12 @@ def _lend_functions(connection: sqlite3.Connection) -> None:
     connection.create_function("limegrove_contains", 2, contains, deterministic=True)
 
 
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _takes_turns(directory: Path) -> Callable[[Connection], None]:
+    def begin(connection: Connection) -> None:
+        raw: Any = connection.connection.driver_connection
+        turns.begin(raw, directory, PATIENCE)
+
+    return begin
 
 
 def _begin_deferred(connection: Connection) -> None:
