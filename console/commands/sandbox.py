@@ -323,32 +323,26 @@ def _address(session: "Session") -> str:
     """The sandbox's address, of this machine.
 
     Raises:
+        SettingsError: what is given is no address.
         Problem: there is none, or it is another machine's; exit code 2.
     """
     from urllib.parse import urlsplit
 
-    from store.endpoints import EndpointError, check_endpoint, is_loopback
+    from store.endpoints import is_loopback
 
-    given: str | None = session.arguments.endpoint
-    named = given or session.settings.endpoint
-    where = "--endpoint" if given else "the endpoint in force"
-    if not named:
+    url = session.settings.endpoint
+    if not url:
         raise Problem(
             "No sandbox is named: set LIMEGROVE_ENDPOINT to the `url` that `limegrove sandbox serve` "
             "printed, or give it as --endpoint URL.",
             code=2,
         )
-    try:
-        url = check_endpoint(named)
-    except EndpointError as error:
-        raise Problem(f"{where} makes no sense: {error}", code=2) from None
     parts = urlsplit(url)
     if parts.scheme != "http" or not is_loopback(parts.hostname or ""):
         raise Problem(
-            f"A sandbox listens on this machine alone, and {where}, {url}, is elsewhere; nothing was asked.",
-            code=2,
+            f"A sandbox listens on this machine alone, and {url} is elsewhere; nothing was asked.", code=2
         )
-    return url
+    return url.rstrip("/")
 
 
 def _asked(url: str) -> bytes:

@@ -92,10 +92,8 @@ class Sandbox:
         self.fault: Fault | None = None
         """In place of `faults`."""
         self.url = ""
-        self._windows: dict[str, tuple[float, int]] = {}
-        """By credential: since when by `time.monotonic`, and how many requests."""
-        self._left_windows: dict[str, snapshot.Window] = {}
-        """Of a snapshot; they go on when the clock does."""
+        self._windows: dict[str, tuple[int, int]] = {}
+        """By credential: since when (ms, UTC, of the world), and how many requests."""
         self._runner: web.ServerRunner | None = None
         self._headers = {"X-RateLimit-Quota": str(rate_quota), "X-RateLimit-Period": str(rate_period)}
 
@@ -114,10 +112,6 @@ class Sandbox:
                 f"{snapshot.MOST_ORGANIZATIONS:,}"
             )
         kept = world.kept()
-        windows = {
-            credential: snapshot.Window(since=world.at(begun), used=used)
-            for credential, (begun, used) in sorted(self._windows.items())
-        }
         return snapshot.Snapshot(
             program=__version__,
             origin=snapshot.Origin(
@@ -138,9 +132,9 @@ class Sandbox:
             tokens=self.tokens.key,
             faults=self.faults.kept(),
             windows={
-                credential: window
-                for credential, window in windows.items()
-                if kept.clock - window.since < self.rate_period * 1000
+                credential: snapshot.Window(since=begun, used=used)
+                for credential, (begun, used) in sorted(self._windows.items())
+                if kept.clock - begun < self.rate_period * 1000
             },
             world=kept,
         )
@@ -172,10 +166,10 @@ class Sandbox:
             raise snapshot.BadSnapshot("serving.live_rate makes no sense")
         if len(kept.tokens) != KEY_BYTES:
             raise snapshot.BadSnapshot(f"tokens is no key of {KEY_BYTES} bytes")
-        if any(window.since > kept.world.clock for window in kept.windows.values()):
-            raise snapshot.BadSnapshot("windows: one begins after world.clock")
         world = World(seed=origin.seed, orgs=origin.orgs, detections=origin.detections, now_ms=origin.now_ms)
         world.resume(kept.world)
+        if any(window.since > kept.world.clock for window in kept.windows.values()):
+            raise snapshot.BadSnapshot("windows: one begins after world.clock")
         sandbox = cls(
             world,
             latency=serving.latency if latency is None else latency,
@@ -187,7 +181,9 @@ class Sandbox:
         )
         sandbox.tokens = Tokens(kept.tokens)
         sandbox.faults.resume(kept.faults)
-        sandbox._left_windows = kept.windows
+        sandbox._windows = {
+            credential: (window.since, window.used) for credential, window in kept.windows.items()
+        }
         return sandbox
 
     def endpoints(self) -> dict[str, int]:
@@ -236,10 +232,6 @@ class Sandbox:
         bound = self._runner.addresses[0][1]
         self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
         self.world.begin(live_rate=self.live_rate, storm_after=self.storm_after, storm=self.storm)
-        now, clock = time.monotonic(), self.world.clock()
-        for credential, window in self._left_windows.items():
-            self._windows[credential] = now - (clock - window.since) / 1000, window.used
-        self._left_windows = {}
         return self.url
 
     async def stop(self) -> None:
@@ -340,13 +332,13 @@ class Sandbox:
 
     def _count(self, credential: str) -> None:
         """Take one request out of the credential's window (60 s, docs: reliable-tasking.md)."""
-        now = time.monotonic()
+        now = self.world.clock()
         begun, used = self._windows.get(credential, (now, 0))
-        if now - begun >= self.rate_period:
+        if now - begun >= self.rate_period * 1000:
             begun, used = now, 0
         self._windows[credential] = (begun, used + 1)
         if used >= self.rate_quota:
-            left = max(1, math.ceil(self.rate_period - (now - begun)))
+            left = max(1, math.ceil(self.rate_period - (now - begun) / 1000))
             raise Refusal(429, "rate limit exceeded", retry_after=left)
 
     def _answer(self, status: int, body: object) -> web.Response:

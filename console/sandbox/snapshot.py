@@ -25,8 +25,8 @@ MOST_ORGANIZATIONS = 100_000
 """Of the seed: as many are made in some seconds, and whoever hands a file over decides how many."""
 DEEPEST = 100
 """Levels of objects and lists; the writer of the API's answers ends at 254."""
-LINE = 100
-"""Bytes up to which something is written on one line."""
+LINE, ROW = 100, 800
+"""Bytes up to which something is written on one line; up to which a row is, with nothing deep in it."""
 
 Value = dict[str, Any]
 V = TypeVar("V")
@@ -409,13 +409,9 @@ class Routed(msgspec.Struct):
 class Reported(msgspec.Struct):
     """What a rule reported."""
 
-    class Routing(msgspec.Struct):
-        """Of the event that it reported."""
-
-        sid: str
-
     cat: str
-    routing: Routing
+    detect: Routed
+    routing: Routed.Routing
     detect_id: str
     gen_time: Moment
     ts: Moment
@@ -609,7 +605,7 @@ def _laid(value: Any, margin: bytes) -> bytes:
     """JSON, a member to the line where it is too long for one."""
     flat = orjson.dumps(value)
     inner = margin + b" "
-    if len(flat) <= LINE or not isinstance(value, dict | list):
+    if len(flat) <= LINE or not isinstance(value, dict | list) or (len(flat) <= ROW and _is_row(value)):
         return flat
     if isinstance(value, dict):
         members = [orjson.dumps(name) + b": " + _laid(each, inner) for name, each in value.items()]
@@ -617,6 +613,16 @@ def _laid(value: Any, margin: bytes) -> bytes:
     if not any(isinstance(each, dict | list) for each in value):
         return flat
     return b"[" + inner + (b"," + inner).join(_laid(each, inner) for each in value) + margin + b"]"
+
+
+def _is_row(value: Any) -> bool:
+    """Whether it is an object of texts, numbers, and small things of these."""
+    return isinstance(value, dict) and not any(
+        isinstance(inner, dict | list)
+        for each in value.values()
+        if isinstance(each, dict | list)
+        for inner in (each.values() if isinstance(each, dict) else each)
+    )
 
 
 def loads(raw: bytes) -> Snapshot:

@@ -121,11 +121,6 @@ class World:
             return self.now_ms + self._elapsed
         return self.now_ms + self._elapsed + int((time.monotonic() - self._began) * 1000)
 
-    def at(self, moment: float) -> int:
-        """What time it was here (ms, UTC) when `time.monotonic` said `moment`."""
-        began = moment if self._began is None else self._began
-        return self.now_ms + self._elapsed + int((moment - began) * 1000)
-
     def kept(self) -> snapshot.World:
         """What a snapshot keeps of it, all of one moment."""
         moment = self.clock()
