@@ -172,8 +172,9 @@ def preview(
     trial = _Trial(rule, compile_rule(condition, kind="fp", wary=True), until, totals)
     cat = required_name(condition)
     complete = True
-    # A name that is stored shortened is compared by the rule itself.
-    exact = cat if cat is not None and len(cat) <= 400 else None
+    # A name that is stored shortened is compared by the rule itself. A rule that can be evaluated nowhere
+    # keeps nothing, not even a detection of another name.
+    exact = cat if cat is not None and len(cat) <= 400 and not rule.unevaluable else None
     for page in queries.pages(reader, scope, oid=oid, since=since, until=until, cat=exact):
         if cancelled is not None and cancelled():
             complete = False

@@ -26,6 +26,7 @@ from console.operations.falsepositives import (
 from console.sandbox.faults import Rule
 from store import ingest
 from store.database import Store
+from store.logic import compile_rule
 from store.models import ConfigurationRecord, Detection, Journal
 from store.queries.alerts import by_detect_id
 from store.secret import Secret
@@ -95,6 +96,64 @@ def test_what_cannot_be_evaluated_is_neither_hidden_nor_kept(store: Store) -> No
     effect = preview(store.reader, lookup, now=NOW)
     assert (effect.totals.hidden, effect.totals.not_evaluated) == (0, 3)
     assert any("3 detections were not evaluated" in warning for warning in effect.warnings)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        BY_NAME | {"with child": {"op": "exists", "path": "/"}},
+        BY_NAME | {"target": "detection"},
+        {"op": "and", "rules": [BY_NAME, {"op": "in", "path": "cat", "values": [CAT]}]},
+    ],
+    ids=["stateful", "target", "in"],
+)
+def test_a_rule_that_can_be_evaluated_nowhere_keeps_no_detection_of_another_name(
+    store: Store, condition: dict[str, Any]
+) -> None:
+    fill(store, detections=60)
+    totals = preview(store.reader, condition, now=NOW).totals
+    assert (totals.total, totals.hidden, totals.kept, totals.not_evaluated) == (60, 0, 0, 60)
+
+
+NAMES = [
+    "x\x00y",
+    "\ud800x",
+    "  pad ",
+    "a\u202eb",
+    "n\nl",
+    "e\u0301",
+    "",
+    None,
+    5,
+    "x",
+    "X",
+    "y" * 400,
+    "y" * 600,
+]
+
+
+def test_a_preview_says_what_the_rule_says_of_each_detection_by_itself(store: Store) -> None:
+    bodies = [
+        json.dumps({"cat": name, "detect_id": f"z{number}", "gen_time": NOW - 5, "detect": {}}).encode()
+        for number, name in enumerate(NAMES)
+    ]
+    fill(store, detections=0, extra=[(oid_of(1), body) for body in bodies])
+    by_name = [{"op": "is", "path": "cat", "value": name} for name in NAMES if isinstance(name, str)]
+    named_x: dict[str, Any] = {"op": "is", "path": "/cat/", "value": "x"}
+    conditions: list[dict[str, Any]] = [
+        *by_name,
+        named_x,
+        named_x | {"not": True},
+        named_x | {"case sensitive": False},
+        {"op": "and", "rules": [named_x, {"op": "is", "path": "cat", "value": "X"}]},
+        {"op": "and", "rules": [named_x, {"op": "lookup", "path": "cat", "resource": "hive://lookup/x"}]},
+    ]
+    for condition in conditions:
+        rule = compile_rule(condition, kind="fp")
+        said = [rule.evaluate(json.loads(body), now=NOW / 1000).value for body in bodies]
+        totals = preview(store.reader, condition, now=NOW).totals
+        shown = (totals.hidden, totals.kept, totals.not_evaluated)
+        assert shown == (said.count(True), said.count(False), said.count(None)), condition
 
 
 def test_dangerous_rules_are_warned_about(store: Store) -> None:
