@@ -46,3 +46,29 @@ def parse_duration(text: str) -> int:
     if unit not in _SECONDS or not (number.isascii() and number.isdigit()) or len(number) > 6:
         raise ValueError("use a number and a unit, such as 45s, 30m, 12h, 7d or 2w.")
     return int(number) * _SECONDS[unit]
+
+
+def past_moment(text: str, now: int) -> int:
+    """Milliseconds of so long ago (`7d`, `7d ago`), or of a date or time (`2026-11-01`, in UTC where it does
+    not say).
+
+    Raises:
+        ValueError: it is neither, or does not lie before `now`; the text says what is allowed.
+    """
+    said = text.strip().removesuffix(" ago").strip()
+    try:
+        at = now - parse_duration(said) * 1000
+    except ValueError:
+        try:
+            read = datetime.fromisoformat(said)
+        except ValueError:
+            raise ValueError(
+                "takes how long ago, such as 7d, or a date or time, such as 2026-11-01 or "
+                "2026-11-01T14:00:00Z."
+            ) from None
+        at = int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
+    if at >= now:
+        raise ValueError("lies ahead: it looks back.")
+    if at <= 0:
+        raise ValueError("lies before 1970: there is nothing of that time.")
+    return at

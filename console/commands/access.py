@@ -12,6 +12,7 @@ from console.commands import (
     access_roles,
     access_timeline,
     access_what_if,
+    asof,
 )
 from console.commands.session import Problem, Session
 
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb in (explain, who):
         verb.add_argument("--permission", metavar="Y", required=True, help="such as sensor.task")
         verb.add_argument("--org", metavar="OID|NAME", required=True, help="its oid or name")
+        asof.configure(verb)
     access_what_if.configure(
         verbs.add_parser("what-if", help="what changes would come to: who gains or loses what, and where")
     )
@@ -78,7 +80,7 @@ def run(session: Session) -> int:
     return verbs[session.arguments.verb](session)
 
 
-def _permission(session: Session) -> str:
+def _permission(session: Session, at: int | None) -> str:
     """The permission that is asked for.
 
     Raises:
@@ -88,38 +90,41 @@ def _permission(session: Session) -> str:
 
     wanted: str = session.arguments.permission
     with session.reader.reading() as connection:
-        if not is_permission(connection, wanted):
+        if not is_permission(connection, wanted, at=at):
             raise Problem(access_matrix.no_permission(wanted), code=2)
     return wanted
 
 
 NOT_READ = 3
-"""The exit code when who may do what was asked of an organization that was never read."""
+"""The exit code when who may do what was asked of an organization that was never read, or not yet then."""
 
 
 def _explain(session: Session) -> int:
     from store.access import cuts, explain
     from store.queries.access import facts, find_principal
+    from store.times import rfc3339
 
     oid = session.organization(session.arguments.org)
-    permission = _permission(session)
+    at = asof.asked(session)
+    permission = _permission(session, at)
     wanted: str = session.arguments.principal
     with session.reader.reading() as connection:
-        found = find_principal(connection, wanted)
+        found = find_principal(connection, wanted, at=at)
         if len(found) != 1:
-            raise Problem(access_matrix.no_principal(wanted, found), code=2)
+            raise Problem(access_matrix.no_principal(wanted, found, at), code=2)
         principal, kind = found[0]
-        asked = facts(connection, oid, permission, principal)
+        asked = facts(connection, oid, permission, principal, at=at)
     if asked is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
     answer = explain(asked.facts, principal, permission, oid, kind=kind)
     smallest = cuts(asked.facts, principal, permission, oid, kind=kind)
     unknown = not answer.granted and not asked.known(kind)
     if unknown:
-        session.say(_never_read(asked))
+        session.say(_never_read(asked, at, kind))
     session.show_object(
         shown_explanation(asked, answer)
         | {
+            "at": rfc3339(at),
             "cuts": [[shown_change(each) for each in cut.changes] for cut in smallest.cuts],
             "cut_effects": [
                 {"organizations": cut.organizations, "other_grants_lost": cut.lost} for cut in smallest.cuts
@@ -129,6 +134,8 @@ def _explain(session: Session) -> int:
         rows=_explained(answer, smallest.cuts),
         columns=("what", "how"),
     )
+    if session.output == "table":
+        asof.say(session, at)
     return NOT_READ if unknown else 0
 
 
@@ -138,16 +145,21 @@ def _who(session: Session) -> int:
     from store.times import rfc3339
 
     oid = session.organization(session.arguments.org)
-    permission = _permission(session)
+    at = asof.asked(session)
+    permission = _permission(session, at)
     with session.reader.reading() as connection:
-        asked = facts(connection, oid, permission)
+        asked = facts(connection, oid, permission, at=at)
     if asked is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
     holders = who(asked.facts, permission, oid)
     if asked.checked_at is None:
-        session.say(_never_read(asked))
+        session.say(_never_read(asked, at))
     elif not asked.known("key"):
-        session.say(f"The API keys of {asked.organization} were never read; users and groups were.")
+        session.say(
+            f"The API keys of {asked.organization} were never read; users and groups were."
+            if at is None
+            else f"{_never_read(asked, at, 'key')}; users and groups were read"
+        )
     if session.output in ("table", "csv"):
         rows: list[dict[str, Any]] = [
             {
@@ -164,19 +176,28 @@ def _who(session: Session) -> int:
                 "name": each.name,
                 "kind": each.kind,
                 "paths": [shown_path(path) for path in each.paths],
+                **({} if at is None else {"at": rfc3339(at)}),
             }
             for each in holders
         ]
-    read = rfc3339(asked.checked_at) or "never"
+    read, have = rfc3339(asked.checked_at) or "never", "have" if at is None else "had"
     session.show_rows(
         rows,
         columns=("principal", "kind", "paths"),
-        footer=f"{len(holders)} have {permission} on {asked.organization}, read {read}",
+        footer=f"{len(holders)} {have} {permission} on {asked.organization}, read {read}",
     )
+    if session.output == "table":
+        asof.say(session, at)
     return NOT_READ if asked.checked_at is None else 0
 
 
-def _never_read(asked: "Asked") -> str:
+def _never_read(asked: "Asked", at: int | None, kind: str = "") -> str:
+    from store.times import rfc3339
+
+    since = asked.keys_first_at if kind == "key" else asked.first_at
+    if at is not None and since is not None:
+        what = "Which keys there were on" if kind == "key" else "Who might do what on"
+        return f"{what} {asked.organization} on {rfc3339(at)} is not known: only since {rfc3339(since)}"
     why = f": {asked.reason}" if asked.reason else "; run `limegrove sync`"
     return f"Who may do what on {asked.organization} was never read, so what is not there may be{why}"
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from console.commands import asof
 from console.commands.session import Problem, Session, safe, shown
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="",
         help="only these: user:, org:, perm:, kind:, has:, domain:, group:, role:, or a part of a name",
     )
+    asof.configure(parser)
 
 
 def run(session: Session) -> int:
@@ -56,20 +58,29 @@ def run(session: Session) -> int:
         filtered = parse_filter(arguments.filter, own)
     except ValueError as error:
         raise Problem(f"--filter: {error}", code=2) from None
+    at = asof.asked(session)
     pivots = {"organization": _organization, "principal": _principal, "permission": _permission}
-    return pivots[given[0]](session, filtered)
+    code = pivots[given[0]](session, filtered, at)
+    if session.output == "table":
+        asof.say(session, at)
+    return code
+
+
+NOT_THEN = 3
+"""The exit code when an organization was not read yet at the time that is asked for."""
 
 
 # Of an organization
 
 
-def _organization(session: Session, filtered: "Wanted") -> int:
+def _organization(session: Session, filtered: "Wanted", at: int | None) -> int:
     """Principals by permissions.
 
-    JSON: `{pivot, oid, organization, path, checked_at, scope_organizations, lacking, failure, reason, groups:
-    {gid: name}, acl_scopes, principals: [{principal, name, kind, permissions, via, resources, flairs,
-    acl_scopes}]}`. `via` is `{permission: [direct, group:GID]}`. A group's principal is its gid, a key's its
-    hash.
+    JSON: `{pivot, at, gaps, oid, organization, path, checked_at, scope_organizations, lacking, failure,
+    reason, groups: {gid: name}, acl_scopes, principals: [{principal, name, kind, permissions, via, resources,
+    flairs, acl_scopes}]}`. `via` is `{permission: [direct, group:GID]}`. A group's principal is its gid, a
+    key's its hash. As of a time `at` is that, `gaps` says in words what was not read yet, and `acl_scopes` is
+    null: they are tags of what is there now.
     """
     from store.queries.access import matrix
     from store.queries.aclscopes import acl_scopes
@@ -77,12 +88,16 @@ def _organization(session: Session, filtered: "Wanted") -> int:
 
     oid = session.organization(session.arguments.org)
     with session.reader.reading() as connection:
-        found = matrix(connection, oid)
-        pivot = pivot_organization(connection, oid, wanted=filtered)
-        scopes = acl_scopes(connection, oid)
+        found = matrix(connection, oid, at=at)
+        pivot = pivot_organization(connection, oid, wanted=filtered, at=at)
+        scopes = acl_scopes(connection, oid) if at is None else []
     if found is None or pivot is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
-    if found.checked_at is None and not found.principals:
+    unknown = at is not None and found.checked_at is None
+    if unknown:
+        for sentence in asof.gaps(pivot):
+            session.say(sentence)
+    elif found.checked_at is None and not found.principals:
         why = f": {found.reason}" if found.reason else "; run `limegrove sync`"
         session.say(f"Who may do what on {found.organization} was never read{why}")
     lines: dict[tuple[str, str], Line] = {(line.kind, line.key): line for line in pivot.lines}
@@ -97,13 +112,16 @@ def _organization(session: Session, filtered: "Wanted") -> int:
             "via": {name: list(each.via[name]) for name in each.permissions if name in columns},
             "resources": _resources(each.via),
             "flairs": list(lines[each.kind, each.principal].flairs),
-            "acl_scopes": [scope.name for scope in scopes if _admits(scope, each)],
+            "acl_scopes": None
+            if at is not None
+            else [scope.name for scope in scopes if _admits(scope, each)],
         }
         for each in principals
     ]
     session.show_object(
         {
             "pivot": "organization",
+            **_as_of(pivot, at),
             "oid": found.oid,
             "organization": found.organization,
             "path": found.path,
@@ -111,7 +129,7 @@ def _organization(session: Session, filtered: "Wanted") -> int:
             "failure": found.failure,
             "reason": found.reason,
             "groups": found.groups,
-            "acl_scopes": [_shown_scope(each) for each in scopes],
+            "acl_scopes": None if at is not None else [_shown_scope(each) for each in scopes],
             "principals": shown_principals,
         },
         rows=[_line(each, found, columns) for each in principals],
@@ -123,7 +141,7 @@ def _organization(session: Session, filtered: "Wanted") -> int:
         session.say(
             f"{some}{pivot.total:,} principals on {found.organization}, {_age(found.checked_at)}{failed}"
         )
-    return 0
+    return NOT_THEN if unknown else 0
 
 
 def _line(principal: "Principal", matrix: "Matrix", columns: set[str]) -> dict[str, Any]:
@@ -166,10 +184,10 @@ def _shown_scope(scope: "AclScope") -> dict[str, Any]:
 # Of a principal
 
 
-def _principal(session: Session, filtered: "Wanted") -> int:
+def _principal(session: Session, filtered: "Wanted", at: int | None) -> int:
     """Organizations by permissions.
 
-    JSON: `{pivot, principal, name, kind, checked_at, scope_organizations, lacking, groups: {gid: {name,
+    JSON: `{pivot, at, principal, name, kind, checked_at, scope_organizations, lacking, groups: {gid: {name,
     permissions}}, organizations: [{oid, organization, path, permissions, direct, groups, resources}]}`.
     `permissions` is everything held, `direct` what is granted directly, `groups` by which the rest comes.
     """
@@ -180,15 +198,17 @@ def _principal(session: Session, filtered: "Wanted") -> int:
     wanted: str = session.arguments.principal
     scope = session.scope()
     with session.reader.reading() as connection:
-        found = find_principal(connection, wanted)
+        found = find_principal(connection, wanted, at=at)
         if len(found) != 1:
-            raise Problem(no_principal(wanted, found), code=2)
+            raise Problem(no_principal(wanted, found, at), code=2)
         principal, kind = found[0]
-        world = World.load(connection, principal=principal)
-        pivot = pivot_principal(connection, principal, kind=kind, scope=scope, world=world, wanted=filtered)
+        world = World.load(connection, principal=principal, at=at)
+        pivot = pivot_principal(
+            connection, principal, kind=kind, scope=scope, world=world, wanted=filtered, at=at
+        )
     if pivot is None:
         raise Problem(f"{shown(principal)} was taken out of the store a moment ago.")
-    _say_lacking(session, pivot)
+    _say_lacking(session, pivot, at)
     columns = {column.key for column in pivot.columns}
     names: dict[int, tuple[str, ...]] = {}
 
@@ -236,6 +256,7 @@ def _principal(session: Session, filtered: "Wanted") -> int:
     session.show_object(
         {
             "pivot": "principal",
+            **_as_of(pivot, at),
             "principal": principal,
             "name": pivot.name,
             "kind": kind,
@@ -261,10 +282,10 @@ def _principal(session: Session, filtered: "Wanted") -> int:
 # Of a permission
 
 
-def _permission(session: Session, filtered: "Wanted") -> int:
+def _permission(session: Session, filtered: "Wanted", at: int | None) -> int:
     """Principals by organizations.
 
-    JSON: `{pivot, permission, privileged, checked_at, scope_organizations, lacking, organizations: {oid:
+    JSON: `{pivot, at, permission, privileged, checked_at, scope_organizations, lacking, organizations: {oid:
     name}, groups: {gid: {name, organizations}}, principals: [{principal, name, kind, organizations, direct,
     groups, flairs}]}`. Not multiplied out: somebody has it on `direct`, and on the organizations of each of
     `groups`; `organizations` counts them.
@@ -276,11 +297,11 @@ def _permission(session: Session, filtered: "Wanted") -> int:
     wanted: str = session.arguments.permission
     scope = session.scope()
     with session.reader.reading() as connection:
-        if not is_permission(connection, wanted):
+        if not is_permission(connection, wanted, at=at):
             raise Problem(no_permission(wanted), code=2)
-        world = World.load(connection)
-        pivot = pivot_permission(connection, wanted, scope=scope, world=world, wanted=filtered)
-    _say_lacking(session, pivot)
+        world = World.load(connection, at=at)
+        pivot = pivot_permission(connection, wanted, scope=scope, world=world, wanted=filtered, at=at)
+    _say_lacking(session, pivot, at)
     inside = {column.key for column in pivot.columns}
     reaches = world.permission(wanted)
     principals = []
@@ -320,6 +341,7 @@ def _permission(session: Session, filtered: "Wanted") -> int:
     session.show_object(
         {
             "pivot": "permission",
+            **_as_of(pivot, at),
             "permission": wanted,
             "privileged": _privileged(wanted),
             **_read(pivot),
@@ -356,11 +378,18 @@ def no_permission(wanted: str) -> str:
     )
 
 
-def no_principal(wanted: str, found: "list[tuple[str, Kind]]") -> str:
+def no_principal(wanted: str, found: "list[tuple[str, Kind]]", at: int | None = None) -> str:
     """A complaint about a principal that is nobody, or may be several."""
+    from store.times import rfc3339
+
     if found:
         named = ", ".join(f"{safe(name)} ({kind})" for name, kind in found[:5])
         return f"{shown(wanted)} may be any of {len(found)} principals: {named}. Give it exactly."
+    if at is not None:
+        return (
+            f"There was no key or group {shown(wanted)} in the store on {rfc3339(at)}, nor is a user called "
+            "so; without --at it is looked for among those of now."
+        )
     return (
         f"There is no principal {shown(wanted)} in the store: a user goes by e-mail, a key by its hash, "
         "a group by its gid; `limegrove access matrix` names those of an organization."
@@ -387,8 +416,25 @@ def _read(pivot: "Pivot") -> dict[str, Any]:
     }
 
 
-def _say_lacking(session: Session, pivot: "Pivot") -> None:
+def _as_of(pivot: "Pivot", at: int | None) -> dict[str, Any]:
+    """`{at, gaps}`: the time that it is as of, and what was not read yet then, in words; null and [] for now,
+    where `lacking` says it."""
+    from store.times import rfc3339
+
+    return {"at": rfc3339(at), "gaps": [] if at is None else asof.gaps(pivot)}
+
+
+def _say_lacking(session: Session, pivot: "Pivot", at: int | None) -> None:
     if not pivot.lacking:
+        return
+    if at is not None:
+        unread = [each for each in pivot.lacking if each.checked_at is None]
+        if unread:
+            read = pivot.organizations - len(unread)
+            session.say(
+                f"{read:,} of {pivot.organizations:,} organizations are in this; of the others access was "
+                f"not read yet then: {_named(tuple(unread))}"
+            )
         return
     never = sum(each.checked_at is None for each in pivot.lacking)
     parts = [f"never ({never:,})"] if never else []

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.commands import asof
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def configure(verbs: Any) -> None:
     export.add_argument(
         "--roles", metavar="FILE", help="an access file whose roles are looked for in the groups"
     )
+    asof.configure(export)
 
 
 def add_file(parser: argparse.ArgumentParser) -> None:
@@ -118,10 +120,14 @@ def export(session: Session) -> int:
     from store.permissions import roles
     from store.queries.accessfile import known
 
+    at = asof.asked(session)
     with session.reader.reading() as connection:
-        found = known(connection)
+        found = known(connection, at=at)
+    if found.checked_at is None and at is not None:
+        raise Problem("The groups were not read yet then, so there is nothing to write.", code=3)
     if found.checked_at is None:
         raise Problem("The groups were never read, so there is nothing to write; run `limegrove sync`.")
+    asof.say(session, at)
     if session.arguments.roles:
         file = _read(session, session.arguments.roles, found)
         own = {name: held for name, held in file.roles.items() if name not in roles()}

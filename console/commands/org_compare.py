@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from console.commands.asof import moment
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -58,34 +59,6 @@ def compare(session: Session) -> int:
     if session.output == "table":
         session.say(f"{len(found.lines)} differ, {found.same} records are alike.")
     return 3 if found.gaps else 0
-
-
-def moment(text: str, now: int) -> int:
-    """Milliseconds of `7d` before now, or of a date or time in UTC.
-
-    Raises:
-        Problem: it is neither, or lies ahead.
-    """
-    from datetime import UTC, datetime
-
-    from store.times import parse_duration
-
-    said = text.strip().removesuffix(" ago").strip()
-    try:
-        at = now - parse_duration(said) * 1000
-    except ValueError:
-        try:
-            read = datetime.fromisoformat(said)
-        except ValueError:
-            raise Problem(
-                "--at takes how long ago, such as 7d, or a date or time, such as 2026-11-01 or "
-                "2026-11-01T14:00:00Z.",
-                2,
-            ) from None
-        at = int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp() * 1000)
-    if at >= now:
-        raise Problem("--at lies ahead: a comparison looks back.", 2)
-    return at
 
 
 def shown(found: "Comparison") -> dict[str, Any]:

@@ -92,6 +92,7 @@ class _Reading:
     checked_at: int | None
     failure: str
     reason: str
+    first_at: int | None
 
 
 def _read(connection: Connection, oid: str, at: int | None) -> dict[str, _Reading]:
@@ -103,15 +104,15 @@ def _read(connection: Connection, oid: str, at: int | None) -> dict[str, _Readin
         )
     )
     if at is None:
-        return {row.subject: _Reading(row.checked_at, row.failure, row.reason) for row in rows}
+        return {row.subject: _Reading(row.checked_at, row.failure, row.reason, row.first_at) for row in rows}
     found = {}
     for row in rows:
         if row.first_at is None or row.first_at > at:
-            found[row.subject] = _Reading(None, "", "")
+            found[row.subject] = _Reading(None, "", "", row.first_at)
         elif row.checked_at < at:  # what failed since failed then
-            found[row.subject] = _Reading(row.checked_at, row.failure, row.reason)
+            found[row.subject] = _Reading(row.checked_at, row.failure, row.reason, row.first_at)
         else:
-            found[row.subject] = _Reading(at, "", "")
+            found[row.subject] = _Reading(at, "", "", row.first_at)
     return found
 
 
@@ -192,6 +193,9 @@ class Asked:
     """The same of its API keys."""
     failure: str
     reason: Untrusted
+    first_at: int | None = None
+    """When users and groups were first read completely, and since when they are known."""
+    keys_first_at: int | None = None
 
     def known(self, kind: Kind) -> bool:
         """Whether what a principal of this kind lacks is really not there: it was read once."""
@@ -234,6 +238,8 @@ def facts(
         keys_checked_at=keys.checked_at if keys else None,
         failure=failed.failure if failed else "",
         reason=Untrusted(failed.reason if failed else ""),
+        first_at=access.first_at if access else None,
+        keys_first_at=keys.first_at if keys else None,
     )
 
 

@@ -1,8 +1,8 @@
 """Two organizations side by side, or one with itself at an earlier time: configuration, and who may do what.
 
 Configuration is content-addressed, so that what is the same is known by its hash and only what differs is
-read. The store keeps what was granted as it is now and the log of how it came to be, not what it was: against
-an earlier time, what was done since is listed instead.
+read. Access is compared as `store.queries.asof` has it; against an earlier time, what the logs tell of how it
+became what it is follows it, for they say by whom.
 """
 
 import json
@@ -16,20 +16,17 @@ from store import models
 from store.bodies import unpack
 from store.configuration import content_hash, not_permitted
 from store.months import day_of
+from store.queries.asof import access_tables
 from store.queries.sensordays import sensor_days
 from store.rollouts.compare import normalised, observed_name
 from store.rollouts.diff import differences
 from store.text import Untrusted
+from store.times import rfc3339
 
 _ORGANIZATION: Table = models.Organization.__table__  # type: ignore[attr-defined]
 _RECORD: Table = models.ConfigurationRecord.__table__  # type: ignore[attr-defined]
 _CONTENT: Table = models.ConfigurationBody.__table__  # type: ignore[attr-defined]
 _STATE: Table = models.SyncState.__table__  # type: ignore[attr-defined]
-_DIRECT: Table = models.DirectPermission.__table__  # type: ignore[attr-defined]
-_GROUP: Table = models.Group.__table__  # type: ignore[attr-defined]
-_HELD: Table = models.GroupOrganization.__table__  # type: ignore[attr-defined]
-_MEMBER: Table = models.GroupMember.__table__  # type: ignore[attr-defined]
-_KEY: Table = models.ApiKey.__table__  # type: ignore[attr-defined]
 _EVENT: Table = models.AccessEvent.__table__  # type: ignore[attr-defined]
 
 PARTS = 12
@@ -44,6 +41,12 @@ PARTS_READ: dict[str, str] = {
     "keys": "The keys of {} were never read.",
 }
 """Subject -> what is said where it was never read."""
+
+PARTS_KNOWN_SINCE: dict[str, str] = {
+    "access": "Who had access to {} then is not known: it is known only since {}.",
+    "keys": "Which keys {} had then is not known: they are known only since {}.",
+}
+"""Subject -> what is said where it was read only later than the time that is asked for."""
 
 Where = Literal["only left", "only right", "differs", "since"]
 """`since` is an entry of a log: not a state, but what was done to it."""
@@ -85,7 +88,8 @@ class Comparison:
     gaps: tuple[str, ...]
     """What this does not rest on, a sentence each."""
     unread: tuple[tuple[Side, str], ...] = ()
-    """(side, part of PARTS_READ or section) that was never read: nothing is said of it of either side."""
+    """(side, part of PARTS_READ or section) that was never read, or not yet then: nothing is said of it of
+    either side."""
 
 
 def compare(connection: Connection, left: str, right: str, *, at: int | None = None) -> Comparison | None:
@@ -102,6 +106,10 @@ def compare(connection: Connection, left: str, right: str, *, at: int | None = N
     unread = _unread(connection, sides if at is None else sides[:1])
     gaps = [PARTS_READ[part].format(side.name) for side, part in unread]
     lacking = {part for _, part in unread}
+    for part, since in _not_yet(connection, left, at):
+        unread.append((sides[0], part))
+        gaps.append(PARTS_KNOWN_SINCE[part].format(sides[0].name, rfc3339(since)))
+        lacking.add(part)
     if at is not None:
         first = connection.execute(
             select(func.min(_RECORD.c.valid_from)).where(_RECORD.c.oid == left)
@@ -132,12 +140,13 @@ def compare(connection: Connection, left: str, right: str, *, at: int | None = N
     if at is None:
         lines += _access(connection, left, right, lacking)
     else:
+        lines += _access_then(connection, left, at, lacking)
         lines += _since(connection, left, at)
     return Comparison(*sides, tuple(lines), same, tuple(gaps), tuple(unread))
 
 
 def _unread(connection: Connection, sides: Sequence[Side]) -> list[tuple[Side, str]]:
-    """Which parts of which sides were never read; of one side alone only its configuration is compared."""
+    """Which parts of which sides were never read."""
     rows = connection.execute(
         select(_STATE.c.oid, _STATE.c.subject).where(
             _STATE.c.oid.in_([side.oid for side in sides]),
@@ -146,8 +155,19 @@ def _unread(connection: Connection, sides: Sequence[Side]) -> list[tuple[Side, s
         )
     )
     read = {(row.oid, row.subject) for row in rows}
-    parts = PARTS_READ if len(sides) > 1 else ("configuration",)
-    return [(side, part) for part in parts for side in sides if (side.oid, part) not in read]
+    return [(side, part) for part in PARTS_READ for side in sides if (side.oid, part) not in read]
+
+
+def _not_yet(connection: Connection, oid: str, at: int | None) -> list[tuple[str, int]]:
+    """Which parts were read later than at a time for the first time, and when (ms)."""
+    if at is None:
+        return []
+    rows = connection.execute(
+        select(_STATE.c.subject, _STATE.c.first_at).where(
+            _STATE.c.oid == oid, _STATE.c.subject.in_(PARTS_KNOWN_SINCE), _STATE.c.first_at > at
+        )
+    )
+    return sorted((row.subject, row.first_at) for row in rows)
 
 
 def _sides(connection: Connection, left: str, right: str, at: int | None) -> tuple[Side, Side] | None:
@@ -286,40 +306,98 @@ def _sets(what: str, mine: Mapping[str, set[str]], theirs: Mapping[str, set[str]
         if one is None or other is None:
             yield Line(what, Untrusted(name), "only right" if one is None else "only left")
         elif one != other:
-            parts = [f"- {' '.join(sorted(one - other))}"] if one - other else []
-            parts += [f"+ {' '.join(sorted(other - one))}"] if other - one else []
+            parts = _taken_and_given(one, other)
             yield Line(what, Untrusted(name), "differs", tuple(Untrusted(each) for each in parts))
 
 
 def _groups(connection: Connection, oid: str) -> dict[str, set[str]]:
-    rows = connection.execute(
-        select(_GROUP.c.name).join(_HELD, _HELD.c.gid == _GROUP.c.gid).where(_HELD.c.oid == oid)
-    )
-    return {row.name: set() for row in rows}
+    return {str(name): set() for name, _ in _groups_by_id(connection, oid, None).values()}
 
 
-def _users(connection: Connection, oid: str) -> dict[str, set[str]]:
+def _users(connection: Connection, oid: str, at: int | None = None) -> dict[str, set[str]]:
     """Who may do what, directly and by groups; owners of a group have nothing by that."""
+    tables = access_tables(at)
+    direct, group, member, holds = tables.direct.c, tables.group.c, tables.member.c, tables.holds.c
     found: dict[str, set[str]] = {}
-    for row in connection.execute(select(_DIRECT.c.email, _DIRECT.c.permissions).where(_DIRECT.c.oid == oid)):
-        found.setdefault(row.email, set()).update(row.permissions)
+    for email, permissions in connection.execute(
+        select(direct.email, direct.permissions).where(direct.oid == oid)
+    ):
+        found.setdefault(email, set()).update(permissions)
     by_groups = (
-        select(_MEMBER.c.email, _GROUP.c.permissions)
-        .join(_GROUP, _GROUP.c.gid == _MEMBER.c.gid)
-        .join(_HELD, _HELD.c.gid == _MEMBER.c.gid)
-        .where(_HELD.c.oid == oid, _MEMBER.c.owner.is_(False))
+        select(member.email, group.permissions)
+        .select_from(tables.member)
+        .join(tables.group, group.gid == member.gid)
+        .join(tables.holds, holds.gid == member.gid)
+        .where(holds.oid == oid, member.owner.is_(False))
     )
-    for row in connection.execute(by_groups):
-        found.setdefault(row.email, set()).update(row.permissions)
+    for email, permissions in connection.execute(by_groups):
+        found.setdefault(email, set()).update(permissions)
     return found
 
 
 def _keys(connection: Connection, oid: str) -> dict[str, set[str]]:
     """By name: the hash is another in every organization."""
     found: dict[str, set[str]] = {}
-    for row in connection.execute(select(_KEY.c.name, _KEY.c.permissions).where(_KEY.c.oid == oid)):
-        found.setdefault(row.name, set()).update(row.permissions)
+    for name, permissions, _ in _keys_by_hash(connection, oid, None).values():
+        found.setdefault(name, set()).update(permissions)
     return found
+
+
+def _groups_by_id(connection: Connection, oid: str, at: int | None) -> dict[str, tuple[str, set[str]]]:
+    tables = access_tables(at)
+    group, holds = tables.group.c, tables.holds.c
+    rows = connection.execute(
+        select(group.gid, group.name, group.permissions)
+        .select_from(tables.group)
+        .join(tables.holds, holds.gid == group.gid)
+        .where(holds.oid == oid)
+    )
+    return {gid: (name, set(permissions)) for gid, name, permissions in rows}
+
+
+def _keys_by_hash(connection: Connection, oid: str, at: int | None) -> dict[str, tuple[str, set[str], str]]:
+    key = access_tables(at).key.c
+    rows = connection.execute(
+        select(key.key_hash, key.name, key.permissions, key.allowed_ip_range).where(key.oid == oid)
+    )
+    return {each: (name, set(permissions), allowed) for each, name, permissions, allowed in rows}
+
+
+def _access_then(connection: Connection, oid: str, at: int, lacking: Collection[str]) -> Iterator[Line]:
+    """Access as it was against access as it is: the same group and the same key are known by their ids, so
+    that one that was replaced by another of its name is told."""
+    if "access" not in lacking:
+        was, now = (_groups_by_id(connection, oid, each) for each in (at, None))
+        yield from _versions("group", was, now)
+        yield from _sets("user", _users(connection, oid, at), _users(connection, oid))
+    if "keys" not in lacking:
+        had, has = (_keys_by_hash(connection, oid, each) for each in (at, None))
+        yield from _versions("key", had, has)
+
+
+def _versions(
+    what: str, was: Mapping[str, tuple[Any, ...]], now: Mapping[str, tuple[Any, ...]]
+) -> Iterator[Line]:
+    """Lines of what has a name, permissions, and may have a range of addresses, by id."""
+    for each in sorted(
+        was.keys() | now.keys(), key=lambda each: (str((now.get(each) or was[each])[0]), each)
+    ):
+        one, other = was.get(each), now.get(each)
+        if one is None or other is None:
+            yield Line(
+                what, Untrusted((one or other or ("",))[0]), "only right" if one is None else "only left"
+            )
+        elif one != other:
+            parts = [f"name {one[0]} -> {other[0]}"] if one[0] != other[0] else []
+            parts += _taken_and_given(one[1], other[1])
+            if one[2:] != other[2:]:
+                parts.append(f"addresses {one[2] or 'any'} -> {other[2] or 'any'}")
+            yield Line(what, Untrusted(other[0]), "differs", tuple(Untrusted(part) for part in parts))
+
+
+def _taken_and_given(one: set[str], other: set[str]) -> list[str]:
+    parts = [f"- {' '.join(sorted(one - other))}"] if one - other else []
+    return parts + ([f"+ {' '.join(sorted(other - one))}"] if other - one else [])
 
 
 def _since(connection: Connection, oid: str, at: int) -> Iterator[Line]:

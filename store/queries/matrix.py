@@ -662,6 +662,16 @@ def _reading(
     return lacking, found if at is None or found is None else min(found, at)
 
 
+def gap_words(lacking: Lacking) -> str:
+    """What is not known of an organization as of an earlier time, as a sentence."""
+    if lacking.checked_at is None:
+        return f"Who might do what on {lacking.name} then is not known: {lacking.reason}."
+    return (
+        f"Of {lacking.name} it is known only as it was read on {rfc3339(lacking.checked_at)}: "
+        f"{lacking.reason or lacking.failure}"
+    )
+
+
 def _lacking_then(
     oid: str,
     name: Untrusted,

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from console.commands.org_compare import moment
+from console.commands.asof import moment
 from console.commands.problem import Problem
 from store import ingest
 from store.configuration import Record

@@ -110,7 +110,55 @@ def test_an_organization_is_compared_with_what_it_was(store: Store) -> None:
     with store.reader.reading() as c:
         before = compare(c, A, A, at=NOW - HOUR)
     assert before is not None
-    assert before.gaps == ("The configuration of Acme is known only since a later time.",)
+    assert before.gaps == (
+        "Who had access to Acme then is not known: it is known only since 2026-11-24T14:00:00Z.",
+        "Which keys Acme had then is not known: they are known only since 2026-11-24T14:00:00Z.",
+        "The configuration of Acme is known only since a later time.",
+    )
+    assert [(side.oid, part) for side, part in before.unread] == [(A, "access"), (A, "keys")]
+
+
+def test_access_is_compared_with_what_it_was(store: Store) -> None:
+    provider(store)
+    group = {
+        "group_id": "g1", "name": "SOC", "owners": [], "members": ["ann@p.example", "bob@p.example"],
+        "perms": ["dr.set", "dr.list"], "orgs": [{"org_id": A}],
+    }  # fmt: skip
+    users = {"kim@x.example": ["org.get", "dr.set"], "left@x.example": ["org.get"]}
+    keys = {
+        "k1": {"name": "deploy", "priv": ["org.get"]}, "k2": {"name": "rotated", "priv": ["dr.set"]},
+        "k3": {"name": "used", "priv": ["dr.set"], "last_used": 1},
+    }  # fmt: skip
+    with store.writing() as c:
+        ingest.put_groups(c, [group, group | {"group_id": "g2", "name": "Old", "members": []}], now=NOW)
+        ingest.put_access(c, A, {"user_permissions": users}, now=NOW)
+        ingest.put_keys(c, A, keys, now=NOW)
+    assert told(store, A, A, NOW) == {}
+    later = NOW + HOUR
+    with store.writing() as c:
+        ingest.put_groups(
+            c, [group | {"name": "SOC L2", "members": ["ann@p.example", "eva@p.example"], "perms": ["dr.list"]}],
+            now=later,
+        )  # fmt: skip
+        ingest.put_access(c, A, {"user_permissions": {"kim@x.example": ["org.get"]}}, now=later)
+        changed = {"k1": keys["k1"] | {"allowed_ip_range": "192.0.2.0/24"}, "k4": keys["k2"], "k3": keys["k3"] | {"last_used": 9}}  # fmt: skip
+        ingest.put_keys(c, A, changed, now=later)
+    with store.reader.reading() as c:
+        found = compare(c, A, A, at=NOW)
+    assert found is not None
+    assert found.gaps == ()
+    assert [(each.what, each.name, each.where, *each.parts) for each in found.lines] == [
+        ("group", "Old", "only left"),
+        ("group", "SOC L2", "differs", "name SOC -> SOC L2", "- dr.set"),
+        ("user", "ann@p.example", "differs", "- dr.set"),
+        ("user", "bob@p.example", "only left"),
+        ("user", "eva@p.example", "only right"),
+        ("user", "kim@x.example", "differs", "- dr.set"),
+        ("user", "left@x.example", "only left"),
+        ("key", "deploy", "differs", "addresses any -> 192.0.2.0/24"),
+        ("key", "rotated", "only left"),
+        ("key", "rotated", "only right"),
+    ]
 
 
 def test_of_a_record_that_is_wholly_another_a_few_parts_are_told(store: Store) -> None:
