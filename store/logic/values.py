@@ -49,6 +49,9 @@ _SPECIAL = tuple(
 _UNLISTED = tuple(map(ipaddress.ip_network, ("240.0.0.0/4", "0.0.0.0/8")))
 """Neither in the documentation's list of what is not public, nor surely public."""
 
+_MAPPED = 96
+"""Bits before an IPv4 address that is mapped into IPv6."""
+
 _LARGEST = 2**63 - 1
 
 
@@ -145,18 +148,23 @@ def near(text: str, wanted: str, most: int) -> bool:
         return False
     if text == wanted or most >= max(len(text), len(wanted)):
         return True
-    before = list(range(len(wanted) + 1))
+    # What both begin and end with costs nothing.
+    end, shorter = 0, min(len(text), len(wanted))
+    begin = next((place for place in range(shorter) if text[place] != wanted[place]), shorter)
+    while end < shorter - begin and text[-1 - end] == wanted[-1 - end]:
+        end += 1
+    text, wanted = text[begin : len(text) - end], wanted[begin : len(wanted) - end]
+    width, far = len(wanted), most + 1
+    before = list(range(width + 1))
     for row, letter in enumerate(text, 1):
-        current = [row]
+        current = [far] * (width + 1)
+        current[0] = lowest = row
         # Nothing outside of this band can come back below `most`.
-        for column, other in enumerate(wanted, 1):
-            if abs(row - column) > most:
-                current.append(most + 1)
-            else:
-                current.append(
-                    min(before[column] + 1, current[-1] + 1, before[column - 1] + (letter != other))
-                )
-        if min(current) > most:
+        for column in range(max(1, row - most), min(width, row + most) + 1):
+            cost = before[column - 1] + (letter != wanted[column - 1])
+            cost = current[column] = min(before[column] + 1, current[column - 1] + 1, cost)
+            lowest = min(lowest, cost)
+        if lowest > most:
             return False
         before = current
     return before[-1] <= most
@@ -262,13 +270,17 @@ def _within(address: Address, networks: tuple[Network, ...]) -> bool:
 
 
 def in_network(value: Any, network: Network) -> Verdict:
-    """Whether a value is an address of a network."""
-    return _each_address(value, lambda found: found.version == network.version and found in network)
+    """Whether a value is an address of a network; open where either is IPv4 mapped into IPv6."""
+    readings = [network]
+    base = network.network_address
+    if isinstance(base, ipaddress.IPv6Address) and base.ipv4_mapped and network.prefixlen >= _MAPPED:
+        readings.append(ipaddress.ip_network((base.ipv4_mapped, network.prefixlen - _MAPPED)))
+    return _each_address(value, lambda found: agreed(_within(found, (one,)) for one in readings))
 
 
 def network_of(text: str) -> Network | None:
     """A network in CIDR notation, with its length in digits as Go wants it; None when it is none."""
-    if not re.search(r"/\d{1,3}\Z", text, re.ASCII):
+    if "%" in text or not re.search(r"/\d{1,3}\Z", text, re.ASCII):
         return None
     try:
         return ipaddress.ip_network(text, strict=False)
