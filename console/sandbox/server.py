@@ -361,8 +361,9 @@ class Sandbox:
             return await self._rules(request)
         if path == "/sandbox/snapshot" and request.method == "GET":
             try:
-                # Nothing else runs until it is whole: it is of one moment.
-                return self._answer(200, snapshot.dumps(self.kept()))
+                # Nothing else runs until it is copied: it is of one moment.
+                copy = snapshot.copied(self.kept())
+                return self._answer(200, await asyncio.to_thread(snapshot.dumps, copy))
             except snapshot.BadSnapshot as error:
                 return self._answer(409, {"error": f"No snapshot can be taken: {error}."})
         if path != "/sandbox/log" or request.method != "GET":

@@ -27,6 +27,8 @@ DEEPEST = 100
 """Levels of objects and lists; the writer of the API's answers ends at 254."""
 LINE, ROW = 100, 800
 """Bytes up to which something is written on one line; up to which a row is, with nothing deep in it."""
+MEMBERS = 60
+"""Of all levels together, up to which something is written on one line."""
 
 Value = dict[str, Any]
 V = TypeVar("V")
@@ -586,14 +588,23 @@ class Places:
         return found
 
 
-def dumps(snapshot: Snapshot) -> bytes:
+def copied(snapshot: Snapshot) -> Value:
+    """All that it says, apart from the sandbox that it was taken of, which goes on and changes its own."""
+    copy: Value = msgspec.to_builtins(snapshot)
+    return copy
+
+
+def dumps(copy: Value) -> bytes:
     """The file.
+
+    Args:
+        copy: of a snapshot; this takes a second for 30 MB, and may take it in a thread.
 
     Raises:
         BadSnapshot: it would be larger than is read, or holds text that is none.
     """
     try:
-        whole = _laid(msgspec.to_builtins(snapshot), b"\n") + b"\n"
+        whole = _laid(copy, b"\n") + b"\n"
     except TypeError as error:
         raise BadSnapshot(f"something in this sandbox cannot be written as JSON: {_said(error)}") from None
     if len(whole) > MOST_BYTES:
@@ -603,19 +614,38 @@ def dumps(snapshot: Snapshot) -> bytes:
 
 def _laid(value: Any, margin: bytes) -> bytes:
     """JSON, a member to the line where it is too long for one."""
-    flat = orjson.dumps(value)
+    if not isinstance(value, dict | list):
+        return orjson.dumps(value)
+    if _is_small(value):
+        flat = orjson.dumps(value)
+        if len(flat) <= LINE or (len(flat) <= ROW and _is_row(value)):
+            return flat
     inner = margin + b" "
-    if len(flat) <= LINE or not isinstance(value, dict | list) or (len(flat) <= ROW and _is_row(value)):
-        return flat
     if isinstance(value, dict):
         members = [orjson.dumps(name) + b": " + _laid(each, inner) for name, each in value.items()]
         return b"{" + inner + (b"," + inner).join(members) + margin + b"}"
     if not any(isinstance(each, dict | list) for each in value):
-        return flat
+        return orjson.dumps(value)
     return b"[" + inner + (b"," + inner).join(_laid(each, inner) for each in value) + margin + b"]"
 
 
-def _is_row(value: Any) -> bool:
+def _is_small(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether it is worth writing on one line at all, for less than writing it costs."""
+    left = MEMBERS
+    level: list[Any] = [value]
+    while level:
+        below: list[Any] = []
+        for each in level:
+            left -= len(each)
+            if left < 0:
+                return False
+            inside = each.values() if isinstance(each, dict) else each
+            below.extend(one for one in inside if isinstance(one, dict | list))
+        level = below
+    return True
+
+
+def _is_row(value: dict[str, Any] | list[Any]) -> bool:
     """Whether it is an object of texts, numbers, and small things of these."""
     return isinstance(value, dict) and not any(
         isinstance(inner, dict | list)

@@ -1,6 +1,7 @@
 """Snapshots: everything that the API shows is there again, what is done next is the same, a stranger's file
 is refused or served whole."""
 
+import asyncio
 import base64
 import dataclasses
 import json
@@ -8,21 +9,21 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
-from typing import Any
-from urllib.parse import quote
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.sandbox import access, configuration, organizations, search, sensors, snapshot
-from console.sandbox.calls import table
+from console.sandbox.calls import Call, table
 from console.sandbox.caserules import Case
 from console.sandbox.organizations import Organization
 from console.sandbox.server import Sandbox
-from console.sandbox.snapshot import BadSnapshot, dumps, loads
+from console.sandbox.snapshot import BadSnapshot, copied, dumps, loads
 from console.sandbox.world import World
 from tests.console.sandbox.conftest import NOW_MS
 
@@ -490,7 +491,7 @@ async def test_all_that_the_api_shows_is_there_again(hand: Hand, clock: Clock) -
     assert (await hand.send("GET", "/sandbox/snapshot"))[1] == raw
     again = await _again(hand)
     try:
-        assert dumps(again.sandbox.kept()) == raw
+        assert dumps(copied(again.sandbox.kept())) == raw
         served = {f"{each.method} {each.template}" for each in hand.sandbox.log.entries if each.status == 200}
         for method, path, options in readings(names):
             before, after = [await each.send(method, path, **options) for each in (hand, again)]
@@ -546,7 +547,7 @@ async def test_what_is_done_next_is_the_same_as_it_would_have_been(hand: Hand, c
         clock.moment += 500
         said.append(await one.send("PUT", names["upload"], data=b"too late"))
         said.append(await do("GET", f"/v1/insight/{oid}/audit", params=span))
-        said.append(dumps(dataclasses_kept(one.sandbox)))
+        said.append(dumps(copied(_untimed_snapshot(one.sandbox))))
         return said
 
     began = clock.moment
@@ -565,7 +566,7 @@ async def test_what_is_done_next_is_the_same_as_it_would_have_been(hand: Hand, c
     assert live > 100
 
 
-def dataclasses_kept(sandbox: Sandbox) -> snapshot.Snapshot:
+def _untimed_snapshot(sandbox: Sandbox) -> snapshot.Snapshot:
     """What is kept, without what the machine's clock decides: when a search was last looked at."""
     kept = sandbox.kept()
     for one in kept.world.searches:
@@ -602,16 +603,11 @@ async def test_tokens_rates_and_faults_go_on(clock: Clock) -> None:
             await each.stop()
 
 
-def _as_file(kept: snapshot.Snapshot) -> dict[str, Any]:
-    file: dict[str, Any] = orjson.loads(dumps(kept))
-    return file
-
-
 async def test_it_can_be_looked_into_and_compared_line_by_line(hand: Hand) -> None:
-    before = dumps(hand.sandbox.kept()).decode().splitlines()
+    before = dumps(copied(hand.sandbox.kept())).decode().splitlines()
     one = _busy(hand.sandbox.world)
     await hand.do("POST", f"/v1/configs/{one.oid}/otx", data={"value": "key"})
-    after = dumps(hand.sandbox.kept()).decode().splitlines()
+    after = dumps(copied(hand.sandbox.kept())).decode().splitlines()
     new = [line.strip() for line in after if line not in before]
     assert any(f'"{one.oid}":{{"values":{{"otx":"key"}}}}' in line for line in new), new
     # The setting, its entry in the audit log, and the caller's rate.
@@ -620,8 +616,6 @@ async def test_it_can_be_looked_into_and_compared_line_by_line(hand: Hand) -> No
 
 
 async def test_a_snapshot_is_of_one_moment_while_others_write(hand: Hand) -> None:
-    import asyncio
-
     one = _busy(hand.sandbox.world)
     ended = False
 
@@ -749,23 +743,33 @@ def test_of_an_organization_all_is_kept_that_can_change() -> None:
 # A stranger's file
 
 
-@pytest.fixture(scope="module")
-def busy() -> bytes:
-    """The file of a sandbox in which something of everything was changed."""
-    import asyncio
+class Busy(NamedTuple):
+    """A sandbox in which something of everything was changed."""
 
-    async def make() -> bytes:
+    file: bytes
+    tokens: dict[str, str]
+    readings: list[tuple[str, str, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def worked() -> Busy:
+    async def make() -> Busy:
         sandbox = Sandbox(World(**SIZE, now_ms=NOW_MS), live_rate=600, storm_after=0)
         await sandbox.start()
         async with aiohttp.ClientSession() as session:
             hand = Hand(sandbox, session, {})
-            await change_everything(hand)
+            names = await _prepared(hand)
             await hand.do("POST", "/sandbox/faults", json=[{"fault": "drop", "path": "/nothing"}])
             _, raw = await hand.send("GET", "/sandbox/snapshot")
         await sandbox.stop()
-        return raw
+        return Busy(raw, hand.tokens, readings(names))
 
     return asyncio.run(make())
+
+
+@pytest.fixture
+def busy(worked: Busy) -> bytes:
+    return worked.file
 
 
 def _put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -881,7 +885,7 @@ def test_a_file_that_is_too_large_is_neither_read_nor_written(
     with pytest.raises(BadSnapshot, match="larger than"):
         loads(busy)
     with pytest.raises(BadSnapshot, match="has at most"):
-        dumps(kept)
+        dumps(copied(kept))
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -901,10 +905,36 @@ JUNK = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def _call(sandbox: Sandbox, token: str, method: str, path: str, options: dict[str, Any]) -> Call:
+    form = urlencode(options.get("data", {}), doseq=True).encode()
+    return Call(
+        sandbox=sandbox,
+        world=sandbox.world,
+        method=method,
+        raw_path=path,
+        query_text=urlencode(options.get("params", {})),
+        body=orjson.dumps(options["json"]) if "json" in options else form,
+        content_type="application/json" if "json" in options else "application/x-www-form-urlencoded",
+        authorization=f"Bearer {token}",
+        peer="127.0.0.1",
+    )
+
+
+async def _serves(sandbox: Sandbox, worked: Busy, asked: list[tuple[str, str, dict[str, Any]]]) -> None:
+    """Answer as a sandbox does, whatever was spoiled: by what is there, or by a refusal."""
+    sandbox.url = "http://127.0.0.1:1"
+    sandbox.world.begin(live_rate=sandbox.live_rate, storm_after=sandbox.storm_after, storm=sandbox.storm)
+    for method, path, options in asked:
+        oid = next((found for found in UUID.findall(path + str(options)) if found in worked.tokens), "-")
+        answer = await sandbox._carried_out(_call(sandbox, worked.tokens[oid], method, path, options))
+        assert answer.status < 500, (method, path, options)
+    dumps(copied(sandbox.kept()))
+
+
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
-def test_a_file_that_was_spoiled_anywhere_is_refused_or_served(busy: bytes, data: st.DataObject) -> None:
-    file = orjson.loads(busy)
+def test_a_file_that_was_spoiled_anywhere_is_refused_or_served(worked: Busy, data: st.DataObject) -> None:
+    file = orjson.loads(worked.file)
     path = data.draw(st.sampled_from(_places(file)[1:]))
     holder = file
     for step in path[:-1]:
@@ -926,5 +956,5 @@ def test_a_file_that_was_spoiled_anywhere_is_refused_or_served(busy: bytes, data
         sandbox = Sandbox.resumed(loads(raw))
     except BadSnapshot:
         return
-    sandbox.world.begin(live_rate=sandbox.live_rate, storm_after=sandbox.storm_after, storm=sandbox.storm)
-    dumps(sandbox.kept())
+    asked = data.draw(st.lists(st.sampled_from(worked.readings), max_size=12))
+    asyncio.run(_serves(sandbox, worked, asked))
