@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import secrets
 import stat
 import sys
 from pathlib import Path
@@ -394,6 +393,8 @@ def _asked(url: str) -> bytes:
 
 def _write(path: Path, raw: bytes) -> None:
     """Write a file whole or not at all, readable by this user alone; never over another."""
+    import secrets
+
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -93,7 +93,7 @@ _FP: dict[str, Value] = {
     },
 }
 
-_LOOKUPS: dict[str, Value] = {
+LOOKUPS: dict[str, Value] = {
     "bad-domains": {"newline_content": "\n".join(BAD_DOMAINS)},
     "vulnerable-drivers": {
         "lookup_data": {
@@ -109,7 +109,7 @@ _LOOKUPS: dict[str, Value] = {
     },
 }
 
-_QUERIES: dict[str, Value] = {
+QUERIES: dict[str, Value] = {
     "powershell-last-day": {
         "query": "-24h | plat == windows | NEW_PROCESS | event/FILE_PATH ends with 'powershell.exe'",
         "stream": "event",
@@ -121,7 +121,7 @@ _QUERIES: dict[str, Value] = {
     "critical-detections": {"query": "-24h | * | * | detect_mtd/level == 'critical'", "stream": "detect"},
 }
 
-_YARA: dict[str, Value] = {
+YARA: dict[str, Value] = {
     "packed-dropper": {
         "rule": (
             'rule packed_dropper\n{\n  meta:\n    author = "Northlight"\n  strings:\n    $a = "UPX!"\n'
@@ -136,7 +136,7 @@ _YARA: dict[str, Value] = {
     },
 }
 
-_SOPS: dict[str, Value] = {
+SOPS: dict[str, Value] = {
     "encoded-powershell": {
         "description": "Encoded PowerShell download",
         "text": (
@@ -266,6 +266,15 @@ def _expired(record: Value, moment: int) -> bool:
     expiry: int = record["usr_mtd"].get("expiry", 0)
     return 0 < expiry <= moment
 
+
+EXTENSIONS = (
+    "ext-artifact", "ext-exfil", "ext-infrastructure", "ext-integrity", "ext-lookup-manager",
+    "ext-reliable-tasking",
+)  # fmt: skip
+"""What every organization is subscribed to."""
+MANAGED_EXTENSIONS = ("ext-cases", "ext-yara")
+"""What silver and gold have beyond that."""
+GOLD_EXTENSIONS = ("ext-usage-alerts", "ext-yara-manager")
 
 _SLA = {tier: sla for tier, _, sla, _ in names.TIERS}
 
@@ -511,14 +520,11 @@ class Configuration:
     def _seeded_extensions(organization: Organization) -> set[str]:
         if organization.blank:
             return set()
-        found = [
-            "ext-artifact", "ext-exfil", "ext-infrastructure", "ext-integrity", "ext-lookup-manager",
-            "ext-reliable-tasking",
-        ]  # fmt: skip
+        found = list(EXTENSIONS)
         if organization.tier != "bronze":
-            found += ["ext-cases", "ext-yara"]
+            found += MANAGED_EXTENSIONS
         if organization.tier == "gold":
-            found += ["ext-usage-alerts", "ext-yara-manager"]
+            found += GOLD_EXTENSIONS
         if organization.index % 6 == 2:
             found.append("ext-git-sync")
         if organization.index % 11 == 5:
@@ -751,7 +757,7 @@ class Configuration:
             if number == 2 and organization.index % 3:
                 continue
             put("fp", key, data, expiry=(self._now + 90 * DAY) * 1000 if number == 1 else 0, days=45)
-        for key, data in _LOOKUPS.items():
+        for key, data in LOOKUPS.items():
             put("lookup", key, data, days=3 if key == "bad-domains" else 120)
         put(
             "secret",
@@ -770,11 +776,11 @@ class Configuration:
                 "pagerduty-key",
                 {"secret": hex_of(self._seed, "pagerduty", organization.index, length=20)},
             )
-        for key, data in _QUERIES.items():
+        for key, data in QUERIES.items():
             put("query", key, data, tags=("soc",), days=200)
-        for key, data in _YARA.items():
+        for key, data in YARA.items():
             put("yara", key, data, days=150)
-        for key, data in _SOPS.items():
+        for key, data in SOPS.items():
             put("sop", key, data, tags=("soc",), days=100)
         contact = self._access.contacts(organization)[0][0]
         put(
