@@ -333,8 +333,15 @@ class TitleLine(Line):
 Tone = Literal["plain", "warning", "error"]
 
 
+MOST_SAID = 3
+"""Lines that one sentence may take."""
+
+
 class KeyLine(Line):
-    """The last line: the keys that work here, or for a while what was just said."""
+    """The last line: the keys that work here, or for a while what was just said.
+
+    What was said is read whole: a sentence that is longer than the line takes a second one, and a third.
+    """
 
     def __init__(self) -> None:
         super().__init__(id="keys")
@@ -345,6 +352,11 @@ class KeyLine(Line):
     def on_resize(self) -> None:
         """Another width, another line."""
         self.write()
+
+    @property
+    def text(self) -> str:
+        """What it says, without styles; what takes several lines in one."""
+        return " ".join(part.rstrip() for part in super().text.split("\n ")) if self._said else super().text
 
     def keys(self, keys: list[tuple[str, str, bool]]) -> None:
         """Say which keys work: (key, what it does, whether it can work now)."""
@@ -377,8 +389,11 @@ class KeyLine(Line):
         if self._said is not None:
             text, tone = self._said
             style = {"plain": "bold", "warning": "bold ansi_yellow", "error": "bold ansi_red"}[tone]
-            self.say(two_sided([(" " + safe_text(text, 600), style)], [], width))
+            lines = _told(safe_text(text, 600), width - 1)
+            self.styles.height = len(lines)
+            self.say(Content("\n").join(two_sided([(" " + each, style)], [], width) for each in lines))
             return
+        self.styles.height = 1
         right: list[Part] = [(self._count + " ", "bold reverse")] if self._count else []
         help_key = press("app.help", "?")
         right.append((f"{help_key} ", "bold"))
@@ -392,3 +407,13 @@ class KeyLine(Line):
             left.append((f" {key}", "bold" if works else "dim"))
             left.append((f" {says} ", "" if works else "dim"))
         self.say(two_sided(left, right, width))
+
+
+def _told(text: str, width: int) -> list[str]:
+    """A sentence in as few lines as it takes, broken between words; the last one holds all that is left."""
+    if cell_width(text) <= width:
+        return [text]
+    lines = [each.plain.rstrip() for each in Content(text).wrap(max(1, width))]
+    if len(lines) <= MOST_SAID:
+        return lines
+    return [*lines[: MOST_SAID - 1], " ".join(lines[MOST_SAID - 1 :])]

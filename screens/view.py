@@ -574,7 +574,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     def _command_given(self, event: CommandLine.Submitted) -> None:
         event.stop()
         if event.mark == "/":
-            self.filter_by(event.text)
+            if not self.filter_by(event.text):
+                self.query_one(CommandLine).open("/", event.text)
         else:
             self.run_command(event.text)
 
@@ -595,7 +596,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         try:
             command, rest = understand(text)
         except CommandError as error:
-            self.tell(str(error), "error")
+            self._not_understood(text, error)
             return
         match command:
             case "":
@@ -606,19 +607,21 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 try:
                     self.post_message(ShowAlerts(pivot_line(rest)))
                 except FilterError as error:
-                    self.tell(str(error), "error")
+                    self._not_understood(text, error)
+            case "access" if "--at" in rest.split():
+                await self._access_then(rest)
             case "org" | "access":
                 found = await asyncio.to_thread(self._find, "organization", rest) if rest else []
                 if not rest:
                     self.post_message(ShowView("organizations" if command == "org" else "access"))
-                elif oid := self._the_one(found, rest, "organization"):
+                elif oid := self._the_one(found, rest, "organization", text):
                     self.post_message(ShowOrganization(oid) if command == "org" else ShowAccess(oid))
             case "scope":
                 if rest in ("", "/", "all", "*"):
                     self.post_message(SetScope(""))
                 else:
                     found = await asyncio.to_thread(self._find, "node", rest)
-                    if node_id := self._the_one(found, rest, "node"):
+                    if node_id := self._the_one(found, rest, "node", text):
                         self.post_message(SetScope(node_id))
             case "queue" if rest:
                 self.post_message(OpenQueue(rest))
@@ -642,6 +645,29 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             case name:
                 self.post_message(ShowView(_ASIDE.get(name, name)))
 
+    async def _access_then(self, rest: str) -> None:
+        """`:access NAME --at 7d`: without a name what the matrix was about."""
+        from store.times import past_moment
+
+        name, _, said = rest.partition("--at")
+        try:
+            at = past_moment(said, self.context.clock())
+        except ValueError as error:
+            self.tell(f"--at {error}", "error")
+            return
+        name = name.strip()
+        found = await asyncio.to_thread(self._find, "organization", name) if name else []
+        if not name:
+            self.post_message(ShowAccess(at=at))
+        elif oid := self._the_one(found, name, "organization"):
+            self.post_message(ShowAccess(oid, at=at))
+
+    def _not_understood(self, text: str, error: ValueError) -> None:
+        """Say what is wrong with a command, and give it back to be mended."""
+        self.tell(str(error), "error")
+        if text and self.is_current:
+            self.query_one(CommandLine).open(":", text)
+
     def _find(self, kind: str, text: str) -> list[tuple[str, str]]:
         from store.queries.organizations import find_organization, find_scope
 
@@ -652,15 +678,21 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 else find_scope(connection, text)
             )
 
-    def _the_one(self, found: list[tuple[str, str]], text: str, what: str) -> str:
+    def _the_one(self, found: list[tuple[str, str]], text: str, what: str, line: str = "") -> str:
+        """The id of the only one there is; "" when there is none or are several, which is said.
+
+        Args:
+            line: the command it was given with, which is given back.
+        """
         if len(found) == 1:
             return found[0][0]
         shown = safe_text(text, 40)
         if not found:
             self.tell(f"There is no {what} {shown}. Tab completes names.", "error")
         else:
-            ids = ", ".join(safe_text(one, 12) for one, _ in found[:4])
-            self.tell(f"{len(found)} of this name: {shown}. Give the id instead: {ids}.", "error")
+            ids = ", ".join(safe_text(one, 40) for one, _ in found[:4])
+            why = f"{len(found)} of this name: {shown}. Give the id instead: {ids}."
+        self._not_understood(line, ValueError(why))
         return ""
 
     # -- actions ----------------------------------------------------------------------------------------

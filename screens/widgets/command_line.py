@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import ClassVar
 
 from textual import events, on
@@ -84,9 +85,9 @@ def understand(text: str) -> tuple[str, str]:
         return found[0].name, _nothing_after(found[0], rest)
     if found:
         raise CommandError(f":{safe_text(word, 20)} may be {', '.join(':' + one.name for one in found)}.")
-    raise CommandError(
-        f"There is no command :{safe_text(word, 20)}. There are {', '.join(one.name for one in COMMANDS)}."
-    )
+    near = get_close_matches(word, [one.name for one in COMMANDS], 2, 0.6)
+    meant = f" Did you mean :{' or :'.join(near)}?" if near else " :help lists them, tab completes."
+    raise CommandError(f"There is no command :{safe_text(word, 20)}.{meant}")
 
 
 def _nothing_after(command: Command, rest: str) -> str:
