@@ -17,7 +17,8 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from screens import pivots
+from screens import access_then, pivots
+from screens.access_then import Then
 from screens.access_words import (
     Gap,
     Known,
@@ -31,6 +32,7 @@ from screens.context import HEALTH_STYLES, Context, Scope
 from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.what_if import WhatIf, WhatIfAnswer
+from screens.dialogs.write_line import WriteLine
 from screens.keys import press
 from screens.pivots import Cell
 from screens.requests import (
@@ -49,9 +51,9 @@ from screens.view import View
 from screens.whatif import consequence
 from screens.widgets import matrix as grid
 from screens.widgets.said import Said
-from screens.widgets.text import hanging, line
+from screens.widgets.text import content, hanging, line
 from store import accesslines, accessplans
-from store.access import UnknownPrincipal, counted, cuts
+from store.access import Cuts, UnknownPrincipal, counted, cuts
 from store.access import explain as explained
 from store.accesschanges import AccessChange
 from store.closure import UnknownGroup, World
@@ -65,6 +67,7 @@ from store.queries.matrix import (
     Lacking,
     Pivot,
     Wanted,
+    lacking_of,
     parse_filter,
     pivot_organization,
     pivot_permission,
@@ -73,7 +76,7 @@ from store.queries.matrix import (
 from store.queries.organizations import organizations
 from store.queries.scopes import marked, oids_of
 from store.text import cell_width, safe_text
-from store.times import age
+from store.times import age, past_moment, rfc3339
 
 if TYPE_CHECKING:
     from store.database import Change
@@ -93,10 +96,10 @@ MOST_WIDE = 110
 WORLD = frozenset(
     {
         "organization", "node", "direct_permission", "organization_group", "group_member",
-        "group_organization", "api_key", "user_account",
+        "group_organization", "api_key", "user_account", "access_former",
     }
 )  # fmt: skip
-"""The tables that a world is made of."""
+"""The tables that a world is made of, now or at an earlier time."""
 
 PATIENCE = 8
 """While these tables go on changing, so many times what reading takes passes before they are read again."""
@@ -127,6 +130,11 @@ class Found:
     """Of an organization: what of it could not be read."""
     mfa: dict[str, bool | None]
     now: int
+    then: Then | None = None
+    """The time that it is as of; `world` is that of then, and `after` that of now where what changed is
+    marked. None for now."""
+    lacking: str = ""
+    """What else was not read yet then, in words."""
 
 
 class Access(View[Found]):
@@ -187,6 +195,15 @@ class Access(View[Found]):
             "O", "choose", "other", id="access.choose",
             tooltip="Choose another organization, principal or permission: what the matrix is about",
         ),
+        Binding(
+            "T", "then", "as of", show=False, id="access.then",
+            tooltip="The matrix as it was at an earlier time: 7d ago, or a date; also :access --at 7d",
+        ),
+        Binding(
+            "equals_sign", "since", "what changed", show=False, id="access.since",
+            tooltip="As it was, or what changed from then to now: + given, - taken, ~ held by another way",
+        ),
+        Binding("N", "now", "back to now", show=False, id="access.now", tooltip="The matrix as it is now"),
         Binding("n", "next(1)", "next", id="access.next", show=False, tooltip="The next one to be about"),
         Binding("p", "next(-1)", "previous", id="access.previous", show=False, tooltip="The one before"),
         Binding(
@@ -222,7 +239,12 @@ class Access(View[Found]):
         self._everybody = False
         self._found: Found | None = None
         self._shown_as: tuple[By, str] = ("organization", "")
-        self._asked: tuple[By, Cell, Wanted, bool, bool] = ("organization", Cell(), Wanted(), False, False)
+        self._then: Then | None = None
+        self._past: tuple[int, int, World] | None = None
+        """The world of an earlier time: when, at which version of the tables it was read, and it."""
+        self._asked: tuple[By, Cell, Wanted, bool, bool, Then | None] = (
+            "organization", Cell(), Wanted(), False, False, None,
+        )  # fmt: skip
         self._own_roles: tuple[str, ...] = ()
         self._nothing = ""
         self._open = False
@@ -244,6 +266,7 @@ class Access(View[Found]):
         """What is not known, the matrix, what the signs mean, and the cell in short and at length."""
         with Container(id="split"):
             with Vertical(id="table"):
+                yield Static("", id="then", markup=False)
                 yield Static("", id="gaps", markup=False)
                 yield grid.Matrix(sign=self.context.glyphs.cursor)
                 yield Static(line((LEGEND, "dim")), id="legend", markup=False)
@@ -277,7 +300,13 @@ class Access(View[Found]):
             self.show_cell("organization", replace(self._cell, oid=oid))
 
     def show_asked(self, request: ShowAccess) -> None:
-        """What a request names."""
+        """What a request names; the time that was looked at is left, unless it names one."""
+        before, self._then = self._then, None if request.at is None else Then(request.at)
+        if request.at is not None and not (request.oid or request.principal or request.permission):
+            self.reload()
+            return
+        if before != self._then:
+            self._found = None  # of another time: it is read again, whatever it is about
         if request.by == "organization" and not request.principal:
             self.show_organization(request.oid)
         else:
@@ -299,13 +328,15 @@ class Access(View[Found]):
 
     def prepare(self) -> None:
         """What is asked for, before a thread asks it."""
-        self._asked = (self._by, self._cell, self._wanted, self._used, self._everybody)
+        self._asked = (
+            self._by, self._cell, self._wanted, self._used, self._everybody, self._then,
+        )  # fmt: skip
 
     def read(self, connection: Connection) -> Found:
         """The matrix, unless the organization is outside the scope."""
-        by, cell, wanted, used, everybody = self._asked
+        by, cell, wanted, used, everybody, then = self._asked
         now, scope = self.context.clock(), self.context.scope.node_id
-        world, after, staged = self._worlds(connection)
+        world, after, staged = self._worlds(connection, then)
         outside = protected = False
         gaps: tuple[Gap, ...] = ()
         if by == "organization" and cell.oid:
@@ -314,44 +345,86 @@ class Access(View[Found]):
                 connection.execute(select(literal(cell.oid)).where(literal(cell.oid).in_(below))).first()
                 is None
             )
-            gaps = _gaps(connection, cell.oid)
+            gaps = _gaps(connection, cell.oid) if then is None else ()
             protected = bool(marked(connection, "protected", [cell.oid]))
-        before = self._pivot(connection, world, by, cell, wanted, everybody)
-        then = None
+        at = then.at if then is not None else None
+        before = self._pivot(connection, world, by, cell, wanted, everybody, at)
+        later, lacking = None, ""
         if after is not world:
-            then = self._pivot(connection, after, by, cell, wanted, everybody)
-            before = before or then
+            later = self._pivot(connection, after, by, cell, wanted, everybody)
+            if before is None and later is not None and then is not None:
+                lacks = lacking_of(connection, scope, world, then.at)
+                before = replace(later, lines=(), total=0, lacking=lacks)
+            elif later is None and before is not None and then is not None:
+                later = replace(before, lines=(), total=0)
+            before = before or later
+        if then is not None and before is not None:
+            before, later, lacking = access_then.known_then(connection, before, later, then.at)
         made = None
         if before is not None:
-            made = pivots.grid(before, then, (world, after), permissions=wanted.permissions, only_held=used)
-        user = User.__table__.c  # type: ignore[attr-defined]  # SQLModel does not type its tables
-        mfa = {email: known for email, known in connection.execute(select(user.email, user.mfa))}
+            made = pivots.grid(before, later, (world, after), permissions=wanted.permissions, only_held=used)
+        mfa: dict[str, bool | None] = {}
+        if then is None:
+            user = User.__table__.c  # type: ignore[attr-defined]  # SQLModel does not type its tables
+            mfa = {email: known for email, known in connection.execute(select(user.email, user.mfa))}
         names = accesslines.names(connection, staged)
-        return Found(by, cell, world, after, staged, names, before, made, outside, protected, gaps, mfa, now)
+        return Found(
+            by,
+            cell,
+            world,
+            after,
+            staged,
+            names,
+            before,
+            made,
+            outside,
+            protected,
+            gaps,
+            mfa,
+            now,
+            then,
+            lacking,
+        )
 
     def _pivot(
-        self, connection: Connection, world: World, by: By, cell: Cell, wanted: Wanted, everybody: bool
+        self,
+        connection: Connection,
+        world: World,
+        by: By,
+        cell: Cell,
+        wanted: Wanted,
+        everybody: bool,
+        at: int | None = None,
     ) -> Pivot | None:
         scope = self.context.scope.node_id
         if not cell.about(by):
             return None
         if by == "organization":
-            return pivot_organization(connection, cell.oid, world=world, wanted=wanted, everybody=everybody)
+            return pivot_organization(
+                connection, cell.oid, world=world, wanted=wanted, everybody=everybody, at=at
+            )
         if by == "principal":
             return pivot_principal(
                 connection, cell.principal, kind=cell.kind, scope=scope, world=world, wanted=wanted,
-                everywhere=everybody,
+                everywhere=everybody, at=at,
             )  # fmt: skip
         return pivot_permission(
-            connection, cell.permission, scope=scope, world=world, wanted=wanted, everybody=everybody
+            connection, cell.permission, scope=scope, world=world, wanted=wanted, everybody=everybody, at=at
         )
 
-    def _worlds(self, connection: Connection) -> tuple[World, World, tuple[AccessChange, ...]]:
-        """Everybody's access now and after what is staged; read again only when it changed.
+    def _worlds(
+        self, connection: Connection, then: Then | None
+    ) -> tuple[World, World, tuple[AccessChange, ...]]:
+        """Everybody's access now and after what is staged; read again only when it changed. Of an earlier
+        time: as it was, and as it is where what changed since is asked for.
 
         While a sync goes on it changes all the time, and of ten thousand organizations reading takes a third
         of a second: then what is shown may be a few seconds old, which line 2 says anyway.
         """
+        if then is not None and not then.since:
+            with self._lock:
+                past = self._world_then(connection, then.at)
+            return past, past, ()
         with self._lock:
             version, (loaded, at, took) = self._version, self._loaded
             waits = at + PATIENCE * took - time.monotonic()
@@ -364,12 +437,20 @@ class Access(View[Found]):
             elif version != loaded:
                 self._owing = waits
             world = self._world
+            if then is not None:
+                return self._world_then(connection, then.at), world, ()
             staged = tuple(accessplans.staged(connection, self.context.operator))
             known = self._changed
             if known is None or known[0] is not world or known[1] != staged:
                 after, made = _after(world, staged)
                 known = self._changed = (world, staged, after, made)
             return world, known[2], known[3]
+
+    def _world_then(self, connection: Connection, at: int) -> World:
+        """What was does not change, but what is known of it may be taken out of the store."""
+        if self._past is None or self._past[0] != at or self._past[1] != self._version:
+            self._past = (at, self._version, World.load(connection, at=at))
+        return self._past[2]
 
     def has_nothing(self, found: Found) -> bool:
         """Whether there is no matrix to show, and why."""
@@ -407,13 +488,26 @@ class Access(View[Found]):
         self._shown_as = (found.by, "")
         self.table.fill((), ())
         self._explain()
-        self.say(title=self._title(found), counts="")
+        self._write_banner(found)
+        then = found.then and f"   as of {self.context.when(found.then.at, seconds=False)}"
+        self.say(title=f"{self._title(found)}{then or ''}", counts="")
+
+    def _write_banner(self, found: Found) -> None:
+        self.query_one("#then").display = found.then is not None
+        if found.then is not None:
+            self.query_one("#then", Static).update(access_then.banner(found.then, self.context))
+        self.keys_changed()
 
     def _say(self, found: Found) -> None:
         assert found.pivot is not None  # noqa: S101  (else there is nothing)
         pivot, gaps = found.pivot, self.query_one("#gaps", Static)
         lacking = [] if found.by == "organization" else _lacking(pivot.lacking, pivot.organizations)
+        if found.then is not None:
+            lacking = access_then.lacking_lines(pivot.lacking, pivot.organizations)
         lines = [gap_line(gap, found.now) for gap in found.gaps] + lacking
+        if found.lacking:
+            lines.append(line((f" x not known: {found.lacking}", HEALTH_STYLES["failed"])))
+        self._write_banner(found)
         gaps.display = bool(lines)
         gaps.update(Content("\n").join(lines))
         self.say(
@@ -426,10 +520,14 @@ class Access(View[Found]):
     def _write_legend(self, found: Found) -> None:
         """The signs, with those that are there only now and then."""
         legend = line((LEGEND, "dim"))
-        marks = self._marks
+        marks = self._marks if found.then is None else None
         if found.by == "organization" and marks is not None and marks[1] == found.cell.oid and marks[2]:
             legend = line(
                 (f"{SIGNS}    ", "dim"), (f"u! g! k! finding ({press('access.findings', 'F')})", "dim")
+            )
+        if found.then is not None and found.then.since:
+            legend = line(
+                (" ".join(SIGNS.split()), "dim"), (f"   {access_then.SINCE_LEGEND}", "bold ansi_yellow")
             )
         if found.staged:
             legend = line(
@@ -473,6 +571,8 @@ class Access(View[Found]):
     def _with_marks(self, found: Found, rows: list[grid.Row]) -> list[grid.Row]:
         """The rows of an organization, those of whom something is wrong with a `!` beside what they are."""
         marks = self._marks
+        if found.then is not None:
+            return rows
         if found.by != "organization" or marks is None or marks[1] != found.cell.oid or not marks[2]:
             return rows
         return [replace(row, kind=f"{row.kind}{'!' if row.key in marks[2] else ' '}") for row in rows]
@@ -481,6 +581,8 @@ class Access(View[Found]):
         """Look for what is wrong once the matrix is there: of ten thousand organizations it takes seconds."""
         known, (at, took) = self._marks, self._marked
         same = known is not None and known[1] == found.cell.oid
+        if found.then is not None:
+            return
         if found.by != "organization" or (known is not None and same and known[0] is found.world):
             return
         if not same or time.monotonic() - at > PATIENCE * took:
@@ -495,6 +597,8 @@ class Access(View[Found]):
         self._marks = (world, oid, marks)
         found = self._found
         if found is None or found.grid is None or found.by != "organization" or found.cell.oid != oid:
+            return
+        if found.then is not None:
             return
         if marks or (before is not None and before[2]):
             self.table.fill(found.grid.columns, self._with_marks(found, found.grid.rows))
@@ -576,7 +680,9 @@ class Access(View[Found]):
                     accesslines.words(each, found.names)
                     for each in pivots.concerning(found.staged, cell, found.after)
                 )
-                known = Known(found.world, found.after, found.mfa, staged)
+                at = found.then.at if found.then is not None else None
+                since = found.then is not None and found.then.since
+                known = Known(found.world, found.after, found.mfa, staged, at, since)
                 columns = [column.key for column in self.table.columns]
                 lines = explain(known, found.by, cell, columns, self.table.category)
                 if wrong := self._wrong(found, cell):
@@ -588,7 +694,7 @@ class Access(View[Found]):
 
     def _wrong(self, found: Found, cell: Cell) -> Content | None:
         """What the findings say of whom the cell is about."""
-        marks = self._marks
+        marks = self._marks if found.then is None else None
         if found.by != "organization" or marks is None or marks[1] != cell.oid:
             return None
         said = marks[2].get(pivots.key_of(cell.kind, cell.principal), [])
@@ -654,10 +760,11 @@ class Access(View[Found]):
 
     def _why(self, cell: Cell) -> Why | None:
         """None when the principal or the organization is gone since the matrix was read."""
+        at = self._found.then.at if self._found is not None and self._found.then is not None else None
         with self.context.reader.reading() as connection:
-            asked = access.facts(connection, cell.oid, cell.permission, cell.principal)
-            behind = restricted(connection, cell.oid, cell.permission)
-        if asked is None:
+            asked = access.facts(connection, cell.oid, cell.permission, cell.principal, at=at)
+            behind = restricted(connection, cell.oid, cell.permission) if at is None else None
+        if asked is None or (cell.kind == "group" and cell.principal not in asked.facts.groups):
             return None
         about = cell.principal, cell.permission, cell.oid
         try:
@@ -665,6 +772,8 @@ class Access(View[Found]):
         except UnknownPrincipal:
             return None
         words = restricted_words(behind) if behind is not None else ""
+        if at is not None:
+            return Why(asked, answer, Cuts(()), words, self.context.when(at, seconds=False))
         return Why(asked, answer, cuts(asked.facts, *about, kind=cell.kind), words)
 
     def _put(self, lines: Sequence[Content]) -> None:
@@ -702,6 +811,50 @@ class Access(View[Found]):
         self._everybody = not self._everybody
         self.tell("Also the rows that hold nothing." if self._everybody else "Only rows that hold something.")
         self.reload()
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="then", exit_on_error=False)
+    async def action_then(self) -> None:
+        """Ask for a time, and show the matrix as it was then."""
+        clock = self.context.clock
+
+        def trouble(text: str) -> str:
+            try:
+                past_moment(text, clock())
+            except ValueError as error:
+                return f"This {error}"
+            return ""
+
+        heading = content("Who might do what at an earlier time, as far as the store had read it by then.")
+        hint = content(
+            "So long ago (7d, 12h), or a date or time, such as 2026-11-01; UTC where it says nothing."
+        )
+        answer = await self.app.push_screen_wait(
+            WriteLine(
+                Content("\n").join([heading, hint]), "As of", does="shows it",
+                text="" if self._then is None else rfc3339(self._then.at) or "",
+                check=trouble,
+            )
+        )  # fmt: skip
+        if answer is not None:
+            self.show_then(Then(past_moment(answer, clock())))
+
+    def show_then(self, then: Then | None) -> None:
+        """Show the matrix as of a time, or as it is; the cursor stays on its cell."""
+        self._then = then
+        self._explained = None
+        self.keys_changed()
+        self.reload()
+
+    def action_since(self) -> None:
+        """What changed from then to now, or as it was."""
+        if self._then is not None:
+            self.show_then(replace(self._then, since=not self._then.since))
+
+    def action_now(self) -> None:
+        """As it is now."""
+        self.show_then(None)
 
     # -- staging ----------------------------------------------------------------------------------------
 
@@ -813,6 +966,10 @@ class Access(View[Found]):
         """What needs a cell, an organization, something staged, or a console that may write."""
         if action in ("tree", "alerts") and not self._cell.oid:
             return f"No organization is chosen: {press('access.choose', 'O')} chooses one."
+        if action in ("since", "now") and self._then is None:
+            return f"This is as it is now: {press('access.then', 'T')} shows it as it was at an earlier time."
+        if action in ("stage", "others", "what_if", "plan") and self._then is not None:
+            return access_then.refusal(self._then, self.context)
         if action in ("why", "turn", "stage", "others") and self.here is None:
             return "There is no cell under the cursor."
         if action in ("stage", "others", "plan", "break_glass") and not self.context.writable:
@@ -881,7 +1038,8 @@ class Access(View[Found]):
             return [
                 Choice(row.oid, row.name, row.path, "" if row.state == "fresh" else row.state) for row in rows
             ]
-        world = self._world
+        found = self._found
+        world = self._world if found is None or found.then is None else found.after
         if world is None:
             return []
         if by == "permission":
@@ -950,6 +1108,14 @@ def _lacking(lacking: Sequence[Lacking], organizations: int) -> list[Content]:
     ]  # fmt: skip
 
 
+def _nobody_then(found: Found, name: str, scope: str) -> str:
+    if found.by == "principal":
+        return f"{name} had nothing on any organization of {scope}"
+    if found.by == "permission":
+        return f"Nobody had {name} on any organization of {scope}"
+    return f"Nobody had access to {name}"
+
+
 def nothing(found: Found, context: Context) -> str:
     """Why there is no matrix to show; "" when there is one. Not known is another thing than nobody."""
     about = found.cell.about(found.by)
@@ -959,6 +1125,10 @@ def nothing(found: Found, context: Context) -> str:
             f"{press('access.next', 'n')} shows the "
             "first, :access NAME any other."
         )
+    if found.pivot is None and found.then is not None and found.by == "principal":
+        name = safe_text(name_of(found.world, found.cell.kind, about), 80)
+        when, back = context.when(found.then.at, seconds=False), press("access.now", "N")
+        return f"There was no {found.cell.kind} {name} on {when}. {back} goes back to now."
     if found.pivot is None:
         if found.by == "principal":
             name = safe_text(name_of(found.world, found.cell.kind, about), 80)
@@ -974,8 +1144,13 @@ def nothing(found: Found, context: Context) -> str:
             f"{name} is outside the scope {scope}. :scope alone shows all; "
             f"{press('access.choose', 'O')} chooses another one."
         )
+    if found.then is not None and (why := access_then.not_known(found.pivot, name, found.then, context)):
+        return why
     if found.pivot.total or (found.grid is not None and found.grid.rows):
         return ""
+    if found.then is not None:
+        when, back = context.when(found.then.at, seconds=False), press("access.now", "N")
+        return f"{_nobody_then(found, name, scope)} on {when}. {back} goes back to now."
     if found.by == "principal":
         return f"{name} has nothing on any organization of {scope}. A shows the organizations all the same."
     if found.by == "permission":

@@ -46,6 +46,8 @@ class Why:
     cuts: Cuts
     restricted: str = ""
     """What of the organization is behind an ACL tag, in words; a stranger's text."""
+    then: str = ""
+    """The time that it is as of, in words; "" for now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,10 @@ class Known:
     """Of each user whether a second factor is set up, as far as that is known."""
     staged: tuple[str, ...] = ()
     """The staged changes that concern the cell, in words: strangers' text."""
+    at: int | None = None
+    """As of which time (ms) `world` is; None for now."""
+    since: bool = False
+    """`after` is then what is so now."""
 
 
 def gap_line(gap: Gap, now: int) -> Content:
@@ -100,8 +106,8 @@ def explain(found: Known, by: By, cell: Cell, columns: Sequence[str], category: 
     about = _about(found, cell)
     if len(columns) > 1:
         if by == "permission":
-            return [_folded_organizations(world, who, cell, columns, category), about]
-        return _folded(world, who, where, cell, columns, category, about)
+            return [_folded_organizations(found, who, cell, columns, category), about]
+        return _folded(found, who, where, cell, columns, category, about)
     permission = cell.permission
     held = held_by(world, cell)
     bit = world.bit(permission)
@@ -110,32 +116,41 @@ def explain(found: Known, by: By, cell: Cell, columns: Sequence[str], category: 
     whom = ", ".join(counts) or ("nobody else" if paths else "nobody")
     also = line(f"   {'also held' if paths and counts else 'held'} by {whom}")
     staged = [_staged(found, cell, bool(paths))] if found.staged else []
+    if found.since:
+        staged = [_since(found, cell, paths)]
+    has = _has(found)
     if not paths:
-        first = line((f" {who}", "bold"), f" has not {permission} on ", (where, "bold"))
+        first = line((f" {who}", "bold"), f" {has} not {permission} on ", (where, "bold"))
     else:
         through = "; ".join(_path(world, path, cell.kind) for path in paths)
         first = line(
-            (f" {who}", "bold"), " has ", (permission, "bold"), " on ", (where, "bold"), f": {through}"
+            (f" {who}", "bold"), f" {has} ", (permission, "bold"), " on ", (where, "bold"), f": {through}"
         )
     return [first, *staged, _kind_of(permission), also, about]
 
 
 def _folded(
-    world: World, who: str, where: str, cell: Cell, columns: Sequence[str], category: str, about: Content
+    found: Known, who: str, where: str, cell: Cell, columns: Sequence[str], category: str, about: Content
 ) -> list[Content]:
+    world = found.world
     held = held_by(world, cell)
     names = set(world.permissions(held.mask)) if held is not None else set()
     has = [permission for permission in columns if permission in names]
-    said = f" has {len(has)} of the {len(columns)} permissions of {category} on "
+    said = f" {_has(found)} {len(has)} of the {len(columns)} permissions of {category} on "
     lines = [line((f" {who}", "bold"), said, (where, "bold")), line(f"   {', '.join(has) or 'none of them'}")]
     if held is not None:
         lines += [line(f"   {level_words(each)}") for each in levels(has)[:2]]
     return [*lines, about]
 
 
+def _has(found: Known) -> str:
+    return "has" if found.at is None else "had"
+
+
 def _folded_organizations(
-    world: World, who: str, cell: Cell, columns: Sequence[str], category: str
+    found: Known, who: str, cell: Cell, columns: Sequence[str], category: str
 ) -> Content:
+    world = found.world
     bit = world.bit(cell.permission)
     has = 0
     if bit is not None:
@@ -143,7 +158,7 @@ def _folded_organizations(
             held = held_by(world, Cell(cell.principal, cell.kind, cell.permission, oid))
             has += held is not None and bool(held.sign(bit))
     return line(
-        (f" {who}", "bold"), " has ", (cell.permission, "bold"),
+        (f" {who}", "bold"), f" {_has(found)} ", (cell.permission, "bold"),
         f" on {has:,} of the {counted(len(columns), 'organization')} of ", (category, "bold"),
     )  # fmt: skip
 
@@ -155,6 +170,19 @@ def _staged(found: Known, cell: Cell, had: bool) -> Content:
     sign = GAINED if has and not had else LOST if had and not has else "~"
     more = f" and {len(found.staged) - 1:,} more" if len(found.staged) > 1 else ""
     return line(("   ", ""), (f"{sign} staged: {found.staged[0]}{more}", "bold ansi_yellow"))
+
+
+def _since(found: Known, cell: Cell, paths: tuple[str, ...]) -> Content:
+    """What became of a cell from then to now."""
+    held = held_by(found.after, cell)
+    bit = found.after.bit(cell.permission)
+    now = held.paths(bit) if held is not None and bit is not None else ()
+    if set(now) == set(paths):
+        return line("   the same now" if now else "   nor has it now")
+    if not now:
+        return line(("   - now not any more", "bold ansi_yellow"))
+    through = "; ".join(_path(found.after, path, cell.kind) for path in now)
+    return line((f"   {'~' if paths else '+'} now: ", "bold ansi_yellow"), through)
 
 
 def _others(world: World, cell: Cell) -> list[str]:
@@ -218,7 +246,8 @@ def _about(found: Known, cell: Cell) -> Content:
     if cell.kind == "user":
         mfa = {True: "yes", False: "NO", None: "not known"}[found.mfa.get(cell.principal)]
         parts.append(f"{held.direct.bit_count():,} direct, {counted(len(held.groups), 'group')}")
-        parts.append(f"second factor: {mfa}")
+        if found.at is None:
+            parts.append(f"second factor: {mfa}")
     elif cell.kind == "key" and "segment" in flairs(name_of(world, "key", cell.principal, cell.oid)):
         parts.append("[segment]: it sees only what it made itself")
     elif cell.kind == "group" and (group := world.groups.get(cell.principal)) is not None:
@@ -241,9 +270,12 @@ def why_lines(found: Why, held: Iterable[str]) -> list[Content]:
     answer, organization = found.answer, found.asked.organization
     who = {"user": "", "group": "Group ", "key": "Key "}[answer.kind] + (answer.name or answer.principal)
     has = "has " if answer.granted else "has not "
+    if found.then:
+        has = "had " if answer.granted else "had not "
     if not answer.granted and not found.asked.known(answer.kind):
-        has = "is not known to have "
+        has = "is not known to have had " if found.then else "is not known to have "
     by = f", by {counted(len(answer.paths), 'path')}" if answer.granted else ""
+    by += f", as of {found.then}" if found.then else ""
     lines = [line((f" {who}", "bold"), f" {has}", (answer.permission, "bold"), f" on {organization}{by}")]
     lines += [
         line(f"   {number} {path_words(path, answer.kind)}") for number, path in enumerate(answer.paths, 1)

@@ -590,6 +590,8 @@ class ShowAccess(Request):
     permission: str = ""
     by: Literal["organization", "principal", "permission"] = "organization"
     """What the matrix is about; the cursor goes to the rest of what is named."""
+    at: int | None = None
+    """As it was at this time (ms); alone it is about what it was about. None for now."""
 
 
 @dataclass

@@ -35,7 +35,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("pivot", ("pv",), "value", "every alert that speaks of a value: :pivot 203.0.113.25"),
     Command("org", ("organization",), "organization", "one organization in the tree: :org Acme Dental"),
     Command("organizations", ("orgs", "tree"), "", "the tree of organizations"),
-    Command("access", ("acc", "matrix"), "organization", "who may do what on one organization: :access NAME"),
+    Command(
+        "access",
+        ("acc", "matrix"),
+        "organization",
+        "who may do what on one organization: :access NAME, or --at 7d",
+    ),
     Command(
         "scope", ("sc", "cd"), "node", "limit everything to a node: :scope europe/gold; :scope alone is all"
     ),

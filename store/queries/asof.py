@@ -9,7 +9,7 @@ readings of the cloud changed at the second.
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, FromClause, Table, func, select, union_all
+from sqlalchemy import Connection, FromClause, Table, select, union_all
 
 from store import models
 from store.accesshistory import FORMER
@@ -59,9 +59,7 @@ def _both(table: Table, at: int, kinds: tuple[str, ...], *columns: Any) -> FromC
     return union_all(still, ended).subquery(f"{table.name}_then")
 
 
-def began(connection: Connection) -> int | None:
-    """When the store first read who has access to anything (ms); None when it never did."""
-    found: int | None = connection.execute(
-        select(func.min(_STATE.c.first_at)).where(_STATE.c.subject.in_(("access", "keys")))
-    ).scalar_one()
-    return found
+def read_by(connection: Connection, subject: str, at: int) -> frozenset[str]:
+    """The oids of which a subject (`access`, `keys`) was read completely by then (ms)."""
+    wanted = select(_STATE.c.oid).where(_STATE.c.subject == subject, _STATE.c.first_at <= at)
+    return frozenset(connection.execute(wanted).scalars())

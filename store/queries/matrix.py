@@ -602,6 +602,11 @@ def _below(connection: Connection, scope: str, world: World) -> set[str] | None:
     return world.organizations.keys() & set(connection.execute(wanted).scalars())
 
 
+def lacking_of(connection: Connection, scope: str, world: World, at: int) -> tuple[Lacking, ...]:
+    """The organizations of a scope whose access was not read by then (ms), or not any more."""
+    return _reading(connection, _below(connection, scope, world), world, at)[0]
+
+
 def _reading(
     connection: Connection,
     below: Iterable[str] | None,
@@ -639,7 +644,7 @@ def _reading(
         select(func.min(table.checked_at), func.count()).select_from(together).where(well, *limits)
     ).one()
     if read == len(names) <= MOST_NAMED or (read == len(names) and below is None):
-        return (), oldest
+        return (), oldest if at is None or oldest is None else min(oldest, at)
     lacking = tuple(
         Lacking(each, names[each], checked_at, failure or "", Untrusted(reason or ""))
         if at is None
