@@ -14,6 +14,7 @@ from textual.containers import Container
 
 from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.keys import press, with_keys
+from screens.queue import clock_style
 from screens.requests import (
     AddEntity,
     AddNote,
@@ -33,7 +34,7 @@ from store.cases import CaseFilter, parse_case_filter
 from store.database import Reader
 from store.queries import cases
 from store.queries.cases import CaseDetail, CaseRow, Figures
-from store.times import age
+from store.times import age, clock_words
 
 AGES_EVERY = 30
 """Seconds between two looks at the ages on the screen."""
@@ -192,24 +193,18 @@ class Cases(View[Found]):
         glyphs, clock = self.context.glyphs, self.context.clock
         severities = [f"{sign} {word}" for sign, word in zip(glyphs.severity, SEVERITY_WORDS, strict=True)]
 
-        def clocked(row: CaseRow) -> str:
-            if row.due_at is None:
-                return ""
-            now = clock()
-            return age(now, row.due_at) if row.due_at >= now else f"-{age(row.due_at, now)}"
-
         return [
             Column("SEV", lambda row: severities[row.severity], 7,
                 style=lambda row: SEVERITY_STYLES[row.severity]),
             Column("AGE", lambda row: age(row.created_at, clock()), 4, align="right"),
-            Column("SLA", clocked, 5, align="right",
-                style=lambda row: "bold ansi_red" if row.due_at is not None and row.due_at < clock() else ""),
+            Column("SLA", lambda row: clock_words(row.due_at, clock()), 9, align="right",
+                style=lambda row: clock_style(row.due_at, clock())),
             Column("ORGANIZATION", lambda row: row.organization, 14, grow=1),
             Column("CASE", lambda row: row.name, 6, align="right"),
             Column("STAT", lambda row: _SHORT_STATES[row.status], 4),
             Column("", signs, 4, style=lambda row: "bold ansi_yellow" if signs(row) else ""),
             Column("SUMMARY", lambda row: row.summary, 16, grow=5),
-            Column("WHO", lambda row: ", ".join(row.assignees), 10, grow=1, from_width=76),
+            Column("WHO", lambda row: ", ".join(row.assignees), 6, grow=1, from_width=76),
         ]  # fmt: skip
 
     def prepare(self) -> None:

@@ -18,7 +18,7 @@ from screens.customer_words import escalation_words, first_contact, standing_wor
 from screens.detailed import Detailed
 from screens.frame import Line, Part, WrittenLine, two_sided
 from screens.keys import press
-from screens.queue import clock_style, clock_words
+from screens.queue import clock_style
 from screens.requests import (
     AcceptItem,
     BounceItem,
@@ -36,7 +36,7 @@ from store.customers import Customer, kept_of
 from store.handover import Handover as Whole
 from store.handover import Item
 from store.queries.customers import Situation, standing
-from store.times import age
+from store.times import age, clock_words
 
 SECTIONS: tuple[tuple[str, str], ...] = (("offered", "To accept"), ("own", "Yours"))
 AGES_EVERY = 30
@@ -135,7 +135,7 @@ class Handover(Detailed[Found]):
                 lambda row: (
                     clock_words(row.item.due_at, clock()) if row.item.state == handover.WAITING else ""
                 ),
-                10,
+                9,
                 align="right",
                 style=lambda row: (
                     clock_style(row.item.due_at, clock()) if row.item.state == handover.WAITING else ""
@@ -405,8 +405,8 @@ def item_lines(
         told("blocker", item.blocker, "ansi_yellow" if item.blocker else ""),
     ]
     clock = clock_words(item.due_at, now)
-    said = clock or "no clock runs"
-    lines.append(line(("SLA left   ", "dim"), (said, clock_style(item.due_at, now))))
+    said = "no clock runs" if not clock else clock if clock.endswith("late") else f"{clock} left"
+    lines.append(line(("SLA        ", "dim"), (said, clock_style(item.due_at, now))))
     if known is not None:
         customer, stands = known
         style = "ansi_yellow" if stands.window else ""

@@ -26,7 +26,7 @@ from store.queries.rollup import Need
 from store.queries.rollup import Overview as Figures
 from store.quotas import percent_used
 from store.rollouts.plans import STATES
-from store.times import age
+from store.times import age, clock_words
 
 _NAME = 14
 _STANDING = ("running", "paused", "halted")
@@ -185,7 +185,7 @@ def _read(row: Need, number: int) -> str:
 
 def why(row: Need, now: int) -> str:
     """What is wrong with an organization, in a few words; a reason may be a stranger's text."""
-    late = [f"late by {age(row.first_due, now)}"] if row.first_due is not None else []
+    late = [clock_words(row.first_due, now)] if row.first_due is not None else []
     return "; ".join(late + [brief(each) for each in row.why]) or row.health
 
 

@@ -15,7 +15,7 @@ from store.database import Reader
 from store.queries import alerts, folds, queue
 from store.queries.alerts import AlertRow
 from store.queries.folds import FoldRow
-from store.times import age
+from store.times import age, clock_words
 
 QueueLine = AlertRow | FoldRow
 
@@ -190,17 +190,6 @@ def chosen_of(rows: Sequence[tuple[QueueLine, str, str]], *, marked: bool = Fals
 # What the columns say
 
 
-def clock_words(due_at: int | None, now: int) -> str:
-    """`0:14`, `13h`, `3d`; breached `-0:11 late`; "" when no clock runs. At most ten characters."""
-    if due_at is None:
-        return ""
-    minutes = abs(due_at - now) // 60_000
-    span = f"{minutes // 60}:{minutes % 60:02d}"
-    if minutes >= 600:
-        span = f"{minutes // 60}h" if minutes < 2_880 else f"{min(minutes // 1_440, 999)}d"
-    return f"-{span} late" if due_at < now else span
-
-
 def clock_style(due_at: int | None, now: int) -> str:
     """Colour only repeats what the clock says."""
     if due_at is None:
@@ -273,7 +262,7 @@ def columns(context: Context, back: Mapping[int, str], *, folded: bool) -> list[
         Column(
             "SLA",
             lambda row: clock_words(row.due_at, clock()),
-            10,
+            9,
             align="right",
             style=lambda row: clock_style(row.due_at, clock()),
         ),

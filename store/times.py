@@ -33,6 +33,22 @@ def age(milliseconds: int | None, now: int) -> str:
     return f"{seconds}s"
 
 
+def clock_words(due_at: int | None, now: int) -> str:
+    """What a clock of service levels says, in at most nine characters: `0:14` is left, `13h`, `3d`; it is
+    `0:11 late`, `3d late`; "" when none runs. Under a minute is `<1m`.
+    """
+    if due_at is None:
+        return ""
+    minutes = abs(due_at - now) // 60_000
+    if not minutes:
+        span = "<1m"
+    elif minutes < 600:
+        span = f"{minutes // 60}:{minutes % 60:02d}"
+    else:
+        span = f"{minutes // 60}h" if minutes < 2_880 else f"{min(minutes // 1_440, 999)}d"
+    return f"{span} late" if due_at < now else span
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 

@@ -26,7 +26,6 @@ from screens.dialogs.sample_check import Differs, Member, SampleCheck
 from screens.dialogs.snooze_alerts import SnoozeAlerts as SnoozeDialog
 from screens.dialogs.write_note import WriteNote
 from screens.keys import press
-from screens.queue import clock_words
 from screens.requests import (
     AcknowledgeAlerts,
     AssignAlerts,
@@ -49,7 +48,7 @@ from store.observables import event_words
 from store.queries import alerts, queue
 from store.queries.queue import About
 from store.sampling import Sample
-from store.times import age
+from store.times import age, clock_words
 from store.triage import Action, Outcome, Refusal, Selection, TriageError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from screens.widgets.text import content
 from store.alerts import BENIGN, CLASSIFICATIONS, FOREVER, SEVERITIES, STATUSES, WOKEN
 from store.observables import detection_of, event_of, event_words
 from store.text import CUT, cell_width, fit, safe_text
-from store.times import age
+from store.times import age, clock_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -388,13 +388,13 @@ def _state_words(row: AlertRow, around: AlertContext | None, context: Context, n
     style = ""
     if row.due_at is not None and row.status < 2:
         step = "acknowledge" if row.status == 0 else "resolve"
-        if row.due_at <= now:
-            parts.append(f"{step} OVERDUE by {age(row.due_at, now)}")
+        if row.due_at < now:
+            parts.append(f"{step} {clock_words(row.due_at, now)}")
             style = "bold ansi_red"
         else:
             until = context.when(row.due_at, seconds=False)
             stands = "; its clock stands, they are closed" if _is_closed(around, row) else ""
-            parts.append(f"{step} within {age(now, row.due_at)} (until {until}{stands})")
+            parts.append(f"{step} within {clock_words(row.due_at, now)} (until {until}{stands})")
     if around is not None and around.acknowledged_at is not None:
         parts.append(f"acknowledged {_ago(around.acknowledged_at, now)}")
     if around is not None and around.resolved_at is not None:

@@ -12,7 +12,7 @@ from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.widgets.text import block, content, line
 from store.alerts import CLASSIFICATIONS, STATUSES
 from store.cases import CONFLICT, PENDING, REFUSED, SENDING
-from store.times import age
+from store.times import age, clock_words
 
 if TYPE_CHECKING:
     from store.queries.cases import CaseDetail, CaseEventRow, EditRow
@@ -46,9 +46,9 @@ def describe(found: CaseDetail, context: Context) -> Content:
     who = ", ".join(row.assignees) or "nobody"
     add("state", state, ("   who ", "dim"), who)
     if row.due_at is not None:
-        left = row.due_at - now
-        words = f"{age(now, row.due_at)} left" if left >= 0 else f"{age(row.due_at, now)} over"
-        add("SLA", (words, "bold ansi_red" if left < 0 else ""))
+        late = row.due_at < now
+        words = clock_words(row.due_at, now) + ("" if late else " left")
+        add("SLA", (words, "bold ansi_red" if late else ""))
     if row.local:
         add("here", ("kept here: its organization has no cases of its own", "ansi_yellow"))
     elif row.creating:

@@ -247,9 +247,9 @@ def test_what_is_hidden_says_until_when(rich_store, context):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"status": 0, "due_at": NOW + 14 * 60_000}, "new, unclaimed; acknowledge within 14m (until 2026-11-24 14:14 UTC)"),
-        ({"status": 0, "due_at": NOW - 11 * 60_000}, "new, unclaimed; acknowledge OVERDUE by 11m"),
-        ({"status": 1, "assignee": Untrusted("mk"), "due_at": NOW + 4 * HOUR}, "in progress, mk; resolve within 4h"),
+        ({"status": 0, "due_at": NOW + 14 * 60_000}, "new, unclaimed; acknowledge within 0:14 (until 2026-11-24 14:14 UTC)"),
+        ({"status": 0, "due_at": NOW - 11 * 60_000}, "new, unclaimed; acknowledge 0:11 late"),
+        ({"status": 1, "assignee": Untrusted("mk"), "due_at": NOW + 4 * HOUR}, "in progress, mk; resolve within 4:00"),
         ({"status": 3, "classification": 2, "assignee": Untrusted("mk"), "due_at": None}, "closed, false positive, mk"),
         (
             {"status": 3, "classification": 1, "tags": Untrusted("x benign"), "due_at": None},
