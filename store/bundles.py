@@ -466,8 +466,12 @@ def _former(c: Connection, wanted: Scope) -> Iterator[dict[str, Any]]:
             spans[gid] = (min(first, since), None)
     for gid, (first, end) in sorted(spans.items()):
         here = [table.c.gid == gid, table.c.kind.in_(_FORMER_OF_GROUPS), table.c.valid_to > first]
-        yield from _plain(c, table, *here, *([table.c.valid_from < end] if end is not None else ()))
-        for name in ("organization_group", "group_member") if end is not None else ():
+        if end is None:
+            yield from _plain(c, table, *here)
+            continue
+        for row in _plain(c, table, *here, table.c.valid_from < end):
+            yield row | {"valid_to": min(row["valid_to"], end)}
+        for name in ("organization_group", "group_member"):
             still = _TABLES[name]
             for now in c.execute(select(still).where(still.c.gid == gid, still.c.valid_from < end)):
                 made = accesshistory.former(name, now._mapping)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from store import bundles, folds, maintenance, textindex, tree
+from store import bundles, folds, ingest, maintenance, textindex, tree
 from store.alerts import AlertFilter
 from store.bundles import FULL, NO_EVENTS, NO_PEOPLE, NOTHING, PARTS, PROFILES, BadBundle, Taking
+from store.closure import World
 from store.database import Store
 from store.queries import alerts
 from tests.helpers.canaries import NAMES, NOW, TABLES, X, Y, canary, fill
@@ -462,3 +463,91 @@ def test_what_was_never_read_is_named(filled: Store) -> None:
 def test_every_profile_says_what_it_leaves_out() -> None:
     assert set(PROFILES) == {FULL, NO_EVENTS, NO_PEOPLE}
     assert all(PROFILES[name] for name in (NO_EVENTS, NO_PEOPLE))
+
+
+# What was granted before
+
+
+def _history(store: Store) -> None:
+    """A group that held this organization until a day ago, and holds its neighbour alone since; who left it
+    while it held this one, and who after that."""
+    day = 86_400_000
+    with store.writing() as c:
+        for name in (
+            "access_former",
+            "group_member",
+            "group_organization",
+            "organization_group",
+            "group_role",
+            "access_event",
+            "direct_permission",
+            "api_key",
+        ):
+            c.execute(TABLES[name].delete())
+        group = {
+            "group_id": "g-shared", "name": "Shared", "owners": [], "perms": ["dr.set"],
+            "members": ["stays@p.example", "leaves@p.example", "later@p.example"],
+            "orgs": [{"org_id": X}, {"org_id": Y}],
+        }  # fmt: skip
+        ingest.put_groups(c, [group], now=NOW)
+        ingest.put_access(c, X, {"user_permissions": {"kim@acme.example": ["org.get"]}}, now=NOW)
+        fewer = group | {"members": ["stays@p.example", "later@p.example"]}
+        ingest.put_groups(c, [fewer], now=NOW + day)
+        ingest.put_groups(c, [fewer | {"orgs": [{"org_id": Y}]}], now=NOW + 2 * day)
+        after = fewer | {"orgs": [{"org_id": Y}], "members": ["stays@p.example", "secret@y.example"]}
+        ingest.put_groups(c, [after], now=NOW + 3 * day)
+        ingest.put_access(c, X, {}, now=NOW + 3 * day)
+        c.execute(TABLES["sync_state"].update().values(first_at=NOW))
+
+
+def _holders(store: Store, at: int) -> set[str]:
+    with store.reader.reading() as c:
+        return {who for who, oid, _ in World.load(c, oid=X, at=at).closure()}
+
+
+def test_who_had_what_is_answered_from_a_bundle_as_from_the_store(filled: Store, empty: Store) -> None:
+    _history(filled)
+    parts = parts_of(filled)
+    take(empty, parts)
+    for hours in range(0, 5 * 24, 12):
+        at = NOW + hours * 3_600_000
+        assert _holders(empty, at) == _holders(filled, at)
+    assert len(_holders(empty, NOW)) == 4
+
+
+def test_of_a_group_a_bundle_tells_only_what_it_was_while_it_held_the_organization(filled: Store) -> None:
+    _history(filled)
+    parts = parts_of(filled)
+    assert parts["organization_group"] == []
+    told = {(row["kind"], row["principal"]) for row in parts["access_former"] if not row["oid"]}
+    people = ("stays@p.example", "leaves@p.example", "later@p.example")
+    assert told == {("group", ""), *(("member", who) for who in people)}
+    assert "secret@y.example" not in said(parts)
+    assert max(row["valid_to"] for row in parts["access_former"] if not row["oid"]) <= NOW + 2 * 86_400_000
+
+
+def test_who_had_something_once_is_a_number_in_a_bundle_without_people(filled: Store, empty: Store) -> None:
+    _history(filled)
+    parts = parts_of(filled, profile=NO_PEOPLE)
+    held = said({"access_former": parts["access_former"], "user_account": parts["user_account"]})
+    assert "example" not in held.replace("@removed.invalid", "")
+    accounts = {row["email"] for row in parts["user_account"]}
+    assert {row["principal"] for row in parts["access_former"] if row["principal"]} <= accounts
+    take(empty, parts)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "root"}, {"valid_to": 1}, {"oid": Y}, {"kind": "member", "oid": X}, {"kind": "direct", "oid": ""},
+        {"kind": "member", "oid": "", "gid": "g-unknown"}, {"permissions": {"a": 1}},
+    ],
+)  # fmt: skip
+def test_what_cannot_have_been_granted_is_not_taken_in(
+    filled: Store, empty: Store, wrong: dict[str, Any]
+) -> None:
+    _history(filled)
+    parts = parts_of(filled)
+    parts["access_former"][0] |= wrong
+    with pytest.raises(BadBundle, match="access_former, row 1"):
+        take(empty, parts)
