@@ -22,6 +22,7 @@ from console.operations import reviews
 from console.operations.billing import import_prices
 from console.operations.sync import Sync
 from console.operations.tree import import_nodes
+from console.sandbox import engineering
 from console.sandbox.server import Sandbox
 from console.sandbox.shifts import play
 from console.sandbox.world import World
@@ -46,6 +47,8 @@ PICTURES: dict[str, tuple[str, Sequence[str]]] = {
     "findings": ("findings", ("j",)),
     "apikeys": ("apikeys", ("j", "j")),
     "review": ("review", ("enter", "j", "j")),
+    "drift": ("drift", ("j",)),
+    "rollout": ("rollouts", ("enter", "j", "j", "j")),
     "cases": ("cases", ("j", "enter")),
     "activity": ("activity", ()),
 }
@@ -69,6 +72,9 @@ async def _fill(store: Store) -> None:
                 since=30 * 86_400,
                 clock=lambda: NOW,
             ).run()
+            engineer = world.access.engineers[0]
+            engineering.stock(store, by=engineer, now=NOW)
+            await engineering.roll_out(store, cloud, key=b"p" * 32, by=engineer, clock=lambda: NOW)
         play(store, world.access.analysts, NOW)
         import_prices(store, TEXT.encode(), file="example", by="dana", now=NOW)
         _review(store)

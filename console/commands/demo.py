@@ -136,48 +136,6 @@ def _plant_tree(store: "Store", arguments: argparse.Namespace) -> None:
     import_nodes(world.tree(), store=store, known_only=False)
 
 
-DEMO_TEMPLATES = {
-    "base": (
-        "northlight",
-        """version: 3
-limegrove:
-  parameters:
-    soc_email: {type: string, required: true, description: who is written to about an organization}
-hives:
-  fp:
-    provider-scanner:
-      data: {op: is, path: cat, value: Provider scanner}
-      usr_mtd: {enabled: true, tags: [provider], comment: 'asked about: ${soc_email}'}
-""",
-    ),
-    "gold/scanner": (
-        "europe-gold",
-        """version: 3
-limegrove:
-  override: [hives/fp/provider-scanner]
-hives:
-  fp:
-    provider-scanner:
-      data: {op: starts with, path: cat, value: Provider scanner}
-      usr_mtd: {enabled: true, tags: [provider, gold]}
-""",
-    ),
-}
-"""Name -> the node that it is on, and the document."""
-
-
-def _stock_library(store: "Store") -> None:
-    """Two small templates on the tree, of which none was rolled out yet."""
-    from store.templates import library
-    from store.times import now_ms
-
-    with store.writing() as connection:
-        for name, (node, text) in DEMO_TEMPLATES.items():
-            main = f"{name}.yaml"
-            library.put(connection, name, main, {main: text.encode()}, by="dana", now=now_ms())
-            library.assign(connection, node, name, by="dana", now=now_ms())
-
-
 def _set_prices(store: "Store") -> None:
     """The example of a price book, so that there is a statement to look at."""
     from console.operations.billing import import_prices
@@ -203,6 +161,18 @@ async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
         await asyncio.sleep(0.3)
     world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections)
     await asyncio.to_thread(play, store, world.access.analysts, now_ms())
+
+
+async def _engineer(store: "Store", cloud: "Cloud", arguments: argparse.Namespace, key: bytes) -> None:
+    """The library on the tree, one rollout that was made, and one that waits."""
+    from console.sandbox import engineering
+    from console.sandbox.world import World
+    from store.times import now_ms
+
+    by = World(seed=arguments.seed, orgs=arguments.orgs, detections=1).access.engineers[0]
+    await asyncio.to_thread(engineering.stock, store, by=by, now=now_ms())
+    if not arguments.untouched:
+        await engineering.roll_out(store, cloud, key=key, by=by)
 
 
 async def _write_down(store: "Store", cloud: "Cloud", arguments: argparse.Namespace) -> None:
@@ -275,10 +245,11 @@ def _console(session: Session, home: Path) -> int:
         report(Progress(0, 0, "starting the sandbox"))
         async with _stage(session.arguments, live=True) as stage, _connected(stage) as cloud:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
-            await asyncio.to_thread(_stock_library, store)
             await asyncio.to_thread(_set_prices, store)
             past = asyncio.gather(
-                _past_shifts(store, session.arguments), _write_down(store, cloud, session.arguments)
+                _past_shifts(store, session.arguments),
+                _write_down(store, cloud, session.arguments),
+                _engineer(store, cloud, session.arguments, key),
             )
             try:
                 with link.holding(cloud), in_background():

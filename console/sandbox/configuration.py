@@ -730,7 +730,7 @@ class Configuration:
         if chance.happens(40):
             put(
                 "dr-general",
-                f"{organization.slug}-file-server-access",
+                "file-server-administrators",
                 {
                     "detect": {
                         "event": "USER_OBSERVED",
