@@ -1,7 +1,8 @@
 """A store with the access of ten thousand organizations, built once by bulk load and kept between runs.
 
 Five hundred people, 150 permissions and fifty groups that hold a fifth of the organizations each and have
-forty members; fifty thousand direct grants, and two API keys of every organization.
+forty members; fifty thousand direct grants, and two API keys of every organization. A hundred thousand grants
+more, memberships, groups' organizations and keys, were there for some time of the last four hundred days.
 """
 
 import json
@@ -22,7 +23,11 @@ PERMISSIONS = 150
 GROUPS = 50
 MEMBERS = 40
 SEED = 20_261_128
-VERSION = 3
+DAY = 86_400_000
+FORMER = 10
+"""Changes of access an organization, over `DAYS` days."""
+DAYS = 400
+VERSION = 4
 """Of what is built here: one more whenever it changes."""
 
 
@@ -154,6 +159,28 @@ def tables() -> Iterator[tuple[str, Sequence[dict[str, Any]]]]:
             for at in range(2)
         ],
     )  # fmt: skip
+
+    yield "access_former", list(_former(chance, now, people, oids, granted + held_by_keys))
+
+
+def _former(
+    chance: random.Random, now: int, people: Sequence[str], oids: Sequence[str], permissions: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """What was so once, each for up to two hundred days."""
+    for number in range(FORMER * ORGANIZATIONS):
+        kind = chance.choices(("direct", "member", "held", "key", "group"), (50, 10, 20, 19, 1))[0]
+        to = now - chance.randrange(1, DAYS * DAY)
+        of_group = kind in ("member", "held", "group")
+        principal = f"{number:064x}" if kind == "key" else chance.choice(people)
+        yield {
+            "kind": kind, "oid": "" if kind in ("member", "group") else chance.choice(oids),
+            "gid": gid_of(chance.randrange(GROUPS)) if of_group else "",
+            "principal": "" if kind in ("held", "group") else principal,
+            "name": f"was {number}" if kind in ("key", "group") else "",
+            "permissions": "[]" if kind in ("member", "held") else chance.choice(permissions),
+            "complete": 1, "created_by": "", "allowed_ip_range": "", "first_seen": None,
+            "valid_from": to - chance.randrange(1, 200 * DAY), "valid_to": to,
+        }  # fmt: skip
 
 
 def build(path: Path) -> None:

@@ -32,6 +32,8 @@ TIMES_FASTER = 20
 STEP = 100.0
 """Milliseconds that an interactive step may take."""
 LOAD = 300.0
+PAST = 2.0
+"""Times as long as now."""
 MEGABYTES = 60.0
 """That a world may take."""
 GROWTH = 25.0
@@ -205,7 +207,12 @@ def _whole(connection: Connection, world: World, joins: sqlite3.Connection, time
         [(_number(joins, "organization", "oid", oid),) for oid in oids],
     )
     load, ours, other = [], [], []
+    then = time.time_ns() // 1_000_000 - 200 * accessfixture.DAY
+    past = []
     for _ in range(times):
+        start = time.perf_counter()
+        World.load(connection, at=then)
+        past.append((time.perf_counter() - start) * 1000)
         start = time.perf_counter()
         read = World.load(connection)
         load.append((time.perf_counter() - start) * 1000)
@@ -218,6 +225,7 @@ def _whole(connection: Connection, world: World, joins: sqlite3.Connection, time
     if mine != theirs or not grants:
         raise AssertionError(f"the closure of the sample: {mine} here, {theirs} by joins")
     yield Figure("matrix", "everything read", median(load), median(other), LOAD, "ms", absolute=True)
+    yield Figure("matrix", "everything read as of 200 days ago / now", median(past), median(load), PAST, "ms")
     yield Figure(
         "matrix", f"whole closure, read first / joins of {SAMPLE} scaled", median(ours), median(other),
         1 / TIMES_FASTER, "ms",
