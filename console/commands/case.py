@@ -218,12 +218,15 @@ def _export(session: Session) -> int:
 
     from console.commands.output import json_text
     from console.operations.cases import Impossible, write_export
+    from console.operations.files import replaceable
     from store.casefile import case_file, markdown
 
     given = session.arguments
     detail = _whole(session)
     whole = case_file(detail)
     try:
+        for file in filter(None, (given.json, given.markdown)):
+            replaceable(Path(file))
         if given.json:
             # Parsed and written again: what a terminal would obey is escaped, and the data are the same.
             write_export(Path(given.json), json_text(json.loads(json_text(whole)), indent=True) + "\n")

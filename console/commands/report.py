@@ -351,11 +351,9 @@ def _show(session: Session, found: "Coverage") -> None:
 
 def _write(session: Session, found: "Coverage", file: Path) -> None:
     from console.commands.output import json_text
+    from console.operations.files import write_private
     from store.coverage import layer
 
     name = session.arguments.template or session.arguments.scope or "All organizations"
-    try:
-        file.write_text(json_text(layer(found, f"{name} coverage")) + "\n", "utf-8")
-    except OSError as error:
-        raise Problem(f"{shown(str(file))} cannot be written: {error.strerror}.") from error
+    write_private(file, (json_text(layer(found, f"{name} coverage")) + "\n").encode())
     session.say(f"The layer is in {shown(str(file))}.")

@@ -1,7 +1,6 @@
 """`limegrove tree`: the provider's hierarchy over its organizations."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -218,16 +217,14 @@ def _export(session: Session) -> int:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all; one that is there is overwritten in one step."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise Problem(
-            f"{shown(str(path))} cannot be written: {error.strerror}; nothing was changed."
-        ) from error
+    """Write a file whole or not at all; one that is there is overwritten in one step.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    from console.operations.files import write_private
+
+    write_private(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _import(session: Session) -> int:

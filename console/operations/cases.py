@@ -6,8 +6,6 @@ without `ext-cases` is kept here and changed here, by the same rules.
 """
 
 import asyncio
-import os
-import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +18,7 @@ from console.limacharlie.errors import LimaCharlieError
 from console.operations import caselinks
 from console.operations.actor import actor
 from console.operations.casequeue import CaseQueue, Drained, detection
+from console.operations.files import FileError, write_private
 from store import casework, journal, models
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES
 from store.cases import (
@@ -693,24 +692,15 @@ def in_cloud(c: Connection, oid: str) -> bool:
 
 
 def write_export(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by this user alone.
+    """Write a file as `write_private` does.
 
     Raises:
         Impossible: it cannot be written; the text says why.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise Impossible(f"The file cannot be written: {error.strerror or error}.") from None
+        write_private(path, text.encode("utf-8", "backslashreplace"))
+    except FileError as error:
+        raise Impossible(str(error)) from None
 
 
 def _alerts(c: Connection, ids: Sequence[int]) -> list[Any]:

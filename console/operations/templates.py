@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -140,6 +141,16 @@ class _Made:
 
 
 def _read(base: Path, main: str) -> _Made:
+    """What one file makes; one that is no longer there, or that nobody may read, is refused as any other."""
+    try:
+        return _read_whole(base, main)
+    except OSError as error:
+        return _Made(refused=Refused(main, 1, f"The file cannot be read: {error.strerror}. {_NONE}"))
+
+
+def _read_whole(base: Path, main: str) -> _Made:
+    if not stat.S_ISREG((base / main).stat().st_mode):
+        return _Made()  # whoever opens a pipe waits for somebody to write
     content = (base / main).read_bytes()
     try:
         read = load(content)
@@ -348,10 +359,10 @@ def _escaped(value: Any) -> Any:
 
 def _write_directory(directory: Path, files: Mapping[str, str]) -> None:
     """All of the files or none: they are written beside, and moved there as a whole."""
+    directory = directory.resolve()  # of a link, what it points to is filled
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise NotEmpty(str(directory))
-    parent = directory.resolve().parent
-    with tempfile.TemporaryDirectory(dir=parent, prefix=".limegrove-") as beside:
+    with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".limegrove-") as beside:
         made = Path(beside) / "made"
         made.mkdir(mode=0o700)
         for name, text in files.items():

@@ -141,7 +141,7 @@ def test_a_customer_without_cases_gets_ours_from_the_alert_to_the_end(cases, lim
     assert "Called them" not in public
     assert "## History" not in public
     broken = limegrove("case", "export", name, "--markdown", str(tmp_path / "no" / "such" / "place.md"))
-    assert (broken.code, "cannot be written" in broken.err) == (1, True)
+    assert (broken.code, "There is no directory" in broken.err) == (1, True)
 
 
 def test_a_note_that_names_another_customer_needs_a_yes(cases, limegrove):

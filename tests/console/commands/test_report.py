@@ -119,7 +119,7 @@ def test_the_layer_says_for_each_technique_in_how_many_organizations_it_is_cover
     [
         (("--template", "nothing"), "There is no template `nothing`"),
         (("--against", "nothing"), "`nothing` is neither a template nor one node of the tree."),
-        (("--layer", "/nowhere/at/all"), "`/nowhere/at/all` cannot be written"),
+        (("--layer", "/nowhere/at/all"), "There is no directory /nowhere/at"),
     ],
 )
 def test_a_wrong_word_is_said(covered, words, said):

@@ -302,3 +302,21 @@ def test_a_wrong_word_is_said(limegrove, library, words, said):
     answer = limegrove("template", *words)
     assert answer.code == 2
     assert said in answer.err
+
+
+def test_a_file_that_vanishes_while_they_are_read_is_refused_and_the_others_are_taken(limegrove, tmp_path):
+    (tmp_path / "one.yaml").write_text("version: 3\nresources: {}\n")
+    (tmp_path / "gone.yaml").symlink_to("nowhere.yaml")
+    os.mkfifo(tmp_path / "pipe.yaml")
+
+    answer = limegrove("template", "import", str(tmp_path))
+
+    assert answer.code == 3, answer.err
+    assert [each["name"] for each in answer.json["imported"]] == ["one"]
+    assert answer.json["refused"] == [
+        {
+            "file": "gone.yaml",
+            "line": 1,
+            "reason": "The file cannot be read: No such file or directory. Nothing of it was read.",
+        }
+    ]
