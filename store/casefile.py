@@ -75,7 +75,8 @@ def case_file(detail: CaseDetail) -> dict[str, Any]:
         "merged_into_case_id": str(row.merged_into) or None,
         "wanted": detail.wanted,
         "read_at": rfc3339(detail.read_at),
-        "complete": detail.read_at is not None and detail.links_read,
+        "complete": detail.complete,
+        "lacking": detail.lacking,
         "alerts": [
             {
                 "detect_id": str(link.detect_id),
@@ -139,6 +140,8 @@ def markdown(detail: CaseDetail, *, public_only: bool = False) -> str:
         lines.append("- Kept by the provider: the organization has no cases of its own")
     read = rfc3339(detail.read_at)
     lines.append(f"- As read at {read}" if read else "- Notes and history were not read")
+    if read and detail.lacking:
+        lines.append(f"- Not whole: {detail.lacking}")
     if row.conclusion:
         lines += ["", "## Conclusion", "", *quoted(row.conclusion)]
     lines += ["", f"## Alerts ({row.detections})", ""]

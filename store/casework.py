@@ -8,9 +8,9 @@ a row that says how far it came.
 import hashlib
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Table, func, insert, select, update
+from sqlalchemy import Connection, Table, func, insert, not_, select, update
 
 from store import ingest, models
 from store.alerts import CLASSIFICATIONS
@@ -208,6 +208,40 @@ def put_here(
     ingest.put_case_reading(c, oid, number, read_at=now)
     _happened(c, oid, number, "case_created", by, now, severity=severity, summary=row["summary"])
     return number
+
+
+def read_whole(c: Connection, oid: str, number: int) -> set[str] | None:
+    """The ids of the events of a case that was read whole and is not known to have changed; else None."""
+    here = (_READING.c.oid == oid, _READING.c.case_number == number)
+    asked = select(_READING.c.oid).where(*here, _READING.c.read_at.is_not(None), not_(_READING.c.stale))
+    if c.execute(asked).first() is None:
+        return None
+    return set(
+        c.execute(
+            select(_EVENT.c.event_id).where(_EVENT.c.oid == oid, _EVENT.c.case_number == number)
+        ).scalars()
+    )
+
+
+_ATTACHED: Final = ("entity", "telemetry", "artifact")
+
+
+def touched(c: Connection, oid: str, number: int, *, besides: Collection[str]) -> set[str]:
+    """Which kinds of what is attached to a case are told of by its events, but for some that were known.
+
+    What it took over of a merged case is all of them.
+    """
+    found: set[str] = set()
+    asked = select(_EVENT.c.event_id, _EVENT.c.action).where(
+        _EVENT.c.oid == oid, _EVENT.c.case_number == number
+    )
+    for event_id, action in c.execute(asked):
+        if event_id in besides:
+            continue
+        if action == "case_merged_from":
+            found.update(_ATTACHED)
+        found.update(kind for kind in _ATTACHED if action.startswith(f"case_{kind}_"))
+    return found
 
 
 def change_here(
@@ -411,11 +445,16 @@ def send_after_all(c: Connection, edit_id: int, seen: Mapping[str, Any]) -> bool
     return bool(won)
 
 
-def drop(c: Connection, edit_id: int, state: int, *, reason: str, now: int) -> bool:
-    """Give an undecided edit up; False when somebody else decided it."""
+def drop(c: Connection, edit_id: int, state: int, *, reason: str, now: int, only: int | None = None) -> bool:
+    """Give an undecided edit up; False when somebody else decided it.
+
+    Args:
+        only: only when it is in this state.
+    """
+    states = (CONFLICT, REFUSED, PENDING) if only is None else (only,)
     won = c.execute(
         update(_EDIT)
-        .where(_EDIT.c.id == edit_id, _EDIT.c.state.in_((CONFLICT, REFUSED, PENDING)))
+        .where(_EDIT.c.id == edit_id, _EDIT.c.state.in_(states))
         .values(state=state, reason=storable(reason), finished_at=now, holder="")
     ).rowcount
     return bool(won)

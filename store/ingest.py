@@ -17,7 +17,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Table, and_, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Table, and_, delete, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store import accesshistory, audituse, folds, models, textindex, timeline
@@ -996,7 +996,8 @@ def put_cases(
     """Store rows of `GET cases` (Cases, many organizations in one answer), writing only those that changed.
 
     A row of an organization that was not asked for, or without a case number, is skipped. A status that is
-    not known stays in the queue as new, a severity as medium, a classification as pending.
+    not known stays in the queue as new, a severity as medium, a classification as pending. What else is known
+    of a case that changed is older than it then (`CaseReading.stale`).
 
     Args:
         rows: as received: oid, case_number, case_id, status, severity, ...; times RFC 3339.
@@ -1028,6 +1029,17 @@ def put_cases(
         values = {name: upsert.excluded[name] for name in changed[0] if name not in ("oid", "case_number")}
         for part in _chunks(changed):
             c.execute(upsert.on_conflict_do_update(index_elements=["oid", "case_number"], set_=values), part)
+    if moved := [key for row in changed if (key := (row["oid"], row["case_number"])) in known]:
+        upsert = _insert(c, _CASE_READING)
+        mark = upsert.on_conflict_do_update(index_elements=["oid", "case_number"], set_={"stale": True})
+        for part in _chunks(moved):
+            c.execute(
+                mark,
+                [
+                    {"oid": oid, "case_number": number, "stale": True, "links": -1, "agreed": ""}
+                    for oid, number in part
+                ],
+            )
     gone = sorted(known.keys() - wanted.keys()) if complete else []
     for oid, number in gone:
         delete_case(c, oid, number)
@@ -1126,14 +1138,33 @@ def put_case_reading(
     number: int,
     *,
     read_at: int | None = None,
+    stale: bool | None = None,
     links: int | None = None,
     agreed: str | None = None,
 ) -> int:
     """Say how much of a case was read; what is None stays."""
-    given = {"read_at": read_at, "links": links, "agreed": agreed}
+    given = {"read_at": read_at, "stale": stale, "links": links, "agreed": agreed}
     values = {name: value for name, value in given.items() if value is not None}
     key = {"oid": oid, "case_number": number}
-    return _upsert(c, _CASE_READING, key, values, {"links": -1, "agreed": ""})
+    return _upsert(c, _CASE_READING, key, values, {"stale": False, "links": -1, "agreed": ""})
+
+
+def put_case_read(c: Connection, oid: str, number: int, fingerprint: str) -> int:
+    """Say that all of a case was read, if it still is what it was when that began; 1 if so.
+
+    Args:
+        fingerprint: `case_fingerprint` at that time.
+    """
+    case = (_CASE.c.oid == oid, _CASE.c.case_number == number)
+    same = exists().where(*case, _CASE.c.fingerprint == fingerprint)
+    here = (_CASE_READING.c.oid == oid) & (_CASE_READING.c.case_number == number)
+    return c.execute(update(_CASE_READING).where(here, same).values(stale=False)).rowcount
+
+
+def case_fingerprint(c: Connection, oid: str, number: int) -> str:
+    """What tells one state of a case's row from another; "" when the case is not known."""
+    asked = select(_CASE.c.fingerprint).where(_CASE.c.oid == oid, _CASE.c.case_number == number)
+    return c.execute(asked).scalar_one_or_none() or ""
 
 
 def _case(key: tuple[str, int], row: Mapping[str, Any], created: int) -> dict[str, Any]:

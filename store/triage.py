@@ -59,7 +59,7 @@ EVENTS: Final[tuple[str, ...]] = ("online", "host")
 """What ends a snooze besides a time and a count: its sensor came online, its fold reached another host."""
 
 WAKER: Final = "limegrove"
-"""Who ends a snooze when what it waited for has come."""
+"""Who ends a snooze when what it waited for has come, and lets alerts follow what was decided elsewhere."""
 
 PLANNED, DONE, CONFLICT, NO_STEP, UNDONE = range(5)
 """What `TriageChange.outcome` holds."""
@@ -141,6 +141,11 @@ class Decision:
     """ack, close, reopen, snooze: also what somebody else has."""
     of: int = 0
     """undo: which action."""
+    at: int | None = None
+    """ack, close, reopen: when it was decided, where that was elsewhere (ms): the clocks of the alerts go by
+    it. The decision itself, and its entry of the journal, have the time at which they were written."""
+    by: str = ""
+    """Who decided it there, as far as that is known."""
 
     def detail(self) -> dict[str, Any]:
         """What of it differs from nothing, for `TriageAction.detail`."""
@@ -361,6 +366,7 @@ def _checked(decision: Decision) -> Decision:
         comment=storable(decision.comment),
         assignee=storable(decision.assignee).strip(),
         reason=storable(decision.reason),
+        by=storable(decision.by),
         add=tuple(dict.fromkeys(map(storable, decision.add))),
         remove=tuple(dict.fromkeys(map(storable, decision.remove))),
     )
@@ -613,24 +619,25 @@ def _keep_snoozes(c: Connection, here: ColumnElement[bool]) -> None:
 
 def _change(c: Connection, here: ColumnElement[bool], decision: Decision, now: int) -> None:
     verb = decision.verb
+    moment = now if decision.at is None else decision.at
     values: dict[str, Any] = {"version": _D.c.version + 1}
     if verb in _CARRIES:
         values |= {"rank": _D.c.severity, "snoozed_until": None}
     acknowledges = verb == "ack" or (verb == "claim" and decision.acknowledge)
     if acknowledges:
         values["status"] = IN_PROGRESS
-        values["acknowledged_at"] = func.coalesce(_D.c.acknowledged_at, now)
+        values["acknowledged_at"] = func.coalesce(_D.c.acknowledged_at, moment)
     if verb in ("claim", "release", "assign"):
         values["assignee"] = {"claim": decision.operator, "assign": decision.assignee}.get(verb, "")
     elif verb == "close":
         values |= {
             "status": decision.status, "classification": decision.classification, "due_at": None,
-            "resolved_at": func.coalesce(_D.c.resolved_at, now),
+            "resolved_at": func.coalesce(_D.c.resolved_at, moment),
         }  # fmt: skip
     elif verb == "reopen":
         values |= {
             "status": IN_PROGRESS, "resolved_at": None,
-            "acknowledged_at": func.coalesce(_D.c.acknowledged_at, now),
+            "acknowledged_at": func.coalesce(_D.c.acknowledged_at, moment),
         }  # fmt: skip
     elif verb == "snooze":
         values["snoozed_until"] = FOREVER if decision.until is None else decision.until
@@ -788,7 +795,8 @@ def _finish(c: Connection, action: int, actor: str, now: int) -> None:
     organizations = dict(sorted(by_organization.items()))
     append(
         c,
-        actor,
+        # What was decided elsewhere is nobody's doing who happens to run the console.
+        WAKER if "at" in detail else actor,
         f"alert.{row.verb}",
         next(iter(organizations)) if len(organizations) == 1 else "",
         _words(changed, len(organizations)),

@@ -247,6 +247,7 @@ def _whole(session: Session) -> Any:
     """A case with everything: read anew from the cloud, unless it is offline."""
     from console.limacharlie.errors import Gone, LimaCharlieError
     from store.queries.cases import detail
+    from store.times import rfc3339
 
     (case,) = _cases(session, [session.arguments.case])
 
@@ -266,6 +267,9 @@ def _whole(session: Session) -> Any:
             found = detail(connection, *case)
     if found is None:
         raise Problem("This case was taken out of the store a moment ago.")
+    if found.lacking:
+        when = f" (read at {rfc3339(found.read_at)})" if found.read_at is not None else ""
+        session.say(f"Not whole: {found.lacking}{when}.")
     return found
 
 

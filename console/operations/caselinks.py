@@ -11,12 +11,12 @@ in progress with it.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, func, or_, select
+from sqlalchemy import Connection, Table, and_, case, func, or_, select, text
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import Auth, Gone, LimaCharlieError, Network, Throttled
@@ -24,13 +24,14 @@ from console.operations import triage
 from console.operations.actor import actor
 from console.operations.casequeue import AT_ONCE, CaseQueue, Drained
 from store import casework, ingest, journal, models, preferences
+from store import triage as triage_store
 from store.alerts import BENIGN, CLASSIFICATIONS, OPEN, STATUSES
-from store.cases import CONFLICT, MAKING, PENDING, REFUSED, SENDING, reference, steps
+from store.cases import CONFLICT, DROPPED, MAKING, PENDING, REFUSED, SENDING, reference, steps
 from store.casework import ALERTS, ASKED
 from store.database import Store
 from store.errors import StoreError
 from store.times import now_ms
-from store.triage import CLOSED, IN_PROGRESS, NEW, RESOLVED, Selection
+from store.triage import CLOSED, IN_PROGRESS, NEW, RESOLVED, Decision, Selection
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,8 @@ CASES = "cases"
 """Who decides over alerts when a case was changed elsewhere."""
 LINKS = 40
 """Cases whose alerts are read in one turn, the gravest first."""
+WHOLE = 20
+"""Cases that are read whole in one turn: each takes five requests."""
 FOLLOWED = "cases.followed"
 """The last decision over alerts whose cases were asked to follow."""
 MOVED_AT_ONCE = 5_000
@@ -48,6 +51,7 @@ SETTLE = 2.0
 _C: Table = models.CaseRecord.__table__  # type: ignore[attr-defined]
 _READING: Table = models.CaseReading.__table__  # type: ignore[attr-defined]
 _LINK: Table = models.CaseDetection.__table__  # type: ignore[attr-defined]
+_EVENT: Table = models.CaseEvent.__table__  # type: ignore[attr-defined]
 _EDIT: Table = models.CaseEdit.__table__  # type: ignore[attr-defined]
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
@@ -61,6 +65,8 @@ State = tuple[int, int]
 class Turn:
     """What a turn came to."""
 
+    whole: int = 0
+    """Cases that were read whole."""
     links: int = 0
     """Cases whose alerts were read."""
     moved: int = 0
@@ -70,14 +76,27 @@ class Turn:
     drained: Drained = field(default_factory=Drained)
 
 
-async def turn(store: Store, cloud: Cloud, *, most: int = LINKS, clock: Callable[[], int] = now_ms) -> Turn:
-    """Read which alerts cases hold, bring both in line, and send what waits.
+async def turn(
+    store: Store,
+    cloud: Cloud,
+    *,
+    most: int = LINKS,
+    whole: int = WHOLE,
+    everything: bool = False,
+    clock: Callable[[], int] = now_ms,
+) -> Turn:
+    """Read what cases hold and went through, bring them and their alerts in line, and send what waits.
 
     Args:
         most: cases whose alerts are read at most.
+        whole: changed cases that are read whole at most.
+        everything: read every open case whole that never was, and every changed one.
     """
     made = Turn()
     with contextlib.suppress(Network, Auth, Throttled):
+        made.whole = await read_whole(
+            store, cloud, most=None if everything else whole, unread=everything, clock=clock
+        )
         made.links = await read_links(store, cloud, most=most, clock=clock)
     made.moved, made.wanted = await asyncio.to_thread(align, store, clock=clock)
     made.drained = await CaseQueue(store, cloud, clock=clock).drain()
@@ -115,6 +134,27 @@ async def keep(store: Store, cloud: Cloud, *, every: float = 20.0) -> None:
         stop()
 
 
+async def read_whole(
+    store: Store,
+    cloud: Cloud,
+    *,
+    most: int | None = WHOLE,
+    unread: bool = False,
+    clock: Callable[[], int] = now_ms,
+) -> int:
+    """Read the cases whole that changed and are open, or were read before; how many were.
+
+    Args:
+        most: at most so many, the open and gravest ones first; None for all.
+        unread: also the open ones that never were, whether they changed or not.
+
+    Raises:
+        Network, Auth, Throttled: the cloud is away.
+    """
+    queue = CaseQueue(store, cloud, clock=clock)
+    return await _each(queue, await queue.read(partial(stale, unread=unread, limit=most)), queue.whole)
+
+
 async def read_links(
     store: Store, cloud: Cloud, *, most: int = LINKS, clock: Callable[[], int] = now_ms
 ) -> int:
@@ -125,27 +165,59 @@ async def read_links(
     """
     queue = CaseQueue(store, cloud, clock=clock)
     waiting = await queue.read(partial(unlinked, limit=most))
+    counts = {(oid, number): count for oid, number, count in waiting}
+
+    async def links(oid: str, number: int) -> None:
+        await queue.links(oid, number, counts[oid, number])
+
+    return await _each(queue, list(counts), links)
+
+
+async def _each(
+    queue: CaseQueue, cases: Collection[tuple[str, int]], read: Callable[[str, int], Awaitable[object]]
+) -> int:
+    """Read something of cases, some at once; of how many it was read."""
     slots = asyncio.Semaphore(AT_ONCE)
     closed: set[str] = set()
 
-    async def one(oid: str, number: int, count: int) -> int:
+    async def one(oid: str, number: int) -> int:
         async with slots:
             if oid in closed:
                 return 0
             try:
-                await queue.links(oid, number, count)
+                await read(oid, number)
             except Gone:
                 await queue.write(partial(ingest.delete_case, oid=oid, number=number))
             except (Network, Auth, Throttled):
                 raise
             except LimaCharlieError as error:
                 # Such as a permission that is missing there; its cases are listed all the same.
-                log.info("alerts of cases of %s: %s", oid, error)
+                log.info("cases of %s: %s", oid, error)
                 closed.add(oid)
                 return 0
             return 1
 
-    return sum(await asyncio.gather(*(one(*each) for each in waiting)))
+    return sum(await asyncio.gather(*(one(*each) for each in cases)))
+
+
+def stale(c: Connection, *, unread: bool = False, limit: int | None = None) -> list[tuple[str, int]]:
+    """(oid, number) of cases that have to be read whole again, the open and gravest first.
+
+    Args:
+        unread: also the open ones that never were.
+    """
+    # Spelled as the partial index spells it.
+    changed = and_(text("case_reading.stale"), or_(_C.c.status.in_(OPEN), _READING.c.read_at.is_not(None)))
+    never = and_(_C.c.status.in_(OPEN), _READING.c.read_at.is_(None))
+    joined = _C.outerjoin(_READING, _same(_READING, _C)) if unread else _READING.join(_C, _same(_READING, _C))
+    rows = c.execute(
+        select(_C.c.oid, _C.c.case_number)
+        .select_from(joined)
+        .where(_C.c.case_number > 0, or_(changed, never) if unread else changed)
+        .order_by(_C.c.status >= RESOLVED, _C.c.severity.desc(), _C.c.created_at.desc())
+        .limit(limit)
+    )
+    return [(row.oid, row.case_number) for row in rows]
 
 
 def unlinked(c: Connection, *, limit: int) -> list[tuple[str, int, int]]:
@@ -228,6 +300,95 @@ class _Compared:
     """When the case was acknowledged, as the cloud says."""
     ended_at: int | None
     """When it was resolved, else closed."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """What cases hold on to after a decision was undone."""
+
+    alerts: int = 0
+    """Alerts that were to be new again, and are in progress with their case."""
+    cases: tuple[tuple[str, int], ...] = ()
+    """Those cases: (oid, number)."""
+
+
+def follow_undo(store: Store, action: int, *, clock: Callable[[], int] = now_ms) -> Held:
+    """After a decision was undone: what was wanted of a case and not sent yet is dropped; where the case has
+    moved already, the alerts that would be new again are in progress with it, for it cannot go back to new.
+
+    Args:
+        action: the undoing.
+    """
+    with store.reader.reading() as connection:
+        keys = _cases_of(connection, action)
+        waiting = {key: _waiting(connection, key) for key in keys}
+        compared = [found for key in keys if (found := _compared(connection, key)) is not None]
+    now = clock()
+    dropped: list[int] = []
+    with store.writing() as connection:
+        for each in compared:
+            if set(each.alerts.values()) != {each.base}:
+                continue
+            for edit in waiting[each.key]:
+                reason = "The decision over its alerts was undone."
+                if casework.drop(connection, edit, DROPPED, reason=reason, now=now, only=PENDING):
+                    dropped.append(edit)
+        if dropped:
+            detail = {"edits": dropped, "by": ALERTS}
+            words = f"{len(dropped)} edits"
+            journal.append(connection, actor(), "case.cancel", "", words, detail, now=now)
+    held: dict[tuple[str, int], tuple[int, ...]] = {}
+    for each in compared:
+        gone = all(edit in dropped for edit in waiting[each.key])
+        new = tuple(alert for alert, state in each.alerts.items() if state[0] == NEW)
+        if not new or (each.state[0] == NEW and gone):
+            continue
+        begun = now if each.begun_at is None else min(now, max(each.begun_at, each.newest))
+        chosen = Selection(new, {alert: each.versions[alert] for alert in new})
+        comment = f"stays in progress with the case {reference('', each.key[1])}"
+        done = triage.acknowledge(store, CASES, chosen, held=True, comment=comment, now=begun)
+        if done.changed:
+            held[each.key] = new
+    return Held(len({alert for alerts in held.values() for alert in alerts}), tuple(held))
+
+
+def behind(c: Connection, action: int) -> list[tuple[str, int]]:
+    """The cases of the cloud that are not yet what all their alerts became by a decision: (oid, number)."""
+    found = []
+    for key in _cases_of(c, action):
+        each = _compared(c, key)
+        states = set() if each is None else set(each.alerts.values())
+        if each is not None and len(states) == 1 and states != {each.state} and max(states)[0] != NEW:
+            found.append(key)
+    return found
+
+
+def _cases_of(c: Connection, action: int) -> list[tuple[str, int]]:
+    """The cases of the cloud that hold alerts which a decision changed."""
+    query = (
+        select(_LINK.c.oid, _LINK.c.case_number)
+        .select_from(
+            _CHANGE.join(_D, _D.c.id == _CHANGE.c.detection_id).join(
+                _LINK, and_(_LINK.c.oid == _D.c.oid, _LINK.c.detect_id == _D.c.detect_id)
+            )
+        )
+        .where(
+            _CHANGE.c.action_id == action,
+            _CHANGE.c.outcome.in_((triage_store.DONE, triage_store.UNDONE)),
+            _LINK.c.case_number > 0,
+        )
+        .distinct()
+    )
+    return [(row.oid, row.case_number) for row in c.execute(query)]
+
+
+def _waiting(c: Connection, key: tuple[str, int]) -> list[int]:
+    """The edits of a case that follow from alerts and were not sent, or nobody knows yet."""
+    query = select(_EDIT.c.id).where(
+        _EDIT.c.oid == key[0], _EDIT.c.case_number == key[1], _EDIT.c.by == ALERTS,
+        _EDIT.c.what.in_(("update", "tags")), _EDIT.c.state.in_((PENDING, SENDING)),
+    )  # fmt: skip
+    return list(c.execute(query).scalars())
 
 
 def _followed(c: Connection) -> int:
@@ -347,46 +508,73 @@ def _same(one: Table, other: Table) -> Any:
 def _move(store: Store, compared: _Compared, now: int) -> int:
     """Make the alerts of a case what it is, by the steps that alerts take; how many were moved.
 
-    Their clocks stop when the case's did, and not when that was noticed.
+    Their clocks stop when the case's did, and not when that was noticed; the decisions that move them are
+    written down now, and say who decided over the case, and when.
     """
     status, classification = compared.state
     behind = [alert for alert, state in compared.alerts.items() if state != compared.state]
 
-    def moment(there: int | None) -> int:
-        return now if there is None else min(now, max(there, compared.newest))
+    def decide(verb: str, selection: Selection, there: int | None, becomes: int = CLOSED) -> None:
+        moment = now if there is None else min(now, max(there, compared.newest))
+        with store.reader.reading() as connection:
+            who = "" if there is None else _who(connection, compared.key, verb, there)
+        decision = Decision(
+            verb,
+            CASES,
+            f"follows the case {reference('', compared.key[1])}",
+            held=True,
+            at=moment,
+            by=who,
+            status=becomes,
+            classification=classification if verb == "close" else 0,
+        )
+        triage.decide(store, decision, selection, now=now)
 
     def selected(wanted: Collection[int]) -> Selection:
         ids = tuple(alert for alert in behind if compared.alerts[alert][0] in wanted)
         return Selection(ids, {alert: compared.versions[alert] for alert in ids})
 
-    begun, ended = moment(compared.begun_at), moment(compared.ended_at)
-    done: dict[str, Any] = {"held": True, "comment": f"follows the case {reference('', compared.key[1])}"}
+    begun, ended = compared.begun_at, compared.ended_at
     new, closed = selected([NEW]), selected([CLOSED])
     moved: set[int] = set()
-    if new.ids and (status != CLOSED or compared.begun_at is not None):
-        triage.acknowledge(store, CASES, new, now=begun, **done)
+    if new.ids and (status != CLOSED or begun is not None):
+        decide("ack", new, begun)
     if status < CLOSED:
         if shut := selected([RESOLVED] if status == IN_PROGRESS else []).ids:
             # Resolved ones are opened again by way of closed, as cases are.
-            triage.close(store, CASES, selected([RESOLVED]), classification, now=ended, **done)
+            decide("close", selected([RESOLVED]), ended)
             closed = Selection((*closed.ids, *shut))
         if closed.ids:
-            triage.reopen(store, CASES, closed, now=begun, **done)
+            decide("reopen", closed, begun)
     if status >= RESOLVED:
-        triage.close(
-            store,
-            CASES,
-            Selection(tuple(behind)),
-            classification,
-            resolved=status == RESOLVED,
-            now=ended,
-            **done,
-        )
+        decide("close", Selection(tuple(behind)), ended, status)
     with store.reader.reading() as connection:
         found = _compared(connection, compared.key)
     if found is not None:
         moved = {alert for alert in behind if found.alerts.get(alert) == compared.state}
     return len(moved)
+
+
+_SAID = {
+    "ack": ("case_acknowledged", "case_status_changed"),
+    "close": ("case_closed", "case_resolved", "case_status_changed"),
+}
+"""The events of a case that say who made it so, beside that it was opened again."""
+
+
+def _who(c: Connection, key: tuple[str, int], verb: str, moment: int) -> str:
+    """Who made a case what it is at this time (ms); "" where what happened to it was not read."""
+    asked = select(_EVENT.c.by).where(_EVENT.c.oid == key[0], _EVENT.c.case_number == key[1])
+    if verb == "reopen":
+        # A case keeps the time at which it was acknowledged first, and none of this.
+        if casework.read_whole(c, *key) is None:
+            return ""
+        asked = asked.where(_EVENT.c.action == "case_reopened")
+    else:
+        # The times of a case and of its events are said to the second, or finer.
+        near = _EVENT.c.time.between(moment - 1000, moment + 1000)
+        asked = asked.where(near, _EVENT.c.action.in_(_SAID[verb]))
+    return c.execute(asked.order_by(_EVENT.c.time.desc()).limit(1)).scalar_one_or_none() or ""
 
 
 def _follow(c: Connection, compared: _Compared, state: State, now: int) -> int:

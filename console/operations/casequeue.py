@@ -60,6 +60,8 @@ AT_ONCE = 8
 """Cases worked on at once."""
 PAGES = 5
 """Pages of a listing that are read to see many cases at once; what is not among them is asked for alone."""
+ITEMS = ("entity", "telemetry", "artifact")
+"""What is attached to a case, as the store calls it."""
 LEASE = 300_000
 """Milliseconds after which an edit that another machine was sending is looked at: far beyond any deadline."""
 TRIES = 2
@@ -450,8 +452,25 @@ class CaseQueue:
 
     # -- reading a case -----------------------------------------------------------------------------------
 
-    async def case(self, oid: str, number: int) -> dict[str, Any]:
-        """A case as it is now; stored, with what happened to it."""
+    async def whole(self, oid: str, number: int) -> None:
+        """Read a case with all that it holds and went through; stored."""
+        row = await self.case(oid, number)
+        fingerprint = await self.read(lambda c: ingest.case_fingerprint(c, oid, number))
+        await asyncio.gather(
+            self.links(oid, number, row.get("detection_count")),
+            *(self.items(oid, number, kind) for kind in ITEMS),
+        )
+        await self.write(lambda c: ingest.put_case_read(c, oid, number, fingerprint))
+
+    async def case(self, oid: str, number: int, *, read: Collection[str] = ()) -> dict[str, Any]:
+        """A case as it is now; stored, with what happened to it.
+
+        What it holds is not read, so it counts as read whole only if it was so before, and nothing that
+        happened since tells of other entities, events and artifacts.
+
+        Args:
+            read: of ITEMS, those that were read a moment ago.
+        """
         file = await self.cloud.organization(oid).case(number)
         before = await self.read(lambda c: queries.row(c, oid, number))
         # A listing says more of a case (its sensors, its categories) than the case itself.
@@ -459,9 +478,12 @@ class CaseQueue:
         now = self.clock()
 
         def write(c: Connection) -> None:
+            known = casework.read_whole(c, oid, number)
             ingest.put_cases(c, [row], oids=[oid], now=now)
             ingest.put_case_events(c, oid, number, file.events, now=now)
-            ingest.put_case_reading(c, oid, number, read_at=now)
+            new = casework.touched(c, oid, number, besides=known or ())
+            whole = known is not None and new <= set(read)
+            ingest.put_case_reading(c, oid, number, read_at=now, stale=not whole)
 
         await self.write(write)
         return row | {"events": file.events}
@@ -756,7 +778,7 @@ class _Attached(_Kind):
 
     async def after(self, found: Mapping[str, Any]) -> None:
         await self.queue.items(self.oid, self.number, self.kind)
-        await super().after(found)
+        await self.queue.case(self.oid, self.number, read=[self.kind])
 
     async def made(self, before: Mapping[str, Any]) -> Mapping[str, Any] | None:
         there = await self._there()

@@ -531,12 +531,7 @@ class CaseDesk:
         """
         oid, number = case
         if self.cloud is not None and number > 0:
-            queue = CaseQueue(self.store, self.cloud, clock=self.clock)
-            row = await queue.case(oid, number)
-            await asyncio.gather(
-                queue.links(oid, number, row.get("detection_count")),
-                *(queue.items(oid, number, kind) for kind in ("entity", "telemetry", "artifact")),
-            )
+            await CaseQueue(self.store, self.cloud, clock=self.clock).whole(oid, number)
         return await self._read(lambda c: queries.detail(c, oid, number))
 
     # -- how it is done -----------------------------------------------------------------------------------

@@ -68,7 +68,8 @@ def describe(found: CaseDetail, context: Context) -> Content:
     if found.read_at is None:
         add("read", ("its notes and history were not read yet", "dim"))
     else:
-        add("read", f"{age(found.read_at, now)} ago")
+        older = "; the case changed since" if found.older else ""
+        add("read", f"{age(found.read_at, now)} ago", (older, "ansi_yellow"))
     if row.conclusion:
         lines += [Content.styled("Conclusion", "bold"), _indented(str(row.conclusion))]
     lines += _notes(found, context)

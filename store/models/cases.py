@@ -14,6 +14,7 @@ from store.models.columns import CompactId
 
 _OPEN = text("status < 2")
 _WAITING = text("state < 2")
+_STALE = text("stale")
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 
@@ -81,11 +82,18 @@ class CaseReading(Model, table=True):
     """How much of a case is known beyond its row, and what its alerts were last brought in line with."""
 
     __tablename__ = "case_reading"
+    __table_args__ = (
+        Index(
+            "ix_case_reading_stale", "oid", "case_number", sqlite_where=_STALE, postgresql_where=_STALE,
+        ),
+    )  # fmt: skip
 
     oid: str = Field(primary_key=True)
     case_number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     read_at: int | None = Field(default=None, sa_type=BigInteger)
     """When its notes, entities and history were read; None when they never were."""
+    stale: bool = False
+    """The case is known to have changed since, or since it was first listed where they never were read."""
     links: int = -1
     """How many alerts it held when they were read; -1 when they never were."""
     agreed: str = ""

@@ -175,7 +175,10 @@ class CaseDetail:
     """Of the organization in the tree."""
     read_at: int | None
     """When its notes, entities and history were read; None when they never were."""
+    older: bool
+    """It is known to have changed since they were read."""
     links_read: bool
+    """Which alerts it holds was read, as many as it has now."""
     events: list[CaseEventRow]
     """Oldest first."""
     links: list[CaseLink]
@@ -184,6 +187,20 @@ class CaseDetail:
     artifacts: list[dict[str, Any]]
     edits: list[EditRow]
     """Newest first; those that were made too."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that it holds and went through was read, and it is not known to have changed since."""
+        return self.read_at is not None and not self.older and self.links_read
+
+    @property
+    def lacking(self) -> str:
+        """What of it was not read, as a clause; "" when it is complete."""
+        if self.read_at is None:
+            return "its notes, entities and history were not read yet"
+        if self.older:
+            return "its notes, entities and history were not all read since the case changed"
+        return "" if self.links_read else "not all of its alerts were read"
 
     @property
     def notes(self) -> list[CaseEventRow]:
@@ -466,7 +483,9 @@ def detail(c: Connection, oid: str, number: int) -> CaseDetail | None:
         wanted=overlaid(row.fields(), waiting),
         path=Untrusted(path or row.organization),
         read_at=reading.read_at if reading else None,
-        links_read=bool(reading and reading.links >= 0),
+        older=bool(reading and reading.read_at is not None and reading.stale),
+        # What is only here has no other side that could have more.
+        links_read=bool(reading and reading.links >= 0 and (number < 0 or reading.links == row.detections)),
         events=events,
         links=links(c, oid, number),
         entities=items.get("entity", []),

@@ -256,9 +256,18 @@ def _cases() -> None:
         "case_reading",
         *_case(),
         sa.Column("read_at", sa.BigInteger(), nullable=True),
+        sa.Column("stale", sa.Boolean(), nullable=False),
         sa.Column("links", sa.Integer(), nullable=False),
         sa.Column("agreed", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("oid", "case_number"),
+    )
+    stale = sa.text("stale")
+    op.create_index(
+        "ix_case_reading_stale",
+        "case_reading",
+        ["oid", "case_number"],
+        sqlite_where=stale,
+        postgresql_where=stale,
     )
     op.create_table(
         "case_detection",

@@ -3,14 +3,18 @@
 import asyncio
 
 import pytest
+from sqlalchemy import select
 
 from console.operations import caselinks, triage
 from console.sandbox.faults import Rule
+from store import ingest, journal
 from store.alerts import BENIGN
-from store.cases import CONFLICT, DONE, PENDING, REFUSED
+from store.cases import CONFLICT, DONE, PENDING, REFUSED, CaseFilter
 from store.database import Store
+from store.models import Journal
 from store.queries import cases as queries
-from store.triage import Selection, recent
+from store.times import now_ms
+from store.triage import WAKER, Selection, recent
 from tests.helpers.cases import Case, World, provider
 
 
@@ -157,6 +161,34 @@ async def test_a_case_that_was_closed_elsewhere_takes_its_alerts_along(store: St
         assert not world.edits()
 
 
+async def test_what_follows_a_case_is_written_down_when_it_follows_and_says_who_decided_and_when(
+    store: Store,
+) -> None:
+    async with provider(store, detections=1200) as world:
+        began = now_ms()
+        # Acknowledged and closed long before anybody looks.
+        case = several(world, "closed", 1)
+        there = world.there(case)
+        assert there.closed_at < began - 1000
+        held(world, case)
+        await world.desk.read(case)
+        await caselinks.turn(store, world.cloud, most=500)
+        with store.reader.reading() as connection:
+            entries = connection.execute(select(Journal.__table__).order_by(Journal.__table__.c.seq)).all()
+            assert journal.verify(connection) is None
+            made = [each for each in recent(connection) if each.actor == "cases"]
+        followed = [each for each in entries if each.detail.get("comment") == f"follows the case #{case[1]}"]
+        assert [each.action for each in followed] == ["alert.ack", "alert.close"]
+        assert {each.actor for each in followed} == {WAKER}
+        assert all(began <= each.time <= now_ms() for each in entries)
+        assert all(began <= each.time <= now_ms() for each in made)
+        # The clock of an alert stops when its case is resolved.
+        assert followed[1].detail["at"] == min(there.resolved_at or there.closed_at, there.closed_at)
+        ended = "case_resolved" if there.resolved_at else "case_closed"
+        (who,) = {event["by"] for event in there.events if event["action"] == ended}
+        assert followed[1].detail["by"] == who
+
+
 async def test_decided_here_and_there_is_a_conflict_that_a_person_decides(one_store: Store) -> None:
     async with provider(one_store, detections=1200) as world:
         case = several(world, "in_progress", 1)
@@ -238,3 +270,77 @@ async def test_the_background_notices_what_is_wanted_and_sends_it(one_store: Sto
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
         assert {edit.state for edit in world.edits()} <= {DONE, PENDING}
+
+
+async def test_a_case_that_changed_is_read_whole_again_and_nothing_else_is(store: Store) -> None:
+    async with provider(store, detections=1200) as world:
+        case = world.in_status("in_progress")
+        other = world.in_status("in_progress", nth=1)
+        for each in (case, other):
+            await world.desk.read(each)
+            assert world.detail(each).complete
+        await caselinks.turn(store, world.cloud, most=1000)
+        organization = world.served.world.by_oid[case[0]]
+        world.cases.add_note(organization, world.there(case), "kim", {"content": "what was found"})
+        world.cases.update(organization, case[1], "kim", {"summary": "another"})
+        await world.sync()
+        # Known to be older than the case, until it is read.
+        assert not world.detail(case).complete
+        assert "since the case changed" in world.detail(case).lacking
+        assert "what was found" not in [note.details["content"] for note in world.detail(case).notes]
+        asked = world.served.log.total
+        assert (await caselinks.turn(store, world.cloud, most=1000)).whole == 1
+        assert world.served.log.total == asked + 5
+        assert world.detail(case).complete
+        assert "what was found" in [note.details["content"] for note in world.detail(case).notes]
+        await world.sync()
+        asked = world.served.log.total
+        assert (await caselinks.turn(store, world.cloud, most=1000)).whole == 0
+        assert world.served.log.total == asked
+
+
+async def test_reading_cases_whole_is_bounded_and_what_is_left_says_so(one_store: Store) -> None:
+    async with provider(one_store, detections=1500) as world:
+        cases = [(one.oid, case.number) for one in world.organizations for case in world.cases.all_of(one)]
+        opened = [case for case in cases if world.there(case).status in ("new", "in_progress")][:6]
+        shut = next(case for case in cases if world.there(case).status == "closed")
+        await world.desk.read(shut)
+        for oid, number in (shut, *opened):
+            world.cases.update(world.served.world.by_oid[oid], number, "kim", {"summary": "changed"})
+        await world.sync()
+        # A closed one is listed no more; whoever reads it finds that it changed.
+        with one_store.writing() as connection:
+            ingest.put_case_reading(connection, *shut, stale=True)
+        made = await caselinks.turn(one_store, world.cloud, most=0, whole=4)
+        assert made.whole == 4
+        with one_store.reader.reading() as connection:
+            left = caselinks.stale(connection)
+        assert len(left) == 3
+        assert left[-1] == shut
+        assert [world.detail(case).complete for case in left] == [False] * 3
+        assert (await caselinks.turn(one_store, world.cloud, most=0)).whole == 3
+        assert world.detail(shut).complete
+        everything = await caselinks.turn(one_store, world.cloud, most=0, everything=True)
+        assert everything.whole > 0
+        with one_store.reader.reading() as connection:
+            opened = queries.page(connection, CaseFilter(), limit=1000)
+        assert all(world.detail((row.oid, row.number)).complete for row in opened if row.number > 0)
+
+
+async def test_our_own_change_leaves_what_was_read_whole_whole(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = world.in_status("new")
+        await world.desk.note(case, "seen by one")
+        # Its entities were never read.
+        assert not world.detail(case).complete
+        await world.desk.read(case)
+        await world.desk.update([case], {"status": "in_progress"})
+        await world.desk.note(case, "seen by two")
+        await world.desk.entity(case, "ip", "192.0.2.7")
+        assert world.detail(case).complete
+        # Somebody else attached something, which our own next change tells of.
+        organization = world.served.world.by_oid[case[0]]
+        sent = {"entity_type": "ip", "entity_value": "192.0.2.9"}
+        world.cases.add_entity(organization, world.there(case), "kim", sent)
+        await world.desk.note(case, "seen by three")
+        assert not world.detail(case).complete
