@@ -77,12 +77,21 @@ _PREFIXES = {
 _LEVELS = {word: index for index, word in enumerate(SEVERITIES)} | {"crit": 4, "med": 2}
 _CLASSES = {word: index for index, word in enumerate(CLASSIFICATIONS)} | {"tp": 1, "fp": 2}
 
+MEANT: dict[str, str] = {
+    **dict.fromkeys(("unclaimed", "unassigned", "nobody", "nobodys"), "who:none"),
+    **dict.fromkeys(("any", "all"), "status:any"),
+    **{word: f"status:{word}" for word in (*STATUSES, "open")},
+    **{word: f"sev:{word}" for word in SEVERITIES},
+    **{word: f"is:{word}" for word in ONLY},
+}
+"""Words that are looked for in the text, though a column may be meant: the filter for it."""
+
 
 def parse_case_filter(line: str, *, scope: str = "") -> CaseFilter:
     """Read what an operator typed after `/` on the screen of cases.
 
     `sev:high status:any class:fp who:mk org:acme tag:vip is:conflict #12 phishing`: prefixed words filter a
-    column, `#12` a number, bare words any of summary, tags and organization.
+    column, `sev:high` is high and above, `#12` a number, bare words any of summary, tags and organization.
 
     Raises:
         FilterError: an unknown prefix or word, or a quote that is not closed.
@@ -163,6 +172,24 @@ def not_a_step(status: str, wanted: str) -> str:
         return ""
     allowed = " or ".join(TRANSITIONS.get(status, ())) or "nothing else"
     return f"A case that is {status} can become {allowed}, not {wanted}."
+
+
+_BEGINNINGS = {
+    "acknowledge": ({"new", "in_progress"}, "reopen it"),
+    "reopen": ({"closed", "in_progress"}, "acknowledge it"),
+}
+"""Both make a case in_progress: from where, and what is meant from elsewhere."""
+
+
+def not_from(verb: str, status: str) -> str:
+    """Why `acknowledge` or `reopen` cannot be done to a case in a status; "" when it can."""
+    statuses, meant = _BEGINNINGS[verb]
+    if status in statuses:
+        return ""
+    if "in_progress" not in TRANSITIONS.get(status, ()):
+        return not_a_step(status, "in_progress")
+    word = "is already open" if verb == "reopen" else "was looked at before"
+    return f"A case that is {status} {word}; {meant}."
 
 
 def differing(seen: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

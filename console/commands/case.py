@@ -416,6 +416,18 @@ def _update(changes: dict[str, Any]) -> "Callable[[Session], int]":
     return do
 
 
+def _begin(verb: str) -> "Callable[[Session], int]":
+    def do(session: Session) -> int:
+        cases = _cases(session, session.arguments.cases)
+
+        async def go(desk: "CaseDesk") -> "Outcome":
+            return await (desk.acknowledge(cases) if verb == "ack" else desk.reopen(cases))
+
+        return _told(session, _work(session, go, here=_here(session, cases)))
+
+    return do
+
+
 def _confirmed(session: Session, oids: set[str]) -> None:
     """Have the name of every protected organization.
 
@@ -540,10 +552,10 @@ def _decide(session: Session) -> int:
 _VERBS: "dict[str, Callable[[Session], int]]" = {
     "create": _create,
     "note": _note,
-    "ack": _update({"status": "in_progress"}),
+    "ack": _begin("ack"),
     "close": _update({"status": "closed"}),
     "resolve": _update({"status": "resolved"}),
-    "reopen": _update({"status": "in_progress"}),
+    "reopen": _begin("reopen"),
     "assign": _assign,
     "tag": _tag,
     "entity": _entity,

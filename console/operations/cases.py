@@ -39,6 +39,7 @@ from store.cases import (
     UPDATABLE,
     VERDICTS,
     not_a_step,
+    not_from,
     overlaid,
     reference,
     why_not_text,
@@ -278,12 +279,14 @@ class CaseDesk:
         cases: Sequence[Case],
         changes: Mapping[str, Any],
         *,
+        verb: str = "",
         seen: Mapping[Case, Mapping[str, Any]] | None = None,
         by: str = "",
     ) -> Outcome:
         """Change fields of cases: status, severity, classification, assignees, summary, conclusion.
 
         Args:
+            verb: `acknowledge` or `reopen`, where that is meant: not every status is left by either.
             seen: the fields as the operator saw them, where that is not what the store has now.
             by: who wants it, if not the operator.
 
@@ -296,11 +299,20 @@ class CaseDesk:
             fields = dict((seen or {}).get((row.oid, row.number)) or _wanted_fields(c, row))
             if row.merged_into:
                 raise casework.NotPossible(f"The case {row.name} was merged into another one.")
-            if why := not_a_step(fields["status"], changes.get("status", fields["status"])):
+            why = not_from(verb, fields["status"]) if verb else ""
+            if why := why or not_a_step(fields["status"], changes.get("status", fields["status"])):
                 raise casework.NotPossible(why)
             return "update", changes, {name: fields.get(name) for name in changes}
 
         return await self._each(cases, one, "case.update", dict(changes), by=by)
+
+    async def acknowledge(self, cases: Sequence[Case]) -> Outcome:
+        """Make new cases in_progress, which stops their first clock; a closed one stays closed."""
+        return await self.update(cases, {"status": "in_progress"}, verb="acknowledge")
+
+    async def reopen(self, cases: Sequence[Case]) -> Outcome:
+        """Make closed cases in_progress again; a new one stays new, and its clock runs on."""
+        return await self.update(cases, {"status": "in_progress"}, verb="reopen")
 
     async def note(
         self, case: Case, content: str, *, note_type: str = "general", public: bool = False

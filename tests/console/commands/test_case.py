@@ -97,6 +97,19 @@ def test_a_step_that_cases_do_not_take_is_refused(cases, limegrove):
     assert partly.code == 3
 
 
+def test_a_new_case_is_not_reopened_nor_a_closed_one_acknowledged(cases, limegrove):
+    answer = limegrove("case", "reopen", "Acme Corp/12", "--offline")
+    assert answer.code == 5
+    assert "A case that is new is already open; acknowledge it." in answer.err
+    assert limegrove("case", "show", "Acme Corp/12", "--offline").json["wanted"]["status"] == "new"
+    assert len(limegrove("case", "edits").json) == 1
+    assert limegrove("case", "close", "Acme Corp/12", "--offline").code == 0
+    answer = limegrove("case", "ack", "Acme Corp/12", "--offline")
+    assert answer.code == 5
+    assert "A case that is closed was looked at before; reopen it." in answer.err
+    assert limegrove("case", "reopen", "Acme Corp/12", "--offline").code == 0
+
+
 def test_a_locked_session_changes_nothing(cases, limegrove):
     for words in (["close", "Acme Corp/12"], ["note", "Acme Corp/12", "--text", "x"], ["edits", "--send"]):
         answer = limegrove("case", *words, "--read-only", "--offline")
