@@ -8,14 +8,15 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widgets import Static
 
+from screens.dialogs.dialog import Modal
 from screens.keys import MODES, key_name, press, reason_against, with_keys
 from screens.widgets.command_line import COMMANDS
 
 
-class Help(ModalScreen[None]):
+class Help(Modal[None]):
     """Every key that works now, gathered from the focused widget up; one that cannot says why."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -38,9 +39,10 @@ class Help(ModalScreen[None]):
         self._content = describe(beneath)
 
     def compose(self) -> ComposeResult:
-        """One scrolling text."""
+        """One scrolling text, and how it is moved."""
         with VerticalScroll(id="help", can_focus=False):
             yield Static(self._content, markup=False)
+        yield Static("j k move   space ctrl+u page   esc close", id="help-keys", markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by lines."""

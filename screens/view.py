@@ -737,14 +737,22 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self.app.push_screen(Help(self))
 
 
-def too_small(width: int, height: int) -> list[str]:
+def too_small(
+    width: int, height: int, *, leaves: str = "", also: str = " or :quit", frame: int = 3
+) -> list[str]:
     """What a terminal that is too small is told, as many lines of it as there is room for: first that it is
-    and how to leave, then how large it has to be."""
-    room = max(1, height - 3)
-    leaves = press("app.quit", "ctrl+q")
+    and how to leave, then how large it has to be.
+
+    Args:
+        leaves: the key that leaves; that of the console where it is not given.
+        also: what else leaves, in our own words.
+        frame: lines around it that stay.
+    """
+    room = max(1, height - frame)
+    leaves = leaves or press("app.quit", "ctrl+q")
     short = ["too small", f"{leaves} leaves", f"{SMALLEST[0]}x{SMALLEST[1]} needed"]
     whole = [
-        f"The terminal is too small: {leaves} or :quit leaves.",
+        f"The terminal is too small: {leaves}{also} leaves.",
         f"limegrove needs {SMALLEST[0]} columns and {SMALLEST[1]} lines;",
         f"this terminal has {width} and {height}.",
     ]

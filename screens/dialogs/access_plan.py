@@ -141,8 +141,9 @@ class AccessPlan(Dialog[PlanAnswer | None]):
     """A plan that waits for approval. Answers what to do with it; None leaves it as a draft."""
 
     AUTO_FOCUS = "#steps"
+    WIDEST = 140
     DEFAULT_CSS = """
-    AccessPlan > Vertical { width: 100%; max-width: 140; height: 100%; max-height: 40; }
+    AccessPlan > Vertical { height: 100%; max-height: 40; }
     AccessPlan RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -249,8 +250,9 @@ class PlanResult(Dialog[PlanAnswer | None]):
     """What became of a plan, the steps that are not as they were wanted first."""
 
     AUTO_FOCUS = "#steps"
+    WIDEST = 140
     DEFAULT_CSS = """
-    PlanResult > Vertical { width: 100%; max-width: 140; height: 100%; max-height: 40; }
+    PlanResult > Vertical { height: 100%; max-height: 40; }
     PlanResult RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -314,8 +316,9 @@ class AccessPlans(Dialog[int | None]):
     """The latest plans. Answers the number of the chosen one; None when the operator went back."""
 
     AUTO_FOCUS = "#plans"
+    WIDEST = 130
     DEFAULT_CSS = """
-    AccessPlans > Vertical { width: 100%; max-width: 130; height: 90%; max-height: 36; }
+    AccessPlans > Vertical { height: 90%; max-height: 36; }
     AccessPlans RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from screens.dialogs.dialog import Modal
 from screens.widgets.json_view import JsonView
 from screens.widgets.text import line
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from store.queries.alerts import AlertDetail
 
 
-class AlertJson(ModalScreen[str | None]):
+class AlertJson(Modal[str | None]):
     """The raw detection; closed by q, esc or J. Answers the value to look for, None when there is none."""
 
     AUTO_FOCUS = "#json-lines"
     DEFAULT_CSS = """
     AlertJson { background: $background; layout: vertical; }
     AlertJson #json-title, AlertJson #json-keys { height: 1; padding: 0 1; text-style: bold; }
-    AlertJson #json-keys { text-style: none; }
+    AlertJson #json-keys { text-style: none; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(

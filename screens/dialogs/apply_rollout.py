@@ -65,8 +65,9 @@ class ApplyRollout(Dialog[str | None]):
     """Answers what was typed ("" where nothing has to be) when it is to be rolled out; None leaves it."""
 
     AUTO_FOCUS = "#targets"
+    WIDEST = 120
     DEFAULT_CSS = """
-    ApplyRollout > Vertical { width: 100%; max-width: 120; height: 100%; max-height: 40; }
+    ApplyRollout > Vertical { height: 100%; max-height: 40; }
     ApplyRollout RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

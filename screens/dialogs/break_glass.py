@@ -190,9 +190,9 @@ class Glasses(Dialog[GlassAnswer | None]):
     """Those that go on. Answers what is to be done; None when the operator went back."""
 
     AUTO_FOCUS = "RowTable"
+    WIDEST = 118
     DEFAULT_CSS = """
-    Glasses > Vertical { width: 96%; max-width: 118; }
-    Glasses RowTable { margin-top: 1; }
+    Glasses RowTable { margin-top: 1; max-height: 55vh; }
     Glasses #glass-whole { margin-top: 1; height: 4; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

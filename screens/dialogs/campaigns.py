@@ -25,8 +25,10 @@ class Campaigns(Dialog[int | None]):
     """Answers the number of the chosen one; None when the operator went back."""
 
     AUTO_FOCUS = "RowTable"
+    WIDEST = 118
     DEFAULT_CSS = """
-    Campaigns > Vertical { width: 96%; max-width: 118; height: 80%; max-height: 30; }
+    Campaigns > Vertical { height: 80%; max-height: 30; }
+    Campaigns.-low > Vertical { height: 100%; }
     Campaigns RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -94,8 +96,9 @@ class Campaign(Dialog[CampaignAnswer | None]):
     """Answers what is to be done; None when the operator went back."""
 
     AUTO_FOCUS = "RowTable"
+    WIDEST = 118
     DEFAULT_CSS = """
-    Campaign > Vertical { width: 96%; max-width: 118; height: 90%; max-height: 36; }
+    Campaign > Vertical { height: 90%; max-height: 36; }
     Campaign RowTable { height: 1fr; margin-top: 1; }
     Campaign #campaign-notes { height: 1fr; border-top: solid $foreground 30%; scrollbar-size: 0 0; }
     """

@@ -62,7 +62,9 @@ class ChooseOne(Dialog[str | None]):
         return Content("".join(first) + "esc leave it")
 
     def on_key(self, event: events.Key) -> None:
-        """A letter is an answer."""
+        """A letter is an answer, once the question is seen."""
+        if self.small:
+            return
         for option in self._options:
             if event.character == option.key or event.key in option.also:
                 event.stop()

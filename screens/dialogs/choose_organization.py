@@ -4,14 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from screens.dialogs.dialog import BESIDE, Modal
 from screens.widgets.tree_table import Line, TreeColumn, TreeTable
+
+WIDEST = 110
+"""Columns that it takes where there are so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +32,15 @@ class Choice:
     depth: int = 0
 
 
-class ChooseOrganization(ModalScreen[str]):
+class ChooseOrganization(Modal[str]):
     """Answers the oid of the chosen organization, or "" when the operator went back."""
 
     DEFAULT_CSS = """
     ChooseOrganization { align: center middle; }
     ChooseOrganization > Vertical {
-        width: 90%; max-width: 110; height: 80%; max-height: 30; border: solid $foreground; padding: 0 1;
-        background: $background;
+        height: 80%; max-height: 30; border: solid $foreground; padding: 0 1; background: $background;
     }
+    ChooseOrganization.-low > Vertical { height: 100%; }
     ChooseOrganization Static { height: 1; }
     """
     AUTO_FOCUS = "Input"
@@ -76,7 +79,12 @@ class ChooseOrganization(ModalScreen[str]):
         with Vertical():
             yield Input(placeholder=self._hint, select_on_focus=False, compact=True)
             yield self._list
-            yield Static("", markup=False)
+            yield Static("", id="choose-keys", markup=False)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """As wide as it may be, or as wide as the terminal."""
+        whole = event.size.width < WIDEST + 2 * BESIDE
+        self.query_one(Vertical).styles.width = "100%" if whole else WIDEST
 
     def on_mount(self) -> None:
         """Show all of them."""
@@ -109,7 +117,9 @@ class ChooseOrganization(ModalScreen[str]):
         self.dismiss("")
 
     def _count(self, shown: int) -> None:
-        self.query_one(Static).update(f"{shown:,} of {len(self._choices):,}   enter choose   esc back")
+        self.query_one("#choose-keys", Static).update(
+            f"{shown:,} of {len(self._choices):,}   enter choose   esc back"
+        )
 
 
 def holding(line: str, hay: Callable[[Choice], str]) -> Callable[[Choice], bool] | None:

@@ -28,8 +28,9 @@ class ChooseSensor(Dialog[str]):
     AUTO_FOCUS = "Input"
     DEFAULT_CSS = """
     ChooseSensor > Vertical { height: 80%; }
+    ChooseSensor.-low > Vertical { height: 100%; }
     ChooseSensor RowTable { height: 1fr; }
-    ChooseSensor #dialog-keys { margin-top: 0; }
+    ChooseSensor #dialog-foot { margin-top: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,ctrl+n", "step(1)", "down", show=False, id="sensors.down", tooltip="The next one"),

@@ -41,9 +41,9 @@ class ChooseValue(Dialog[Chosen | None]):
     """Answers the chosen value; None when the operator went back."""
 
     AUTO_FOCUS = "#values"
+    WIDEST = 140
     DEFAULT_CSS = """
-    ChooseValue > Vertical { width: 96%; max-width: 140; }
-    ChooseValue RowTable { margin-top: 1; }
+    ChooseValue RowTable { margin-top: 1; max-height: 55vh; }
     ChooseValue #value-whole { margin-top: 1; height: 3; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -4,22 +4,28 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from screens.dialogs.dialog import Frame, Modal
 from screens.widgets.text import block
 
 
-class Confirm(ModalScreen[bool]):
+class Confirm(Modal[bool]):
     """Dismissed with the operator's answer."""
 
     DEFAULT_CSS = """
     Confirm { align: center middle; }
-    Confirm Vertical { width: auto; max-width: 70; height: auto; border: solid $foreground; padding: 1 2; background: $background; }
+    Confirm > Vertical {
+        width: auto; max-width: 70; height: auto; max-height: 100%; border: solid $foreground; padding: 1 2;
+        background: $background;
+    }
+    Confirm VerticalScroll { width: auto; height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
     Confirm Static { width: auto; max-width: 64; height: auto; }
     Confirm #answers { text-style: bold; margin-top: 1; }
-    """  # noqa: E501
+    Confirm.-low > Vertical { padding: 0 1; }
+    Confirm.-low Static { max-width: 56; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes", id="confirm.yes", tooltip="Do it"),
         Binding("n,escape,q,enter,ctrl+c", "answer(False)", "no", id="confirm.no", tooltip="Leave it"),
@@ -33,8 +39,9 @@ class Confirm(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """The question and the keys."""
-        with Vertical():
-            yield Static(block(self._question), id="question", markup=False)
+        with Frame():
+            with VerticalScroll(can_focus=False):
+                yield Static(block(self._question), id="question", markup=False)
             yield Static(self._answers, id="answers", markup=False)
 
     def action_answer(self, answer: bool) -> None:

@@ -1,4 +1,4 @@
-"""The frame of a dialog, and what a decision over alerts is about."""
+"""The frame of a dialog, what each does in a small terminal, and what a decision over alerts is about."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from textual import events
+from textual.actions import parse
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from screens.view import SMALLEST, too_small
 from screens.widgets.text import line
 
 Answer = TypeVar("Answer")
@@ -84,25 +87,123 @@ class Subject:
         return line(*parts)
 
 
-class Dialog(ModalScreen[Answer], Generic[Answer]):
-    """A framed question: a heading, a body, and the keys that answer it in the last line."""
+BESIDE = 4
+"""Columns that a dialog leaves on each side, or it takes the whole width: less of what stands beneath
+would look like a part of it."""
+
+LOW = 20
+"""Lines below which a dialog does without empty ones and takes the whole height."""
+
+
+class Modal(ModalScreen[Answer], Generic[Answer]):
+    """What has the keys until it is answered. A terminal too small for it gets a sentence, and nothing but
+    the way out works; what was typed and the focus are there again when it is larger."""
+
+    DEFAULT_CSS = """
+    Modal > #modal-small { display: none; width: 100%; height: 100%; background: $background; }
+    Modal.-small > * { display: none; }
+    Modal.-small > #modal-small { display: block; }
+    """
+
+    _kept: Widget | None = None
+    """What had the focus before the terminal became too small."""
+
+    @property
+    def small(self) -> bool:
+        """Whether it is not seen now."""
+        return self.has_class("-small")
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Say that it is too small, or show it again as it was."""
+        width, height = event.size
+        small = width < SMALLEST[0] or height < SMALLEST[1]
+        self.set_class(height < LOW, "-low")
+        if small:
+            words = "\n".join(too_small(width, height, leaves="esc", also="", frame=0))
+            if found := self.query("#modal-small"):
+                found.only_one(Static).update(words)
+            else:
+                self.mount(Static(words, id="modal-small", markup=False))
+        if small and not self.small:
+            self._kept = self.focused
+            self.set_focus(None)
+        self.set_class(small, "-small")
+        if not small:
+            self.call_after_refresh(self._shown_again)
+
+    def _shown_again(self) -> None:
+        kept, self._kept = self._kept, None
+        if self.small:
+            self._kept = kept
+        elif kept is not None and kept.is_mounted and self.focused is None:
+            self.set_focus(kept)
+        if self.focused is not None:
+            self.focused.scroll_visible(animate=False)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Nothing is typed into what is not seen; it has the focus when it is."""
+        if self.small:
+            self._kept = event.widget
+            self.set_focus(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is not seen is not answered: only what esc does works."""
+        if not self.small:
+            return super().check_action(action, parameters)
+        ways = self._bindings.key_to_bindings.get("escape", [])
+        return any(parse(way.action)[1:] == (action, parameters) for way in ways)
+
+
+class Frame(Vertical):
+    """The box of a dialog, as high as what it holds. Where that is more than there is, its scrolling part
+    gives way: what stands below it stays in sight."""
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Lines of all it holds."""
+        lines = 0
+        for child in self.displayed_children:
+            inside = max(0, width - child.gutter.width - child.styles.margin.width)
+            lines += child.get_content_height(container, viewport, inside)
+            lines += child.gutter.height + child.styles.margin.height
+        return lines
+
+
+class Dialog(Modal[Answer], Generic[Answer]):
+    """A framed question: a heading, a body, and the keys that answer it in the last line.
+
+    Heading and body scroll where there is no room for them; the last lines always stand.
+    """
 
     AUTO_FOCUS = ""
+    WIDEST: ClassVar[int] = 78
+    """Columns that it takes where there are so many."""
     DEFAULT_CSS = """
     Dialog { align: center middle; background: transparent; }
     Dialog > Vertical {
-        width: 78; max-width: 100%; height: auto; max-height: 100%; border: solid $foreground;
-        padding: 0 1; background: $background;
+        height: auto; max-height: 100%; border: solid $foreground; padding: 0 1; background: $background;
     }
+    Dialog #dialog-content { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    Dialog #dialog-foot { height: auto; margin-top: 1; }
+    Dialog #dialog-said { max-height: 40vh; }
     Dialog Static { height: auto; width: 1fr; }
     Dialog Input { width: 1fr; background: $background; }
+    Dialog RowTable { min-height: 4; }
     Dialog .dialog-field { height: auto; margin-top: 1; layout: horizontal; }
     Dialog .dialog-label { width: 9; }
-    Dialog #dialog-keys { text-style: bold; margin-top: 1; }
+    Dialog #dialog-keys { text-style: bold; }
+    Dialog.-low #dialog-foot, Dialog.-low .dialog-field, Dialog.-low RowTable { margin-top: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "leave", "leave it", id="dialog.leave", tooltip="Leave everything as it is"),
-    ]
+        Binding(
+            "ctrl+down,shift+down,pagedown", "scroll_content(1)", "down", show=False, id="dialog.scroll_down",
+            tooltip="What is below, where not all of it fits",
+        ),
+        Binding(
+            "ctrl+up,shift+up,pageup", "scroll_content(-1)", "up", show=False, id="dialog.scroll_up",
+            tooltip="What is above, where not all of it fits",
+        ),
+    ]  # fmt: skip
 
     _over = False
 
@@ -121,14 +222,44 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that are here before the dialog is do nothing."""
-        return bool(self.query("#dialog-keys")) or action == "leave"
+        if not self.query("#dialog-keys") and action != "leave":
+            return False
+        return super().check_action(action, parameters)
 
     def compose(self) -> ComposeResult:
         """The frame."""
-        with Vertical():
-            yield Static(self.heading(), id="dialog-heading", markup=False)
-            yield from self.compose_body()
-            yield Static(self.keys(), id="dialog-keys", markup=False)
+        said, way = self._foot()
+        with Frame():
+            with VerticalScroll(id="dialog-content", can_focus=False):
+                yield Static(self.heading(), id="dialog-heading", markup=False)
+                yield from self.compose_body()
+            with Vertical(id="dialog-foot"):
+                yield (trouble := Static(said, id="dialog-said", markup=False))
+                trouble.display = bool(said)
+                yield Static(way, id="dialog-keys", markup=False)
+
+    def _foot(self) -> tuple[Content, Content]:
+        """What `keys` says: what is to be seen first, and its last line."""
+        *said, way = self.keys().split("\n", allow_blank=True)
+        return Content("\n").join(said), way
+
+    def on_resize(self, event: events.Resize) -> None:
+        """As wide as it may be, or as wide as the terminal."""
+        whole = event.size.width < self.WIDEST + 2 * BESIDE
+        self.query_one(Frame).styles.width = "100%" if whole else self.WIDEST
+
+    @property
+    def room(self) -> int:
+        """Columns for a line of its text, beside a scrollbar."""
+        width = self.size.width or 80
+        return (width if width < self.WIDEST + 2 * BESIDE else self.WIDEST) - 5
+
+    def on_mount(self) -> None:
+        """Say on the frame when there is more than is seen."""
+        self.watch(self.query_one("#dialog-content"), "show_vertical_scrollbar", self._more)
+
+    def _more(self, more: bool) -> None:
+        self.query_one(Frame).border_subtitle = "ctrl+down more" if more else ""
 
     def heading(self) -> Content:
         """The first lines: what happens to what."""
@@ -139,14 +270,23 @@ class Dialog(ModalScreen[Answer], Generic[Answer]):
         return ()
 
     def keys(self) -> Content:
-        """The last line."""
+        """The last line; what stands before it in lines of its own is what came of something, or is wrong."""
         return Content("enter yes   esc leave it")
 
     def refresh_words(self) -> None:
         """Write heading and keys anew."""
         if self.is_mounted:
+            said, way = self._foot()
             self.query_one("#dialog-heading", Static).update(self.heading())
-            self.query_one("#dialog-keys", Static).update(self.keys())
+            trouble = self.query_one("#dialog-said", Static)
+            trouble.update(said)
+            trouble.display = bool(said)
+            self.query_one("#dialog-keys", Static).update(way)
+
+    def action_scroll_content(self, pages: int) -> None:
+        """What there is no room for."""
+        content = self.query_one("#dialog-content")
+        content.scroll_relative(y=pages * max(1, content.size.height - 1), animate=False)
 
     def action_leave(self) -> None:
         """Answer nothing."""

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.geometry import Region, Spacing
 from textual.widgets import Static
 
 from screens.dialogs.dialog import Dialog
 from screens.widgets.text import line
 from store.text import fit
+
+FIRST = 3
+"""Lines above the fields."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class EditFoldKey(Dialog[FoldKeyAnswer | None]):
             made.append(
                 Content.assemble(
                     (f"{'>' if place == self._at else ' '} ({sign}) {fit(field.name, 14)}", style),
-                    (" " + fit(field.here, 46, cut="middle").rstrip(), "dim"),
+                    (" " + fit(field.here, self.room - 22, cut="middle").rstrip(), "dim"),
                 )
             )
         if not self._chosen[self._for]:
@@ -115,7 +120,25 @@ class EditFoldKey(Dialog[FoldKeyAnswer | None]):
     def action_step(self, by: int) -> None:
         """Another field."""
         self._at = (self._at + by) % len(self._fields)
+        self._write()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Texts are cut to another width."""
+        self._write()
+
+    def _write(self) -> None:
+        """The fields, the one that is chosen in sight."""
         self.refresh_words()
+        # After the layout of what was just written, which may follow a new size.
+        self.call_after_refresh(self.call_after_refresh, self._follow)
+
+    def _follow(self) -> None:
+        if self.small:
+            return
+        content = self.query_one("#dialog-content")
+        content.scroll_to_region(
+            Region(0, FIRST + self._at, 1, 1), animate=False, spacing=Spacing(1, 0, 1, 0), force=True
+        )
 
     def action_put(self) -> None:
         """In or out."""

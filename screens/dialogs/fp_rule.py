@@ -12,11 +12,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.events import Resize
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input, Static, TextArea
 
 from screens.context import HEALTH_STYLES, Context
+from screens.dialogs.dialog import Modal
 from screens.widgets.text import content, line
 from store.alerts import CLASSIFICATIONS, STATUSES
 from store.queries.falsepositives import Effect, Hidden, OrganizationEffect
@@ -61,7 +61,7 @@ Previewing = Callable[[str, Progressed], Awaitable[Effect]]
 """What a rule would have hidden. Raises ValueError, with one sentence, where the text is no rule."""
 
 
-class FpRule(ModalScreen[FalsePositive | None]):
+class FpRule(Modal[FalsePositive | None]):
     """Answers the rule that is to be saved; None when the operator went back. It saves nothing itself."""
 
     AUTO_FOCUS = "#rule"
@@ -83,7 +83,11 @@ class FpRule(ModalScreen[FalsePositive | None]):
     FpRule .fp-label { width: 8; padding: 0 0 0 1; }
     FpRule Input { width: 1fr; background: $background; }
     FpRule #fp-heading, FpRule #fp-keys { padding: 0 1; }
-    FpRule #fp-keys { text-style: bold; }
+    FpRule #fp-keys { text-style: bold; max-height: 40vh; }
+    FpRule.-low #rule { height: 3; }
+    FpRule.-low.-wide #rule { height: 100%; }
+    FpRule.-low #effect { min-height: 2; }
+    FpRule.-low #fp-heading { max-height: 2; }
     """  # noqa: E501
     BINDINGS: ClassVar[list[BindingType]] = [
         # With priority the next field has the focus before the next key is looked at: over a slow link Tab

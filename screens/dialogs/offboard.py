@@ -47,11 +47,12 @@ class Offboard(Dialog[OffboardAnswer | None]):
     """The checklist of one organization. Answers what is kept, once its name is typed; else None."""
 
     AUTO_FOCUS = "#checklist"
+    WIDEST = 120
     DEFAULT_CSS = """
-    Offboard > Vertical { width: 100%; max-width: 120; height: 100%; max-height: 34; }
+    Offboard > Vertical { height: 100%; max-height: 34; }
     Offboard RowTable { height: 1fr; margin-top: 1; }
     Offboard .dialog-field { margin-top: 0; }
-    Offboard #dialog-keys { margin-top: 0; }
+    Offboard #dialog-foot { margin-top: 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *TABS,

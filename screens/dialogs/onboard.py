@@ -35,10 +35,10 @@ class Onboard(FillIn):
     """Answers what was filled in, in the order of LINES, once nothing is wrong with it."""
 
     AUTO_FOCUS = "#field-1"
+    WIDEST = 110
     DEFAULT_CSS = """
     Onboard .dialog-field { margin-top: 0; }
-    Onboard #dialog-keys { margin-top: 0; }
-    Onboard > Vertical { width: 96%; max-width: 110; }
+    Onboard #dialog-foot { margin-top: 0; }
     """
 
     def __init__(self, node: str, *, wrong: Callable[[Cells], str], doubtful: Callable[[Cells], str]) -> None:

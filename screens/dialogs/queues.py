@@ -31,8 +31,10 @@ class Queues(Dialog[QueueAnswer | None]):
     """Answers what is to be done; None when the operator went back."""
 
     AUTO_FOCUS = "RowTable"
+    WIDEST = 118
     DEFAULT_CSS = """
-    Queues > Vertical { width: 96%; max-width: 118; height: 80%; max-height: 30; }
+    Queues > Vertical { height: 80%; max-height: 30; }
+    Queues.-low > Vertical { height: 100%; }
     Queues RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -35,8 +35,10 @@ class Results(Dialog[None]):
     """Refused ones first; closed by enter, q or esc."""
 
     AUTO_FOCUS = "#results"
+    WIDEST = 120
     DEFAULT_CSS = """
-    Results > Vertical { height: 80%; max-height: 30; width: 96%; max-width: 120; }
+    Results > Vertical { height: 80%; max-height: 30; }
+    Results.-low > Vertical { height: 100%; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,q", "leave", "close", id="results.close", tooltip="Back to the queue"),

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from screens.dialogs.dialog import Modal
 from screens.widgets.json_view import JsonView
 from screens.widgets.text import line
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from store.queries.searches import Result
 
 
-class RowJson(ModalScreen[None]):
+class RowJson(Modal[None]):
     """The raw row; closed by q, esc or enter."""
 
     AUTO_FOCUS = "#json-lines"
     DEFAULT_CSS = """
     RowJson { background: $background; layout: vertical; }
     RowJson #json-title, RowJson #json-keys { height: 1; padding: 0 1; text-style: bold; }
-    RowJson #json-keys { text-style: none; }
+    RowJson #json-keys { text-style: none; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,J", "close", "close", id="row.close", tooltip="Close"),

@@ -80,8 +80,9 @@ class RunPlan(Dialog[RunAnswer | None]):
     """A run that waits to be begun, or to be carried on. Answers what to do with it."""
 
     AUTO_FOCUS = "#targets"
+    WIDEST = 130
     DEFAULT_CSS = """
-    RunPlan > Vertical { width: 100%; max-width: 130; height: 100%; max-height: 40; }
+    RunPlan > Vertical { height: 100%; max-height: 40; }
     RunPlan RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -125,7 +126,7 @@ class SampleCheck(Dialog[Checked | None]):
             ),
             line((member.title, "bold")),
         ]
-        width = 72
+        width = self.room
         facts = [("org", member.organization), ("host", member.host), ("when", member.when), *member.words]
         strange = {each.field for each in member.differs}
         for label, text in facts:
@@ -134,16 +135,21 @@ class SampleCheck(Dialog[Checked | None]):
         for each in member.differs:
             lines.append(self._fact(each.field, each.value, width, "bold ansi_yellow"))
             lines.append(self._fact("  usual", each.usual or "nothing", width, "dim"))
-        return Content("\n").join(lines[:16])
+        return Content("\n").join(lines)
 
     @staticmethod
     def _fact(label: str, text: str, width: int, style: str = "") -> Content:
         head = fit(safe_text(label, LABEL), LABEL)
         return Content.assemble((head, "dim"), (fit(text, width - LABEL, cut="middle").rstrip(), style))
 
+    def on_resize(self, event: events.Resize) -> None:
+        """Texts are cut to another width."""
+        self._write()
+
     def _write(self) -> None:
         self.query_one("#sample-page", Static).update(self._page())
         self.refresh_words()
+        self.query_one("#dialog-content").scroll_home(animate=False)
 
     def action_step(self, by: int) -> None:
         """Another one; behind the last, when all were seen, comes the closing."""

@@ -19,8 +19,10 @@ class SearchCost(Dialog[bool | None]):
     """Answers whether it is to run. No is what happens by accident."""
 
     AUTO_FOCUS = "RowTable"
+    WIDEST = 118
     DEFAULT_CSS = """
-    SearchCost > Vertical { width: 96%; max-width: 118; height: 80%; max-height: 30; }
+    SearchCost > Vertical { height: 80%; max-height: 30; }
+    SearchCost.-low > Vertical { height: 100%; }
     SearchCost RowTable { height: 1fr; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -29,7 +29,7 @@ class SensorCard(Dialog["Deed | None"]):
     """Answers what is to be done with it; None to leave it."""
 
     DEFAULT_CSS = """
-    SensorCard Static { text-wrap: nowrap; text-overflow: ellipsis; }
+    SensorCard #card { text-wrap: nowrap; text-overflow: ellipsis; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "leave", "close", id="sensor.close", tooltip="Close the card"),

@@ -78,8 +78,9 @@ class WhatIf(Dialog[WhatIfAnswer | None]):
     """Answers what to do with the staged changes; None when they stay as they are."""
 
     AUTO_FOCUS = "#differs"
+    WIDEST = 150
     DEFAULT_CSS = """
-    WhatIf > Vertical { width: 100%; max-width: 150; height: 100%; max-height: 46; }
+    WhatIf > Vertical { height: 100%; max-height: 46; }
     WhatIf #staged { margin-top: 1; }
     WhatIf #differs { height: 1fr; margin-top: 1; }
     WhatIf #same { height: 1fr; margin-top: 1; }
