@@ -84,6 +84,7 @@ def _organization(session: Session, filtered: "Wanted", at: int | None) -> int:
     """
     from store.queries.access import matrix
     from store.queries.aclscopes import acl_scopes
+    from store.queries.asof import read_by
     from store.queries.matrix import pivot_organization
 
     oid = session.organization(session.arguments.org)
@@ -91,13 +92,14 @@ def _organization(session: Session, filtered: "Wanted", at: int | None) -> int:
         found = matrix(connection, oid, at=at)
         pivot = pivot_organization(connection, oid, wanted=filtered, at=at)
         scopes = acl_scopes(connection, oid) if at is None else []
+        keys_unread = at is not None and oid not in read_by(connection, "keys", at)
     if found is None or pivot is None:
         raise Problem(f"The organization {oid} was taken out of the store a moment ago.")
     unknown = at is not None and found.checked_at is None
-    if unknown:
-        for sentence in asof.gaps(pivot):
-            session.say(sentence)
-    elif found.checked_at is None and not found.principals:
+    gaps = [] if at is None else asof.gaps(pivot, keys_unread=keys_unread)
+    for sentence in gaps:
+        session.say(sentence)
+    if at is None and found.checked_at is None and not found.principals:
         why = f": {found.reason}" if found.reason else "; run `limegrove sync`"
         session.say(f"Who may do what on {found.organization} was never read{why}")
     lines: dict[tuple[str, str], Line] = {(line.kind, line.key): line for line in pivot.lines}
@@ -122,6 +124,7 @@ def _organization(session: Session, filtered: "Wanted", at: int | None) -> int:
         {
             "pivot": "organization",
             **_as_of(pivot, at),
+            "gaps": gaps,
             "oid": found.oid,
             "organization": found.organization,
             "path": found.path,

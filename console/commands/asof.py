@@ -50,8 +50,15 @@ def say(session: Session, at: int | None) -> None:
         session.say(f"As it was on {rfc3339(at)}, as far as the store had read it by then.")
 
 
-def gaps(pivot: "Pivot") -> list[str]:
-    """What an answer as of a time does not rest on, a sentence each."""
+def gaps(pivot: "Pivot", *, keys_unread: bool = False) -> list[str]:
+    """What an answer as of a time does not rest on, a sentence each.
+
+    Args:
+        keys_unread: of one organization, its API keys were not read yet then.
+    """
     from store.queries.matrix import gap_words
 
-    return [gap_words(each) for each in pivot.lacking]
+    found = [gap_words(each) for each in pivot.lacking]
+    if keys_unread and not any(each.checked_at is None for each in pivot.lacking):
+        found.append(f"Which keys {pivot.name} had then is not known: they were not read yet.")
+    return found

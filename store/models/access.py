@@ -111,7 +111,7 @@ class AccessFormer(Model, table=True):
 
     __tablename__ = "access_former"
     __table_args__ = (
-        Index("ix_access_former_kind", "kind", "valid_to"),
+        Index("ix_access_former_kind", "kind", "valid_to", "valid_from"),
         Index("ix_access_former_oid", "oid", "kind", "valid_to"),
         Index("ix_access_former_gid", "gid", "kind", "valid_to"),
         Index("ix_access_former_principal", "principal", "kind", "valid_to"),

@@ -17,9 +17,11 @@ from sqlmodel import SQLModel
 from store import accesshistory, forgetting, ingest, retention, tree
 from store.access import explain, who
 from store.closure import World
-from store.database import Store
+from store.database import Store, open_engine
+from store.maintenance import _migrate
 from store.queries.access import facts, find_principal, is_permission, matrix
 from store.queries.matrix import pivot_organization, pivot_permission
+from store.schema import REVISIONS
 from tests.helpers import access_worlds
 from tests.helpers.access_worlds import PERMISSIONS, GroupOf, Triple, world_of
 from tests.helpers.soak import examples
@@ -181,6 +183,48 @@ def _first(c: Connection) -> int | None:
     state = ingest.sync_state(c, OID, "access")
     assert state is not None
     return state.first_at
+
+
+def test_what_a_store_had_before_it_kept_the_past_is_known_since_it_was_read(
+    empty_url: str, tmp_path: Path
+) -> None:
+    if empty_url.startswith("sqlite"):
+        (tmp_path / "store.db").touch()
+    engine = open_engine(empty_url, read_only=False)
+    _migrate(engine, "0002")
+    rows: dict[str, list[dict[str, Any]]] = {
+        "organization": [{"oid": OID, "name": "Acme", "region": "", "status": "", "details": "{}", "first_seen": 1}],
+        "sync_state": [
+            {"oid": oid, "subject": subject, "cursor": "", "fingerprint": "", "checked_at": at, "failure": "",
+             "reason": ""}
+            for oid, subject, at in ((OID, "access", NOW), (OID, "keys", NOW + 1), ("", "groups", NOW + 2))
+        ],
+        "direct_permission": [
+            {"oid": oid, "email": "kim@acme.example", "permissions": '["dr.set"]'} for oid in (OID, OTHER)
+        ],
+        "api_key": [{"oid": OID, "key_hash": "h1", "name": "ci", "permissions": "[]", "created_by": "",
+                     "allowed_ip_range": "", "first_seen": 1}],
+        "organization_group": [{"gid": "g1", "name": "SOC", "permissions": "[]", "complete": True, "first_seen": 1}],
+        "group_member": [{"gid": "g1", "email": "ann@p.example", "owner": False}],
+        "group_organization": [{"gid": "g1", "oid": OID}],
+    }  # fmt: skip
+    with engine.begin() as c:
+        for name, some in rows.items():
+            for row in some:
+                names = ", ".join(row)
+                values = ", ".join(f":{key}" for key in row)
+                c.execute(text(f"INSERT INTO {name} ({names}) VALUES ({values})"), row)
+    _migrate(engine, REVISIONS[-1])
+    engine.dispose()
+    with closing(Store(empty_url)) as store, store.reader.reading() as c:
+        assert c.execute(select(TABLES["direct_permission"].c.oid, TABLES["direct_permission"].c.valid_from)).all() == [
+            (OID, NOW), (OTHER, 0),
+        ]  # fmt: skip
+        for name, at in (("api_key", NOW + 1), ("organization_group", NOW + 2), ("group_member", NOW + 2)):
+            assert c.execute(select(TABLES[name].c.valid_from)).scalars().all() == [at]
+        assert _first(c) == NOW
+        world = World.load(c, at=NOW)
+        assert world.can("kim@acme.example", "dr.set", OID) == "D"
 
 
 # As of any time

@@ -121,6 +121,54 @@ def test_what_is_older_goes_and_what_is_open_stays(filled: Store) -> None:
     assert again.rows == {}, "a second one finds nothing, and writes nothing"
 
 
+def test_what_was_granted_before_goes_with_it_and_that_time_is_then_not_known(filled: Store) -> None:
+    group = {"group_id": "g1", "name": "SOC", "owners": [], "members": ["a@p.example"], "perms": []}
+    with filled.writing() as c:
+        for days, names in ((100, ["dr.set"]), (60, ["dr.list"]), (10, ["dr.get"])):
+            now = NOW - days * DAY
+            for oid in ("gold", "silver"):
+                ingest.put_access(c, oid, {"user_permissions": {"kim@x.example": names}}, now=now)
+                ingest.put_sync_state(c, oid, "access", checked_at=now)
+            held = [{"org_id": oid} for oid in ("gold", "silver")]
+            ingest.put_groups(c, [group | {"perms": names, "orgs": held}], now=now)
+    former = TABLES["access_former"].c
+
+    def left(kind: str, oid: str = "") -> list[int]:
+        with filled.reader.reading() as c:
+            rows = select(former.valid_to).where(former.kind == kind, former.oid == oid)
+            return [(NOW - at) // DAY for at in sorted(c.execute(rows).scalars())]
+
+    def known_since(oid: str) -> int:
+        with filled.reader.reading() as c:
+            state = ingest.sync_state(c, oid, "access")
+        assert state is not None
+        assert state.first_at is not None
+        return (NOW - state.first_at) // DAY
+
+    def prune(oid: str) -> int:
+        with filled.reader.reading() as c:
+            planned = retention.due(c, _one(filled, oid), now=NOW).rows.get("access_former", 0)
+        done = retention.prune(filled, _one(filled, oid), now=NOW, actor="cron@here")
+        assert done.rows.get("access_former", 0) == planned
+        return planned
+
+    assert left("direct", "gold") == left("direct", "silver") == left("group") == [60, 10]
+    assert (prune("gold"), prune("silver")) == (1, 0)
+    assert (left("direct", "gold"), left("direct", "silver")) == ([10], [60, 10])
+    assert (known_since("gold"), known_since("silver")) == (30, 100)
+    with filled.reader.reading() as c:
+        assert retention.due_of_groups(c, now=NOW) == 0, "silver keeps what the group was"
+        assert retention.due_of_groups(c, now=NOW + 40 * DAY) == 1
+    assert retention.prune_groups(filled, now=NOW, actor="cron@here") == 0
+    assert retention.prune_groups(filled, now=NOW + 40 * DAY, actor="cron@here") == 1
+    assert left("group") == [10]
+    assert (known_since("gold"), known_since("silver")) == (30, 50)
+    with filled.writing() as c:
+        ingest.put_groups(c, [group | {"orgs": [{"org_id": "gold"}, {"org_id": "none"}]}], now=NOW)
+    with filled.reader.reading() as c:
+        assert retention.due_of_groups(c, now=NOW + 400 * DAY) == 0, "one that keeps everything was in it"
+
+
 def test_a_longer_retention_keeps_more(filled: Store) -> None:
     done = retention.prune(filled, _one(filled, "silver"), now=NOW, actor="cron@here")
     assert done.rows["detection"] == 3

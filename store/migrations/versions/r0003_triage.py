@@ -731,7 +731,7 @@ def _access_former() -> None:
     )
     for name in ("oid", "gid", "principal"):
         op.create_index(f"ix_access_former_{name}", "access_former", [name, "kind", "valid_to"])
-    op.create_index("ix_access_former_kind", "access_former", ["kind", "valid_to"])
+    op.create_index("ix_access_former_kind", "access_former", ["kind", "valid_to", "valid_from"])
 
 
 def _audit_use() -> None:

@@ -86,6 +86,20 @@ def test_before_it_was_read_it_is_not_known_and_nobody_is_said_to_have_nothing(
     assert "is not known: only since" in explained.err
 
 
+def test_keys_that_were_read_only_later_are_said_to_be_unknown(changed: Path, limegrove: Run) -> None:
+    with closing(Store(f"sqlite:///{changed / 'default' / 'store.db'}")) as store, store.writing() as c:
+        state = TABLES["sync_state"]
+        c.execute(update(state).where(state.c.subject == "keys").values(first_at=now_ms() - DAY))
+    asked = ("access", "matrix", "--org", OIDS[0], "--at")
+    answer = limegrove(*asked, "7d")
+    assert (answer.code, answer.json["gaps"]) == (
+        0, ["Which keys Acme Corp had then is not known: they were not read yet."],
+    )  # fmt: skip
+    assert limegrove(*asked, "3h").json["gaps"] == []
+    who = limegrove("access", "who", "--permission", "org.get", "--org", OIDS[0], "--at", "7d")
+    assert "Which keys there were on Acme Corp" in who.err
+
+
 def test_who_had_it_and_why_is_answered_as_of_then(changed: Path, limegrove: Run) -> None:
     asked = ("--permission", "dr.set", "--org", OIDS[0])
     assert [each["principal"] for each in limegrove("access", "who", *asked).json] == ["eve@example.com"]
