@@ -343,6 +343,7 @@ def _decide(session: Session) -> int:
     if given.step == "revoke" and not given.later and (decided.done or decided.unchanged):
         answer["plan"] = _planned(session)
     session.show_object(answer)
+    session.say_each(f"Line {each.line}: {each.why}" for each in decided.refused)
     if session.output == "table" and answer.get("plan"):
         session.say(f"`limegrove access apply {answer['plan']['plan']}` takes it away.")
     return 0 if not decided.refused else 3 if decided.done or decided.unchanged else 5

@@ -9,7 +9,7 @@ from console.commands.session import Problem, Session, shown
 if TYPE_CHECKING:
     from store.alerts import AlertFilter
     from store.queries.alerts import AlertRow
-    from store.triage import Outcome, Selection
+    from store.triage import Outcome, Refusal, Selection
 
 VERBS = (
     "next", "claim", "release", "assign", "ack", "close", "reopen", "snooze", "tag", "note", "undo", "resume",
@@ -394,6 +394,7 @@ def _resume(session: Session) -> int:
 
     outcomes = operations.resume(session.store())
     session.show_rows([_told(done) for done in outcomes], footer=f"{len(outcomes)} decisions finished")
+    _say_refused(session, [each for done in outcomes for each in done.refused])
     return 3 if any(done.refused for done in outcomes) else 0
 
 
@@ -402,7 +403,15 @@ def _answer(session: Session, done: "Outcome") -> int:
     session.show_object(_told(done))
     if not done.refused:
         return 0
+    _say_refused(session, done.refused)
     return 3 if done.changed else 5
+
+
+def _say_refused(session: Session, refused: "Sequence[Refusal]") -> None:
+    """Name each alert that was left alone, and why."""
+    session.say_each(
+        f"{each.detect_id or each.id}: {each.why}{f' ({each.who})' if each.who else ''}" for each in refused
+    )
 
 
 def _told(done: "Outcome") -> dict[str, Any]:

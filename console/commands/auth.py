@@ -203,6 +203,7 @@ def _import(session: Session) -> int:
         rows,
         ["name", "environment", "kind", "imported", "reason"],
     )
+    session.say_each(f"{row['name']} was not imported: {row['reason']}." for row in rows if row["reason"])
     if not imported:
         return 1
     return 0 if len(imported) == len(rows) else 3

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from console.operations.cases import CaseDesk, Made, Outcome
+    from store.queries.cases import EditRow
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +153,8 @@ def run(session: Session) -> int:
     if verb == "export":
         return _export(session)
     if verb == "edits" and not session.arguments.send:
-        return _edits(session)
+        _edits(session)
+        return 0
     session.refuse_read_only(f"case {verb}")
     from console.operations.cases import Impossible
 
@@ -273,7 +275,7 @@ def _whole(session: Session) -> Any:
     return found
 
 
-def _edits(session: Session) -> int:
+def _edits(session: Session) -> "list[EditRow]":
     from store.casefile import edited
     from store.cases import CONFLICT, PENDING, REFUSED, SENDING
     from store.queries.cases import edits
@@ -286,7 +288,7 @@ def _edits(session: Session) -> int:
         columns=("id", "state", "organization", "number", "what", "by", "reason"),
         footer=f"{len(found)} edits",
     )
-    return 0
+    return found
 
 
 # Changing
@@ -533,7 +535,9 @@ def _send(session: Session) -> int:
         return await desk.send()
 
     drained = _work(session, go)
-    _edits(session)
+    for edit in _edits(session):
+        if edit.state_word in ("conflict", "refused"):
+            session.say(f"{edit.organization} {_called(edit.number)}: {edit.state_word}: {edit.reason}")
     if drained.trouble:
         session.say(drained.trouble)
         return 1 if not drained.done else 3

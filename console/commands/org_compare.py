@@ -46,7 +46,7 @@ def compare(session: Session) -> int:
         found = queries.compare(connection, left, right, at=at)
     if found is None:
         raise Problem("One of these organizations was taken out of the store a moment ago.")
-    if found.gaps and session.output == "table":
+    if found.gaps:
         session.say("Not compared whole: " + " ".join(found.gaps))
     session.show_object(
         shown(found),

@@ -316,6 +316,11 @@ def _answers(session: Session, result: "Result") -> int:
     )
     counts = {word: sum(row["answer"] == word for row in rows) for word in ("yes", "no", "cannot be known")}
     session.say(", ".join(f"{number:,} {word}" for word, number in counts.items() if number) + ".")
+    session.say_each(
+        f"{row['organization']}: {row['check']}: {row['answer']}" + (f": {row['why']}" if row["why"] else "")
+        for row in rows
+        if row["answer"] != "yes"
+    )
     return 0 if counts["yes"] == len(rows) else 3
 
 

@@ -266,6 +266,9 @@ def _say(session: Session, rows: list[dict[str, Any]], failed: Sequence[dict[str
     said += [f"{len(failed):,} failed"] if failed else []
     said += [f"{whole:,} of {len(rows):,} lack nothing"] if rows else []
     session.say(f"{'; '.join(said)}.".capitalize())
+    session.say_each(
+        f"{row['organization'] or row['title']}: {' '.join(row['gaps'])}" for row in rows if row["gaps"]
+    )
 
 
 def _coverage(session: Session) -> int:
@@ -342,10 +345,17 @@ def _show(session: Session, found: "Coverage") -> None:
         ],
         columns=("organization", "techniques", "gaps"),
     )
-    lacking = sum(bool(each.gaps) for each in found.organizations)
+    read = [each for each in found.organizations if each.read]
+    lacking = sum(bool(each.gaps) for each in read)
+    unread = len(found.organizations) - len(read)
     session.say(
         f"{len(found.counts):,} techniques, {len(found.wanted):,} of them wanted; "
-        f"{lacking:,} of {len(found.organizations):,} lack some"
+        f"{lacking:,} of {len(read):,} lack some" + (f"; {unread:,} more were never read" if unread else "")
+    )
+    session.say_each(
+        f"{each.name}: its rules were never read, so what it covers is not known."
+        for each in found.organizations
+        if not each.read
     )
 
 

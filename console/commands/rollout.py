@@ -318,6 +318,7 @@ def _apply(session: Session) -> int:
     from console.operations.gates import Bounds, CloudGates
     from console.operations.rollouts import Outcome, Refused, apply
     from console.process import ending_on_signals
+    from store.queries.queue import names_of
     from store.rollouts.keeping import PlanError, load
     from store.times import now_ms
 
@@ -383,6 +384,12 @@ def _apply(session: Session) -> int:
             "halted": outcome.halted or None,
         }
     )
+    if outcome.failed:
+        with session.reader.reading() as connection:
+            called = names_of(connection, {oid for oid, _, _ in outcome.failed})
+        session.say_each(f"{called[oid]}: {record}: {reason}" for oid, record, reason in outcome.failed)
+    if outcome.halted:
+        session.say(f"Halted: {outcome.halted}")
     return code if code is not None else 0 if outcome.whole else 3
 
 

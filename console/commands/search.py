@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from console.commands.session import Problem, Session, safe, shown
+from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
     from console.operations.ports import Progress
@@ -98,8 +98,7 @@ async def _search(
         if session.arguments.estimate or not estimated.able:
             return estimated, None, kept
         session.clear_progress()
-        for quote in estimated.failed:
-            session.say(f"{quote.name} cannot be asked: {quote.error}")
+        session.say_each(f"{quote.name} cannot be asked: {quote.error}" for quote in estimated.failed)
         if not await session.asking(f"This search costs {estimated.words()}. Run it?"):
             raise Problem("Nothing was searched.", code=5)
         await asyncio.to_thread(searching.journalled, session.store(), estimated)
@@ -145,6 +144,7 @@ def _show_estimate(session: Session, estimated: "Estimate") -> int:
     )
     session.clear_progress()
     session.say(f"This search would cost {estimated.words()}. Nothing was run.")
+    session.say_each(f"{quote.name} cannot be asked: {quote.error}" for quote in estimated.failed)
     return _code([quote.kind for quote in estimated.failed], len(estimated.quotes))
 
 
@@ -198,8 +198,7 @@ def _show(session: Session, estimated: "Estimate", answers: "list[Answered]", ke
         + (f"; {len(cut):,} had more than were kept" if cut else "")
         + "."
     )
-    for answer in failed:
-        session.say(f"{safe(answer.name)} failed: {answer.error}")
+    session.say_each(f"{answer.name} failed: {answer.error}" for answer in failed)
     return _code([answer.kind for answer in failed], len(answers))
 
 

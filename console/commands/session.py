@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -324,6 +324,21 @@ class Session:
         """One line for the operator, on standard error; it may hold a stranger's text."""
         self.clear_progress()
         print(safe(text), file=sys.stderr, flush=True)
+
+    def say_each(self, lines: Iterable[str], *, most: int = 20, where: str = "") -> None:
+        """Name what failed or is missing: a line for each, and how many more there are.
+
+        Args:
+            most: lines at most.
+            where: what names them all, such as `limegrove org runs 12`.
+        """
+        listed = list(lines)
+        for text in listed[:most]:
+            self.say(text)
+        if len(listed) > most:
+            self.say(
+                f"... and {len(listed) - most:,} more" + (f"; {where} names them all." if where else ".")
+            )
 
     def progress(self, text: str) -> None:
         """How far something has come: one line that overwrites the last one, on a terminal only."""

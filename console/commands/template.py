@@ -179,7 +179,9 @@ def _files(session: Session, names: list[str]) -> int:
         session.show_rows(rows)
     if failed:
         return 1
-    return 3 if any(row["outcome"] == template_online.UNASKED for row in rows) else 0
+    unasked = [row for row in rows if row["outcome"] == template_online.UNASKED]
+    session.say_each(f"Not asked: {row['file']}: {row['rule']}: {row['why']}" for row in unasked)
+    return 3 if unasked else 0
 
 
 def _with_included(paths: Iterator[Path], root: str | None) -> dict[Path, list[dict[str, Any]]]:

@@ -270,6 +270,7 @@ def show(
             session.say(f"{safe(quote.name)} cannot be asked: {safe(quote.error)}")
     for one in odd:
         session.say(f"{safe(one.rule)} in {safe(one.name)}: {one.per_day:.1f} alerts a day; {one.why}.")
+    session.say_each(f"{one.rule} in {one.name}: {one.error}" for one in found if one.error)
     if quotes and all(each.error for each in quotes):
         return 1
     failed = any(each.error for each in quotes) or any(each.error for each in found)

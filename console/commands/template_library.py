@@ -128,6 +128,7 @@ def _import(session: Session) -> int:
     )  # fmt: skip
     if not made.taken and not made.refused:
         raise Problem(f"There is no infrastructure document in {shown(given.path)}.", code=2)
+    session.say_each(f"Refused: {each.file}:{each.line}: {each.reason}" for each in made.refused)
     return 0 if not made.refused else 3 if made.taken else 1
 
 

@@ -42,6 +42,7 @@ def test_what_somebody_else_has_is_refused_with_who_and_since_when(filled, limeg
     assert refusal["since"].endswith("Z")
     assert partly.code == 3
     assert partly.json["changed"] == 1
+    assert partly.err == "detection-1: somebody else has it (ann)\n"
 
 
 def test_next_takes_the_worst_that_nobody_has(filled, limegrove):

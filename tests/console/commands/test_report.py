@@ -86,6 +86,9 @@ def test_each_organization_is_told_what_it_covers_and_what_of_its_own_templates_
 def test_an_organization_that_was_never_read_has_no_gaps_that_anybody_knows_of(covered):
     (third,) = [each for each in report(covered)["organizations"] if each["oid"] == OIDS[2]]
     assert (third["read"], third["gaps"]) == (False, [])
+    said = covered("report", "coverage").err
+    assert "2 of 2 lack some; 1 more were never read" in said
+    assert "Ltd: its rules were never read, so what it covers is not known." in said
 
 
 @pytest.mark.parametrize(
