@@ -260,9 +260,15 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self.query_one("#title", TitleLine).write(filter=filter, counts=counts, title=title)
 
     def tell(self, text: str, tone: Tone = "plain") -> None:
-        """Say one sentence in the last line, until the next key. Strangers' text is made safe."""
-        if self.is_mounted:
-            self.query_one("#keys", KeyLine).tell(text, tone)
+        """Say one sentence in the last line, until the next key; "" takes back what was said, because it is
+        over. Strangers' text is made safe."""
+        if not self.is_mounted:
+            return
+        line = self.query_one("#keys", KeyLine)
+        if text:
+            line.tell(text, tone)
+        else:
+            line.forget()
 
     def reload(self) -> None:
         """Read again now; an older reading that is under way is dropped."""

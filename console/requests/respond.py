@@ -209,6 +209,7 @@ async def new_search(host: Host, request: NewSearch) -> None:
         )
         host.say(f"Asking {len(names):,} organizations what it costs.")
         estimate = await searching.estimate(cloud, question, names, report=_Telling(host))
+        host.say("")
         trouble = estimate.mistake
         if not trouble:
             break

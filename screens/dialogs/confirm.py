@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
 from textual.widgets import Static
 
-from screens.dialogs.dialog import Frame, Modal
+from screens.dialogs.dialog import Body, Modal
 from screens.widgets.text import block
 
 
@@ -20,11 +20,11 @@ class Confirm(Modal[bool]):
         width: auto; max-width: 70; height: auto; max-height: 100%; border: solid $foreground; padding: 1 2;
         background: $background;
     }
-    Confirm VerticalScroll { width: auto; height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    Confirm Body { width: auto; }
     Confirm Static { width: auto; max-width: 64; height: auto; }
     Confirm #answers { text-style: bold; margin-top: 1; }
-    Confirm.-low > Vertical { padding: 0 1; }
-    Confirm.-low Static { max-width: 56; }
+    Confirm.-low > Vertical { padding: 0 1; max-width: 60; }
+    Confirm.-low Static { max-width: 55; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes", id="confirm.yes", tooltip="Do it"),
@@ -39,8 +39,8 @@ class Confirm(Modal[bool]):
 
     def compose(self) -> ComposeResult:
         """The question and the keys."""
-        with Frame():
-            with VerticalScroll(can_focus=False):
+        with Vertical():
+            with Body(can_focus=False):
                 yield Static(block(self._question), id="question", markup=False)
             yield Static(self._answers, id="answers", markup=False)
 

@@ -104,6 +104,16 @@ class Modal(ModalScreen[Answer], Generic[Answer]):
     Modal.-small > * { display: none; }
     Modal.-small > #modal-small { display: block; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "ctrl+down,shift+down,pagedown", "scroll_content(1)", "down", show=False, id="dialog.scroll_down",
+            tooltip="What is below, where not all of it fits",
+        ),
+        Binding(
+            "ctrl+up,shift+up,pageup", "scroll_content(-1)", "up", show=False, id="dialog.scroll_up",
+            tooltip="What is above, where not all of it fits",
+        ),
+    ]  # fmt: skip
 
     _kept: Widget | None = None
     """What had the focus before the terminal became too small."""
@@ -153,19 +163,34 @@ class Modal(ModalScreen[Answer], Generic[Answer]):
         ways = self._bindings.key_to_bindings.get("escape", [])
         return any(parse(way.action)[1:] == (action, parameters) for way in ways)
 
+    def action_scroll_content(self, pages: int) -> None:
+        """What there is no room for."""
+        for body in self.query(Body):
+            body.scroll_relative(y=pages * max(1, body.size.height - 1), animate=False)
 
-class Frame(Vertical):
-    """The box of a dialog, as high as what it holds. Where that is more than there is, its scrolling part
-    gives way: what stands below it stays in sight."""
+
+class Body(VerticalScroll):
+    """What a dialog holds above its last lines: as high as it is, or as these leave room for. The frame
+    around it says when there is more than is seen."""
+
+    DEFAULT_CSS = """
+    Body { height: auto; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    """
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Lines of all it holds."""
-        lines = 0
-        for child in self.displayed_children:
-            inside = max(0, width - child.gutter.width - child.styles.margin.width)
-            lines += child.get_content_height(container, viewport, inside)
-            lines += child.gutter.height + child.styles.margin.height
+        """Its lines; where there are more than its container has beside the others, so many as that."""
+        lines = super().get_content_height(container, viewport, width)
+        for other in self.parent.displayed_children if isinstance(self.parent, Widget) else ():
+            if other is not self:
+                around = other.gutter + other.styles.margin
+                below = other.get_content_height(container, viewport, max(0, width - around.width))
+                lines = min(lines, max(0, container.height - below - around.height))
         return lines
+
+    def watch_show_vertical_scrollbar(self, more: bool) -> None:
+        """Say so."""
+        if isinstance(self.parent, Widget):
+            self.parent.border_subtitle = "ctrl+down more" if more else ""
 
 
 class Dialog(Modal[Answer], Generic[Answer]):
@@ -182,7 +207,6 @@ class Dialog(Modal[Answer], Generic[Answer]):
     Dialog > Vertical {
         height: auto; max-height: 100%; border: solid $foreground; padding: 0 1; background: $background;
     }
-    Dialog #dialog-content { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
     Dialog #dialog-foot { height: auto; margin-top: 1; }
     Dialog #dialog-said { max-height: 40vh; }
     Dialog Static { height: auto; width: 1fr; }
@@ -195,15 +219,7 @@ class Dialog(Modal[Answer], Generic[Answer]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "leave", "leave it", id="dialog.leave", tooltip="Leave everything as it is"),
-        Binding(
-            "ctrl+down,shift+down,pagedown", "scroll_content(1)", "down", show=False, id="dialog.scroll_down",
-            tooltip="What is below, where not all of it fits",
-        ),
-        Binding(
-            "ctrl+up,shift+up,pageup", "scroll_content(-1)", "up", show=False, id="dialog.scroll_up",
-            tooltip="What is above, where not all of it fits",
-        ),
-    ]  # fmt: skip
+    ]
 
     _over = False
 
@@ -229,8 +245,8 @@ class Dialog(Modal[Answer], Generic[Answer]):
     def compose(self) -> ComposeResult:
         """The frame."""
         said, way = self._foot()
-        with Frame():
-            with VerticalScroll(id="dialog-content", can_focus=False):
+        with Vertical(id="dialog-frame"):
+            with Body(id="dialog-content", can_focus=False):
                 yield Static(self.heading(), id="dialog-heading", markup=False)
                 yield from self.compose_body()
             with Vertical(id="dialog-foot"):
@@ -246,20 +262,16 @@ class Dialog(Modal[Answer], Generic[Answer]):
     def on_resize(self, event: events.Resize) -> None:
         """As wide as it may be, or as wide as the terminal."""
         whole = event.size.width < self.WIDEST + 2 * BESIDE
-        self.query_one(Frame).styles.width = "100%" if whole else self.WIDEST
+        frame = self.query_one("#dialog-frame")
+        frame.styles.width = "100%" if whole else self.WIDEST
+        if frame.styles.height is not None and not frame.styles.height.is_auto:
+            self.query_one(Body).styles.height = "1fr"
 
     @property
     def room(self) -> int:
         """Columns for a line of its text, beside a scrollbar."""
         width = self.size.width or 80
         return (width if width < self.WIDEST + 2 * BESIDE else self.WIDEST) - 5
-
-    def on_mount(self) -> None:
-        """Say on the frame when there is more than is seen."""
-        self.watch(self.query_one("#dialog-content"), "show_vertical_scrollbar", self._more)
-
-    def _more(self, more: bool) -> None:
-        self.query_one(Frame).border_subtitle = "ctrl+down more" if more else ""
 
     def heading(self) -> Content:
         """The first lines: what happens to what."""
@@ -282,11 +294,6 @@ class Dialog(Modal[Answer], Generic[Answer]):
             trouble.update(said)
             trouble.display = bool(said)
             self.query_one("#dialog-keys", Static).update(way)
-
-    def action_scroll_content(self, pages: int) -> None:
-        """What there is no room for."""
-        content = self.query_one("#dialog-content")
-        content.scroll_relative(y=pages * max(1, content.size.height - 1), animate=False)
 
     def action_leave(self) -> None:
         """Answer nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -13,7 +14,7 @@ from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Cont
 from screens.dialogs.dialog import Dialog
 from screens.widgets.text import content, line
 from store.alerts import CLASSIFICATIONS, OPEN, STATUSES
-from store.text import safe_text
+from store.text import cell_width, safe_text
 from store.times import age
 
 if TYPE_CHECKING:
@@ -24,13 +25,16 @@ Deed = Literal["isolate", "rejoin", "tag", "untag", "again", "alerts", "search",
 LABEL = 11
 TAGS_SHOWN = 8
 
+BEFORE = 17
+"""Cells of an alert's line before its category."""
+
+LEAST = 12
+"""Cells that are left to a category."""
+
 
 class SensorCard(Dialog["Deed | None"]):
     """Answers what is to be done with it; None to leave it."""
 
-    DEFAULT_CSS = """
-    SensorCard #card { text-wrap: nowrap; text-overflow: ellipsis; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "leave", "close", id="sensor.close", tooltip="Close the card"),
         Binding("i", "do('isolate')", "isolate", id="sensor.isolate", tooltip="Cut it off, name typed"),
@@ -71,7 +75,14 @@ class SensorCard(Dialog["Deed | None"]):
 
     def compose_body(self) -> ComposeResult:
         """Its fields, and its alerts."""
-        yield Static(Content("\n").join(card_lines(self._found, self._shared)), id="card", markup=False)
+        yield Static(self._card(), id="card", markup=False)
+
+    def _card(self) -> Content:
+        return Content("\n").join(card_lines(self._found, self._shared, self.room))
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Alerts are cut to another width."""
+        self.query_one("#card", Static).update(self._card())
 
     def keys(self) -> Content:
         """What may be done; before it what came of the last deed, or why a key does nothing."""
@@ -109,8 +120,8 @@ class SensorCard(Dialog["Deed | None"]):
         self.refresh_words()
 
 
-def card_lines(found: Card, context: Context) -> list[Content]:
-    """The fields of a card, a line each."""
+def card_lines(found: Card, context: Context, width: int) -> list[Content]:
+    """The fields of a card, a line each, and its alerts, of which each takes one line of `width` cells."""
     now, glyphs = context.clock(), context.glyphs
 
     def field(label: str, *parts: str | Content | tuple[str, str]) -> Content:
@@ -122,7 +133,8 @@ def card_lines(found: Card, context: Context) -> list[Content]:
     if found.online is None:
         state: tuple[str, str] = (f"{glyphs.health['unknown']} not known now", HEALTH_STYLES["unknown"])
     elif found.online:
-        state = (f"{glyphs.health['well']} online", HEALTH_STYLES["well"])
+        # When it was last seen is what the record says of the last report: now it is there.
+        state, seen = (f"{glyphs.health['well']} online", HEALTH_STYLES["well"]), "now"
     else:
         state = (f"{glyphs.health['partly']} offline", HEALTH_STYLES["partly"])
     lines = [Content(), field("state", state, f"   {seen}")]
@@ -152,14 +164,15 @@ def card_lines(found: Card, context: Context) -> list[Content]:
         sign = f"{glyphs.severity[row.severity]} {SEVERITY_WORDS[row.severity]:<4}"
         stands = STATUSES[row.status].replace("_", " ") if row.status not in OPEN else ""
         verdict = CLASSIFICATIONS[row.classification].replace("_", " ") if row.classification else ""
-        who = "   " + ", ".join(word for word in (stands, verdict, safe_text(row.assignee, 20)) if word)
+        words = ", ".join(word for word in (stands, verdict, safe_text(row.assignee, 20)) if word)
+        who = f"   {words}" if words else ""
         lines.append(
             line(
                 f"  {age(row.time, now):>4}  ",
                 (sign, SEVERITY_STYLES[row.severity]),
                 "  ",
-                content(row.cat, 40),
-                (who.rstrip(), "dim"),
+                content(row.cat, max(LEAST, min(40, width - BEFORE - cell_width(who)))),
+                (who, "dim"),
             )
         )
     return lines

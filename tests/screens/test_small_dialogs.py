@@ -21,7 +21,7 @@ from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.choose_sensor import ChooseSensor
 from screens.dialogs.close_alerts import CloseAlerts
 from screens.dialogs.confirm import Confirm
-from screens.dialogs.dialog import BESIDE, Dialog, Frame, Modal, Subject
+from screens.dialogs.dialog import BESIDE, Body, Dialog, Modal, Subject
 from screens.dialogs.edit_fold_key import EditFoldKey, Field
 from screens.dialogs.fill_in import Field as Blank
 from screens.dialogs.fill_in import FillIn
@@ -277,8 +277,8 @@ async def test_its_keys_stand_and_what_has_the_focus_is_in_sight(
             await still(pilot)
             assert_in_sight(app, field)
             assert_keys_stand(app)
-        if content := app.screen.query("#dialog-content"):
-            scroll = content.first()
+        if content := app.screen.query(Body):
+            scroll = content.only_one(Body)
             app.screen.set_focus(None)
             for _ in range(int(scroll.max_scroll_y) + 1):
                 await pilot.press("ctrl+down")
@@ -340,7 +340,7 @@ async def test_it_is_as_wide_as_the_terminal_or_leaves_room_beside_it(
     app = Showing(lambda: DIALOGS[name](filled_store))
     async with app.run_test(size=(columns, 40)) as pilot:
         await still(pilot)
-        box = seen(next(iter(app.screen.query(Frame)), app.screen.children[0]))[0]
+        box = seen(app.screen.children[0])[0]
         assert box.width == columns or BESIDE <= box.x <= columns - box.right, text_of(app)
 
 

@@ -178,10 +178,12 @@ async def test_a_search_is_written_priced_agreed_to_and_shown(a_store: Any) -> N
         await pilot.press("tab", "ctrl+u", *"1h", "enter")
         await until(pilot, lambda: "quote is not closed" in text_of(app))
         assert isinstance(app.screen, WriteSearch), "a query that is none is written again"
+        assert "estimating" not in app.screen_stack[-2].query_one(KeyLine).text
         app.screen.query_one("#query").value = QUERY
         await pilot.press("enter")
         await on(pilot, SearchCost)
         text = text_of(app)
+        assert "estimating" not in app.screen_stack[-2].query_one(KeyLine).text
         assert "over 6 of 7 organizations" in text
         assert served.world.unauthorized.name[:8] in text
         assert served.log.endpoints().get("POST /v1/search", 0) == 0
