@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES
+from store.cases import reference
 from store.queries.cases import CaseDetail, CaseRow, EditRow
 from store.text import safe_block, safe_text
 from store.times import rfc3339
@@ -51,6 +52,7 @@ def edited(edit: EditRow) -> dict[str, Any]:
         "oid": edit.oid,
         "organization": str(edit.organization),
         "number": edit.number,
+        "name": reference("", edit.number),
         "what": edit.what,
         "state": edit.state_word,
         "wanted": edit.wanted,
@@ -114,7 +116,8 @@ def markdown(detail: CaseDetail, *, public_only: bool = False) -> str:
     """A case for people to read.
 
     Args:
-        public_only: leave out the notes that the customer may not see, and who did what.
+        public_only: leave out what was written down for us: the notes that the customer may not see, remarks
+            on entities, tags, the history, and who did what.
     """
     row = detail.row
     lines = [
@@ -134,7 +137,7 @@ def markdown(detail: CaseDetail, *, public_only: bool = False) -> str:
             lines.append(f"- {name}: {rfc3339(moment)}")
     if row.assignees and not public_only:
         lines.append(f"- Assigned to: {', '.join(map(plain, row.assignees))}")
-    if row.tags:
+    if row.tags and not public_only:
         lines.append(f"- Tags: {', '.join(map(plain, row.tags))}")
     if row.local:
         lines.append("- Kept by the provider: the organization has no cases of its own")
@@ -154,7 +157,8 @@ def markdown(detail: CaseDetail, *, public_only: bool = False) -> str:
         lines += ["", "## Entities", ""]
         for each in detail.entities:
             kind, value = str(each.get("entity_type", "")), str(each.get("entity_value", ""))
-            remark = f": {plain(str(each['note']))}" if each.get("note") else ""
+            said = each.get("note") if not public_only else ""
+            remark = f": {plain(str(said))}" if said else ""
             lines.append(
                 f"- {plain(kind)} {plain(value)}, {plain(str(each.get('verdict') or 'unknown'))}{remark}"
             )

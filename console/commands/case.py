@@ -117,7 +117,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     export = verb("export", "a case whole, as JSON and as Markdown", cases="1")
     export.add_argument("--markdown", metavar="FILE", help="write Markdown there")
     export.add_argument("--json", metavar="FILE", help="write JSON there")
-    export.add_argument("--public", action="store_true", help="Markdown only with what the customer may see")
+    export.add_argument(
+        "--public",
+        action="store_true",
+        help="Markdown for the customer: no internal notes, remarks on entities, tags, history or names",
+    )
 
     edits = verb("edits", "what is wanted of cases and not done: waiting, in conflict, refused")
     edits.add_argument("--all", action="store_true", help="also what was done")
@@ -224,6 +228,8 @@ def _export(session: Session) -> int:
     from store.casefile import case_file, markdown
 
     given = session.arguments
+    if given.public and (given.json or not given.markdown):
+        raise Problem("--public goes with --markdown alone: as JSON a case is whole.", code=2)
     detail = _whole(session)
     whole = case_file(detail)
     try:
@@ -285,7 +291,7 @@ def _edits(session: Session) -> "list[EditRow]":
         found = edits(connection, states=states, scope=session.scope(), limit=10_000)
     session.show_rows(
         [edited(edit) for edit in found],
-        columns=("id", "state", "organization", "number", "what", "by", "reason"),
+        columns=("id", "state", "organization", "name", "what", "by", "reason"),
         footer=f"{len(found)} edits",
     )
     return found
@@ -341,17 +347,24 @@ def _create(session: Session) -> int:
                 "oid": each.oid,
                 "organization": each.organization,
                 "number": each.number,
-                "state": each.state,
+                "name": _called(each.number),
+                "state": "existing" if each.existing and each.state == "made" else each.state,
                 "existing": each.existing,
                 "alerts": each.alerts,
                 "note": each.note,
             }
             for each in made
         ],
+        columns=("organization", "name", "state", "alerts", "note"),
         footer=f"{len(made)} organizations, one case each" if len(made) > 1 else "",
     )
     failed = [each for each in made if each.state == "refused"]
     waiting = [each for each in made if each.state == "pending"]
+    for each in made:
+        if each.existing and each not in failed:
+            which = "of these alerts" if each.alerts > 1 else "this alert"
+            more = "; the others join it" if each.alerts > 1 else ""
+            session.say(f"{each.organization}: {_called(each.number)} holds {which} already{more}.")
     for each in failed:
         session.say(f"{each.organization}: {each.note}")
     if failed:
@@ -578,13 +591,14 @@ def _told(session: Session, outcome: "Outcome") -> int:
 
     refused = [
         {"id": None, "oid": each.oid, "organization": each.organization, "number": each.number,
-         "state": "refused", "reason": each.reason}
+         "name": _called(each.number), "state": "refused", "reason": each.reason}
         for each in outcome.refused
     ]  # fmt: skip
     session.show_rows(
-        [{name: edited(edit)[name] for name in ("id", "oid", "organization", "number", "state", "reason")}
+        [{key: edited(edit)[key]
+          for key in ("id", "oid", "organization", "number", "name", "state", "reason")}
          for edit in outcome.edits] + refused,
-        columns=("state", "organization", "number", "reason"),
+        columns=("state", "organization", "name", "reason"),
     )  # fmt: skip
     for each in outcome.failures:
         session.say(f"{each.organization} {_called(each.number)}: {each.reason}")

@@ -255,7 +255,7 @@ class CaseDesk:
         return plan, number, ids
 
     def _made(self, plan: "_Plan", number: int, edits: list[EditRow], drained: Drained) -> Made:
-        existing = number > 0
+        existing = bool(plan.held)
         state, note = "made", ""
         for edit in edits:
             number = edit.number

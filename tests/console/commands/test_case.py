@@ -121,15 +121,23 @@ def test_a_locked_session_changes_nothing(cases, limegrove):
 def test_a_customer_without_cases_gets_ours_from_the_alert_to_the_end(cases, limegrove, tmp_path):
     made = limegrove("case", "create", "detection-3", "--summary", "Ours")
     assert (made.code, made.json[0]["state"], made.json[0]["number"]) == (0, "here", -1)
-    name = f"{OIDS[2]}/L1"
+    assert made.json[0]["name"] == "L1"
+    name = f"{OIDS[2]}/{made.json[0]['name']}"
+    assert "L1" in limegrove("case", "create", "detection-3", "--output", "table").out.split()
+    again = limegrove("case", "create", "detection-3")
+    assert (again.code, again.json[0]["state"], again.json[0]["existing"]) == (0, "here", True)
+    assert "L1 holds this alert already." in again.err
     assert limegrove("case", "ack", name).code == 0
     assert limegrove("case", "assign", name, "--to", "mk").code == 0
     assert limegrove("case", "tag", name, "--add", "vip").code == 0
     assert limegrove("case", "note", name, "--text", "Called them.", "--type", "analysis").code == 0
-    assert limegrove("case", "entity", name, "ip", "203.0.113.7", "--verdict", "malicious").code == 0
+    words = ("ip", "203.0.113.7", "--verdict", "malicious", "--remark", "Their chief again.")
+    assert limegrove("case", "entity", name, *words).code == 0
     again = limegrove("case", "entity", name, "ip", "203.0.113.7")
     assert (again.code, "has this entity already" in again.err) == (5, True)
-    assert limegrove("case", "time", name, "30m").code == 0
+    logged = limegrove("case", "time", name, "30m")
+    assert (logged.code, logged.json[0]["name"]) == (0, "L1")
+    assert {row["name"] for row in limegrove("case", "edits", "--all").json} == {"L1", "#13"}
     closed = limegrove(
         "case", "close", name, "--classification", "true_positive", "--conclusion", "Gone\x1b[2J <b>now</b>"
     )
@@ -149,12 +157,29 @@ def test_a_customer_without_cases_gets_ours_from_the_alert_to_the_end(cases, lim
     assert "\x1b" not in written
     assert r"> Gone\\x1b\[2J &lt;b&gt;now&lt;/b&gt;" in written
     assert "Evil" in written
+    assert all(ours in written for ours in ("Called them", "Their chief", "vip", "mk"))
     limegrove("case", "export", name, "--markdown", str(files[1]), "--public")
     public = files[1].read_text()
-    assert "Called them" not in public
+    assert not [ours for ours in ("Called them", "Their chief", "vip", "mk") if ours in public]
+    assert "malicious\n" in public
+    for more in (["--json", str(files[0]), "--markdown", str(files[1])], []):
+        whole = limegrove("case", "export", name, "--public", *more)
+        assert (whole.code, "--public goes with --markdown alone" in whole.err) == (2, True)
     assert "## History" not in public
     broken = limegrove("case", "export", name, "--markdown", str(tmp_path / "no" / "such" / "place.md"))
     assert (broken.code, "There is no directory" in broken.err) == (1, True)
+
+
+def test_an_alert_that_a_case_holds_makes_no_other(cases, limegrove):
+    store = Store(f"sqlite:///{cases / 'default' / 'store.db'}")
+    with closing(store), store.writing() as connection:
+        ingest.put_case_links(connection, OIDS[0], 12, [{"detect_id": "detection-1"}])
+    answer = limegrove("case", "create", "detection-1", "--offline")
+    assert answer.code == 0
+    assert [(row["name"], row["state"], row["existing"]) for row in answer.json] == [
+        ("#12", "existing", True)
+    ]
+    assert "Acme Corp: #12 holds this alert already." in answer.err
 
 
 def test_a_note_that_names_another_customer_needs_a_yes(cases, limegrove):
