@@ -1,10 +1,9 @@
 """`limegrove`, and `python -m console`."""
 
-import io
-import os
 import sys
 from collections.abc import Sequence
 
+from console import streams
 from console.commands.parser import command, parse
 from console.commands.problem import Problem
 
@@ -31,11 +30,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: after `--help` and `--version`.
     """
-    _prepare_streams()
+    if not streams.prepare():
+        return _complain("Standard output is closed, so there is nowhere to print to; nothing was done.", 1)
+    try:
+        code = _done(argv)
+        streams.flush()
+    except streams.NotPrinted as error:
+        streams.print_nowhere()
+        return _complain(str(error), 1)
+    except BrokenPipeError:
+        # The reader has gone, and wants no more.
+        streams.print_nowhere()
+        return 0
+    else:
+        return code
+
+
+def _done(argv: Sequence[str] | None) -> int:
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
     except Problem as problem:
         return _complain(str(problem), problem.code)
+    except SystemExit:
+        streams.flush()
+        raise
 
     from console.commands.session import Session
 
@@ -46,16 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         harden()
         if session.settings.debug:
             start_log(workspace(session.settings.home))
-        code = command(arguments.noun).run(session)
-        sys.stdout.flush()
+        return command(arguments.noun).run(session)
     except Problem as problem:
         return _complain(str(problem), problem.code)
-    except BrokenPipeError:
-        # The reader has gone; Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return 130
+    except (BrokenPipeError, streams.NotPrinted):
+        raise
     except Exception as error:
         known = _code_of(error)
         if known is not None:
@@ -63,8 +78,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         from console.process import report_crash
 
         return _complain(report_crash(error), 1)
-    else:
-        return code
     finally:
         session.close()
 
@@ -83,15 +96,6 @@ def _complain(sentence: str, code: int) -> int:
 
     print(f"limegrove: {safe_text(sentence)}", file=sys.stderr)
     return code
-
-
-def _prepare_streams() -> None:
-    """Nothing that is printed may fail for want of a character; what goes to a program is UTF-8."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            if not stream.isatty():
-                stream.reconfigure(encoding="utf-8")
-            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,8 @@ def parse_duration(text: str) -> int:
         ValueError: it is none of these; the text says what is allowed.
     """
     number, unit = text.strip()[:-1], text.strip()[-1:].lower()
+    if number.startswith("-") and unit in _SECONDS:
+        raise ValueError("cannot be negative.")
     if unit not in _SECONDS or not (number.isascii() and number.isdigit()) or len(number) > 6:
         raise ValueError("use a number and a unit, such as 45s, 30m, 12h, 7d or 2w.")
     return int(number) * _SECONDS[unit]
@@ -75,6 +77,8 @@ def past_moment(text: str, now: int) -> int:
     try:
         at = now - parse_duration(said) * 1000
     except ValueError:
+        if said.startswith("-"):
+            raise ValueError("cannot be negative: it says how long ago.") from None
         try:
             read = datetime.fromisoformat(said)
         except ValueError:

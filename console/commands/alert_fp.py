@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from console.commands.parser import whole
 from console.commands.session import Problem, Session, shown
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def configure(verbs: Any) -> None:
     verb.add_argument("detect_id", metavar="DETECT_ID")
     verb.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
     verb.add_argument("--rule", metavar="FILE", help="the rule: one condition, YAML; - for standard input")
-    verb.add_argument("--days", type=int, default=30, metavar="N", help="try it on the last N days (30)")
+    verb.add_argument(
+        "--days", type=whole(1, 3_650), default=30, metavar="N", help="try it on the last N days (30)"
+    )
     verb.add_argument("--name", metavar="NAME", help="of the record (made of the alert)")
     verb.add_argument(
         "--expires", default="90d", metavar="DURATION", help="it ends after this, or never (90d)"
@@ -55,8 +58,6 @@ def run(session: Session) -> int:
     given = session.arguments
     if given.write or given.template:
         session.refuse_read_only("alert fp")
-    if given.days < 1:
-        raise Problem("--days takes a number from 1 on.", code=2)
     alert = _alert(session)
     try:
         condition, name = _rule(alert) if given.rule is None else _from_file(given.rule, alert)

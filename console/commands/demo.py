@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console import throwaway
-from console.commands.sandbox import check_storm
+from console.commands.parser import whole
+from console.commands.sandbox import MOST_DETECTIONS, MOST_ORGANIZATIONS, check_storm
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -48,11 +49,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `demo`."""
     parser.description = DESCRIPTION
     parser.add_argument("--seed", type=int, default=7, help="another number, another provider (7)")
-    parser.add_argument("--orgs", type=int, default=216, metavar="N", help="how many customers (216)")
     parser.add_argument(
-        "--detections", type=int, default=12_000, metavar="N", help="how many detections (12000)"
+        "--orgs", type=whole(1, MOST_ORGANIZATIONS), default=216, metavar="N", help="how many customers (216)"
     )
-    parser.add_argument("--live-rate", type=int, default=20, metavar="N", help="new detections a minute (20)")
+    parser.add_argument(
+        "--detections",
+        type=whole(0, MOST_DETECTIONS),
+        default=12_000,
+        metavar="N",
+        help="how many detections (12000)",
+    )
+    parser.add_argument(
+        "--live-rate", type=whole(0, 1_000_000), default=20, metavar="N", help="new detections a minute (20)"
+    )
     parser.add_argument(
         "--storm", type=int, metavar="N", help="let the storm be N detections over 60 customers"
     )

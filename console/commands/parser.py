@@ -1,10 +1,11 @@
 """The command line, read without importing more than the noun that was used."""
 
 import argparse
+import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, cast
 
@@ -70,6 +71,52 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 _WITH_VALUE = ("--output", "--scope", "--env")
 
+LARGEST = 2**63 - 1
+"""The largest whole number that the store can hold, and that any argument may be."""
+
+_NEGATIVE = re.compile(r"-\.?\d")
+"""What a word begins with that is a value and no option: `-5d`, of which its reader says what is wrong."""
+
+
+def whole(low: int = -LARGEST - 1, high: int = LARGEST) -> Callable[[str], int]:
+    """A type of arguments: whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(
+                f"{_short(text)} is too small; it takes whole numbers from {low} on"
+            )
+        if value > high:
+            raise argparse.ArgumentTypeError(
+                f"{_short(text)} is too large; it takes whole numbers up to {high}"
+            )
+        return value
+
+    read.__name__ = "int"  # argparse names it in its complaint
+    return read
+
+
+def number(
+    low: float = -LARGEST, high: float = LARGEST, *, above: float = -math.inf
+) -> Callable[[str], float]:
+    """A type of arguments: finite numbers from `low` to `high`, and greater than `above`."""
+
+    def read(text: str) -> float:
+        value = float(text)
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"{_short(text)} is no number that can be used")
+        if value <= above:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is too small; it takes numbers above {above:g}")
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is too small; it takes numbers from {low:g} on")
+        if value > high:
+            raise argparse.ArgumentTypeError(f"{_short(text)} is too large; it takes numbers up to {high:g}")
+        return value
+
+    read.__name__ = "float"
+    return read
+
 
 class Command(Protocol):
     """What each module of a noun is."""
@@ -93,6 +140,9 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("allow_abbrev", False)
         options.setdefault("formatter_class", _formatter)
         super().__init__(*arguments, **options)
+        self._negative_number_matcher = _NEGATIVE
+        self.register("type", int, whole())
+        self.register("type", float, number())
         top = self.prog == PROGRAM
         if not top:
             self.epilog = f"What every command takes (--output, --scope, ...) is in `{PROGRAM} --help`."
@@ -101,6 +151,14 @@ class Parser(argparse.ArgumentParser):
         unset: Any = argparse.SUPPRESS
         for option, settings in _COMMON.items():
             common.add_argument(option, **(settings | {"default": unset} | ({} if top else {"help": unset})))
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """What was given to an argument. An empty text is nothing: a variable that was not set is a slip."""
+        if action.nargs not in (argparse.PARSER, argparse.REMAINDER):
+            for text in arg_strings:
+                if not text.strip():
+                    raise argparse.ArgumentError(action, "cannot be empty; give a value, or leave it out")
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse found wrong, as one sentence.
@@ -124,10 +182,29 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         Problem: it means nothing; exit code 2.
         SystemExit: `--help` and `--version`, after printing.
     """
+    _refuse_no_text(argv)
     noun = _noun_of(argv)
     parser = _top_level(noun)
     given = parser.parse_args(argv)
     return argparse.Namespace(**(DEFAULTS | vars(given)))
+
+
+def _refuse_no_text(argv: Sequence[str]) -> None:
+    """Bytes that are no UTF-8 come as lone surrogates, which neither the store nor the cloud can take."""
+    for word in argv:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = word.encode("utf-8", "backslashreplace").decode()
+            raise Problem(f"`{_short(shown)}` is no valid text: it is not UTF-8.", code=2) from None
+
+
+def _short(text: str) -> str:
+    """An operator's word in a complaint, which need not be said whole."""
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}.."
+
+
+_SHORT = 40
 
 
 def _noun_of(argv: Sequence[str]) -> str | None:

@@ -4,6 +4,7 @@ import argparse
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from console.commands.parser import number
 from console.commands.session import Problem, Session
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--watch", action="store_true", help="go on until interrupted")
     parser.add_argument(
-        "--interval", type=float, default=20.0, metavar="SECONDS", help="between turns of --watch (20)"
+        "--interval",
+        type=number(above=0),
+        default=20.0,
+        metavar="SECONDS",
+        help="between turns of --watch (20)",
     )
 
 

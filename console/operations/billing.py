@@ -11,6 +11,7 @@ from console.limacharlie.errors import Gone, LimaCharlieError, Protocol
 from console.operations.actor import actor
 from console.operations.files import FileError, refuse_nowhere, write_private
 from console.operations.ports import Progress, Report
+from console.operations.together import together
 from store import billingwork
 from store.billingwork import Imported
 from store.money import CURRENCIES
@@ -124,7 +125,7 @@ async def read_invoices(
         report(Progress(done, len(wanted), "invoices"))
         await keep(all_of_them=False)
 
-    async with asyncio.TaskGroup() as tasks:
+    async with together() as tasks:
         for of, name in wanted:
             tasks.create_task(one(of, name))
     await keep(all_of_them=True)

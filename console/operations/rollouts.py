@@ -31,6 +31,7 @@ from console.operations import records
 from console.operations.actor import actor
 from console.operations.ports import Progress, Report
 from console.operations.records import Current
+from console.operations.together import together
 from store import ingest, journal
 from store.configuration import Record, redact
 from store.errors import StoreError
@@ -504,7 +505,7 @@ class _Applying:
                 except (Away, Stopped, Halted, Lost, StoreError) as error:
                     trouble.append(error)
 
-        async with asyncio.TaskGroup() as group:
+        async with together() as group:
             for oid in oids:
                 group.create_task(organization(oid))
         if trouble:

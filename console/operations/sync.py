@@ -40,6 +40,7 @@ from console.operations import sections, stale
 from console.operations.caseclocks import read_case_clocks
 from console.operations.casesync import CaseSync
 from console.operations.ports import Progress, Report
+from console.operations.together import together
 from console.operations.triage import wake_due
 from store import billingwork, ingest
 from store.configuration import NOT_PERMITTED, Record, canonical, not_permitted, redact
@@ -339,7 +340,7 @@ class Sync:
             await self._tell(force=True)
             self._begun = await asyncio.to_thread(self._known)
             self._begin()
-            async with asyncio.TaskGroup() as group:
+            async with together() as group:
                 if "groups" in self._subjects and self._listed:
                     group.create_task(self._groups())
                 for _ in range(self._workers):

@@ -1,6 +1,8 @@
 """Sync while everything goes wrong: nothing is lost or invented, and afterwards the store is as if nothing was."""
 
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,6 +19,7 @@ from console.sandbox.faults import BODIES, Rule
 from console.sandbox.server import Sandbox
 from console.sandbox.world import World
 from store.database import Store
+from store.errors import StoreUnavailable
 from store.secret import Secret
 from tests.helpers.clocks import FastClock
 from tests.helpers.dump import content
@@ -163,5 +166,22 @@ async def test_what_a_store_holds_outlives_every_fault_that_never_ends(a_store: 
             after = content(store)
             for table in before.keys() - {"sync_state", "job"}:
                 assert after[table] == before[table], (rule.name, table)
+    finally:
+        await served.stop()
+
+
+async def test_a_disk_that_is_full_is_told_as_that(tmp_path: Path) -> None:
+    served = Sandbox(World(seed=5, orgs=4, detections=160, now_ms=NOW * 1000))
+    await served.start()
+    try:
+        with closing(Store(f"sqlite:///{tmp_path / 'store.db'}")) as store:
+            # What one more page is refused with is what SQLite says where the disk has none.
+            raw = store._engine.raw_connection()
+            used = raw.cursor().execute("PRAGMA page_count").fetchone()[0]
+            raw.cursor().execute(f"PRAGMA max_page_count = {used + 2}")
+            raw.close()
+
+            with pytest.raises(StoreUnavailable, match="cannot be used: the disk is full"):
+                await sync(served, store)
     finally:
         await served.stop()
