@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, func, insert, select, update
 from store import models
 from store.bodies import storable
 from store.cases import names_others
-from store.errors import StoreError
+from store.errors import Mistaken, StoreError
 from store.queries.cases import customers
 from store.queries.scopes import ORGANIZATION
 from store.text import Untrusted
@@ -29,6 +29,10 @@ _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 
 class CampaignError(StoreError):
     """What cannot be done with a campaign; the text says why, and nothing was changed."""
+
+
+class CampaignMistaken(CampaignError, Mistaken):
+    """There is no such campaign, or what was given makes none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,22 @@ def campaign(c: Connection, campaign_id: int) -> Whole | None:
     return Whole(found, members, notes)
 
 
+def of_several(c: Connection, alerts: Iterable[int]) -> list[tuple[int, str]]:
+    """(alert, oid) of those that are in the store, if a campaign can be made of them.
+
+    Raises:
+        CampaignError: they are of one customer, or not there.
+    """
+    rows = _known(c, alerts)
+    if len({oid for _, oid in rows}) < 2:
+        raise CampaignError(
+            "These alerts are of one customer: a case is for that. A campaign is over several."
+            if rows
+            else "None of these alerts is in the store."
+        )
+    return rows
+
+
 def create(c: Connection, title: str, alerts: Iterable[int], *, by: str, now: int) -> int:
     """Begin a campaign with alerts of several customers; answers its number.
 
@@ -166,17 +186,10 @@ def create(c: Connection, title: str, alerts: Iterable[int], *, by: str, now: in
         CampaignError: it has no title, or is not over several customers.
     """
     if not title.strip():
-        raise CampaignError("A campaign needs a title.")
+        raise CampaignMistaken("A campaign needs a title.")
     if len(title) > 200:
-        raise CampaignError(f"The title has {len(title):,} characters; at most 200.")
-    rows = _known(c, alerts)
-    organizations = {oid for _, oid in rows}
-    if len(organizations) < 2:
-        raise CampaignError(
-            "These alerts are of one customer: a case is for that. A campaign is over several."
-            if rows
-            else "None of these alerts is in the store."
-        )
+        raise CampaignMistaken(f"The title has {len(title):,} characters; at most 200.")
+    rows = of_several(c, alerts)
     made = c.execute(
         insert(_C)
         .values(title=storable(title.strip()), by=storable(by), made_at=now, closed_by="", conclusion="")
@@ -196,7 +209,7 @@ def add(c: Connection, campaign_id: int, alerts: Iterable[int]) -> int:
     there = set(c.execute(select(_A.c.detection_id).where(_A.c.campaign_id == campaign_id)).scalars())
     rows = [(number, oid) for number, oid in _known(c, alerts) if number not in there]
     if len(there) + len(rows) > MOST:
-        raise CampaignError(f"A campaign holds at most {MOST:,} alerts.")
+        raise CampaignMistaken(f"A campaign holds at most {MOST:,} alerts.")
     if rows:
         c.execute(
             insert(_A),
@@ -208,7 +221,7 @@ def add(c: Connection, campaign_id: int, alerts: Iterable[int]) -> int:
 def _known(c: Connection, alerts: Iterable[int]) -> list[tuple[int, str]]:
     wanted = sorted(set(alerts))
     if len(wanted) > MOST:
-        raise CampaignError(f"A campaign holds at most {MOST:,} alerts.")
+        raise CampaignMistaken(f"A campaign holds at most {MOST:,} alerts.")
     found: list[tuple[int, str]] = []
     for start in range(0, len(wanted), 500):
         rows = c.execute(select(_D.c.id, _D.c.oid).where(_D.c.id.in_(wanted[start : start + 500])))
@@ -219,7 +232,7 @@ def _known(c: Connection, alerts: Iterable[int]) -> list[tuple[int, str]]:
 def _going(c: Connection, campaign_id: int) -> None:
     row = c.execute(select(_C.c.closed_at).where(_C.c.id == campaign_id)).one_or_none()
     if row is None:
-        raise CampaignError(f"There is no campaign {campaign_id}.")
+        raise CampaignMistaken(f"There is no campaign {campaign_id}.")
     if row.closed_at is not None:
         raise CampaignError("This campaign is closed.")
 
@@ -244,15 +257,15 @@ def note(c: Connection, campaign_id: int, text: str, *, oid: str = "", by: str, 
     _going(c, campaign_id)
     words = text.strip()
     if not words:
-        raise CampaignError("There is nothing to write down.")
+        raise CampaignMistaken("There is nothing to write down.")
     if len(words) > LONGEST:
-        raise CampaignError(f"The text has {len(words):,} characters; at most {LONGEST:,}.")
+        raise CampaignMistaken(f"The text has {len(words):,} characters; at most {LONGEST:,}.")
     if oid:
         member = c.execute(
             select(_A.c.oid).where(_A.c.campaign_id == campaign_id, _A.c.oid == oid).limit(1)
         ).one_or_none()
         if member is None:
-            raise CampaignError("This customer is not in the campaign.")
+            raise CampaignMistaken("This customer is not in the campaign.")
         if others := named_others(c, words, oid):
             raise CampaignError(f"The text names {_listed(others)}: what is for one customer names no other.")
     return int(
@@ -272,7 +285,7 @@ def close(c: Connection, campaign_id: int, conclusion: str, *, by: str, now: int
     """
     _going(c, campaign_id)
     if len(conclusion) > LONGEST:
-        raise CampaignError(f"The conclusion has {len(conclusion):,} characters; at most {LONGEST:,}.")
+        raise CampaignMistaken(f"The conclusion has {len(conclusion):,} characters; at most {LONGEST:,}.")
     c.execute(
         update(_C)
         .where(_C.c.id == campaign_id, _C.c.closed_at.is_(None))

@@ -23,3 +23,7 @@ class StoreDamaged(StoreError):
 
 class StoreRefused(StoreError):
     """A step that could lose something was not confirmed."""
+
+
+class Mistaken(StoreError):
+    """What was asked for names something that is not there, or is nothing that can be: it was mistyped."""

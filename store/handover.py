@@ -14,7 +14,7 @@ from store import models
 from store.alerts import OPEN
 from store.bodies import storable
 from store.cases import CaseFilter
-from store.errors import StoreError
+from store.errors import Mistaken, StoreError
 from store.queries import alerts, cases
 from store.queries.alerts import AlertRow
 from store.queries.scopes import ORGANIZATION, oids_of
@@ -50,6 +50,10 @@ OTHER_ACTIONS: tuple[str, ...] = ("sensor.", "fp.")
 
 class HandoverError(StoreError):
     """What cannot be done with a hand-over; the text says why, and nothing was changed."""
+
+
+class HandoverMistaken(HandoverError, Mistaken):
+    """There is no such hand-over or item, or a text is nothing that can be written down."""
 
 
 class LostRace(HandoverError):
@@ -406,13 +410,13 @@ def edit(
         raise LostRace("This item was changed meanwhile, here or in another console; look at it again.")
     unknown = set(texts) - set(TEXTS)
     if unknown:
-        raise HandoverError(
+        raise HandoverMistaken(
             f"{', '.join(sorted(unknown))} is no text of an item; there are {', '.join(TEXTS)}."
         )
     for name, said in texts.items():
         if len(said) > LONGEST:
             label = name.replace("_", " ")
-            raise HandoverError(f"{label}: at most {LONGEST:,} characters, it has {len(said):,}.")
+            raise HandoverMistaken(f"{label}: at most {LONGEST:,} characters, it has {len(said):,}.")
     values = {name: storable(said) for name, said in texts.items()}
     c.execute(update(_I).where(_I.c.id == item_id).values(**values, version=_I.c.version + 1))
 
@@ -425,14 +429,14 @@ def annotate(c: Connection, handover_id: int, operator: str, note: str) -> None:
     """
     _draft(c, handover_id, operator)
     if len(note) > LONGEST:
-        raise HandoverError(f"note: at most {LONGEST:,} characters, it has {len(note):,}.")
+        raise HandoverMistaken(f"note: at most {LONGEST:,} characters, it has {len(note):,}.")
     c.execute(update(_H).where(_H.c.id == handover_id).values(note=storable(note)))
 
 
 def _draft(c: Connection, handover_id: int, operator: str) -> Any:
     row = c.execute(select(_H).where(_H.c.id == handover_id)).one_or_none()
     if row is None:
-        raise HandoverError(f"There is no hand-over {handover_id}.")
+        raise HandoverMistaken(f"There is no hand-over {handover_id}.")
     if row.by != operator:
         raise HandoverError(f"This is what {row.by} hands over.")
     if row.state != DRAFT:
@@ -467,7 +471,9 @@ def withdraw(c: Connection, handover_id: int, operator: str, *, now: int) -> Non
         HandoverError: it is not theirs, or has ended.
     """
     row = c.execute(select(_H).where(_H.c.id == handover_id)).one_or_none()
-    if row is None or row.by != operator:
+    if row is None:
+        raise HandoverMistaken(f"There is no hand-over {handover_id}.")
+    if row.by != operator:
         raise HandoverError("Only who hands over takes it back.")
     if row.state not in (DRAFT, PUBLISHED):
         raise HandoverError(f"It is {STATES[row.state]} already.")
@@ -498,9 +504,9 @@ def bounce(
         LostRace, HandoverError: as of `accept`; also without a reason.
     """
     if not reason.strip():
-        raise HandoverError("Say why: whoever handed it over has to know.")
+        raise HandoverMistaken("Say why: whoever handed it over has to know.")
     if len(reason) > LONGEST:
-        raise HandoverError(f"reason: at most {LONGEST:,} characters, it has {len(reason):,}.")
+        raise HandoverMistaken(f"reason: at most {LONGEST:,} characters, it has {len(reason):,}.")
     found = _take(c, item_id, operator, version)
     _decide(c, found, BOUNCED, operator, reason.strip(), now)
     return found
@@ -509,7 +515,7 @@ def bounce(
 def _take(c: Connection, item_id: int, operator: str, version: int | None) -> Item:
     found = item(c, item_id)
     if found is None:
-        raise HandoverError("This item is no longer there.")
+        raise HandoverMistaken("This item is no longer there.")
     whole = c.execute(select(_H.c.by, _H.c.state).where(_H.c.id == found.handover)).one()
     if found.state != WAITING:
         who = "you" if found.decided_by == operator else found.decided_by

@@ -41,11 +41,12 @@ def run(session: Session) -> int:
         return _show(session)
     session.refuse_read_only(f"case campaign {step}")
     from store.campaigns import CampaignError
+    from store.errors import Mistaken
 
     try:
         return {"create": _create, "note": _note, "close": _close}[step](session)
     except CampaignError as error:
-        raise Problem(str(error), code=5) from error
+        raise Problem(str(error), code=2 if isinstance(error, Mistaken) else 5) from error
 
 
 def listed(found: "Campaign") -> dict[str, Any]:
@@ -126,6 +127,7 @@ def _show(session: Session) -> int:
 
 
 def _create(session: Session) -> int:
+    from console.commands.alert_folds import refuse_unknown
     from console.operations import campaigns
     from store.alerts import AlertFilter, FilterError, parse_filter
     from store.queries.alerts import by_detect_id
@@ -145,6 +147,7 @@ def _create(session: Session) -> int:
                 ids += [each.row.id for each in found]
         selection = Selection(ids=tuple(ids))
     elif given.storm is not None:
+        refuse_unknown(session, storm=given.storm)
         selection = Selection(wanted=AlertFilter(scope=session.scope(), storm=given.storm))
     else:
         try:

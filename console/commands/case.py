@@ -518,7 +518,10 @@ def _link(session: Session) -> int:
 def _merge(session: Session) -> int:
     given = session.arguments
     oid, target = _cases(session, [given.case])[0]
-    sources = [_number(word) for word in given.sources]
+    named = _cases(session, [word if "/" in word else f"{oid}/{word}" for word in given.sources])
+    if others := {each for each, _ in named} - {oid}:
+        raise Problem(f"{len(others)} other organizations' cases are named; none of these is merged.", code=2)
+    sources = [number for _, number in named]
     _confirmed(session, {oid})
 
     async def go(desk: "CaseDesk") -> "Outcome":

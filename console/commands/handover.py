@@ -203,8 +203,12 @@ def _withdraw(session: Session) -> int:
 
 def _accept(session: Session) -> int:
     from console.operations import handover
-    from store.handover import HandoverError
+    from store.handover import HandoverError, item
 
+    with session.reader.reading() as connection:
+        missing = [str(each) for each in session.arguments.items if item(connection, each) is None]
+    if missing:
+        raise Problem(f"There is no item {', '.join(missing)}. Nothing was accepted.", code=2)
     name, refused = session.operator, 0
     rows: list[dict[str, Any]] = []
 
@@ -286,14 +290,15 @@ def _possible(do: Any) -> Any:
     """What an operation answers.
 
     Raises:
-        Problem: it refused, with exit code 5.
+        Problem: it refused, with exit code 5; 2 where what was asked for is not there.
     """
+    from store.errors import Mistaken
     from store.handover import HandoverError
 
     try:
         return do()
     except HandoverError as error:
-        raise Problem(str(error), code=5) from error
+        raise Problem(str(error), code=2 if isinstance(error, Mistaken) else 5) from error
 
 
 def _run(session: Session, coroutine: "Coroutine[Any, Any, Any]") -> Any:

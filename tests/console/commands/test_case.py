@@ -66,6 +66,8 @@ def test_the_list_is_worst_first_with_what_is_not_as_the_cloud_has_it(cases, lim
         (["create", "--offline"], "An empty case needs --organization"),
         (["create", "nothing", "--offline"], "There is no alert"),
         (["decide", "77", "mine", "--offline"], "nothing to decide"),
+        (["merge", "Acme Corp/12", "999", "--offline"], "There is no case"),
+        (["merge", "Acme Corp/12", "nobody/13", "--offline"], "There is no organization"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence_and_changes_nothing(cases, limegrove, words, why):

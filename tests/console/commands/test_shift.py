@@ -65,8 +65,9 @@ def test_a_shift_is_drafted_written_published_accepted_and_bounced(as_who: Limeg
         (("draft", "--hypothesis", "x"), 2, "--item"),
         (("draft", "--since", "soon"), 2, "--since"),
         (("show", "99"), 2, "no hand-over 99"),
-        (("accept", "99"), 5, "no longer there"),
-        (("withdraw", "99"), 5, "takes it back"),
+        (("accept", "99"), 2, "There is no item 99. Nothing was accepted."),
+        (("withdraw", "99"), 2, "no hand-over 99"),
+        (("bounce", "99", "--reason", "x"), 2, "no longer there"),
         (("draft", "--read-only"), 5, "read-only"),
     ],
 )
@@ -118,6 +119,9 @@ def test_a_campaign_is_over_several_customers_and_names_none_to_another(as_who: 
     assert len(as_who("mk", "case", "campaign", "list", "--all").json) == 1
     assert "is closed" in as_who("mk", "case", "campaign", "close", number).err
     assert as_who("mk", "case", "campaign", "show", "99").code == 2
+    for words in (("note", "99", "--text", "x"), ("close", "99", "--conclusion", "x")):
+        answer = as_who("mk", "case", "campaign", *words)
+        assert (answer.code, answer.err) == (2, "limegrove: There is no campaign 99.\n")
     assert as_who("mk", "case", "campaign", "create", "x").code == 2
     assert as_who("mk", "case", "campaign", "create", "x", "--alert", "nothing").code == 2
 
