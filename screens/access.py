@@ -135,6 +135,8 @@ class Found:
     marked. None for now."""
     lacking: str = ""
     """What else was not read yet then, in words."""
+    unchanged: bool = False
+    """Nothing of it is otherwise now."""
 
 
 class Access(View[Found]):
@@ -201,7 +203,8 @@ class Access(View[Found]):
         ),
         Binding(
             "equals_sign", "since", "what changed", show=False, id="access.since",
-            tooltip="As it was, or what changed from then to now: + given, - taken, ~ held by another way",
+            tooltip="As it was, or what changed from then to now: + given, - taken, ~ held by another way; "
+                    "{access.everybody=A} shows also the rows in which nothing did",
         ),
         Binding("N", "now", "back to now", show=False, id="access.now", tooltip="The matrix as it is now"),
         Binding("n", "next(1)", "next", id="access.next", show=False, tooltip="The next one to be about"),
@@ -360,9 +363,13 @@ class Access(View[Found]):
             before = before or later
         if then is not None and before is not None:
             before, later, lacking = access_then.known_then(connection, before, later, then.at)
-        made = None
+        made, unchanged = None, False
         if before is not None:
             made = pivots.grid(before, later, (world, after), permissions=wanted.permissions, only_held=used)
+            if then is not None and then.since and not everybody:
+                rows = len(made.rows)
+                made = access_then.changed_only(made, by, cell, (world, after))
+                unchanged = bool(rows and not made.rows)
         mfa: dict[str, bool | None] = {}
         if then is None:
             user = User.__table__.c  # type: ignore[attr-defined]  # SQLModel does not type its tables
@@ -384,6 +391,7 @@ class Access(View[Found]):
             now,
             then,
             lacking,
+            unchanged,
         )
 
     def _pivot(
@@ -1146,6 +1154,11 @@ def nothing(found: Found, context: Context) -> str:
         )
     if found.then is not None and (why := access_then.not_known(found.pivot, name, found.then, context)):
         return why
+    if found.unchanged and found.then is not None:
+        return (
+            f"Nothing of {name} changed since {context.when(found.then.at, seconds=False)}. "
+            f"{press('access.everybody', 'A')} shows every row, {press('access.now', 'N')} goes back to now."
+        )
     if found.pivot.total or (found.grid is not None and found.grid.rows):
         return ""
     if found.then is not None:

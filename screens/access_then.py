@@ -14,13 +14,20 @@ from textual.content import Content
 
 from screens.context import HEALTH_STYLES, Context
 from screens.keys import press
+from screens.pivots import GAINED, LOST, OTHERWISE, Cell, Grid, key_of
 from screens.widgets.text import line
 from store.access import counted
+from store.closure import Held, World
 from store.queries.asof import read_by
-from store.queries.matrix import Lacking, Pivot
+from store.queries.matrix import By, Lacking, Pivot
 from store.times import age
 
 SINCE_LEGEND = "+ given - taken ~ otherwise"
+
+MARKS = frozenset((GAINED, LOST, OTHERWISE))
+
+MOST_LOOKED = 300
+"""Rows whose every cell is looked at to leave out the columns in which nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,43 @@ def known_then(
 
     before, after = left(pivot), left(also) if also is not None else None
     return before, after, "its API keys were not read yet then" if without else ""
+
+
+def changed_only(made: Grid, by: By, cell: Cell, worlds: tuple[World, World]) -> Grid:
+    """Of an organization or a principal the rows and columns in which anything changed; of a permission all:
+    there a row is one line of signs, and the question is where."""
+    if by == "permission":
+        return made
+    before, after = (_ways(world, by, cell) for world in worlds)
+    rows = [row for row in made.rows if before.get(row.key) != after.get(row.key)]
+    columns = [
+        column
+        for column in made.columns
+        if len(rows) > MOST_LOOKED or any(row.cells.get(column.key, "") in MARKS for row in rows)
+    ]
+    return replace(made, rows=rows, columns=columns or made.columns)
+
+
+def _ways(world: World, by: By, cell: Cell) -> dict[str, object]:
+    """Row -> what is held there and through what, by names: bits of two worlds are not the same."""
+    sets: dict[int, frozenset[str]] = {}
+
+    def named(mask: int) -> frozenset[str]:
+        if mask not in sets:
+            sets[mask] = frozenset(world.permissions(mask))
+        return sets[mask]
+
+    def of(held: Held) -> object:
+        return named(held.direct), frozenset((gid, named(mask)) for gid, mask in held.groups)
+
+    if by == "organization":
+        ways = {key_of(held.kind, who): of(held) for who, held in world.organization(cell.oid).items()}
+        groups = {key_of("group", each.gid): named(each.permissions) for each in world.holding(cell.oid)}
+        return {**ways, **groups}
+    if cell.kind == "group":
+        group = world.groups.get(cell.principal)
+        return {} if group is None else dict.fromkeys(group.organizations, named(group.permissions))
+    return {oid: of(held) for oid, held in world.principal(cell.principal).items()}
 
 
 def not_known(pivot: Pivot, name: str, then: Then, context: Context) -> str:

@@ -103,6 +103,13 @@ async def test_what_changed_since_is_marked_as_what_is_staged_is(past_store):
         assert signs(host, f"user:{LEE}") == {"dr.list": "~", "dr.set": "-", "sensor.task": "G"}
         assert signs(host, f"user:{NEW}") == {"org.get": "+"}
         assert signs(host, "key:hash-1") == {"dr.set": "-", "apikey.ctrl": "-"}
+        assert "group:g-1" not in rows(host), "nothing of it changed"
+        changed = {column.key for column in host.view._found.grid.columns}
+        assert changed == {"sensor.task", "user.ctrl", "dr.list", "dr.set", "org.get", "apikey.ctrl"}
+        await pilot.press("A")
+        await until(pilot, lambda: "group:g-1" in rows(host))
+        await pilot.press("A")
+        await until(pilot, lambda: "group:g-1" not in rows(host))
         assert "+ given - taken ~ otherwise" in text_of(host)
         host.view.table.go(f"user:{KIM}", "user.ctrl")
         await until(pilot, lambda: "now not any more" in text_of(host))
@@ -125,6 +132,18 @@ async def test_nothing_is_staged_in_the_past_and_a_sentence_says_so(past_store, 
         await pilot.press(key)
         await until(pilot, lambda: "goes back to now, where changes are made" in text_of(host))
         assert host.asked == []
+
+
+async def test_where_nothing_changed_a_sentence_says_so(past_store):
+    host = Host(past_store, Access)
+    async with host.run_test(size=(100, 30)) as pilot:
+        await ready(pilot, ACME)
+        host.view.show_then(Then(CHANGED + 1, True))
+        await until(
+            pilot, lambda: "Nothing of Acme Dental changed since 2026-11-22 14:00 UTC" in text_of(host)
+        )
+        await pilot.press("A")
+        await until(pilot, lambda: "group:g-1" in rows(host))
 
 
 async def test_enter_explains_as_of_then_without_cuts(past_store):
