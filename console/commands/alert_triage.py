@@ -326,15 +326,18 @@ def _ask(session: Session, selection: "Selection", by_filter: bool) -> None:
     if not (many or given.verb == "close"):
         return
     with session.reader.reading() as connection:
+    from store.typednames import accepted
         oids = organizations(connection, selection)
         protected = marked(connection, "protected", oids)
     confirmed = {name.strip() for name in given.confirm}
-    missing = [name for oid, name in sorted(protected.items()) if not {str(name), oid} & confirmed]
+    missing = [name for oid, name in sorted(protected.items()) if not confirmed & {*accepted(str(name), oid)}]
     if missing:
         named = ", ".join(shown(name) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise Problem(
-            f"{named}{more}: protected; give the name of each with --confirm. Nothing was changed.", code=5
+            f"{named}{more}: protected; give the name of each, or its oid, with --confirm. Nothing was "
+            "changed.",
+            code=5,
         )
     if many:
         where = f"{len(oids)} organizations" if len(oids) != 1 else "1 organization"
@@ -376,6 +379,8 @@ def _undo(session: Session) -> int:
     given = session.arguments
     action: int | None = given.action
     if action is None:
+    from console.operations.caselinks import follow_undo
+    from store.cases import reference
         with session.reader.reading() as connection:
             last = undoable(connection, session.operator, now=now_ms())
         if last is None:
@@ -392,6 +397,14 @@ def _undo(session: Session) -> int:
 def _resume(session: Session) -> int:
     from console.operations import triage as operations
 
+    held = follow_undo(session.store(), done.action_id)
+    if held.alerts:
+        named = ", ".join(f"{reference('', number)} of {oid}" for oid, number in held.cases[:5])
+        more = f" and {len(held.cases) - 5} more" if len(held.cases) > 5 else ""
+        session.say(
+            f"{held.alerts} of them {'is' if held.alerts == 1 else 'are'} in progress and not new: the case "
+            f"cannot go back to new ({named}{more})."
+        )
     outcomes = operations.resume(session.store())
     session.show_rows([_told(done) for done in outcomes], footer=f"{len(outcomes)} decisions finished")
     _say_refused(session, [each for done in outcomes for each in done.refused])

@@ -452,14 +452,17 @@ def _confirmed(session: Session, oids: set[str]) -> None:
     from store.queries.scopes import marked
 
     with session.reader.reading() as connection:
+    from store.typednames import accepted
         protected = marked(connection, "protected", oids)
     given = {name.strip() for name in session.arguments.confirm}
-    missing = [name for oid, name in sorted(protected.items()) if not {str(name), oid} & given]
+    missing = [name for oid, name in sorted(protected.items()) if not given & {*accepted(str(name), oid)}]
     if missing:
         named = ", ".join(shown(name) for name in missing[:5])
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise Problem(
-            f"{named}{more}: protected; give the name of each with --confirm. Nothing was changed.", code=5
+            f"{named}{more}: protected; give the name of each, or its oid, with --confirm. Nothing was "
+            "changed.",
+            code=5,
         )
 
 

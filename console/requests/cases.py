@@ -508,7 +508,7 @@ async def _confirmed(host: Host, does: str, rows: Sequence[CaseRow], word: str) 
             line(*(part for name in names.values() for part in ((name, "bold"), Content("  ")))),
         ]
     )
-    asked = [Name("customer", (safe_text(name), name, oid)) for oid, name in names.items()]
+    asked = [Name.of("customer", name, oid) for oid, name in names.items()]
     return await host.ask(TypeName(heading, asked, does=word)) is not None
 
 

@@ -182,7 +182,7 @@ async def _agreed(
         return ("", "") if await _confirmed(host, question) else None
     heading = Content("\n").join([*(line(each) for each in question.splitlines()), Content.styled(
         "This organization is protected: its name is typed.", "bold")])  # fmt: skip
-    names = [Name("customer", (safe_text(organization), organization, alert.row.oid))]
+    names = [Name.of("customer", organization, alert.row.oid)]
     answer = await host.ask(TypeName(heading, names, does="write it"))
     return None if answer is None else (answer.names[0], answer.reason)
 

@@ -126,12 +126,11 @@ async def _isolate(host: Host, card: Card, wanted: bool) -> str:
             if wanted
             else "It reaches everything again. Undone by i on its card."
         ),
-        line(("sensor ", "dim"), (card.sid, "dim"), ("   its id does as well as its name", "dim")),
     ]  # fmt: skip
-    names = [Name("host", (shown, card.hostname, card.sid))]
+    names = [Name.of("host", str(card.hostname or card.sid), str(card.sid))]
     if card.protected:
         heading.append(Content.styled("This organization is protected: its name is typed as well.", "bold"))
-        names.append(Name("customer", (safe_text(card.organization), card.organization, card.oid)))
+        names.append(Name.of("customer", str(card.organization), card.oid))
     typed = await host.ask(
         TypeName(Content("\n").join(heading), names, does="cut it off" if wanted else "let it back")
     )

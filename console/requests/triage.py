@@ -12,9 +12,9 @@ from weakref import WeakSet
 
 from textual.content import Content
 
-from console.operations import folding
+from console.operations import caselinks, folding
 from console.operations import triage as operations
-from console.requests import Handler, Host, RefusedHere
+from console.requests import Handler, Host, RefusedHere, read
 from screens.dialogs.assign_alerts import AssignAlerts as AssignDialog
 from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.close_alerts import CloseAlerts as CloseDialog
@@ -44,10 +44,12 @@ from screens.requests import (
 from screens.widgets.text import line
 from store import folds, sampling, triage
 from store.alerts import CLASSIFICATIONS, STATUSES, AlertFilter, parse_filter
+from store.cases import reference
 from store.observables import event_words
-from store.queries import alerts, queue
+from store.queries import alerts, people, queue
 from store.queries.queue import About
 from store.sampling import Sample
+from store.text import safe_text
 from store.times import age, clock_words
 from store.triage import Action, Outcome, Refusal, Selection, TriageError
 
@@ -68,6 +70,9 @@ DONE_WORDS: Mapping[str, str] = {
     "reopen": "reopened", "snooze": "snoozed", "tag": "tagged", "note": "noted", "undo": "undone",
 }  # fmt: skip
 
+TO_CASES = frozenset({"claim", "ack", "close", "reopen", "undo"})
+"""Verbs that cases follow."""
+
 REPEATABLE = frozenset({"claim", "release", "ack", "close", "snooze", "note"})
 
 
@@ -77,6 +82,15 @@ class Looked:
 
     selection: Selection
     """By id, with the versions seen."""
+    about: About
+
+
+@dataclass(frozen=True)
+class Left:
+    """Alerts that the operator left out of a decision."""
+
+    why: str
+    """Our own words: `protected`."""
     about: About
 
 
@@ -153,6 +167,8 @@ def subject_of(about: About, operator: str) -> Subject:
         max(1, len(about.cats)),
         about.hostname,
         tuple(protected.values()),
+        tuple(protected),
+        sum(count for oid, _, count in about.organizations if oid in protected),
         tuple((name, count) for name, count in about.held if name != operator),
     )
 
@@ -174,10 +190,10 @@ async def assign(host: Host, request: AssignAlerts) -> None:
     """Ask for a name, and give alerts to that operator, whoever has them now."""
     store = host.writing_store()
     looked = await _look(host, request.chosen)
-    names = await asyncio.to_thread(_names, host)
-    to = await host.ask(AssignDialog(subject_of(looked.about, host.operator), names))
+    names, known = await asyncio.to_thread(_names, host)
+    to = await host.ask(AssignDialog(subject_of(looked.about, host.operator), names, doubt=known.doubt))
     if to is None:
-        host.say("Nothing was given away.")
+        host.say("Nothing was assigned.")
         return
     outcome = await asyncio.to_thread(
         operations.assign,
@@ -191,9 +207,11 @@ async def assign(host: Host, request: AssignAlerts) -> None:
     await _say_outcome(host, "assign", outcome, looked.about, f" to {to}" if to else " to nobody")
 
 
-def _names(host: Host) -> Sequence[str]:
+def _names(host: Host) -> tuple[Sequence[str], people.People]:
+    """Those who have alerts and are known, and everybody who is."""
     with host.context.reader.reading() as connection:
-        return queue.assignees(connection)
+        known = people.people(connection, also=[host.operator])
+        return [name for name in queue.assignees(connection) if name in known], known
 
 
 async def acknowledge(host: Host, request: AcknowledgeAlerts) -> None:
@@ -224,6 +242,7 @@ async def _close(host: Host, chosen: Chosen, *, classification: str = "", commen
     looked = await _look(host, chosen)
     subject = subject_of(looked.about, host.operator)
     selection = looked.selection
+    left: list[Left] = []
     if looked.about.count > 1:
         sample, members = await asyncio.to_thread(_sample, host, selection.ids)
         checked = await host.ask(
@@ -235,6 +254,7 @@ async def _close(host: Host, chosen: Chosen, *, classification: str = "", commen
         if checked.without:
             selection = _without(looked, checked.without)
             about = await asyncio.to_thread(_about, host, selection.ids)
+            left.append(Left("left out", await asyncio.to_thread(_about, host, checked.without)))
             looked = Looked(selection, about)
             if not selection.ids:
                 host.say("All of them were left out; nothing was closed.")
@@ -249,6 +269,9 @@ async def _close(host: Host, chosen: Chosen, *, classification: str = "", commen
         return
     if answer.spared:
         selection = await asyncio.to_thread(_of_others, host, looked)
+        spared = tuple(set(looked.selection.ids).difference(selection.ids))
+        left.append(Left("protected", await asyncio.to_thread(_about, host, spared)))
+        looked = Looked(selection, await asyncio.to_thread(_about, host, selection.ids))
     outcome = await asyncio.to_thread(
         operations.close,
         store,
@@ -262,7 +285,10 @@ async def _close(host: Host, chosen: Chosen, *, classification: str = "", commen
         now=host.context.clock(),
     )
     words = "benign true positive" if answer.benign else answer.classification.replace("_", " ")
-    await _say_outcome(host, "close", outcome, looked.about, f" as {words}", listed=len(selection.ids) > 1)
+    await _say_outcome(
+        host, "close", outcome, looked.about, f" as {words}", listed=len(selection.ids) > 1 or bool(left),
+        left=left,
+    )  # fmt: skip
 
 
 def _about(host: Host, ids: Sequence[int]) -> About:
@@ -441,13 +467,12 @@ async def undo(host: Host, request: UndoDecision) -> None:
     action, ids, part = found
     whole = request.part is None or len(part) == len(ids)
     about = await asyncio.to_thread(_about, host, ids)
-    what = f"{decided(action)}"
     chosen: Sequence[int] | None = None
     if len(ids) > 1 or not whole:
         asked = None if whole else request.part
         answer = await host.ask(_undo_choice(host, action, about, part, asked))
         if answer is None:
-            host.say("Nothing was taken back.")
+            host.say("Nothing was undone.")
             return
         chosen = part if answer == "p" else None
     outcome = await asyncio.to_thread(
@@ -461,7 +486,22 @@ async def undo(host: Host, request: UndoDecision) -> None:
     )
     if chosen:
         about = await asyncio.to_thread(_about, host, chosen)
-    await _say_outcome(host, "undo", outcome, about, f": {what}", listed=bool(outcome.refused))
+    clock = host.context.clock
+    held = await asyncio.to_thread(caselinks.follow_undo, store, outcome.action_id, clock=clock)
+    again = await asyncio.to_thread(_new_again, host, outcome.action_id)
+    await _say_undone(host, action, outcome, about, held, again)
+
+
+def _new_again(host: Host, action_id: int) -> int:
+    """How many of the alerts that a decision changed are new now, and were not before it."""
+    with host.context.reader.reading() as connection:
+        changed: dict[int, int] = {}
+        last = 0
+        while some := triage.changes(connection, action_id, after=last):
+            changed |= {each.detection_id: each.status for each in some}
+            last = some[-1].detection_id
+        rows = alerts.rows_of(connection, [number for number, status in changed.items() if status])
+        return sum(1 for row in rows if row.status == triage.NEW)
 
 
 def _undoable(host: Host, part: Chosen | None) -> tuple[Action, list[int], list[int]] | None:
@@ -643,41 +683,113 @@ def _telling(host: Host, verb: str) -> Report:
 
 
 async def _say_outcome(
-    host: Host, verb: str, outcome: Outcome, about: About, words: str = "", *, listed: bool = False
+    host: Host,
+    verb: str,
+    outcome: Outcome,
+    about: About,
+    words: str = "",
+    *,
+    listed: bool = False,
+    left: Sequence[Left] = (),
 ) -> None:
-    """Say what a decision came to; of many with a line for each organization, and each that was refused."""
+    """Say what a decision came to, and where; of many with a line for each organization, each that was
+    refused, and what was left out."""
     done = DONE_WORDS[verb]
     refused = outcome.refused
-    undo_ = verb not in ("undo", "note") and outcome.changed > 0
+    undo_ = verb != "note" and outcome.changed > 0
     back = f" {press('alerts.undo', 'z')} takes it back." if undo_ else ""
-    if about.count == 1:
+    waits = await _waiting(host, verb, outcome)
+    if about.count == 1 and not left:
         if outcome.changed:
             hint = f", {press('alerts.undo', 'z')} takes it back" if undo_ else ""
-            host.say(f"{done.capitalize()}{words}{hint}: {_title(about)}.")
+            host.say(f"{done.capitalize()}{words} at {_where(about)}{hint}: {_title(about)}.{waits}")
         elif refused:
-            host.say(f"Not {done}: {why(refused[0], host)}.", "warning")
+            host.say(f"Not {done} at {_where(about)}: {why(refused[0], host)}.", "warning")
         else:
-            host.say(f"It is {_already(verb)} already.")
+            host.say(f"It is {_already(verb)} already at {_where(about)}: {_title(about)}.")
         return
     if not outcome.changed and not refused:
-        host.say(f"All of them are {_already(verb)} already.")
+        host.say(f"All {about.count:,} are {_already(verb)} already at {_where(about)}.")
         return
-    organizations = len(outcome.by_organization)
-    of = f" at {organizations:,} organizations" if organizations > 1 else ""
-    sentence = f"{outcome.changed:,} of {about.count:,} alerts {done}{words}{of}"
+    total = about.count + sum(each.about.count for each in left)
+    sentence = f"{outcome.changed:,} of {total:,} alerts {done}{words} at {_where(about, outcome)}"
+    if refused:
+        sentence += f", {len(refused):,} refused"
+    if outcome.unchanged:
+        sentence += f", {outcome.unchanged:,} {_already(verb)} before"
+    if left:
+        sentence += ", " + ", ".join(f"{each.about.count:,} left open ({each.why})" for each in left)
+    if not outcome.finished:
+        sentence += "; the rest follows at the next start"
+    if listed or refused:
+        items = await asyncio.to_thread(_items, host, outcome, done, words.strip(), left)
+        await host.ask(Results(Content.styled(f"{sentence}.{waits}", "bold"), items, can_undo=undo_))
+    host.say(f"{sentence}.{back}{waits}", "warning" if refused else "plain")
+
+
+async def _say_undone(
+    host: Host, action: Action, outcome: Outcome, about: About, held: caselinks.Held, again: int
+) -> None:
+    """Say what is there again, and what is not: an alert whose case has moved on is in progress with it."""
+    what, refused = decided(action), outcome.refused
+    waits = await _waiting(host, "undo", outcome)
+    if about.count == 1:
+        if refused or not outcome.changed:
+            reason = why(refused[0], host) if refused else "there was nothing to undo"
+            host.say(f"Not undone at {_where(about)}: {reason}.", "warning")
+        elif held.alerts:
+            case = reference("", held.cases[0][1])
+            host.say(
+                f"No longer {what} at {_where(about)}, but in progress: its case {case} cannot go back to "
+                f"new. {_title(about)}.{waits}",
+                "warning",
+            )
+        else:
+            new = ", new again" if again else ""
+            host.say(f"No longer {what} at {_where(about)}{new}: {_title(about)}.{waits}")
+        return
+    sentence = f"{outcome.changed:,} of {about.count:,} alerts no longer {what} at {_where(about, outcome)}"
+    if again:
+        sentence += f", {again:,} new again"
+    if held.alerts:
+        sentence += f", {held.alerts:,} in progress: their cases cannot go back to new"
     if refused:
         sentence += f", {len(refused):,} refused"
     if not outcome.finished:
         sentence += "; the rest follows at the next start"
-    if not listed and not refused:
-        host.say(f"{sentence}.{back}")
-        return
-    items = await asyncio.to_thread(_items, host, outcome, done)
-    await host.ask(Results(Content.styled(sentence, "bold"), items, can_undo=undo_))
-    host.say(f"{sentence}.{back}", "warning" if refused else "plain")
+    if refused:
+        items = await asyncio.to_thread(_items, host, outcome, "undone")
+        await host.ask(Results(Content.styled(f"{sentence}.", "bold"), items, can_undo=False))
+    host.say(f"{sentence}.{waits}", "warning" if refused or held.alerts else "plain")
 
 
-def _items(host: Host, outcome: Outcome, done: str) -> list[Item]:
+async def _waiting(host: Host, verb: str, outcome: Outcome) -> str:
+    """That cases follow once the cloud is there again, in a sentence with a space before it; "" when none
+    has to, or the cloud is there."""
+    if verb not in TO_CASES or not outcome.changed or not _away(host):
+        return ""
+    cases = await read(host, lambda connection: caselinks.behind(connection, outcome.action_id))
+    if not cases:
+        return ""
+    return (
+        " Its case waits for the cloud." if len(cases) == 1 else f" {len(cases):,} cases wait for the cloud."
+    )
+
+
+def _away(host: Host) -> bool:
+    """Whether it is known that the cloud is not there."""
+    if host.context.status.trouble:
+        return True
+    try:
+        host.cloud()
+    except RefusedHere:
+        return True
+    return False
+
+
+def _items(
+    host: Host, outcome: Outcome, done: str, why_done: str = "", left: Sequence[Left] = ()
+) -> list[Item]:
     with host.context.reader.reading() as connection:
         refused = outcome.refused[:1_000]
         rows = {row.id: row for row in alerts.rows_of(connection, [each.id for each in refused])}
@@ -687,11 +799,31 @@ def _items(host: Host, outcome: Outcome, done: str) -> list[Item]:
         row = rows.get(each.id)
         what = f"{row.hostname or '-'}  {row.cat}" if row is not None else str(each.id)
         items.append(Item(f"alert {each.id}", names[each.oid], what, "refused", why(each, host), bad=True))
+    for out in left:
+        for oid, name, count in out.about.organizations:
+            items.append(Item(f"{out.why} {oid}", name, _counted(count), "left open", out.why, bad=True))
     most_first = sorted(outcome.by_organization.items(), key=lambda each: (-each[1], names[each[0]]))
     for oid, count in most_first:
-        words = f"{count:,} alert{'' if count == 1 else 's'}"
-        items.append(Item(oid, names[oid], words, f"{done} {count:,}"))
+        items.append(Item(oid, names[oid], _counted(count), f"{done} {count:,}", why_done))
     return items
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} alert{'' if count == 1 else 's'}"
+
+
+def _where(about: About, outcome: Outcome | None = None) -> str:
+    """The organization, or how many: `Acme Dental`, `4 organizations`; a stranger's text.
+
+    Args:
+        outcome: only where it changed something, unless that is nowhere.
+    """
+    names = {oid: str(name) for oid, name, _ in about.organizations}
+    if outcome is not None and outcome.by_organization:
+        names = {oid: name for oid, name in names.items() if oid in outcome.by_organization}
+    if len(names) == 1:
+        return safe_text(next(iter(names.values())), 60)
+    return f"{len(names):,} organizations"
 
 
 def why(refusal: Refusal, host: Host) -> str:
@@ -712,9 +844,9 @@ def _already(verb: str) -> str:
 
 
 def _title(about: About) -> str:
-    title = about.cats[0][0] if about.cats else ""
-    where = about.hostname or (about.organizations[0][1] if about.organizations else "")
-    return f"{title} on {where}" if where else title
+    """What a single alert is: a stranger's text."""
+    title = str(about.cats[0][0]) if about.cats else "it has no name"
+    return f"{title} on {about.hostname}" if about.hostname else title
 
 
 HANDLERS: dict[type[Work], Handler] = {

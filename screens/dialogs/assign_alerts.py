@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog, Subject, asked
-from screens.widgets.text import line
+from screens.widgets.text import content, line
 from store.text import safe_text
 
 OFFERED = 12
@@ -28,10 +28,21 @@ class AssignAlerts(Dialog[str | None]):
         Binding("tab", "complete", "complete", id="assign.complete", tooltip="The name that begins so"),
     ]
 
-    def __init__(self, subject: Subject, names: Sequence[str]) -> None:
-        """`names` are of those who had alerts lately: strangers' texts."""
+    def __init__(
+        self, subject: Subject, names: Sequence[str], *, doubt: Callable[[str], str] = lambda _name: ""
+    ) -> None:
+        """Ask for a name.
+
+        Args:
+            names: of those who had alerts lately: strangers' texts.
+            doubt: why a name may be a slip, in a sentence that may hold strangers' text; "" when it is known.
+                A second enter takes it all the same.
+        """
         super().__init__()
         self._subject = subject
+        self._doubt = doubt
+        self._doubted = ""
+        self._trouble = ""
         self._names = [safe_text(name, 60) for name in names[:OFFERED]]
 
     def heading(self) -> Content:
@@ -46,7 +57,10 @@ class AssignAlerts(Dialog[str | None]):
             yield Input("", compact=True, select_on_focus=False)
 
     def keys(self) -> Content:
-        """An empty name is nobody."""
+        """An empty name is nobody; one that nobody has is asked about once."""
+        if self._trouble:
+            way = Content("enter again: give it all the same   esc leave it")
+            return Content("\n").join([content(self._trouble, style="bold ansi_yellow"), way])
         return Content("enter give (empty: to nobody)   tab complete   esc leave it")
 
     def action_complete(self) -> None:
@@ -62,7 +76,20 @@ class AssignAlerts(Dialog[str | None]):
     @on(Input.Submitted)
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
-        self.dismiss(event.value.strip())
+        name = event.value.strip()
+        self._trouble = "" if name == self._doubted else self._doubt(name)
+        self._doubted = name
+        if self._trouble:
+            self.refresh_words()
+        else:
+            self.dismiss(name)
+
+    @on(Input.Changed)
+    def _changed(self, event: Input.Changed) -> None:
+        event.stop()
+        if event.value.strip() != self._doubted and self._trouble:
+            self._trouble = ""
+            self.refresh_words()
 
 
 def _joined(names: Sequence[str]) -> list[Content | tuple[str, str]]:

@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 from screens.dialogs.dialog import Dialog, Subject, asked
 from screens.widgets.text import line
 from store.text import safe_text
+from store.typednames import is_named
 
 CLASSES: tuple[tuple[str, str, str], ...] = (
     ("t", "true_positive", "true positive"),
@@ -65,7 +66,7 @@ class CloseAlerts(Dialog[Closing | None]):
         Binding("enter", "on", "on", show=False, id="close.on", tooltip="Go on to the comment"),
         Binding(
             "ctrl+n", "spare", "spare protected", show=False, id="close.spare",
-            tooltip="Leave the alerts of protected organizations as they are",
+            tooltip="Leave the alerts of protected organizations as they are, and enter closes the others",
         ),
         Binding(
             "ctrl+o", "take_held", "others' too", show=False, id="close.held",
@@ -104,7 +105,16 @@ class CloseAlerts(Dialog[Closing | None]):
 
     def heading(self) -> Content:
         """How many, of whom, and what they are."""
-        return asked("Close", self._subject)
+        if not self._spared:
+            return asked("Close", self._subject)
+        name = self._subject.protected[0]
+        more = len(self._subject.protected) - 1
+        left = line(
+            Content.styled(f"without {_alerts(self._subject.protected_alerts)} of ", "bold ansi_yellow"),
+            (name, "bold ansi_yellow"),
+            Content.styled(f" and {more:,} more, protected" if more else ", protected", "bold ansi_yellow"),
+        )
+        return Content("\n").join([asked("Close", self._subject.without_protected()), left])
 
     def compose_body(self) -> ComposeResult:
         """The class, the comment, the name."""
@@ -150,13 +160,18 @@ class CloseAlerts(Dialog[Closing | None]):
         extra = "   up earlier comments" if any(self._recent) else ""
         if self._asking:
             return Content("enter close   ctrl+n without the protected   esc leave it open")
+        if self._spared:
+            words = self._subject.without_protected().words
+            return Content(f"enter close {words}   ctrl+n with the protected   esc leave it open")
         return Content(f"enter close   shift+tab class{extra}   esc leave it open")
 
     @property
-    def _unnamed(self) -> list[str]:
+    def _unnamed(self) -> list[tuple[str, str]]:
+        """(name, oid) of the protected organizations that are still to be named."""
         if self._spared:
             return []
-        return [name for name in self._subject.protected if name not in self._confirmed]
+        ids = (*self._subject.protected_ids, *[""] * len(self._subject.protected))
+        return list(zip(self._subject.protected, ids, strict=False))[len(self._confirmed) :]
 
     @property
     def _asking(self) -> bool:
@@ -175,13 +190,11 @@ class CloseAlerts(Dialog[Closing | None]):
         if unnamed := self._unnamed:
             total = len(self._subject.protected)
             which = f" ({total - len(unnamed) + 1} of {total})" if total > 1 else ""
-            self.query_one("#close-asks", Static).update(
-                line(
-                    Content.styled("Protected: type its name", "bold"),
-                    Content(f"{which}: "),
-                    (unnamed[0], "bold"),
-                )
-            )
+            name, oid = unnamed[0]
+            asks = line(Content.styled(f"Protected{which}: type its name: ", "bold"), (name, "bold"))
+            if oid:
+                asks = Content("\n").join([asks, line(("or its id: ", ""), (oid, ""))])
+            self.query_one("#close-asks", Static).update(asks)
         self.refresh_words()
 
     # -- keys -------------------------------------------------------------------------------------------
@@ -234,14 +247,21 @@ class CloseAlerts(Dialog[Closing | None]):
             field.cursor_position = len(field.value)
 
     def action_spare(self) -> None:
-        """Without the protected organizations."""
-        if self._subject.protected and self._asking:
+        """Without the protected organizations, or with them again; enter closes what is left then."""
+        if self._spared:
+            self._spared = False
+        elif self._subject.protected and self._asking:
             if len(self._subject.protected) == len(self._subject.organizations):
                 self._trouble = "All of them are protected; nothing would be left to close."
                 self._write()
                 return
             self._spared = True
-            self._finish()
+            self.query_one("#close-protected").display = False
+        else:
+            return
+        self._confirmed = []
+        self._trouble = ""
+        self._to_comment()
 
     def action_take_held(self) -> None:
         """Close also what somebody else has, or do not."""
@@ -277,15 +297,15 @@ class CloseAlerts(Dialog[Closing | None]):
     def _named(self, event: Input.Submitted) -> None:
         event.stop()
         unnamed = self._unnamed
-        if unnamed and event.value.strip() in (unnamed[0].strip(), safe_text(unnamed[0]).strip()):
-            self._confirmed.append(unnamed[0])
+        if unnamed and is_named(event.value, *unnamed[0]):
+            self._confirmed.append(event.value.strip())
             self._trouble = ""
             event.input.value = ""
             if not self._unnamed:
                 self._finish()
                 return
         else:
-            self._trouble = "That is not its name. Nothing was changed."
+            self._trouble = "That is neither its name nor its id. Nothing was changed."
         self._write()
 
     def _finish(self) -> None:
@@ -300,3 +320,7 @@ class CloseAlerts(Dialog[Closing | None]):
                 self._held,
             )
         )
+
+
+def _alerts(count: int) -> str:
+    return f"{count:,} alert{'' if count == 1 else 's'}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, TypeVar
 
 from textual import events
@@ -55,8 +55,23 @@ class Subject:
     """Of a single alert."""
     protected: tuple[str, ...] = ()
     """Names of those organizations whose name has to be typed."""
+    protected_ids: tuple[str, ...] = ()
+    """Their oids, in the same order: an id does as well as a name."""
+    protected_alerts: int = 0
+    """How many of the alerts are theirs."""
     held: tuple[tuple[str, int], ...] = ()
     """Who else has how many of them."""
+
+    def without_protected(self) -> Subject:
+        """What is left without the organizations whose name has to be typed."""
+        names = list(self.organizations)
+        for name in self.protected:
+            if name in names:
+                names.remove(name)
+        return replace(
+            self, count=self.count - self.protected_alerts, organizations=tuple(names), protected=(),
+            protected_ids=(), protected_alerts=0,
+        )  # fmt: skip
 
     @property
     def words(self) -> str:

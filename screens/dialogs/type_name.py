@@ -14,6 +14,8 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import TABS, Dialog
+from screens.widgets.text import line
+from store.typednames import accepted
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,13 @@ class Name:
     """`host`, `customer`: our own word, at most eight letters."""
     accepted: tuple[str, ...]
     """Any of these does: a stranger's texts, as shown or as they are."""
+    id: str = ""
+    """What does as well and any keyboard has, an oid, a sensor's id; it is shown."""
+
+    @classmethod
+    def of(cls, label: str, name: str, id: str) -> Name:  # noqa: A002
+        """Of something that has a name and an id."""
+        return cls(label, accepted(name, id), id)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,8 @@ class TypeName(Dialog[Typed | None]):
             with Container(classes="dialog-field"):
                 yield Static(name.label, classes="dialog-label", markup=False)
                 yield Input(id=f"typed-{number}", compact=True, select_on_focus=False)
+            if name.id:
+                yield Static(line((f"{'':9}or its id: ", "dim"), (name.id, "")), markup=False)
         with Container(classes="dialog-field"):
             yield Static("reason", classes="dialog-label", markup=False)
             yield Input(id="reason", compact=True, select_on_focus=False, max_length=500)
@@ -89,9 +100,12 @@ class TypeName(Dialog[Typed | None]):
             if not word or word not in {each.strip() for each in name.accepted}:
                 # What is empty was not reached yet; what is wrong is said.
                 if word or event.input is not field:
-                    self._trouble = (
-                        f"That is not the {name.label}'s name: it is typed exactly as it stands above."
+                    also = (
+                        f"neither the {name.label}'s name nor its id"
+                        if name.id
+                        else f"not the {name.label}'s name"
                     )
+                    self._trouble = f"That is {also}: it is typed exactly as it stands above."
                     self.refresh_words()
                 field.focus()
                 return

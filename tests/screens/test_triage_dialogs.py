@@ -28,7 +28,10 @@ STORM = Subject(
     "Scanner touched LSASS",
     titles=2,
 )
-GUARDED = Subject(3, ("Acme Dental", "Borealis Foods"), "Scanner", protected=("Acme Dental",))
+GUARDED = Subject(
+    3, ("Acme Dental", "Borealis Foods"), "Scanner", protected=("Acme Dental",), protected_ids=("c757dfdf",),
+    protected_alerts=2,
+)  # fmt: skip
 NOTHING = object()
 
 
@@ -133,7 +136,7 @@ async def test_a_protected_organization_asks_for_its_name():
     typed = await answer_of(CloseAlerts(GUARDED), "f", *"dup", "enter", *"Acme Dental", "enter")
     assert typed == Closing("false_positive", False, "dup", ("Acme Dental",))
     wrong = await shown_after(CloseAlerts(GUARDED), "f", *"dup", "enter", *"acme", "enter")
-    assert "That is not its name" in wrong
+    assert "That is neither its name nor its id" in wrong
     assert "type its name: Acme Dental" in wrong
 
 
@@ -144,9 +147,47 @@ async def test_each_of_several_protected_ones_is_named():
     assert "(2 of 2)" in await shown_after(CloseAlerts(both), "f", "c", "enter", "A", "enter")
 
 
+async def test_an_id_does_where_a_name_is_typed_and_stands_there():
+    name = "さくら Hotels"
+    guarded = Subject(2, (name,), "x", protected=(name,), protected_ids=("c757dfdf",), protected_alerts=2)
+    shown = await shown_after(CloseAlerts(guarded), "f", "c", "enter")
+    assert "Protected: type its name: さくら Hotels" in shown
+    assert "or its id: c757dfdf" in shown
+    answer = await answer_of(CloseAlerts(guarded), "f", "c", "enter", *"c757dfdf", "enter")
+    assert answer.confirmed == ("c757dfdf",)
+    wrong = await shown_after(CloseAlerts(guarded), "f", "c", "enter", *"c757dfd", "enter")
+    assert "That is neither its name nor its id. Nothing was changed." in wrong
+
+
+async def test_a_name_that_nobody_has_is_asked_about_once():
+    def doubt(name: str) -> str:
+        return "" if name in ("", "dana") else f"Nobody of that name is known here: {name}."
+
+    dialog = lambda: AssignAlerts(ONE, ["dana"], doubt=doubt)  # noqa: E731
+    assert await answer_of(dialog(), *"dana", "enter") == "dana"
+    assert await answer_of(dialog(), "enter") == ""
+    shown = await shown_after(dialog(), *"zzz", "enter")
+    assert "Nobody of that name is known here: zzz." in shown
+    assert "enter again: give it all the same" in shown
+    assert await answer_of(dialog(), *"zzz", "enter") is NOTHING
+    assert await answer_of(dialog(), *"zzz", "enter", "enter") == "zzz"
+    # Another name is another question.
+    assert await answer_of(dialog(), *"zzz", "enter", "y", "enter") is NOTHING
+    assert "enter give" in await shown_after(dialog(), *"zzz", "enter", "y")
+
+
 async def test_protected_ones_can_be_spared():
-    answer = await answer_of(CloseAlerts(GUARDED), "f", *"dup", "enter", "ctrl+n")
+    keys = ("f", *"dup", "enter", "ctrl+n")
+    shown = await shown_after(CloseAlerts(GUARDED), *keys)
+    assert "Close 1 alert" in shown
+    assert "without 2 alerts of Acme Dental, protected" in shown
+    assert "enter close 1 alert   ctrl+n with the protected" in shown
+    assert await answer_of(CloseAlerts(GUARDED), *keys) is NOTHING
+    answer = await answer_of(CloseAlerts(GUARDED), *keys, "enter")
     assert answer == Closing("false_positive", False, "dup", (), spared=True)
+    again = await shown_after(CloseAlerts(GUARDED), *keys, "ctrl+n")
+    assert "Close 3 alerts of 2 organizations" in again
+    assert await answer_of(CloseAlerts(GUARDED), *keys, "ctrl+n", "enter") is NOTHING
     alone = Subject(2, ("Acme Dental",), "x", protected=("Acme Dental",))
     assert "nothing would be left" in await shown_after(CloseAlerts(alone), "f", "c", "enter", "ctrl+n")
 

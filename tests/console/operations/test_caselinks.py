@@ -12,7 +12,9 @@ from store.alerts import BENIGN
 from store.cases import CONFLICT, DONE, PENDING, REFUSED, CaseFilter
 from store.database import Store
 from store.models import Journal
+from store.queries import alerts
 from store.queries import cases as queries
+from store.queries.alerts import AlertRow
 from store.times import now_ms
 from store.triage import WAKER, Selection, recent
 from tests.helpers.cases import Case, World, provider
@@ -344,3 +346,102 @@ async def test_our_own_change_leaves_what_was_read_whole_whole(one_store: Store)
         world.cases.add_entity(organization, world.there(case), "kim", sent)
         await world.desk.note(case, "seen by three")
         assert not world.detail(case).complete
+
+
+async def test_an_undone_claim_is_new_again_where_no_case_is_behind_it(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        organization = world.served.world.by_oid[case[0]]
+        alert = world.put_alert(case[0], world.free_detection(organization))
+        before = row(world, alert)
+        claimed = triage.claim(one_store, "mk", Selection((alert,)))
+        assert row(world, alert).status == 1
+        undone = triage.undo(one_store, "mk", claimed.action_id)
+        assert caselinks.follow_undo(one_store, undone.action_id) == caselinks.Held()
+        for _ in range(3):
+            await caselinks.turn(one_store, world.cloud, most=500)
+        after = row(world, alert)
+        assert (after.status, after.assignee, after.due_at) == (0, "", before.due_at)
+
+
+async def test_an_undone_claim_stays_in_progress_where_its_case_moved_and_says_which(
+    one_store: Store,
+) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        (alert,) = await known(world, case)
+        claimed = triage.claim(one_store, "mk", Selection((alert,)))
+        await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "in_progress"
+        undone = triage.undo(one_store, "mk", claimed.action_id)
+        assert caselinks.follow_undo(one_store, undone.action_id) == caselinks.Held(1, (case,))
+        # What is said is what is there, now and after every turn.
+        assert row(world, alert).status == 1
+        assert row(world, alert).assignee == ""
+        for _ in range(3):
+            await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "in_progress"
+        assert states(world, case) == {(1, 0)}
+        assert not world.edits(REFUSED, PENDING, CONFLICT)
+
+
+@pytest.mark.parametrize("verb", ["claim", "close"])
+async def test_what_was_undone_before_the_case_was_told_is_new_again_and_the_case_is_left_alone(
+    one_store: Store, verb: str
+) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        (alert,) = await known(world, case)
+        before = row(world, alert)
+        if verb == "claim":
+            done = triage.claim(one_store, "mk", Selection((alert,)))
+        else:
+            done = triage.close(one_store, "mk", Selection((alert,)), 2)
+        caselinks.align(one_store)
+        assert world.edits(PENDING)
+        with one_store.reader.reading() as connection:
+            assert caselinks.behind(connection, done.action_id) == [case]
+        undone = triage.undo(one_store, "mk", done.action_id)
+        assert caselinks.follow_undo(one_store, undone.action_id) == caselinks.Held()
+        assert not world.edits(PENDING)
+        with one_store.reader.reading() as connection:
+            assert caselinks.behind(connection, undone.action_id) == []
+        for _ in range(3):
+            await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "new"
+        after = row(world, alert)
+        assert (after.status, after.due_at) == (0, before.due_at)
+
+
+async def test_of_a_bulk_close_what_has_a_case_that_was_closed_opens_with_it(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        (alert,) = await known(world, case)
+        organization = world.served.world.by_oid[case[0]]
+        detections = world.served.world.detections
+        held_ids = {each["detect_id"] for one in world.cases.all_of(organization) for each in one.detections}
+        free = [
+            place
+            for place in range(organization.detections)
+            if detections.detect_id(organization.index, place) not in held_ids
+        ][:3]
+        alone = [
+            world.put_alert(case[0], dict(detections.detection(organization.index, place))) for place in free
+        ]
+        closed = triage.close(one_store, "mk", Selection((alert, *alone)), 2)
+        await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "closed"
+        undone = triage.undo(one_store, "mk", closed.action_id)
+        assert undone.changed == 4
+        assert caselinks.follow_undo(one_store, undone.action_id) == caselinks.Held(1, (case,))
+        for _ in range(4):
+            await caselinks.turn(one_store, world.cloud)
+        assert world.there(case).status == "in_progress"
+        assert [row(world, each).status for each in (alert, *alone)] == [1, 0, 0, 0]
+        assert all(row(world, each).due_at is not None for each in alone)
+
+
+def row(world: World, alert: int) -> AlertRow:
+    """An alert as the store has it."""
+    with world.store.reader.reading() as connection:
+        return alerts.rows_of(connection, [alert])[0]

@@ -95,7 +95,7 @@ async def asked(pilot, kind: type[Dialog]):
 
 async def on_the_storm(pilot):
     await ready(pilot)
-    while "orgs (storm)" not in next(line for line in rows(pilot.app) if line.startswith(">")):
+    while "orgs, STORM" not in next(line for line in rows(pilot.app) if line.startswith(">")):
         await pilot.press("j")
         await pilot.pause()
 
@@ -125,12 +125,12 @@ async def test_one_key_claims_and_the_next_free_one_is_a_key_away(open_console):
         await ready(pilot)
         await pilot.press("c")
         await until(pilot, lambda: rows(app)[0].endswith("dana"))
-        assert "Claimed, z takes it back: Encoded PowerShell download on host-00." in said(app)
+        assert "Claimed at Acme Dental, z takes it back: Encoded PowerShell download on host-00." in said(app)
         await pilot.press("n", "c")
         await until(pilot, lambda: rows(app)[1].endswith("dana"))
         assert [row.status for row in all_alerts(app, who="dana")] == [1, 1]
         await pilot.press("c")
-        await until(pilot, lambda: "It is yours already." in said(app))
+        await until(pilot, lambda: "It is yours already at Borealis Foods: " in said(app))
         await pilot.press("u")
         await until(pilot, lambda: not rows(app)[1].endswith("dana"))
 
@@ -155,12 +155,12 @@ async def test_an_alert_is_given_to_somebody_by_name(open_console, url):
         await asked(pilot, AssignAlerts)
         assert "Lately here: mk" in text_of(app)
         await pilot.press("m", "tab", "enter")
-        await until(pilot, lambda: "Assigned to mk, z takes it back" in said(app))
+        await until(pilot, lambda: "Assigned to mk at Acme Dental, z takes it back" in said(app))
         assert len(all_alerts(app, who="mk")) == 2
         await pilot.press("A")
         await asked(pilot, AssignAlerts)
         await pilot.press("enter")
-        await until(pilot, lambda: "Assigned to nobody" in said(app))
+        await until(pilot, lambda: "Assigned to nobody at Acme Dental" in said(app))
         assert len(all_alerts(app, who="mk")) == 1
 
 
@@ -172,12 +172,14 @@ async def test_one_alert_is_closed_by_a_letter_a_comment_and_enter_and_taken_bac
         await pilot.press("x")
         await asked(pilot, CloseAlerts)
         await pilot.press("b", *"pentest", "enter")
-        await until(pilot, lambda: "Closed as benign true positive, z takes it back" in said(app))
+        await until(
+            pilot, lambda: "Closed as benign true positive at Acme Dental, z takes it back: " in said(app)
+        )
         closed = [row for row in all_alerts(app) if row.status == 3]
         assert [(row.classification, row.tags) for row in closed] == [(1, "benign")]
         await until(pilot, lambda: "29 open" in title(app))
         await pilot.press("z")
-        await until(pilot, lambda: "Undone: closed as benign" in said(app))
+        await until(pilot, lambda: "No longer closed as benign at Acme Dental, new again: " in said(app))
         after = all_alerts(app)
         assert [(row.id, row.status, row.classification, row.tags) for row in after] == [
             (row.id, row.status, row.classification, row.tags) for row in before
@@ -306,7 +308,13 @@ async def test_a_bulk_decision_is_undone_after_it_was_named(open_console):
         assert "Undo: 20 alerts of 5 organizations closed as false positive" in shown
         assert "vendor scan" in shown
         await pilot.press("z")
-        await until(pilot, lambda: "20 of 20 alerts undone" in said(app))
+        await until(
+            pilot,
+            lambda: (
+                "20 of 20 alerts no longer closed as false positive at 5 organizations, 20 new again."
+                in said(app)
+            ),
+        )
         assert counts(app) == {0: 30}
         await until(pilot, lambda: "30 open" in title(app))
 
@@ -324,7 +332,12 @@ async def test_with_marks_a_part_is_undone(open_console):
         await asked(pilot, ChooseOne)
         assert "only what is marked: 2" in text_of(app)
         await pilot.press("enter")
-        await until(pilot, lambda: "2 of 2 alerts undone" in said(app))
+        await until(
+            pilot,
+            lambda: (
+                "2 of 2 alerts no longer closed as false positive at Acme Dental, 2 new again" in said(app)
+            ),
+        )
         assert counts(app) == {0: 12, 3: 18}
 
 
@@ -341,7 +354,7 @@ async def test_an_undo_names_what_was_changed_since(open_console, url):
         await pilot.press("enter")
         await asked(pilot, Results)
         shown = text_of(app)
-        assert "19 of 20 alerts undone" in shown
+        assert "19 of 20 alerts no longer closed as false positive at 5 organizations, 19 new again" in shown
         assert "1 refused" in shown
         assert "mk changed it meanwhile at 13:57 UTC" in shown
 
@@ -389,7 +402,9 @@ async def test_a_snoozed_alert_comes_back_on_top_with_its_reason(open_console, c
         await asked(pilot, SnoozeAlerts)
         assert "The clock runs on meanwhile" in text_of(app)
         await pilot.press("1", *"asked dana", "enter")
-        await until(pilot, lambda: "Snoozed until 2026-11-24 15:00 UTC, z takes it back" in said(app))
+        await until(
+            pilot, lambda: "Snoozed until 2026-11-24 15:00 UTC at Acme Dental, z takes it back" in said(app)
+        )
         await until(pilot, lambda: "29 open" in title(app))
         clock.now += 61 * MINUTE
         app._wake_alerts()
@@ -440,8 +455,21 @@ async def test_a_protected_customer_is_closed_by_its_name_or_spared(open_console
         await pilot.press(*"Acme", "enter")
         assert counts(app) == {0: 30}
         await pilot.press("ctrl+n")
+        await until(pilot, lambda: "enter close 16 alerts of 4 organizations" in text_of(app))
+        assert "without 4 alerts of Acme Dental, protected" in text_of(app)
+        assert counts(app) == {0: 30}
+        await pilot.press("enter")
         await asked(pilot, Results)
         assert counts(app) == {0: 14, 3: 16}
+        left = next(line for line in text_of(app).splitlines() if "left open  " in line)
+        assert "Acme Dental" in left
+        assert "4 alerts" in left
+        assert "protected" in left
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: "16 of 20 alerts closed as false positive at 4 organizations, " in said(app)
+        )
+        assert "4 left open (protected). z takes it back." in said(app)
         assert "Acme Dental" not in {row.organization for row in all_alerts(app) if row.status == 3}
 
 
