@@ -26,7 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     queue.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)")
     show = verbs.add_parser("show", help="one alert, with the detection as LimaCharlie sent it")
     show.add_argument("detect_id", metavar="DETECT_ID")
-    show.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    show.add_argument(
+        "--org", dest="organization", metavar="OID|NAME", help="where two organizations share the id"
+    )
     alert_folds.configure(verbs, _filters)
     alert_triage.configure(verbs, _filters)
     alert_fp.configure(verbs)
@@ -48,7 +50,7 @@ def _filters(parser: argparse.ArgumentParser) -> None:
         help="new, in_progress, resolved, closed, open or any, or several with commas (open)",
     )
     parser.add_argument("--severity", metavar="SEVERITY", help="at least info, low, medium, high or critical")
-    parser.add_argument("--organization", metavar="OID|NAME", help="of one organization only")
+    parser.add_argument("--org", dest="organization", metavar="OID|NAME", help="of one organization only")
     parser.add_argument("--since", metavar="DURATION", help="not older than this, such as 30m, 12h or 7d")
 
 
@@ -164,7 +166,7 @@ def _show(session: Session) -> int:
 
 
 def one_alert(session: Session, detect_id: str) -> "AlertDetail":
-    """The alert of this LimaCharlie id, with `--organization` where two have it.
+    """The alert of this LimaCharlie id, with `--org` where two have it.
 
     Raises:
         Problem: there is none, or more than one; exit code 2.
@@ -182,7 +184,7 @@ def one_alert(session: Session, detect_id: str) -> "AlertDetail":
     if len(found) > 1:
         named = ", ".join(each.row.oid for each in found)
         raise Problem(
-            f"{len(found)} organizations have an alert {shown(detect_id)}: {named}. Give --organization.",
+            f"{len(found)} organizations have an alert {shown(detect_id)}: {named}. Give --org.",
             code=2,
         )
     return found[0]

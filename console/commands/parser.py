@@ -71,6 +71,9 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 _WITH_VALUE = ("--output", "--scope", "--env")
 
+_ALSO = {"--org": "--organization"}
+"""Other names of options, taken and not told."""
+
 LARGEST = 2**63 - 1
 """The largest whole number that the store can hold, and that any argument may be."""
 
@@ -143,6 +146,7 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = _NEGATIVE
         self.register("type", int, whole())
         self.register("type", float, number())
+        self.register("action", "parsers", _Verbs)
         top = self.prog == PROGRAM
         if not top:
             self.epilog = f"What every command takes (--output, --scope, ...) is in `{PROGRAM} --help`."
@@ -151,6 +155,14 @@ class Parser(argparse.ArgumentParser):
         unset: Any = argparse.SUPPRESS
         for option, settings in _COMMON.items():
             common.add_argument(option, **(settings | {"default": unset} | ({} if top else {"help": unset})))
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; an option that has another name is taken by that too."""
+        known = self._option_string_actions
+        for one, other in _ALSO.items():
+            if one in known:
+                known.setdefault(other, known[one])
+        return super().parse_known_args(args, namespace)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """What was given to an argument. An empty text is nothing: a variable that was not set is a slip."""
@@ -167,6 +179,16 @@ class Parser(argparse.ArgumentParser):
             Problem: always, with exit code 2.
         """
         raise Problem(_sentence(self.prog, message), code=2)
+
+
+class _Verbs(argparse._SubParsersAction):  # type: ignore[type-arg]
+    """What is below a noun; what its help says of a verb begins the verb's own help."""
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        says = options.get("help")
+        if says and says is not argparse.SUPPRESS and not options.get("description"):
+            options["description"] = _capital(says)
+        return super().add_parser(name, **options)
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -251,7 +273,7 @@ def _catalogue() -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
 
 
 def _sentence(prog: str, message: str) -> str:
@@ -281,6 +303,71 @@ def _nearest(word: str, known: Sequence[str] | dict[str, str]) -> str:
     return f" Did you mean `{close[0]}`?" if close else ""
 
 
+class _Help(argparse.HelpFormatter):
+    """Nothing is wider than the terminal, as far as words allow."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Paragraphs are filled; a line that begins with a space keeps its place and goes on below it."""
+        import textwrap
+
+        paragraph: list[str] = []
+        found: list[str] = []
+
+        def fill() -> None:
+            if paragraph:
+                found.extend(
+                    textwrap.wrap(" ".join(paragraph), width, break_long_words=False, break_on_hyphens=False)
+                )
+                paragraph.clear()
+
+        for line in text.splitlines():
+            if line[:1].isspace() or not line:
+                fill()
+                column = re.match(r" *\S+(?: \S+)* {2,}|(?: *)", line)
+                below = " " * (column.end() if column else 0)
+                found.extend(
+                    [line]
+                    if len(line) <= width
+                    else textwrap.wrap(
+                        line, width, subsequent_indent=below, break_long_words=False, break_on_hyphens=False
+                    )
+                )
+            else:
+                paragraph.append(line)
+        fill()
+        return "\n".join(indent + line for line in found)
+
+    def _format_usage(self, *arguments: Any) -> str:
+        usage = super()._format_usage(*arguments)
+        lines = usage.split("\n")
+        deep = min((len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()), default=0)
+        if deep > _BELOW and any(len(line) > self._width for line in lines):
+            lines[1:] = [line[deep - _BELOW :] if line.strip() else line for line in lines[1:]]
+        return "\n".join(lines)
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Any:
+        """Many choices are said in the help of an option, and not where it is used."""
+        if _is_long(action):
+            return lambda size: (default_metavar,) * size
+        return super()._metavar_formatter(action, default_metavar)
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        said = super()._expand_help(action)
+        if not _is_long(action):
+            return said
+        return f"{said}; one of {', '.join(map(str, action.choices or ()))}"
+
+
+_BELOW = 11
+"""Columns before the lines of a usage that is too wide else."""
+
+
+def _is_long(action: argparse.Action) -> bool:
+    if action.metavar is not None or action.choices is None:
+        return False
+    return len(",".join(map(str, action.choices))) > 30
+
+
 def _formatter(prog: str) -> argparse.HelpFormatter:
     """Knows the width without importing shutil, which costs as much as argparse itself."""
     try:
@@ -290,6 +377,4 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
             width = os.get_terminal_size(sys.__stdout__.fileno() if sys.__stdout__ else 1).columns
         except (OSError, ValueError):
             width = 80
-    return argparse.RawDescriptionHelpFormatter(
-        prog, max_help_position=26, width=max(40, min(width, 100) - 2)
-    )
+    return _Help(prog, max_help_position=26, width=max(40, min(width, 100) - 2))

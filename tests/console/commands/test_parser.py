@@ -1,12 +1,14 @@
 """What a command line means, and what it is told when it means nothing."""
 
+import argparse
+import contextlib
 import subprocess
 import sys
 
 import pytest
 
 from console.__main__ import main
-from console.commands.parser import NOUNS, parse
+from console.commands.parser import NOUNS, _top_level, parse
 from console.commands.problem import Problem
 
 
@@ -132,6 +134,62 @@ def test_every_noun_that_help_lists_has_a_help_of_its_own(noun, capsys):
     out = capsys.readouterr().out
     assert out.startswith(f"usage: limegrove {noun}")
     assert NOUNS[noun][1:] in " ".join(out.split())
+
+
+def verbs(parser, path=()):
+    """(words, parser, what the help above says of it) of everything below a noun that has a help of its own."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            says = {each.dest: each.help for each in action._choices_actions}
+            for name, below in action.choices.items():
+                yield (*path, name), below, says[name]
+                yield from verbs(below, (*path, name))
+
+
+@pytest.mark.parametrize("noun", sorted(NOUNS))
+def test_every_verb_says_in_its_own_help_what_it_does_within_eighty_columns(noun, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    found = list(verbs(_top_level(noun)))
+    assert (noun,) == found[0][0]
+    for words, parser, says in found:
+        text = parser.format_help()
+        assert [line for line in text.splitlines() if len(line) > 80] == [], words
+        assert text.startswith(f"usage: limegrove {' '.join(words)}"), words
+        assert says, words
+        assert parser.description, words
+        shown, wanted = (" ".join(each.split()) for each in (text, parser.description))
+        assert wanted in shown, words
+
+
+def test_a_verb_s_own_help_says_what_the_noun_s_help_says_of_it(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["case", "note", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert "Add a note; the text is read from standard input unless given." in lines
+    # What may be chosen is told with the option, not in the line above.
+    assert any("--type TYPE" in line for line in lines[:3])
+    assert "one of general, analysis, remediation, recommendation," in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("noun", sorted(NOUNS))
+def test_one_organization_is_named_alike_by_every_verb(noun):
+    """By `--org`, which is what help says; `--organization` is taken as well."""
+    for words, parser, _ in verbs(_top_level(noun)):
+        assert "--organization" not in parser.format_help(), words
+        parser._option_string_actions.pop("--organization", None)
+        if "--org" in parser._option_string_actions:
+            with contextlib.suppress(Problem):
+                parser.parse_known_args([])
+            assert parser._option_string_actions["--organization"].option_strings == ["--org"], words
+
+
+def test_an_organization_is_named_by_either_word():
+    assert parse(["alert", "list", "--organization", "Acme"]).organization == "Acme"
+    assert parse(["alert", "list", "--org", "Acme"]).organization == "Acme"
+    assert parse(["access", "matrix", "--organization=Acme"]).org == "Acme"
+    with pytest.raises(Problem, match="needs --permission, --org;"):
+        parse(["access", "who", "sensor.task"])
 
 
 def test_help_fits_a_terminal_of_eighty_columns_and_lists_every_noun(capsys, monkeypatch):
