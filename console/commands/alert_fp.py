@@ -31,7 +31,9 @@ def configure(verbs: Any) -> None:
         "only when that is asked for.",
     )
     verb.add_argument("detect_id", metavar="DETECT_ID")
-    verb.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    verb.add_argument(
+        "--org", dest="organization", metavar="OID|NAME", help="where two organizations share the id"
+    )
     verb.add_argument("--rule", metavar="FILE", help="the rule: one condition, YAML; - for standard input")
     verb.add_argument(
         "--days", type=whole(1, 3_650), default=30, metavar="N", help="try it on the last N days (30)"
@@ -48,7 +50,9 @@ def configure(verbs: Any) -> None:
     what.add_argument("--template", metavar="FILE", help="into an infrastructure document")
     verb.add_argument("--replace", action="store_true", help="in place of a record with that name")
     verb.add_argument("--rewrite", action="store_true", help="the document may lose its comments")
-    verb.add_argument("--confirm", metavar="NAME", default="", help="the name of a protected organization")
+    verb.add_argument(
+        "--confirm", metavar="NAME", default="", help="the name or oid of a protected organization"
+    )
 
 
 def run(session: Session) -> int:
@@ -98,8 +102,7 @@ def _alert(session: Session) -> "AlertDetail":
     if len(found) > 1:
         named = ", ".join(each.row.oid for each in found)
         raise Problem(
-            f"{len(found)} organizations have an alert {shown(given.detect_id)}: {named}. "
-            "Give --organization.",
+            f"{len(found)} organizations have an alert {shown(given.detect_id)}: {named}. Give --org.",
             code=2,
         )
     return found[0]
@@ -159,7 +162,8 @@ def _write(session: Session, alert: "AlertDetail", saving: "Saving", effect: "Ef
     given, oid = session.arguments, alert.row.oid
     if protected(session.reader, oid) and not given.confirm:
         raise Problem(
-            f"{shown(alert.row.organization)} is protected: give its name with --confirm. Nothing was sent.",
+            f"{shown(alert.row.organization)} is protected: give its name or its oid with --confirm. "
+            "Nothing was sent.",
             code=5,
         )
     totals = effect.totals

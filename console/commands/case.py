@@ -28,9 +28,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
                 "cases" if cases == "+" else "case",
                 metavar="CASE",
                 nargs="+" if cases == "+" else None,
-                help="ORGANIZATION/NUMBER, or the number alone with --organization; L3 is one of our own",
+                help="ORGANIZATION/NUMBER, or the number alone with --org; L3 is one of our own",
             )
-            made.add_argument("--organization", metavar="OID|NAME", help="whose cases the numbers are")
+            made.add_argument(
+                "--org", dest="organization", metavar="OID|NAME", help="whose cases the numbers are"
+            )
         return made
 
     listing = verb("list", "open cases, worst and newest first")
@@ -41,13 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--limit", type=int, default=100, metavar="N", help="at most so many; 0 for all (100)"
     )
     listing.add_argument("--status", metavar="STATUS", help="new, in_progress, resolved, closed, open or any")
-    listing.add_argument("--organization", metavar="OID|NAME", help="of one organization only")
+    listing.add_argument("--org", dest="organization", metavar="OID|NAME", help="of one organization only")
     verb("show", "one case, with all that it holds", cases="1")
 
     create = verb("create", "a case for alerts: one for each organization among them")
     create.add_argument("alerts", metavar="DETECT_ID", nargs="*", help="none makes an empty case")
     create.add_argument(
-        "--organization", metavar="OID|NAME", help="of an empty case, or where ids are shared"
+        "--org", dest="organization", metavar="OID|NAME", help="of an empty case, or where ids are shared"
     )
     create.add_argument("--summary", default="", metavar="TEXT")
     create.add_argument(
@@ -139,7 +141,7 @@ def _confirming(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="the name of a protected organization; may be given again",
+        help="the name or oid of a protected organization; may be given again",
     )
 
 
@@ -326,7 +328,7 @@ def _create(session: Session) -> int:
     given = session.arguments
     if not given.alerts:
         if not given.organization:
-            raise Problem("An empty case needs --organization; otherwise name alerts.", code=2)
+            raise Problem("An empty case needs --org; otherwise name alerts.", code=2)
         oid = session.organization(given.organization)
 
         async def empty(desk: "CaseDesk") -> "list[Made]":
@@ -450,9 +452,9 @@ def _confirmed(session: Session, oids: set[str]) -> None:
         Problem: one is missing; exit code 5.
     """
     from store.queries.scopes import marked
+    from store.typednames import accepted
 
     with session.reader.reading() as connection:
-    from store.typednames import accepted
         protected = marked(connection, "protected", oids)
     given = {name.strip() for name in session.arguments.confirm}
     missing = [name for oid, name in sorted(protected.items()) if not given & {*accepted(str(name), oid)}]
@@ -683,9 +685,7 @@ def _alerts(session: Session, words: "Sequence[str]", oid: str = "") -> dict[int
         if not rows:
             raise Problem(f"There is no alert {shown(word)} in the store.", code=2)
         if len(rows) > 1:
-            raise Problem(
-                f"{len(rows)} organizations have an alert {shown(word)}. Give --organization.", code=2
-            )
+            raise Problem(f"{len(rows)} organizations have an alert {shown(word)}. Give --org.", code=2)
         found[rows[0].id] = rows[0].oid
     return found
 

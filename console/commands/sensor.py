@@ -20,7 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     def one(name: str, says: str) -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=says)
         verb.add_argument("sensor", metavar="SENSOR", help="its id or its host name")
-        verb.add_argument("--organization", metavar="OID|NAME", help="where several have such a host")
+        verb.add_argument(
+            "--org", dest="organization", metavar="OID|NAME", help="where several have such a host"
+        )
         return verb
 
     listing = verbs.add_parser("list", help="the sensors of an organization, as the store has them")
@@ -36,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="NAME",
             action="append",
             default=[],
-            help="the host's name; given again, the name of a protected organization",
+            help="the host's name; given again, the name or oid of a protected organization",
         )
         verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
     tag = one("tag", "add a tag")
@@ -107,14 +109,13 @@ def _found(session: Session) -> tuple[str, str]:
             return oid, given.sensor.strip().lower()
         raise Problem(
             f"There is no sensor {shown(given.sensor)} in the store; `limegrove sensor list ORGANIZATION` "
-            "names them, and with --organization an id does that the store does not know yet.",
+            "names them, and with --org an id does that the store does not know yet.",
             code=2,
         )
     named = ", ".join(f"{safe(row.organization)} ({row.sid})" for row in found[:5])
     more = f", and {len(found) - 5} more" if len(found) > 5 else ""
     raise Problem(
-        f"{len(found)} sensors are called {shown(given.sensor)}: {named}{more}. "
-        "Give the id, or --organization.",
+        f"{len(found)} sensors are called {shown(given.sensor)}: {named}{more}. Give the id, or --org.",
         code=2,
     )
 
@@ -217,7 +218,7 @@ def _order(session: Session) -> int:
 
 
 def _typed(session: Session, card: "SensorCard", wanted: bool) -> list[str]:
-    """Let the operator type the host's name, and that of a protected organization.
+    """Let the operator type the host's name, and that of a protected organization (ids do as well).
 
     Raises:
         Problem: nobody is there to type; exit code 5.

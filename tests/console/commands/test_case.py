@@ -63,7 +63,7 @@ def test_the_list_is_worst_first_with_what_is_not_as_the_cloud_has_it(cases, lim
         (["entity", "Acme Corp/12", "planet", "x", "--offline"], "is no entity type"),
         (["tag", "Acme Corp/12", "--offline"], "No tag was given"),
         (["time", "Acme Corp/12", "soon", "--offline"], "use a number and a unit"),
-        (["create", "--offline"], "An empty case needs --organization"),
+        (["create", "--offline"], "An empty case needs --org"),
         (["create", "nothing", "--offline"], "There is no alert"),
         (["decide", "77", "mine", "--offline"], "nothing to decide"),
         (["merge", "Acme Corp/12", "999", "--offline"], "There is no case"),
