@@ -217,8 +217,25 @@ def _wanted(session: Session) -> Any:
 def _show(session: Session) -> int:
     from store.casefile import case_file
 
-    session.show_object(case_file(_whole(session)))
+    whole = case_file(_whole(session))
+    session.show_object(_brief(whole) if session.output == "table" else whole)
     return 0
+
+
+_BRIEFLY = {
+    "alerts": ("time", "severity", "cat", "hostname", "status", "classification", "detect_id"),
+    "events": ("time", "by", "action", "metadata"),
+    "edits": ("id", "state", "what", "wanted", "by", "at", "reason"),
+}
+
+
+def _brief(whole: dict[str, Any]) -> dict[str, Any]:
+    """A case for people: of each thing in it what tells something; nothing that is empty."""
+    brief = {
+        name: [{key: each[key] for key in _BRIEFLY[name]} for each in value] if name in _BRIEFLY else value
+        for name, value in whole.items()
+    }
+    return {name: value for name, value in brief.items() if value not in (None, "", [])}
 
 
 def _export(session: Session) -> int:

@@ -39,7 +39,7 @@ def write_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None,
 def write_object(thing: Mapping[str, Any], output: str) -> None:
     """Print one thing on standard output: CSV as a row, a table as its fields one below the other."""
     if output == "table":
-        _write(fields_text(thing))
+        _write(fields_text(thing, width=_width()))
     elif output == "csv":
         _write(csv_text([thing], list(thing)))
     elif output == "yaml":
@@ -117,26 +117,76 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, width: i
     return "".join([line(titles), *map(line, cells)])
 
 
-def fields_text(thing: Mapping[str, Any], indent: str = "") -> str:
-    """A thing's fields one below the other, what is nested indented below its name; each text made safe."""
+def fields_text(thing: Mapping[str, Any], indent: str = "", *, width: int | None = None) -> str:
+    """A thing's fields one below the other, what is nested indented below its name; each text made safe.
+
+    Args:
+        indent: before every line.
+        width: cells of the terminal, at which lines go on below themselves; None for as wide as it takes.
+    """
     if not thing:
         return ""
     names = {key: safe_text(str(key).replace("_", " ")) for key in thing}
-    width = max(cell_width(name) for name, value in zip(names.values(), thing.values(), strict=True))
+    widest = max(cell_width(name) for name, value in zip(names.values(), thing.values(), strict=True))
     lines: list[str] = []
     for key, value in thing.items():
         name = names[key]
         if isinstance(value, Mapping) and value:
-            lines.append(f"{indent}{name}\n" + fields_text(value, indent + "  "))
+            lines.append(f"{indent}{name}\n" + fields_text(value, indent + "  ", width=width))
         elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            inner = "".join(
-                f"{indent}  " + "  ".join(safe_text(_plain(each)) for each in row.values()).rstrip() + "\n"
-                for row in value
-            )
-            lines.append(f"{indent}{name}\n{inner}")
+            lines.append(f"{indent}{name}\n")
+            for row in value:
+                told = "  ".join(safe_text(_told(each), 65536) for each in row.values()).rstrip()
+                lines.append(_wrapped(f"{indent}  ", told, width, f"{indent}    "))
         else:
-            lines.append(f"{indent}{fit(name, width)}  {safe_text(_plain(value), 65536)}".rstrip() + "\n")
+            first = f"{indent}{fit(name, widest)}  "
+            lines.append(_wrapped(first, safe_text(_plain(value), 65536), width, " " * cell_width(first)))
     return "".join(lines)
+
+
+def _told(value: Any) -> str:
+    """What is nested, in words: `old new, new in_progress`; what is empty in it is left out."""
+    if isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+        return "; ".join(map(_told, value))
+    if not isinstance(value, Mapping):
+        return _plain(value)
+    said = {str(key).replace("_", " "): each for key, each in value.items() if each not in (None, "", [], {})}
+    return (
+        ", ".join(
+            f"{key} ({_told(each)})" if isinstance(each, Mapping) else f"{key} {_told(each)}"
+            for key, each in said.items()
+        )
+        or "-"
+    )
+
+
+def _wrapped(first: str, text: str, width: int | None, below: str) -> str:
+    """A text behind `first`, over as many lines as it takes, each but the first behind `below`."""
+    if width is None or cell_width(first + text) <= width or cell_width(below) + _NARROWEST > width:
+        return f"{first}{text}".rstrip() + "\n"
+    lines, line = [], first
+    empty = True
+    for word in text.split(" "):
+        if not empty and cell_width(line) + 1 + cell_width(word) > width:
+            lines.append(line.rstrip())
+            line, empty = below, True
+        line += word if empty else f" {word}"
+        empty = False
+        while cell_width(line) > width:
+            head = _head(line, width)
+            lines.append(head)
+            line = below + line[len(head) :]
+    return "\n".join([*lines, line.rstrip()]) + "\n"
+
+
+def _head(line: str, width: int) -> str:
+    """As much of the beginning of a line as so many cells hold."""
+    used = 0
+    for at, character in enumerate(line):
+        used += cell_width(character)
+        if used > width:
+            return line[:at]
+    return line
 
 
 def _keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -150,6 +150,9 @@ def test_a_customer_without_cases_gets_ours_from_the_alert_to_the_end(cases, lim
     assert [e["metadata"]["content"] for e in shown["events"] if e["action"] == "case_note_added"] == [
         "Called them."
     ]
+    seen = limegrove("case", "show", name, "--output", "table").out
+    assert "{" not in seen
+    assert "case_note_added  content Called them., note type analysis, is public no" in seen
     files = [tmp_path / "case.json", tmp_path / "case.md"]
     done = limegrove("case", "export", name, "--json", str(files[0]), "--markdown", str(files[1]))
     assert (done.code, done.json["written"]) == (0, [str(each) for each in files])

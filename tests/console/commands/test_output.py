@@ -53,6 +53,34 @@ def test_json_is_exact_and_cannot_steer_a_terminal(text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_nested_is_told_in_words_within_the_terminal(text):
+    thing = {
+        "name": text,
+        "events": [
+            {
+                "time": "09:00",
+                "by": text,
+                "metadata": {"old": "new", "new": text, "is_public": False, "no": None},
+            },
+            {
+                "time": "09:01",
+                "by": "mk",
+                "metadata": {"content": f"{text} long words {'x' * 200} 山田電機 " * 3},
+            },
+        ],
+    }
+    for width in (40, 80, 133):
+        lines = fields_text(thing, width=width).splitlines()
+        assert max(map(cell_width, lines)) <= width
+        assert not any(forbidden(line) for line in lines)
+        assert not any("{" in line or '":' in line for line in lines)
+    wide = fields_text(thing)
+    assert "old new, " in wide
+    assert "is public no" in wide
+    assert len(wide.splitlines()) == 4
+
+
+@pytest.mark.parametrize("text", HOSTILE)
 def test_indented_json_is_exact_and_every_line_of_it_is_safe(text):
     written = json_text([{"name": text}], indent=True)
 
