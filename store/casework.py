@@ -409,10 +409,12 @@ def _put_links(c: Connection, oid: str, number: int, detect_ids: Iterable[str], 
 
 def _happened(c: Connection, oid: str, number: int, action: str, by: str, now: int, **details: Any) -> str:
     event_id = str(uuid.uuid4())
+    here = (_EVENT.c.oid == oid, _EVENT.c.case_number == number)
+    place = c.execute(select(func.count()).select_from(_EVENT).where(*here)).scalar_one()
     c.execute(
         insert(_EVENT).values(
-            oid=oid, case_number=number, event_id=event_id, time=now, action=action, by=storable(by),
-            details=details,
+            oid=oid, case_number=number, event_id=event_id, time=now, place=place, action=action,
+            by=storable(by), details=details,
         )
     )  # fmt: skip
     return event_id

@@ -367,7 +367,7 @@ def _case_steps(c: Connection, oid: str, number: int, since: int) -> list[dict[s
     if detail is None:
         return []
     found = []
-    for event in detail.events:
+    for event in reversed(detail.events):
         if event.time < since:
             continue
         content = event.details.get("content")

@@ -1072,10 +1072,15 @@ def put_case_events(
 ) -> int:
     """Store what happened to a case: the events of `GET cases/{number}`, as received.
 
-    What an event is called differs (`action` in the webhooks, `event_type` elsewhere); both are read.
+    What an event is called differs (`action` in the webhooks, `event_type` elsewhere); both are read. Whether
+    they come the oldest or the newest first is published nowhere: their times tell.
     """
     wanted: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for event in map(_plain, events):
+    listed = [_plain(event) for event in events]
+    times = [moment for event in listed if (moment := _happened_at(event)) is not None]
+    if times and times[0] > times[-1]:
+        listed.reverse()
+    for place, event in enumerate(listed):
         event_id = _key(event.get("event_id"))
         if not event_id:
             continue
@@ -1085,12 +1090,16 @@ def put_case_events(
                 details[name] = event[name]
         wanted[(event_id,)] = {
             "oid": oid, "case_number": number, "event_id": event_id,
-            "time": milliseconds(event.get("ts") or event.get("created_at")) or now,
+            "time": _happened_at(event) or now, "place": place,
             "action": _short(event.get("action") or event.get("event_type")), "by": _short(event.get("by")),
             "details": details,
         }  # fmt: skip
     within = (_CASE_EVENT.c.oid == oid) & (_CASE_EVENT.c.case_number == number)
     return _mirror(c, _CASE_EVENT, ("event_id",), wanted, within)
+
+
+def _happened_at(event: Mapping[str, Any]) -> int | None:
+    return milliseconds(event.get("ts") or event.get("created_at"))
 
 
 def put_case_links(

@@ -125,6 +125,8 @@ class CaseEvent(Model, table=True):
     case_number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     event_id: str = Field(primary_key=True)
     time: int = Field(default=0, sa_type=BigInteger)
+    place: int = 0
+    """Where the cloud had it among those of the case, the oldest first: several have one time."""
     action: str = Field(default="")
     """`case_created`, `case_note_added`, ...: as the webhooks call them."""
     by: str = Field(default="")

@@ -101,6 +101,8 @@ class CaseRow:
     """It is to be made in the cloud, and is not there yet."""
     due_at: int | None = None
     """When the clock that runs for it breaches its target (ms); None when none runs."""
+    about: Untrusted | None = None
+    """Where nobody wrote a summary: the gravest of its alerts, and the host of that."""
 
     @property
     def key(self) -> Key:
@@ -402,10 +404,43 @@ def _signs(
 def _rows(c: Connection, rows: Sequence[Any]) -> list[CaseRow]:
     signs = _signs(c, [(row[0], row[1]) for row in rows])
     targets = targets_of(c, sorted({row[0] for row in rows}))
-    return [_row(row, signs, targets[row[0]]) for row in rows]
+    about = _about(c, [(row[0], row[1]) for row in rows if not row[9].strip()])
+    return [_row(row, signs, targets[row[0]], about.get((row[0], row[1]), "")) for row in rows]
 
 
-def _row(row: Any, signs: dict[tuple[str, int], tuple[int, int, int, bool]], targets: Targets) -> CaseRow:
+def _about(c: Connection, cases: Sequence[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """What each of these cases is about, by its gravest alert; by its first category where none was read."""
+    found: dict[tuple[str, int], str] = {}
+    for at in range(0, len(cases), 200):
+        part = cases[at : at + 200]
+        rows = c.execute(
+            select(_LINK.c.oid, _LINK.c.case_number, _LINK.c.cat, _LINK.c.hostname)
+            .select_from(
+                _LINK.outerjoin(_D, and_(_D.c.oid == _LINK.c.oid, _D.c.detect_id == _LINK.c.detect_id))
+            )
+            .where(tuple_(_LINK.c.oid, _LINK.c.case_number).in_(part))
+            .order_by(
+                func.coalesce(_D.c.severity, 0).desc(), func.coalesce(_D.c.time, 0).desc(), _LINK.c.detect_id
+            )
+        )
+        for oid, number, cat, hostname in rows:
+            found.setdefault((oid, number), f"{cat} {hostname}".strip())
+        unread = [each for each in part if not found.get(each)]
+        bodies = c.execute(
+            select(_C.c.oid, _C.c.case_number, _C.c.body).where(
+                tuple_(_C.c.oid, _C.c.case_number).in_(unread)
+            )
+        )
+        for oid, number, packed in bodies:
+            kinds = json.loads(unpack(packed)).get("detection_cats") if packed else None
+            if isinstance(kinds, list) and kinds and isinstance(kinds[0], str):
+                found[oid, number] = kinds[0]
+    return found
+
+
+def _row(
+    row: Any, signs: dict[tuple[str, int], tuple[int, int, int, bool]], targets: Targets, about: str
+) -> CaseRow:
     pending, conflicts, refused, creating = signs.get((row[0], row[1]), (0, 0, 0, False))
     return CaseRow(
         oid=row[0],
@@ -430,6 +465,7 @@ def _row(row: Any, signs: dict[tuple[str, int], tuple[int, int, int, bool]], tar
         refused=refused,
         creating=creating,
         due_at=targets.due_at(row[5], row[4], row[12]),
+        about=Untrusted(about) if about else None,
     )
 
 
@@ -470,7 +506,9 @@ def detail(c: Connection, oid: str, number: int) -> CaseDetail | None:
     reading = c.execute(select(_READING).where(of(_READING))).one_or_none()
     events = [
         CaseEventRow(each.event_id, each.time, Untrusted(each.action), Untrusted(each.by), each.details)
-        for each in c.execute(select(_EVENT).where(of(_EVENT)).order_by(_EVENT.c.time, _EVENT.c.event_id))
+        for each in c.execute(
+            select(_EVENT).where(of(_EVENT)).order_by(_EVENT.c.time, _EVENT.c.place, _EVENT.c.event_id)
+        )
     ]
     items: dict[str, list[dict[str, Any]]] = {}
     for each in c.execute(select(_ITEM).where(of(_ITEM)).order_by(_ITEM.c.kind, _ITEM.c.item_id)):
@@ -597,6 +635,12 @@ def edits(
         )
         for row in found
     ]
+
+
+def statuses(c: Connection, oid: str) -> dict[int, int]:
+    """The cases of an organization by number, with their status."""
+    rows = c.execute(select(_C.c.case_number, _C.c.status).where(_C.c.oid == oid))
+    return {row.case_number: row.status for row in rows}
 
 
 def customers(c: Connection) -> dict[str, str]:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from store import ingest, models
 from store.bodies import unpack
 from store.database import Change, Store
+from store.queries.cases import detail
 
 NOW = 1_790_000_000_000
 ONE, TWO, OTHER = ("11111111-1a2b-4c3d-8e9f-001122334455", "22222222-1a2b-4c3d-8e9f-001122334455", "x")
@@ -150,3 +151,45 @@ def test_what_is_not_known_stays_in_the_queue(store: Store) -> None:
     with store.writing() as connection:
         ingest.put_cases(connection, [odd | {"summary": "x"}], oids=[ONE], now=NOW + 5)
     assert _stored(store)[ONE, 1]["created_at"] == NOW
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_what_happened_at_one_time_stays_in_the_order_of_the_cloud(store: Store, newest_first: bool) -> None:
+    _put(store, _row())
+    listed = [("z", "10:00"), ("c", "10:05"), ("b", "10:05"), ("d", "10:05"), ("a", "10:05"), ("y", "10:06")]
+    events = [
+        {"event_id": name, "ts": f"2026-09-21T{clock}:00Z", "action": "case_tags_updated", "by": "mk"}
+        for name, clock in (reversed(listed) if newest_first else listed)
+    ]
+    with store.writing() as connection:
+        assert ingest.put_case_events(connection, ONE, 1, events, now=NOW) == 6
+        assert ingest.put_case_events(connection, ONE, 1, events, now=NOW) == 0
+    with store.reader.reading() as connection:
+        found = detail(connection, ONE, 1)
+    assert found is not None
+    assert [event.event_id for event in found.events] == ["z", "c", "b", "d", "a", "y"]
+
+
+def test_a_case_that_changed_is_newer_than_what_was_read_of_it(store: Store) -> None:
+    _put(store, _row(detection_count=0))
+    with store.writing() as connection:
+        ingest.put_case_reading(connection, ONE, 1, read_at=NOW, links=0)
+    _put(store, _row(detection_count=0))
+    with store.reader.reading() as connection:
+        found = detail(connection, ONE, 1)
+    assert found is not None
+    assert (found.complete, found.lacking) == (True, "")
+    _put(store, _row(detection_count=0, status="closed"))
+    with store.writing() as connection:
+        found = detail(connection, ONE, 1)
+        assert found is not None
+        assert (found.complete, found.older) == (False, True)
+        before = ingest.case_fingerprint(connection, ONE, 1)
+    # What is read meanwhile is no reading of what it became then.
+    _put(store, _row(detection_count=1, status="closed"))
+    with store.writing() as connection:
+        assert ingest.put_case_read(connection, ONE, 1, before) == 0
+        assert ingest.put_case_read(connection, ONE, 1, ingest.case_fingerprint(connection, ONE, 1)) == 1
+        found = detail(connection, ONE, 1)
+    assert found is not None
+    assert (found.older, found.lacking) == (False, "not all of its alerts were read")

@@ -285,6 +285,7 @@ def _cases() -> None:
         *_case(),
         sa.Column("event_id", sa.String(), nullable=False),
         sa.Column("time", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("details", sa.JSON(), nullable=False),
