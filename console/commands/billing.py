@@ -672,6 +672,8 @@ def _export(session: Session) -> int:
         body = None if wanted is None else body_of(connection, wanted)
     if body is None:
         raise Problem("There is no such price book; `limegrove billing prices list` names them.", code=2)
+    if _as_data(session, body):
+        return 0
     if sys.stdout.isatty():
         from store.text import safe_block
 
@@ -686,5 +688,16 @@ def _export(session: Session) -> int:
 def _example(session: Session) -> int:
     from store.examplebook import TEXT
 
-    sys.stdout.write(TEXT)
+    if not _as_data(session, TEXT):
+        sys.stdout.write(TEXT)
     return 0
+
+
+def _as_data(session: Session, text: str | bytes) -> bool:
+    """Print what a price book says where another form than its own, YAML with comments, was asked for."""
+    from store.yaml import load
+
+    if session.arguments.output in (None, "yaml", "table"):
+        return False
+    session.show_object(load(text).value)
+    return True

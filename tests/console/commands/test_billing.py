@@ -72,11 +72,17 @@ def invoice(home, month, cents, currency="EUR"):
 def test_the_example_can_be_imported_as_it_is_printed(limegrove, charged, home):
     printed = limegrove("billing", "prices", "example")
     assert printed.out == TEXT
+    assert limegrove("billing", "prices", "example", "--output", "yaml").out == TEXT
+    told = limegrove("billing", "prices", "example", "--output", "json")
+    assert told.json["name"] == "Example prices"
+    # JSON is YAML too: it is the same price book, without the comments.
+    assert limegrove("billing", "prices", "check", prices(home, told.out)).code == 0
     assert limegrove("billing", "prices", "import", prices(home, printed.out)).json["new"] is True
     assert limegrove("billing", "prices", "import", prices(home, printed.out)).json["new"] is False
     listed = limegrove("billing", "prices", "list").json
     assert [each["name"] for each in listed] == ["Example prices"]
     assert limegrove("billing", "prices", "export").out == TEXT
+    assert limegrove("billing", "prices", "export", "--output", "json").json == told.json
     assert limegrove("billing", "prices", "export", "9").code == 2
 
 
