@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full",
         action="store_true",
-        help="read everything again, not only what is known to have changed",
+        help="read everything again, not only what is known to have changed, and every open case whole",
     )
     parser.add_argument("--watch", action="store_true", help="go on until interrupted")
     parser.add_argument(
@@ -87,6 +87,8 @@ def _only(given: str | None) -> list[str]:
     for word in wanted:
         if word not in ONLY:
             raise Problem(f"--only: {word!r} is not a subject. Take of: {', '.join(ONLY)}.", code=2)
+    if given is not None and not wanted:
+        raise Problem(f"--only: {given!r} names no subject. Take of: {', '.join(ONLY)}.", code=2)
     return wanted
 
 
@@ -123,7 +125,7 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
         )
         outcome = await turn.run()
         if not only or "cases" in only:
-            await _cases(store, cloud)
+            await _cases(store, cloud, everything=session.arguments.full)
         budget = cloud.limits.now()
     session.clear_progress()
     session.show_object(summary(outcome) | {"budget": budget_summary(budget)})
@@ -136,7 +138,7 @@ async def _sync(session: Session, since: int, only: list[str]) -> int:
     return 0
 
 
-async def _cases(store: "Store", cloud: "Cloud") -> None:
+async def _cases(store: "Store", cloud: "Cloud", *, everything: bool) -> None:
     """Bring cases and their alerts in line, and send what waits for cases; what is away is tried later."""
     import logging
 
@@ -144,7 +146,7 @@ async def _cases(store: "Store", cloud: "Cloud") -> None:
     from console.operations import caselinks
 
     try:
-        await caselinks.turn(store, cloud)
+        await caselinks.turn(store, cloud, everything=everything)
     except LimaCharlieError as error:
         logging.getLogger(__name__).warning("cases: %s", error)
 
