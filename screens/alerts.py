@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,7 +19,16 @@ from screens.dialogs.alert_json import AlertJson
 from screens.dialogs.mark_pattern import MarkPattern
 from screens.frame import Tone
 from screens.keys import press, with_keys
-from screens.queue import AlertPages, FoldPages, QueueLine, alone, chosen_of, columns, held, identity
+from screens.queue import (
+    AlertPages,
+    FoldPages,
+    QueueLine,
+    alone,
+    chosen_of,
+    columns,
+    held,
+    identity,
+)
 from screens.requests import (
     AcknowledgeAlerts,
     AssignAlerts,
@@ -36,6 +45,7 @@ from screens.requests import (
     ShowAccess,
     ShowOrganization,
     ShowSensor,
+    ShowView,
     SnoozeAlerts,
     UndoDecision,
 )
@@ -43,7 +53,16 @@ from screens.view import View
 from screens.widgets.alert_detail import AlertPane
 from screens.widgets.row_table import MARKED_AT_ONCE, Anchor, MarkTable, RowTable, Window, read_window
 from store import preferences
-from store.alerts import AlertFilter, FilterError, parse_filter, pivot_line
+from store.alerts import (
+    OPEN,
+    AlertFilter,
+    FilterError,
+    described,
+    meant,
+    parse_filter,
+    pivot_line,
+    quoted_value,
+)
 from store.queries import alerts, folds, queue
 from store.queries.alerts import AlertRow, Count
 from store.queries.folds import FoldRow
@@ -89,6 +108,7 @@ NEEDS_LINE = frozenset(
         "fold_key",
         "false_positive",
         "sensor",
+        "scorecard",
         *(verb for verb in VERBS if verb != "undo"),
     }
 )
@@ -111,6 +131,14 @@ class Found:
     """What is open, as it is now; None when nothing is, or nothing of it is left."""
     settled: tuple[Hashable, ...]
     """Marked things that need no mark any more."""
+    named: Mapping[str, str]
+    """The organization that the filter names by its id: id -> name, a stranger's text."""
+    still_open: Count
+    """Of those that the filter wants, those that are open."""
+    storms: tuple[FoldRow, ...] = ()
+    """Those that go on now, in the folded queue."""
+    stays: tuple[Anchor[QueueLine] | None] | None = None
+    """Where the cursor is to stand because a filter was left; None when none was."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +163,10 @@ class Alerts(View[Found]):
             "triage_action", "customer_document",
         }
     )  # fmt: skip
+    FILTERS = (
+        "  sev:high (and above)  status:any  org:  host:  cat:  rule:  who:nobody  who:me"
+        "  due:over  since:24h  until:  tag:  snoozed:yes  order:due  pivot:  or words"
+    )
     EMPTY = "No open alert in this scope. status:any shows closed ones too."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "detail", "open", id="alerts.detail",
@@ -175,6 +207,8 @@ class Alerts(View[Found]):
             tooltip="Draft a false positive rule; see what it would have hidden"),
         Binding("S", "sensor", "sensor", show=False, id="alerts.sensor",
             tooltip="Its sensor's card: isolate, let back, tag"),
+        Binding("R", "scorecard", "scorecard", show=False, id="alerts.scorecard",
+            tooltip="How its rule does: false and true positives, whose, whether to tune it"),
         Binding("o", "organization", "organization", show=False, id="alerts.organization",
             tooltip="Its organization"),
         Binding("m", "access", "access", show=False, id="alerts.access",
@@ -193,9 +227,14 @@ class Alerts(View[Found]):
         self._by_due = False
         self._opened: FoldRow | None = None
         self._trail: list[Place] = []
+        self._leaving = False
+        """A filter was left, and what is shown is still what it wanted."""
+        self._unfiltered: Anchor[QueueLine] | None = None
+        """Where the cursor was when the filter came."""
         self._back: dict[int, str] = {}
         """Alert -> what brought it back from a snooze: a stranger's text."""
         self._shown_as: bool | None = None
+        self._shown_closed = False
         self._acting = False
         """`;` was pressed: the next verb acts on what is marked."""
         self._seen_under: dict[Hashable, tuple[str, str]] = {}
@@ -234,7 +273,7 @@ class Alerts(View[Found]):
         table = self.queue
         where = table.where()
         self._moved_yet = where is not None
-        self._anchor = None if self._to_top else where
+        self._anchor = None if self._to_top and not self._leaving else where
         self._page = table.page_size
         single = {
             row.id: row.status < 2 and row.snoozed_until is None
@@ -254,7 +293,7 @@ class Alerts(View[Found]):
                 self.folded, self._chose_look = kept, True
         total = alerts.count(connection, AlertFilter(scope=scope))
         matching = total if not self.filter_line else alerts.count(connection, plain)
-        lines = 0
+        lines, storms = 0, []
         by_due = plain.order == "due"
         if opened is not None:
             wanted = folds.within(plain, opened)
@@ -271,15 +310,50 @@ class Alerts(View[Found]):
             # While nobody has chosen, and nobody is reading yet, the data chooses.
             settled_look = self._chose_look or self._moved_yet
             folded = bool(self.folded) if settled_look else 0 < counted.rows <= HELPS * counted.alerts
+        if folded:
+            storms = folds.raging(connection, wanted, now=self.context.clock())
         source: AlertPages | FoldPages = (
-            FoldPages(self.context.reader, wanted, self.context.clock, self._back)
+            FoldPages(self.context.reader, wanted, self.context.clock, self._back, storms)
             if folded
             else AlertPages(self.context.reader, wanted, self._back)
         )
-        window = read_window(source, self._anchor, self._page)
+        anchor, stays = self._anchor, None
+        if self._leaving:
+            anchor = self._staying(connection, source, anchor)
+            stays = (anchor,)
+        window = read_window(source, anchor, self._page)
         gone, over = queue.settled(connection, *self._marks)
         settled: tuple[Hashable, ...] = (*gone, *(("storm", storm) for storm in over))
-        return Found(source, window, folded, matching, total, lines if folded else 0, opened, settled)
+        still_open = matching
+        if wanted.statuses != OPEN:
+            statuses = tuple(status for status in wanted.statuses if status in OPEN)
+            still_open = Count(0, exact=True)
+            if statuses:
+                still_open = alerts.count(connection, replace(wanted, statuses=statuses))
+        return Found(
+            source,
+            window,
+            folded,
+            matching,
+            total,
+            lines if folded else 0,
+            opened,
+            settled,
+            queue.names_of(connection, [wanted.oid] if wanted.oid else []),
+            still_open,
+            tuple(storms),
+            stays,
+        )
+
+    def _staying(
+        self, connection: Connection, source: AlertPages | FoldPages, anchor: Anchor[QueueLine] | None
+    ) -> Anchor[QueueLine] | None:
+        """Where what is under the cursor stands in the wider queue; where the cursor was before the filter
+        when it is not in there."""
+        there = None if anchor is None else source.there(connection, anchor.row)
+        if anchor is None or there is None:
+            return self._unfiltered
+        return Anchor(there, anchor.offset, at_start=False)
 
     def _wanted(self) -> AlertFilter:
         """What the filter line and the order in force want, folds aside."""
@@ -303,12 +377,22 @@ class Alerts(View[Found]):
                 "status:any shows closed ones too."
             )
         if self.filter_line:
-            return f"No alert matches {self.filter_line}. {press('app.back', 'esc')} shows all open ones."
+            named = self._said.named if self._said is not None else {}
+            hint = f" {meaning}" if (meaning := meant(self.filter_line)) else ""
+            return (
+                f"No alert matches {described(self.filter_line, named)}.{hint}"
+                f" {press('app.back', 'esc')} shows all open ones."
+            )
+        status = self.context.status
+        if status.known and status.running and status.fresh + status.failed < status.organizations:
+            # What was not read yet may have any.
+            so_far = f"{status.fresh:,} of {status.organizations:,} organizations have been read."
+            return f"Reading the alerts: no open one so far. {so_far}"
         return super().empty_text()
 
     def show(self, found: Found) -> None:
         """The rows, the counts, and the detail of what is under the cursor."""
-        top, self._to_top = self._to_top, False
+        top, self._to_top = self._to_top and found.stays is None, False
         self._put(found, top=top)
         if self.pane.display:
             self._detail_soon()
@@ -320,11 +404,15 @@ class Alerts(View[Found]):
 
     def _put(self, found: Found, *, top: bool) -> None:
         table = self.queue
-        if found.folded is not self._shown_as:
-            self._shown_as = found.folded
-            table.show_columns(columns(self.context, self._back, folded=found.folded))
+        closed = found.source.wanted.statuses != OPEN
+        if (found.folded, closed) != (self._shown_as, self._shown_closed):
+            self._shown_as, self._shown_closed = found.folded, closed
+            table.show_columns(columns(self.context, self._back, folded=found.folded, closed=closed))
         if not self._chose_look:
             self.folded = found.folded if self._opened is None and not self._by_due else self.folded
+        if found.stays is not None:
+            self._leaving = False
+            table.stand_on(*found.stays)
         table.put(found.source, found.window, top=top)
         table.unmark(found.settled)
         self._said = found
@@ -334,15 +422,21 @@ class Alerts(View[Found]):
         found = self._said
         if found is None:
             return
-        parts = [f"/{self.filter_line}" if self.filter_line else "open"]
+        parts = [f"/{described(self.filter_line, found.named)}" if self.filter_line else "open"]
         if found.folded:
             parts.append("folded")
+        if found.storms:
+            parts.append(_storm_words(found.storms))
         if found.opened is not None:
             parts.append(_pace(found.opened, self.context))
         if self._by_due:
             parts.append("by time to breach")
         of = "" if found.matching == found.total else f" of {_counted(found.total)}"
         counts = f"{_counted(found.matching)}{of} open"
+        if found.source.wanted.statuses != OPEN:
+            # What is closed is no part of what is open.
+            counts = f"{_counted(found.matching)} alert{'' if found.matching.value == 1 else 's'}, "
+            counts += f"{_counted(found.still_open)} open"
         if found.folded:
             counts = f"{found.lines:,} line{'' if found.lines == 1 else 's'}, {counts}"
         if marked := self.marked:
@@ -355,11 +449,20 @@ class Alerts(View[Found]):
         self.say(title=title, filter="   ".join(parts), counts=counts)
 
     def apply_filter(self, line: str) -> None:
-        """Any column: see `store.alerts.parse_filter`."""
+        """Any column: see `store.alerts.parse_filter`. Leaving one keeps the cursor on its thing: the next
+        verb is for what was looked at."""
         parse_filter(
             line, scope=self.context.scope.node_id, now=self.context.clock(), me=self.context.operator
         )
-        self._to_top = True
+        if hint := meant(line):
+            self.tell(hint)
+        if self.filter_line and not line:
+            self._leaving = True
+            self.queue.hold()
+            return
+        if not self.filter_line:
+            self._unfiltered = self.queue.where()
+        self._leaving, self._to_top = False, True
 
     def look_for(self, line: str) -> None:
         """Show what a filter line asks for; closing it goes back to what was shown before."""
@@ -830,6 +933,13 @@ class Alerts(View[Found]):
         except FilterError as error:
             self.tell(str(error), "error")
 
+    def action_scorecard(self) -> None:
+        """How its rule does, over the scope."""
+        row = self.queue.current
+        if row is not None:
+            name = quoted_value(row.rule or row.cat)
+            self.post_message(ShowView("scorecard", f"rule:{name}" if name else ""))
+
     def action_organization(self) -> None:
         """Its organization in the tree."""
         if (row := self.queue.current) is not None and row.oid:
@@ -850,6 +960,13 @@ def _pace(row: FoldRow, context: Context) -> str:
     """How fast a fold grows, and for how long it has been there: `20/h for 3m`."""
     rate = f"{row.per_hour:,.0f}" if row.per_hour >= 1 else "<1"
     return f"{rate}/h for {age(row.first_seen, context.clock())}"
+
+
+def _storm_words(storms: tuple[FoldRow, ...]) -> str:
+    """What goes on now, in a few words: `STORM 1,222 at 60 orgs`."""
+    if len(storms) > 1:
+        return f"{len(storms)} STORMS"
+    return f"STORM {storms[0].open:,} at {storms[0].organizations:,} orgs"
 
 
 def _counted(count: Count) -> str:

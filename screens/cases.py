@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -30,10 +31,12 @@ from screens.requests import (
 from screens.view import View
 from screens.widgets.case_detail import CasePane
 from screens.widgets.row_table import Anchor, Column, MarkTable, RowTable, Window, read_window
-from store.cases import CaseFilter, parse_case_filter
+from store.alerts import described, meant
+from store.cases import MEANT, CaseFilter, parse_case_filter
 from store.database import Reader
 from store.queries import cases
 from store.queries.cases import CaseDetail, CaseRow, Figures
+from store.queries.queue import names_of
 from store.times import age, clock_words
 
 AGES_EVERY = 30
@@ -63,8 +66,15 @@ _KEYS: tuple[tuple[str, str, str, bool, str], ...] = (
     ("i", "entity", "indicator", False, "Attach an address, a hash, a user, ..."),
     ("M", "merge", "merge", False, "Merge other cases of its organization into it"),
     ("T", "time", "time", False, "Log time spent on it, to be billed"),
-    ("d", "decide", "decide", True, "A conflict: keep theirs, or send mine"),
-    ("u", "undecided", "undecided", False, "Only cases that wait for a decision, and all again"),
+    ("d", "decide", "decide", True, "A conflict (! in its line): keep theirs, or send mine"),
+    (
+        "u",
+        "undecided",
+        "undecided",
+        False,
+        "Only cases that wait for a decision (!), and all again; ~ waits for the cloud, N is to be made, "
+        "L is only here",
+    ),
     ("n", "new", "new", False, "An empty case: for the organization under the cursor, or one to choose"),
     (
         "semicolon",
@@ -144,6 +154,8 @@ class Found:
     window: Window[CaseRow]
     matching: int
     figures: Figures
+    named: Mapping[str, str]
+    """The organization that the filter names by its id: id -> name, a stranger's text."""
 
 
 class Cases(View[Found]):
@@ -157,6 +169,10 @@ class Cases(View[Found]):
         {"case_record", "case_edit", "case_reading", "case_detection", "case_event", "case_item",
          "triage_action", "organization", "node"}
     )  # fmt: skip
+    FILTERS = (
+        "  sev:high (and above)  status:any  class:fp  who:none  org:  tag:  is:undecided"
+        "  is:pending  is:local  #12  or words"
+    )
     EMPTY = "No open case in this scope. status:any shows closed ones too; {cases.new=n} makes one."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key, action, word, show=shown, id=f"cases.{_name(action)}", tooltip=says)
@@ -168,6 +184,8 @@ class Cases(View[Found]):
         self._anchor: Anchor[CaseRow] | None = None
         self._page = 64
         self._to_top = True
+        self._unfiltered: Anchor[CaseRow] | None = None
+        """Where the cursor was when the filter came."""
         self._acting = False
         self._found: Found | None = None
 
@@ -202,8 +220,8 @@ class Cases(View[Found]):
             Column("ORGANIZATION", lambda row: row.organization, 14, grow=1),
             Column("CASE", lambda row: row.name, 6, align="right"),
             Column("STAT", lambda row: _SHORT_STATES[row.status], 4),
-            Column("", signs, 4, style=lambda row: "bold ansi_yellow" if signs(row) else ""),
-            Column("SUMMARY", lambda row: row.summary, 16, grow=5),
+            Column("NOTE", signs, 4, style=lambda row: "bold ansi_yellow" if signs(row) else ""),
+            Column("SUMMARY", lambda row: row.about or row.summary, 16, grow=5),
             Column("WHO", lambda row: ", ".join(row.assignees), 6, grow=1, from_width=76),
         ]  # fmt: skip
 
@@ -222,6 +240,7 @@ class Cases(View[Found]):
             read_window(source, self._anchor, self._page),
             cases.count(connection, wanted),
             cases.figures(connection, scope),
+            names_of(connection, [wanted.oid] if wanted.oid else []),
         )
 
     def has_nothing(self, found: Found) -> bool:
@@ -231,7 +250,12 @@ class Cases(View[Found]):
     def empty_text(self) -> str:
         """Why there is none, and what to do."""
         if self.filter_line:
-            return f"No case matches {self.filter_line}. {press('app.back', 'esc')} shows all open ones."
+            named = self._found.named if self._found is not None else {}
+            hint = f" {meaning}" if (meaning := meant(self.filter_line, MEANT)) else ""
+            return (
+                f"No case matches {described(self.filter_line, named)}.{hint}"
+                f" {press('app.back', 'esc')} shows all open ones."
+            )
         return super().empty_text()
 
     def show(self, found: Found) -> None:
@@ -257,16 +281,30 @@ class Cases(View[Found]):
         known = found.figures
         counts = f"{found.matching:,} of {known.open:,} open" if self.filter_line else f"{known.open:,} open"
         if known.pending:
-            counts = f"{known.pending:,} wait   {counts}"
+            counts = f"~ {known.pending:,} wait   {counts}"
         if known.needing:
-            counts = f"{known.needing:,} to decide ({press('cases.undecided', 'u')})   {counts}"
+            counts = f"! {known.needing:,} to decide: {press('cases.undecided', 'u')}   {counts}"
         if self.table.marks:
             counts = f"{len(self.table.marks):,} marked   {counts}"
-        self.say(filter=f"/{self.filter_line}" if self.filter_line else "open", counts=counts)
+        shown = f"/{described(self.filter_line, found.named)}" if self.filter_line else "open"
+        self.say(filter=shown, counts=counts)
 
     def apply_filter(self, line: str) -> None:
         """See `store.cases.parse_case_filter`."""
         parse_case_filter(line, scope=self.context.scope.node_id)
+        if hint := meant(line, MEANT):
+            self.tell(hint)
+        if self.filter_line and not line:
+            # The next verb is for what was looked at.
+            row = self.table.current
+            if row is None or row.status >= 2:
+                self.table.stand_on(self._unfiltered)
+            else:
+                self.table.hold()
+            self._to_top = False
+            return
+        if not self.filter_line:
+            self._unfiltered = self.table.where()
         self._to_top = True
 
     def close_inner(self) -> bool:

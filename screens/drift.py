@@ -43,6 +43,9 @@ STYLES: dict[DriftClass, str] = {
 }  # fmt: skip
 """Colour only repeats what sign and word say."""
 
+LEGEND = " " + "  ".join(f"{sign} {word}" for word, sign in SIGNS.items()) + "  . as wanted"
+"""What the cells of the heat table say."""
+
 NAMED = 12
 """Organizations that the pane names of one class; the rest is counted."""
 
@@ -137,6 +140,7 @@ class DriftView(Detailed[Found]):
         """The table, the list behind it, and what is under the cursor."""
         cursor = self.context.glyphs.cursor
         yield Static("", id="gaps", markup=False)
+        yield Static(LEGEND, id="legend", markup=False)
         with Container(id="split"):
             yield RowTable(self._heat_columns(), cursor=cursor, id="heat")
             listing = RowTable(self._list_columns(), cursor=cursor, id="list")
@@ -295,6 +299,7 @@ class DriftView(Detailed[Found]):
     def _turn(self, *, listing: bool) -> None:
         self._listing = listing
         self.table.display, self.deviations.display = not listing, listing
+        self.query_one("#legend").display = not listing
         # At once: what is typed next is for it.
         self.set_focus(self.deviations if listing else self.table)
         self.detail()

@@ -44,6 +44,7 @@ ASIDE: tuple[Aside, ...] = (
     Aside("findings", "Findings", "findings", ("finding",), "what is wrong with who may do what"),
     Aside("templates", "Templates", "templates", ("template",), "what organizations are to have, and why"),
     Aside("drift", "DriftView", "drift", (), "where customers are not as templates want them"),
+    Aside("scorecard", "Scorecard", "scorecard", (), "rules by what was decided on them, the worst first"),
     Aside("runs", "Runs", "runs", ("run",), "what was done to many organizations, and how far it has come"),
     Aside("reports", "Reports", "reports", ("report",), "what customers are told, before it is written"),
     Aside("billing", "Billing", "billing", ("bill",), "what customers are charged, and how full quotas are"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -21,6 +21,10 @@ QueueLine = AlertRow | FoldRow
 
 STATE_WORDS: tuple[str, ...] = ("new", "in progress", "resolved", "closed")
 _SHORT_STATES: tuple[str, ...] = ("new", "prog", "res", "clsd")
+
+_FIRST = 2**62
+"""In place of a time: before everything else of its severity."""
+_BEHIND_ALL: folds.FoldKey = (-2, -1, 0)
 
 SOON = 15 * 60_000
 """Milliseconds before a breach from which the clock is yellow."""
@@ -72,6 +76,16 @@ class AlertPages:
                 connection, alerts.page(connection, self.wanted, starting=self._key(row), limit=limit)
             )
 
+    def there(self, connection: Connection, row: QueueLine) -> QueueLine | None:
+        """A line of another list as it is in this one, of several alerts the first; None when it is not."""
+        if isinstance(row, FoldRow):
+            wanted = replace(self.wanted, order="rank")
+            return next(iter(folds.members(connection, row, wanted, limit=1)), None)
+        for known in alerts.rows_of(connection, [row.id]):
+            found = alerts.page(connection, self.wanted, starting=self._key(known), limit=1)
+            return next((each for each in found if each.id == row.id), None)
+        return None
+
     def _key(self, row: QueueLine) -> tuple[int, ...]:
         # A row that was read in another order stands where its own values put it in this one.
         if self.wanted.order == "due":
@@ -88,7 +102,10 @@ class AlertPages:
 
 
 class FoldPages:
-    """The queue folded: a line for what is the same, in one organization or in many."""
+    """The queue folded: a line for what is the same, in one organization or in many.
+
+    What storms now comes first in its severity, whenever its newest alert came.
+    """
 
     def __init__(
         self,
@@ -96,14 +113,16 @@ class FoldPages:
         wanted: AlertFilter,
         clock: Callable[[], int],
         back: dict[int, str] | None = None,
+        storms: Sequence[FoldRow] = (),
     ) -> None:
-        """`back` learns, alert by alert, what brought it back from a snooze."""
+        """`back` learns, alert by alert, what brought it back from a snooze; `storms` go on now."""
         self._reader = reader
         self.wanted = wanted
         self._clock = clock
         # Counted storms are read by their index; what is narrowed is added up when it is asked for.
         self.slow = wanted != AlertFilter()
         self._back = {} if back is None else back
+        self._storms = {row.storm: row for row in storms}
 
     def identity(self, row: QueueLine) -> Hashable:
         """The storm that it belongs to."""
@@ -111,43 +130,67 @@ class FoldPages:
 
     def first(self, limit: int) -> list[QueueLine]:
         """The worst and newest."""
-        with self._reading() as connection:
-            return self._noted(
-                connection, folds.page(connection, self.wanted, now=self._clock(), limit=limit)
-            )
+        return self._page(limit)
 
     def last(self, limit: int) -> list[QueueLine]:
         """The mildest and oldest."""
-        with self._reading() as connection:
-            return self._noted(
-                connection, folds.last_page(connection, self.wanted, now=self._clock(), limit=limit)
-            )
+        return self._page(limit, before=_BEHIND_ALL)
 
     def after(self, row: QueueLine, limit: int) -> list[QueueLine]:
         """Behind this one."""
-        with self._reading() as connection:
-            found = folds.page(connection, self.wanted, now=self._clock(), after=self._key(row), limit=limit)
-            return self._noted(connection, found)
+        return self._page(limit, after=self._key(row))
 
     def before(self, row: QueueLine, limit: int) -> list[QueueLine]:
         """Ahead of this one."""
-        with self._reading() as connection:
-            found = folds.page(connection, self.wanted, now=self._clock(), before=self._key(row), limit=limit)
-            return self._noted(connection, found)
+        return self._page(limit, before=self._key(row))
 
     def starting(self, row: QueueLine, limit: int) -> list[QueueLine]:
         """From this one on."""
-        with self._reading() as connection:
-            found = folds.page(
-                connection, self.wanted, now=self._clock(), starting=self._key(row), limit=limit
-            )
-            return self._noted(connection, found)
+        return self._page(limit, starting=self._key(row))
 
-    def _reading(self) -> AbstractContextManager[Connection]:
-        return self._reader.reading()
+    def _page(
+        self,
+        limit: int,
+        *,
+        after: folds.FoldKey | None = None,
+        before: folds.FoldKey | None = None,
+        starting: folds.FoldKey | None = None,
+    ) -> list[QueueLine]:
+        storms = self._storms
+        with self._reader.reading() as connection:
+            rows = folds.page(
+                connection,
+                self.wanted,
+                now=self._clock(),
+                after=after,
+                before=before,
+                starting=starting,
+                limit=limit + len(storms),
+            )
+            if storms:
+                # The page has them where their newest alert puts them; they stand elsewhere.
+                rows = [row for row in rows if row.storm not in storms]
+                for row in storms.values():
+                    key = self._key(row)
+                    if (
+                        (after is None or key < after)
+                        and (starting is None or key <= starting)
+                        and (before is None or key > before)
+                    ):
+                        rows.append(row)
+                rows.sort(key=self._key, reverse=True)
+                rows = rows[:limit] if before is None else rows[-limit:]
+            return self._noted(connection, rows)
+
+    def there(self, connection: Connection, row: QueueLine) -> QueueLine | None:
+        """A line of another list as it is in this one, or the one that holds it; None when there is none."""
+        storm = row.storm if isinstance(row, FoldRow) else folds.storm_of(connection, row.fold_id)
+        return folds.fold_row(connection, self.wanted, storm, now=self._clock())
 
     def _key(self, row: QueueLine) -> folds.FoldKey:
-        return row.key if isinstance(row, FoldRow) else (row.rank, row.time, 2**62)
+        if isinstance(row, FoldRow):
+            return (row.rank, _FIRST, row.storm) if row.storm in self._storms else row.key
+        return (row.rank, row.time, 2**62)
 
     def _noted(self, connection: Connection, rows: list[FoldRow]) -> list[QueueLine]:
         returned = [row.alert.id for row in rows if row.alert is not None and row.rank >= WOKEN]
@@ -211,9 +254,9 @@ def rule_words(row: QueueLine, back: Mapping[int, str]) -> str:
 
 
 def organization_words(row: QueueLine) -> str:
-    """Its name, or of a storm how many: a stranger's text."""
-    if isinstance(row, FoldRow) and row.kind == "storm":
-        return f"{row.organizations:,} orgs (storm)"
+    """Its name, or of several how many, and whether it storms there now: a stranger's text."""
+    if isinstance(row, FoldRow) and row.organizations > 1:
+        return f"{row.organizations:,} orgs{', STORM' if row.raging else ''}"
     return row.organization
 
 
@@ -237,15 +280,23 @@ def who_words(row: QueueLine) -> str:
     return who if row.held >= row.open else f"{row.held:,} {who}"
 
 
-def columns(context: Context, back: Mapping[int, str], *, folded: bool) -> list[Column[QueueLine]]:
-    """The columns of the queue; one by one there is a state where the folded queue counts."""
+def columns(
+    context: Context, back: Mapping[int, str], *, folded: bool, closed: bool = False
+) -> list[Column[QueueLine]]:
+    """The columns of the queue; one by one there is a state where the folded queue counts.
+
+    Args:
+        closed: closed ones may be among them, so that a fold says how many of it are open.
+    """
     glyphs, clock = context.glyphs, context.clock
     severities = [f"{sign} {word}" for sign, word in zip(glyphs.severity, SEVERITY_WORDS, strict=True)]
     fifth: Column[QueueLine]
-    if folded:
-        fifth = Column("N", _count_words, 5, align="right", from_width=61)
-    else:
+    if not folded:
         fifth = Column("STAT", lambda row: _SHORT_STATES[row.status] if isinstance(row, AlertRow) else "", 4)
+    elif closed:
+        fifth = Column("OPEN/N", _open_words, 7, align="right")
+    else:
+        fifth = Column("N", _count_words, 5, align="right")
     return [
         Column(
             "SEV",
@@ -253,27 +304,45 @@ def columns(context: Context, back: Mapping[int, str], *, folded: bool) -> list[
             7,
             style=lambda row: SEVERITY_STYLES[row.severity],
         ),
+        # A fold is as old as its newest alert, by which it is sorted, and due with its most urgent one.
         Column(
-            "AGE",
+            "NEWEST" if folded else "AGE",
             lambda row: age(row.time if isinstance(row, AlertRow) else row.last_open, clock()),
-            4,
+            6 if folded else 4,
             align="right",
         ),
         Column(
-            "SLA",
+            "FIRST DUE" if folded else "SLA",
             lambda row: clock_words(row.due_at, clock()),
             9,
             align="right",
             style=lambda row: clock_style(row.due_at, clock()),
         ),
-        Column("ORGANIZATION", organization_words, 15, grow=1),
-        Column("RULE", lambda row: rule_words(row, back), 12, grow=5),
-        Column("HOST", host_words, 8, grow=1, from_width=75, cut="middle"),
+        Column(
+            "ORGANIZATION",
+            organization_words,
+            16 if folded and closed else 18,
+            grow=4,
+            most=30,
+            least=11,
+            style=lambda row: "bold" if isinstance(row, FoldRow) and row.raging else "",
+        ),
+        Column("RULE", lambda row: rule_words(row, back), 12, grow=3, least=9),
+        Column("HOST", host_words, 8, grow=2, most=30, from_width=75, cut="middle", missed=True),
         fifth,
-        Column("WHO", who_words, 4, grow=1, from_width=66),
+        Column("WHO", who_words, 4, grow=1, most=24, from_width=66 if folded else 60, missed=True),
     ]
 
 
 def _count_words(row: QueueLine) -> str:
     count = held(row)
     return f"{count:,}" if count < 10_000 else f"{count // 1_000}k"
+
+
+def _open_words(row: QueueLine) -> str:
+    """Of an alert its state; of several how many are open: `0/19`."""
+    if (alert := alone(row)) is not None:
+        return _SHORT_STATES[alert.status]
+    still = row.still_open if isinstance(row, FoldRow) else held(row)
+    short, whole = (str(many) if many < 1_000 else f"{many // 1_000}k" for many in (still, held(row)))
+    return f"{short}/{whole}"

@@ -103,8 +103,15 @@ REST = 0.15
 RELOAD_EVERY = 0.25
 """Seconds between two readings that changes of the store cause."""
 
-MODE_AFTER = 0.4
-"""Seconds after which a lone digit is a mode and no longer the beginning of a count."""
+MODE_AFTER = 0.25
+"""Seconds after which a lone digit is a view, no more the beginning of a count; a key that takes no count
+decides at once."""
+
+COUNTLESS = frozenset({"app.back", "app.help", "app.interrupt", "app.quit"})
+"""Bindings that do what they do whatever number stands before them."""
+
+READING = "Reading the store."
+"""What is said while nobody knows yet what the store has."""
 
 SMALLEST = (60, 15)
 """Columns and lines below which a view shows one sentence instead."""
@@ -123,6 +130,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     """Selects the widget that gets the keys; "" when there is none."""
     SCOPED: ClassVar[bool] = True
     """Whether another scope means reading again."""
+    FILTERS: ClassVar[str] = ""
+    """What may follow `/`, in two lines at most: said below an empty line."""
     EVERY: ClassVar[float] = RELOAD_EVERY
     """Seconds between two readings that changes cause: more where a reading is much work."""
 
@@ -227,7 +236,9 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     def empty_text(self) -> str:
         """What is said when there is nothing."""
         status = self.context.status
-        if not status.known or status.organizations:
+        if not status.known:
+            return READING
+        if status.organizations:
             return with_keys(self.EMPTY)
         if status.running:
             return f"The store is empty so far. {status.running[:1].upper()}{status.running[1:]}."
@@ -303,14 +314,14 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         yield TitleLine(self.TITLE or "")
         with Container(id="body"):
             yield from self.compose_body()
-        yield Static("Reading the store.", id="notice", markup=False)
+        yield Static(READING, id="notice", markup=False)
         yield Static("", id="small", markup=False)
         yield CommandLine(self._candidates_for)
         yield KeyLine()
 
     def on_mount(self) -> None:
         """Listen to the store and to the scope."""
-        self._look("loading", "Reading the store.")
+        self._look("loading", READING)
         self.context.changes.subscribe(self, self._store_changed)
         self.context.scope_changed.subscribe(self, self._scope_changed)
         self.context.status_changed.subscribe(self, self._status_changed)
@@ -544,7 +555,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     def action_filter(self) -> None:
         """Open the `/` line, with the filter in force."""
         self._forget_count()
-        self.query_one(CommandLine).open("/", self.filter_line)
+        self.query_one(CommandLine).open("/", self.filter_line, hint=self.FILTERS)
 
     def _candidates_for(self, kind: str) -> list[str]:
         return (self._candidates or {}).get(kind, [])

@@ -1,7 +1,7 @@
 """The words of the alert queue: severities, states, and what a filter line means."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -135,6 +135,55 @@ def tokens(line: str) -> Iterator[re.Match[str]]:
         yield token
 
 
+MEANT: dict[str, str] = {
+    **dict.fromkeys(("unclaimed", "unassigned", "nobody", "nobodys"), "who:nobody"),
+    **dict.fromkeys(("mine", "me"), "who:me"),
+    **dict.fromkeys(("late", "overdue", "breached"), "due:over"),
+    **dict.fromkeys(("any", "all"), "status:any"),
+    **{word: f"status:{word}" for word in (*STATUSES, "open")},
+    **{word: f"sev:{word}" for word in SEVERITIES},
+    "snoozed": "snoozed:yes", "benign": f"tag:{BENIGN}", "today": "since:24h",
+}  # fmt: skip
+"""What is looked for in the text when it is typed alone, though a column may be meant: the filter for it."""
+
+
+def meant(line: str, known: Mapping[str, str] = MEANT) -> str:
+    """One sentence about the bare words of a filter line that a column may be meant by; "" without one.
+
+    They are words to look for all the same: `late` is in Lateral, `mine` in a miner's name.
+    """
+    found = [
+        (token[4], known[token[4].lower()])
+        for token in tokens(line)
+        if not token[1] and token[4] and token[4].lower() in known
+    ]
+    if not found:
+        return ""
+    words = ", ".join(word for word, _ in found)
+    instead = " ".join(dict.fromkeys(each for _, each in found))
+    is_word = "is a word" if len(found) == 1 else "are words"
+    return f"{words} {is_word} to look for; the filter for that is {instead}."
+
+
+def described(line: str, named: Mapping[str, str]) -> str:
+    """A filter line as a header says it: with names for ids, and with what a severity takes in.
+
+    Args:
+        named: oid -> name, a stranger's text; an id that is not in it stays.
+    """
+    parts = []
+    for token in tokens(line):
+        prefix, part = (token[1] or "").lower(), token[0]
+        value = next(group for group in token.groups()[1:] if group is not None)
+        if _PREFIXES.get(prefix) == "oid" and value in named:
+            part = f'org:"{named[value]}"'
+        elif _PREFIXES.get(prefix) == "severity":
+            worst = _LEVELS.get(value.strip().lower().removesuffix("+")) == len(SEVERITIES) - 1
+            part += "" if worst else " and above"
+        parts.append(part)
+    return " ".join(parts)
+
+
 def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str = "") -> AlertFilter:
     """Read what an operator typed after `/`.
 
@@ -142,6 +191,8 @@ def parse_filter(line: str, *, scope: str = "", now: int | None = None, me: str 
     words filter a column, bare words any of category, host, rule and organization. Quotes keep spaces and
     colons. `since` and `until` take an age (`45s`, `30m`, `2h`, `7d`, `1w`) or a time (`2026-01-31`,
     `2026-01-31T12:00Z`; UTC unless it says otherwise).
+
+    `sev:high` is high and above: a severity takes in what is worse.
 
     `pivot:hash=9f86..` or `pivot:VALUE`: what speaks of this value.
 
@@ -236,6 +287,14 @@ def _moment(value: str, now: int) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
+
+
+def quoted_value(text: str) -> str:
+    """A text as the value behind a prefix; "" when it has both kinds of quotes."""
+    for quote in ('"', "'"):
+        if quote not in text:
+            return f"{quote}{text}{quote}"
+    return ""
 
 
 def pivots(text: str) -> tuple[tuple[str, str], ...]:

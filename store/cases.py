@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 from store.alerts import CLASSIFICATIONS, OPEN, SEVERITIES, STATUSES, TRANSITIONS, FilterError, tokens
@@ -16,6 +17,7 @@ VERDICTS: tuple[str, ...] = ("malicious", "suspicious", "benign", "unknown", "in
 ENTITY_TYPES: tuple[str, ...] = (
     "ip", "domain", "hash", "url", "user", "email", "file", "process", "registry", "other",
 )  # fmt: skip
+_ONE_WORD = frozenset({"domain", "hash", "url", "email"})
 NOTE_TYPES: tuple[str, ...] = (
     "general", "analysis", "remediation", "recommendation", "escalation", "handoff", "to_stakeholder",
     "from_stakeholder",
@@ -237,6 +239,29 @@ def why_not_text(name: str, text: str, most: int, *, required: bool = True) -> s
         return f"{name} must not be empty."
     if len(text) > most:
         return f"{name} has {len(text):,} characters; Cases take at most {most:,}."
+    return ""
+
+
+def why_not_entity(kind: str, value: str) -> str:
+    """Why a value is none of its type, in a sentence; "" when it may be: an address is one, and what is
+    written in one word (a domain, a hash, a URL, a mail address) has no space in it.
+
+    Args:
+        kind: of ENTITY_TYPES.
+        value: a stranger's text.
+    """
+    value = value.strip()
+    if kind == "ip":
+        try:
+            ip_address(value)
+        except ValueError:
+            return (
+                "That is no IP address, such as 203.0.113.25 or 2001:db8::1; other types are domain, other."
+            )
+    if kind in _ONE_WORD and len(value.split()) > 1:
+        return f"The type {kind} is written without spaces; other takes any text."
+    if kind == "email" and "@" not in value:
+        return "A mail address has an @; other takes any text."
     return ""
 
 

@@ -34,7 +34,7 @@ def configure(verbs: Any, filters: Callable[[argparse.ArgumentParser], None]) ->
         "rule", metavar="RULE", nargs="?", help="source_rule, else the category; all others without it"
     )
     change = key.add_mutually_exclusive_group()
-    change.add_argument("--fields", metavar="A,B", help="fields, with commas; none for the rule alone")
+    change.add_argument("--fields", metavar="A,B", help="fields, with commas; `none` for the rule alone")
     change.add_argument("--default", action="store_true", help="take the key away again")
     change.add_argument("--recount", action="store_true", help="count all folds again from their alerts")
     card = verbs.add_parser("scorecard", help="rules: true and false positives, time spent, what to tune")
@@ -49,6 +49,23 @@ def run(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -> int:
     if verb == "folds":
         return _folds(session, wanted_by(session))
     return _fold_key(session) if verb == "fold-key" else _scorecard(session)
+
+
+def refuse_unknown(session: Session, *, fold: int | None = None, storm: int | None = None) -> None:
+    """Call before all of a fold or of a storm is decided: of one that is not there nothing would be.
+
+    Raises:
+        Problem: there is no such fold, or no such storm; exit code 2.
+    """
+    from store.queries.folds import has_storm, storm_of
+
+    with session.reader.reading() as connection:
+        if fold is not None and not storm_of(connection, fold):
+            raise Problem(
+                f"--fold: there is no fold {fold}; `alert list` and `alert show` name them.", code=2
+            )
+        if storm is not None and not has_storm(connection, storm):
+            raise Problem(f"--storm: there is no storm {storm}; `alert folds` names them.", code=2)
 
 
 def _folds(session: Session, wanted: "AlertFilter") -> int:
@@ -102,7 +119,7 @@ def listed(row: "FoldRow") -> dict[str, Any]:
         "shares": " ".join(value for _, value in row.salient),
         "severity": SEVERITIES[row.severity],
         "woken": row.rank == WOKEN,
-        "open": row.open,
+        "open": row.still_open,
         "total": row.total,
         "first_seen": rfc3339(row.first_seen),
         "last_seen": rfc3339(row.last_seen),
@@ -145,7 +162,11 @@ def _fold_key(session: Session) -> int:
 def _fields(line: str) -> list[str]:
     from store.folds import FIELDS
 
+    if line.strip() == "none":
+        return []
     named = [word.strip() for word in line.split(",") if word.strip()]
+    if not named:
+        raise Problem(f"--fields: {shown(line)} names no field; `none` is the rule alone.", code=2)
     for word in named:
         if word not in FIELDS:
             raise Problem(f"--fields: {shown(word)} is no field; use {', '.join(FIELDS)}.", code=2)

@@ -153,10 +153,12 @@ def _set_prices(store: "Store") -> None:
     import_prices(store, TEXT.encode(), file="example", by="dana")
 
 
-async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
-    """Once every alert is there, let the staff have decided on those before this shift."""
+async def _past_shifts(store: "Store", arguments: argparse.Namespace, report: "Report") -> None:
+    """Once every alert is there, let the staff have decided on those before this shift; line 1 says that this
+    is why thousands go from the queue."""
     if arguments.untouched:
         return
+    from console.operations.ports import Progress
     from console.sandbox.shifts import play
     from console.sandbox.world import World
     from store.queries.activity import detections_read
@@ -169,7 +171,12 @@ async def _past_shifts(store: "Store", arguments: argparse.Namespace) -> None:
     while not await asyncio.to_thread(all_read):  # noqa: ASYNC110  (the store has no event to wait for)
         await asyncio.sleep(0.3)
     world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections)
-    await asyncio.to_thread(play, store, world.access.analysts, now_ms())
+    playing = asyncio.ensure_future(asyncio.to_thread(play, store, world.access.analysts, now_ms()))
+    while not playing.done():
+        report(Progress(0, 0, "past shifts are played"))
+        await asyncio.wait([playing], timeout=0.5)
+    report(Progress(0, 0, "idle"))
+    await playing
 
 
 async def _engineer(store: "Store", cloud: "Cloud", arguments: argparse.Namespace, key: bytes) -> None:
@@ -223,7 +230,9 @@ async def _once(session: Session, home: Path) -> int:
             {
                 "url": stage["url"],
                 "organizations": outcome.organizations,
-                "failed": [{"oid": each.oid, "reason": each.reason} for each in outcome.failed],
+                "failed": [
+                    {"oid": each.oid, "name": each.name, "reason": each.reason} for each in outcome.failed
+                ],
                 "detections": outcome.detections_new,
                 "requests": outcome.requests,
                 "endpoints": dict(sorted(cloud.stats.endpoints.items())),
@@ -256,7 +265,7 @@ def _console(session: Session, home: Path) -> int:
             await asyncio.to_thread(_plant_tree, store, session.arguments)
             await asyncio.to_thread(_set_prices, store)
             past = asyncio.gather(
-                _past_shifts(store, session.arguments),
+                _past_shifts(store, session.arguments, report),
                 _write_down(store, cloud, session.arguments),
                 _engineer(store, cloud, session.arguments, key),
             )

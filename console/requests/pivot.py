@@ -43,7 +43,7 @@ async def open_pivot(host: Host, request: OpenPivot) -> None:
 
 def _values(context: Context, alert_id: int) -> tuple[str, str, list[ValueChoice]] | None:
     """The alert's title, its organization, and its values with where else they were seen; None when gone."""
-    from screens.widgets.alert_detail import seen_words
+    from screens.widgets.alert_detail import seen_briefly, seen_words
     from store.observables import observables
     from store.queries.alerts import detail
     from store.queries.pivot import prevalence
@@ -58,10 +58,10 @@ def _values(context: Context, alert_id: int) -> tuple[str, str, list[ValueChoice
             record = None
         values = observables(record)[:MOST] if isinstance(record, dict) else []
         now = context.clock()
-        choices = [
-            ValueChoice(kind, value, seen_words(prevalence(connection, kind, value), now))
-            for kind, value in values
-        ]
+        choices = []
+        for kind, value in values:
+            where = prevalence(connection, kind, value)
+            choices.append(ValueChoice(kind, value, seen_words(where, now), seen_briefly(where, now)))
     return found.row.cat, found.row.organization, choices
 
 

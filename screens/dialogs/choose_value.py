@@ -26,7 +26,9 @@ class ValueChoice:
     """Of `store.observables.KINDS`."""
     value: str
     seen: str
-    """Where else it was seen, in a few words."""
+    """Where else it was seen, and what was decided about it."""
+    briefly: str = ""
+    """The same for its line; "" when that is as brief."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,8 @@ class ChooseValue(Dialog[Chosen | None]):
         self._table: RowTable[ValueChoice] = RowTable(
             [
                 Column("KIND", lambda choice: choice.kind, 7),
-                Column("VALUE", lambda choice: choice.value, 24, grow=3, cut="middle"),
-                Column("SEEN AT", lambda choice: choice.seen, 30, grow=1, from_width=60),
+                Column("VALUE", lambda choice: choice.value, 22, grow=3, cut="middle"),
+                Column("SEEN AT", lambda choice: choice.briefly or choice.seen, 35, from_width=60),
             ],
             cursor=cursor,
             id="values",

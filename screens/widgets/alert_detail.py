@@ -153,9 +153,10 @@ def lines_of(
 
     # What happened, in the words of the event.
     severity = f"{context.glyphs.severity[row.severity].strip()} {SEVERITY_WORDS[row.severity]} ".lstrip()
-    made.put(
-        0, (severity, SEVERITY_STYLES[row.severity]), content(row.cat, max(8, width - len(severity)), "bold")
-    )
+    title, whole = _title(row, width - len(severity))
+    made.put(0, (severity, SEVERITY_STYLES[row.severity]), title)
+    if not whole:
+        made.add("alert", row.cat, weight=1, most=2, style="bold", further=6)
     if around is not None and around.snooze is not None and (around.snooze.woken_at or row.rank == WOKEN):
         made.add("back", _came_back(around.snooze, now), weight=0, style="bold ansi_yellow", most=2)
     if row.damaged or not isinstance(record, dict):
@@ -165,6 +166,7 @@ def lines_of(
             weight=0,
             style="bold ansi_red",
         )
+    made.add("org", found.path or row.organization, weight=3)
     made.add("command", words.command_line, weight=0, most=6, style="bold", further=3)
     instead = 1 if not words.command_line else 5
     made.add(
@@ -235,7 +237,6 @@ def lines_of(
         _neighbours(made, around, row, now)
 
     # Everything else.
-    made.add("org", found.path or row.organization, weight=4)
     made.add("reported", f"{context.when(row.time)}, {age(row.time, now)} ago", weight=4)
     routing = known.get("routing")
     happened = routing.get("event_time") if isinstance(routing, dict) else None
@@ -259,6 +260,19 @@ def lines_of(
     made.add("web", _web(known, row), weight=7, most=4)
     made.add("json", _json_words(record, found.body), weight=7)
     return made.lines
+
+
+def _title(row: AlertRow, width: int) -> tuple[Content, bool]:
+    """What was found and whose it is in one line, and whether all of what was found is in it.
+
+    The organization is whole as long as there is any room: one key acts on it.
+    """
+    name, found = safe_text(row.organization, 400), safe_text(row.cat, 400)
+    room = max(8, width - cell_width(name) - 3)
+    whole = cell_width(found) <= room
+    left = content(row.cat, cell_width(found) if whole else room, "bold")
+    right = content(row.organization, max(4, min(cell_width(name), width - room - 3)), "bold")
+    return Content.assemble(left, "   ", right), whole
 
 
 def describe(
@@ -319,22 +333,36 @@ def _ago(then: int, now: int) -> str:
 
 
 def seen_words(where: Prevalence, now: int) -> str:
-    """Where a value of an alert was seen: `at 3 of 216 organizations, first 5d ago, last false positive`.
+    """Where a value of an alert was seen: `at 3 of 216 organizations, last false positive, first 5d ago`.
 
-    Who gave the verdict is a stranger's text.
+    The verdict is what decides, so that it comes before what may be cut. Who gave it is a stranger's text.
     """
     if where.k == 0:
         return f"at none of {where.n:,} organizations"
-    if where.alerts == 1:
-        words = "nowhere else"
-    else:
+    several = where.alerts != 1
+    words = "nowhere else"
+    if several:
         words = f"at {where.k:,} of {where.n:,} organizations" if where.k > 1 else "only here"
-        if where.first is not None:
-            words += f", first {_ago(where.first, now)}"
     if where.last_verdict:
         by = f" by {where.last_verdict_by}" if where.last_verdict_by else ""
         when = f" {_ago(where.last_verdict_at, now)}" if where.last_verdict_at is not None else ""
         words += f", last {VERDICTS[where.last_verdict]}{by}{when}"
+    if several and where.first is not None:
+        words += f", first {_ago(where.first, now)}"
+    return words
+
+
+def seen_briefly(where: Prevalence, now: int) -> str:
+    """The same for a column of some thirty cells: `132 of 216 orgs, false positive 3d`."""
+    if where.k == 0:
+        return f"none of {where.n:,} orgs"
+    words = f"{where.k:,} of {where.n:,} orgs" if where.k > 1 else "only here"
+    words = "nowhere else" if where.alerts == 1 else words
+    if where.last_verdict:
+        when = f" {age(where.last_verdict_at, now)}" if where.last_verdict_at is not None else ""
+        return f"{words}, {VERDICTS[where.last_verdict]}{when}"
+    if where.alerts != 1 and where.first is not None:
+        words += f", first {_ago(where.first, now)}"
     return words
 
 
@@ -367,12 +395,12 @@ def _fold_words(fold: FoldVerdicts, now: int) -> str:
             f", last{last}{by} {_ago(fold.last_verdict_at, now)}" if fold.last_verdict_at is not None else ""
         )
         parts.append(", ".join(decided) + when)
-    else:
-        parts.append("never decided before")
-    parts.append(f"{fold.open:,} open of {fold.total:,} alike here")
     if fold.elsewhere and fold.elsewhere_at is not None:
         by = f" by {fold.elsewhere_by}" if fold.elsewhere_by else ""
         parts.append(f"elsewhere {VERDICTS[fold.elsewhere]}{by} {_ago(fold.elsewhere_at, now)}")
+    if not decided:
+        parts.append("never decided here" if parts else "never decided before")
+    parts.append(f"{fold.open:,} open of {fold.total:,} alike here")
     if fold.organizations > 1:
         parts.append(f"open in {fold.organizations} organizations")
     return "; ".join(parts)
@@ -428,7 +456,7 @@ def _case_words(case: CaseRow) -> str:
     if case.classification:
         state += f", {VERDICTS[case.classification]}"
     who = f" ({', '.join(case.assignees)})" if case.assignees else ""
-    return f"{case.name} {state}{who}  {case.summary}".rstrip()
+    return f"{case.name} {state}{who}  {case.about or case.summary}".rstrip()
 
 
 def _is_closed(around: AlertContext | None, row: AlertRow) -> bool:

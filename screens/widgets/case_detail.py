@@ -38,7 +38,7 @@ def describe(found: CaseDetail, context: Context) -> Content:
             Content.styled(severity, SEVERITY_STYLES[row.severity]),
             (row.name, "bold"),
             "  ",
-            (row.summary or "(no summary)", "bold"),
+            (row.about or row.summary or "(no summary)", "bold"),
         )
     )
     add("org", found.path or row.organization)

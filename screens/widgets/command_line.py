@@ -189,6 +189,7 @@ class CommandLine(Vertical):
         self._offers: list[str] = []
         self._chosen = -1
         self._completing = False
+        self._hint = ""
 
     def compose(self) -> ComposeResult:
         """The offers above, mark and input below."""
@@ -206,8 +207,9 @@ class CommandLine(Vertical):
         """Whether it has the keys."""
         return self.has_class("-open")
 
-    def open(self, mark: str, text: str = "") -> None:
-        """Show the line with `:` or `/` before it, and take the keys."""
+    def open(self, mark: str, text: str = "", *, hint: str = "") -> None:
+        """Show the line with `:` or `/` before it, and take the keys; `hint` stands where no offer does."""
+        self._hint = hint
         self._mark, self._at, self._chosen, self._offers = mark, 0, -1, []
         self.query_one("#command-mark", Static).update(mark)
         self.add_class("-open")
@@ -259,7 +261,7 @@ class CommandLine(Vertical):
             shown.append(text)
         more = len(self._offers) - start - len(shown)
         self.query_one("#command-offers", Static).update(
-            "  " + "  ".join(shown) + (f"  +{more}" if more > 0 else "") if shown else ""
+            "  " + "  ".join(shown) + (f"  +{more}" if more > 0 else "") if shown else self._hint
         )
 
     def action_complete(self, step: int) -> None:

@@ -131,6 +131,12 @@ class Column(Generic[Row]):
     """Its share of the cells that are left over."""
     from_width: int = 0
     """Shown only when the table has at least so many cells."""
+    most: int = 0
+    """It grows no further than to so many cells; 0 is any."""
+    least: int = 0
+    """Where there is not enough room for all, it gives way down to so many cells; 0 is not at all."""
+    missed: bool = False
+    """Where it is not shown, the end of the line of heads says how many such there are: `+2`."""
     align: Literal["left", "right"] = "left"
     cut: Literal["end", "middle"] = "end"
     style: Callable[[Row], str] | None = None
@@ -471,6 +477,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         else:
             self._settle()
 
+    _missed = ""
+    """What the line of heads says of columns that are not shown."""
     _held = False
     _awaited: Anchor[Row] | None = None
     _trimmed = 0
@@ -525,16 +533,12 @@ class RowTable(Widget, Generic[Row], can_focus=True):
     def _lay_out(self) -> None:
         width = self.size.width
         shown = [column for column in self._columns if width >= column.from_width]
-        left = width - 2 - sum(column.width + 1 for column in shown)
-        shares = sum(column.grow for column in shown)
-        self._widths = []
-        for column in shown:
-            extra = 0
-            if column.grow and left > 0:
-                extra = left * column.grow // shares
-                shares -= column.grow
-                left -= extra
-            self._widths.append((column, column.width + extra))
+        missed = sum(column.missed for column in self._columns if width < column.from_width)
+        self._missed = f"+{missed}" if missed else ""
+        left = width - 2 - len(self._missed) - sum(column.width + 1 for column in shown)
+        self._widths = [
+            (column, column.width + extra) for column, extra in zip(shown, _extra(shown, left), strict=True)
+        ]
 
     def _settle(self) -> None:
         """Keep the cursor in sight, fill the page, paint what changed, and say where the cursor is."""
@@ -617,6 +621,8 @@ class RowTable(Widget, Generic[Row], can_focus=True):
             text = "  " + "".join(
                 fit(column.title, size, align=column.align) + " " for column, size in self._widths
             )
+            if self._missed:
+                text = fit(text, max(0, width - len(self._missed))) + self._missed
             return Strip([Segment(text, self._style("bold"))]).adjust_cell_length(width, base)
         if y > len(self._drawn):
             return Strip.blank(width, base)
@@ -638,6 +644,39 @@ class RowTable(Widget, Generic[Row], can_focus=True):
             style = self.rich_style + Style.parse(name.replace("ansi_", "")) if name else self.rich_style
             self._styles_made[name] = style
         return style
+
+
+def _extra(columns: Sequence[Column[Any]], left: int) -> list[int]:
+    """By how many cells each column is wider than it says, of so many that are left over, or narrower."""
+    extra = [0] * len(columns)
+    while left < 0:
+        slack = [column.width + more - column.least if column.least else 0
+                 for column, more in zip(columns, extra, strict=True)]  # fmt: skip
+        if max(slack, default=0) <= 0:
+            return extra
+        extra[slack.index(max(slack))] -= 1
+        left += 1
+    growing = [place for place, column in enumerate(columns) if column.grow and left > 0]
+    # First those that are soon as wide as they may be: what they do not take is for the others.
+    while growing:
+        shares = sum(columns[place].grow for place in growing)
+        capped = [
+            place
+            for place in growing
+            if 0 < columns[place].most <= columns[place].width + left * columns[place].grow // shares
+        ]
+        if not capped:
+            break
+        for place in capped:
+            extra[place] = min(left, max(0, columns[place].most - columns[place].width))
+            left -= extra[place]
+            growing.remove(place)
+    shares = sum(columns[place].grow for place in growing)
+    for place in growing:
+        extra[place] = left * columns[place].grow // shares
+        shares -= columns[place].grow
+        left -= extra[place]
+    return extra
 
 
 MARKED_AT_ONCE = 5_000

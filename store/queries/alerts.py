@@ -1,7 +1,7 @@
 """Pages of the alert queue, by keyset."""
 
 import operator
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields, make_dataclass, replace
 from typing import Any
 
@@ -233,6 +233,11 @@ def matching(connection: Connection, wanted: AlertFilter) -> list[list[ColumnEle
         return []
     probed = [plan.column.in_(plan.probes)] if plan.probes else []
     return [[part, *plan.conditions, *probed] for part in plan.parts]
+
+
+def are_open(conditions: Sequence[object]) -> bool:
+    """Whether one of the lists that `matching` answers is of what is not closed."""
+    return conditions[0] is _OPEN
 
 
 def in_folds(connection: Connection, wanted: AlertFilter, folds: Collection[int]) -> list[AlertRow]:

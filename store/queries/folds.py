@@ -9,6 +9,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     case,
     cast,
     func,
@@ -43,6 +44,13 @@ _SHOWN_HERE: ColumnElement[bool] = literal_column("fold.open > 0")
 """Spelled as the partial indexes spell them."""
 _CHUNK = 500
 
+STORM_ORGANIZATIONS = 5
+"""A fold open at so many organizations,"""
+STORM_MEMBERS = 20
+"""and with so many new members in this hour and the one before, is a storm that goes on now."""
+STORMS = 5
+"""So many storms are named at once; with more, their severity alone orders them."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoldRow:
@@ -62,6 +70,8 @@ class FoldRow:
     """(field, value): what its members share."""
     open: int
     """Members that the queue shows and the filter wants."""
+    still_open: int
+    """How many of these are not closed: all, unless the filter wants closed ones too."""
     total: int
     """Members that there ever were; of what is filtered, those that match."""
     organizations: int
@@ -75,6 +85,8 @@ class FoldRow:
     """When its newest shown member was made (ms)."""
     per_hour: float
     """New members an hour, over the last hours (see `store.folds.HOURS`)."""
+    lately: int
+    """New members in this hour and the one before, wherever they are."""
     due_at: int | None
     """The earliest of its shown members."""
     assignees: tuple[Untrusted, ...]
@@ -97,6 +109,13 @@ class FoldRow:
     def kind(self) -> str:
         """`alert`, `fold` or `storm`."""
         return "storm" if self.organizations > 1 else "fold" if self.open > 1 else "alert"
+
+    @property
+    def raging(self) -> bool:
+        """Whether it is a storm that goes on now, and not merely the same at several organizations."""
+        return bool(
+            self.still_open and self.organizations >= STORM_ORGANIZATIONS and self.lately >= STORM_MEMBERS
+        )
 
     @property
     def who(self) -> str:
@@ -183,6 +202,51 @@ def fold_row(connection: Connection, wanted: AlertFilter, storm: int, *, now: in
     return next(iter(_rows(connection, wanted, source, rows, now)), None)
 
 
+def raging(connection: Connection, wanted: AlertFilter, *, now: int) -> list[FoldRow]:
+    """The storms that go on now, the gravest and largest first, at most STORMS.
+
+    Only what has a member of the last two hours is looked at, by the index that the queue is walked by.
+
+    Args:
+        wanted: a scope at most; whatever else narrows the queue, there are none.
+    """
+    if wanted != AlertFilter(scope=wanted.scope):
+        return []
+    found = connection.execute(
+        select(_STORM.c.key, _STORM.c.rank, _STORM.c.hours).where(
+            _SHOWN,
+            _STORM.c.rank.in_(range(len(SEVERITIES) + 1)),
+            _STORM.c.last_open >= (now // HOUR - 1) * HOUR,
+            _STORM.c.organizations >= STORM_ORGANIZATIONS,
+        )
+    )
+    large = sorted(
+        (
+            (rank, lately, key)
+            for key, rank, hours in found
+            if (lately := recent_of(hours, now, 2)) >= STORM_MEMBERS
+        ),
+        reverse=True,
+    )
+    rows: list[FoldRow] = []
+    for _rank, _lately, key in large[: 4 * STORMS]:
+        row = fold_row(connection, replace(wanted, storm=key), key, now=now)
+        if row is not None and row.raging:
+            rows.append(row)
+    return rows[:STORMS]
+
+
+def storm_of(connection: Connection, fold_id: int) -> int:
+    """Key of the storm of a fold; 0 when there is no such fold."""
+    found = connection.execute(select(_FOLD.c.storm).where(_FOLD.c.id == fold_id)).scalar_one_or_none()
+    return int(found or 0)
+
+
+def has_storm(connection: Connection, key: int) -> bool:
+    """Whether there is such a storm; one that is over counts, as does one of a single organization."""
+    return connection.execute(select(_STORM.c.key).where(_STORM.c.key == key)).first() is not None
+
+
 def members(
     connection: Connection,
     row: FoldRow,
@@ -231,7 +295,7 @@ def _source(connection: Connection, wanted: AlertFilter, now: int) -> _Source | 
         query = select(
             _STORM.c.key.label("storm"), _STORM.c.rank, _STORM.c.last_open, _STORM.c.open, _STORM.c.total,
             _STORM.c.organizations, _STORM.c.fold_id.label("fold"), _STORM.c.first_seen, _STORM.c.last_seen,
-            _STORM.c.due_at, literal(None).label("recent"),
+            _STORM.c.due_at, literal(None).label("recent"), _STORM.c.open.label("still"),
         ).where(_SHOWN)  # fmt: skip
         if wanted.storm:
             query = query.where(_STORM.c.key == wanted.storm)
@@ -254,7 +318,7 @@ def _source(connection: Connection, wanted: AlertFilter, now: int) -> _Source | 
             func.sum(_FOLD.c.total).label("total"), func.count().label("organizations"),
             func.min(_FOLD.c.id).label("fold"), func.min(_FOLD.c.first_seen).label("first_seen"),
             func.max(_FOLD.c.last_seen).label("last_seen"), func.min(_FOLD.c.due_at).label("due_at"),
-            literal(None).label("recent"),
+            literal(None).label("recent"), func.sum(_FOLD.c.open).label("still"),
         ).where(*conditions).group_by(_FOLD.c.storm),
         folds=conditions,
     )  # fmt: skip
@@ -279,6 +343,7 @@ def _by_alerts(connection: Connection, wanted: AlertFilter, now: int) -> _Source
             func.max(_D.c.time).label("last"), func.min(_D.c.time).label("first"),
             func.min(_D.c.due_at).label("due_at"),
             func.sum(case((_D.c.time >= since, 1), else_=0)).label("recent"),
+            (func.count() if alerts.are_open(conditions) else literal(0)).label("still"),
         ).where(*conditions, *hints).group_by(grouping)
         for conditions in halves
     ]  # fmt: skip
@@ -291,7 +356,7 @@ def _by_alerts(connection: Connection, wanted: AlertFilter, now: int) -> _Source
             func.sum(here.open).label("total"), func.count(func.distinct(_FOLD.c.oid)).label("organizations"),
             func.min(_FOLD.c.id).label("fold"), func.min(here.first).label("first_seen"),
             func.max(here.last).label("last_seen"), func.min(here.due_at).label("due_at"),
-            func.sum(here.recent).label("recent"),
+            func.sum(here.recent).label("recent"), func.sum(here.still).label("still"),
         ).select_from(found.join(_FOLD, _FOLD.c.id == here.fold_id)).group_by(_FOLD.c.storm),
         alerts=halves,
     )  # fmt: skip
@@ -348,6 +413,7 @@ def _rows(
                 rule=Untrusted(storm.rule),
                 salient=tuple((name, Untrusted(value)) for name, value in storm.salient),
                 open=int(row.open),
+                still_open=int(row.still),
                 total=int(row.total),
                 organizations=int(row.organizations),
                 rank=row.rank,
@@ -356,6 +422,7 @@ def _rows(
                 last_seen=row.last_seen,
                 last_open=row.last_open,
                 per_hour=rate(recent, first, now),
+                lately=recent_of(counted.hours, now, 2),
                 due_at=row.due_at,
                 assignees=tuple(map(Untrusted, sorted(names.get(row.storm, ())))),
                 held=sum(names.get(row.storm, {}).values()),
@@ -411,9 +478,9 @@ def _severities(connection: Connection, wanted: AlertFilter, storms: Sequence[in
     return found
 
 
-def recent_of(hours: Mapping[str, int], now: int) -> int:
-    """How many of the members counted by hour came within the last HOURS hours, the present one included."""
-    return sum(count for hour, count in hours.items() if int(hour) > now // HOUR - HOURS)
+def recent_of(hours: Mapping[str, int], now: int, last: int = HOURS) -> int:
+    """How many of the members counted by hour came within the last hours, the present one included."""
+    return sum(count for hour, count in hours.items() if int(hour) > now // HOUR - last)
 
 
 def rate(recent: int, first_seen: int, now: int) -> float:
@@ -542,6 +609,7 @@ def scorecard(
     *,
     now: int,
     by_organization: bool = True,
+    rule: str = "",
     limit: int = 500,
 ) -> list[Score]:
     """How rules do, those on which most time was lost first.
@@ -553,6 +621,7 @@ def scorecard(
         since: milliseconds, UTC: only folds of which a member came, or was decided, since then.
         now: milliseconds, UTC, to tell how long there was no true positive.
         by_organization: one row for a rule at each organization; else one for a rule over the scope.
+        rule: only this one, as `Score.rule` has it.
     """
     conditions: list[ColumnElement[bool]] = []
     oids = oids_of(connection, scope)
@@ -560,13 +629,16 @@ def scorecard(
         conditions.append(_FOLD.c.oid.in_(oids))
     if since is not None:
         conditions.append(or_(_FOLD.c.last_seen >= since, _FOLD.c.last_verdict_at >= since))
-    rule = case((_FOLD.c.rule != "", _FOLD.c.rule), else_=_FOLD.c.cat)
+    if rule:
+        # Of those without a rule the category stands for it.
+        conditions.append(or_(_FOLD.c.rule == rule, and_(_FOLD.c.rule == "", _FOLD.c.cat == rule)))
+    named = case((_FOLD.c.rule != "", _FOLD.c.rule), else_=_FOLD.c.cat)
     oid = _FOLD.c.oid if by_organization else literal("")
     false = func.sum(_FOLD.c.false_positives)
     total = func.sum(_FOLD.c.total)
     summed = (
         select(
-            rule.label("rule"), oid.label("oid"), func.min(_FOLD.c.cat).label("cat"),
+            named.label("rule"), oid.label("oid"), func.min(_FOLD.c.cat).label("cat"),
             func.count(func.distinct(_FOLD.c.oid)).label("organizations"), total.label("alerts"),
             func.sum(_FOLD.c.open).label("open"), func.sum(_FOLD.c.true_positives).label("true_positives"),
             false.label("false_positives"), func.max(_FOLD.c.last_true_at).label("last_true_at"),
@@ -574,12 +646,12 @@ def scorecard(
             func.max(_FOLD.c.last_seen).label("last_seen"),
         )
         .where(*conditions)
-        .group_by(rule, oid)
-        .order_by(false.desc(), total.desc(), rule, oid)
+        .group_by(named, oid)
+        .order_by(false.desc(), total.desc(), named, oid)
         .limit(limit)
     ).subquery()  # fmt: skip
     rows = connection.execute(
-        select(summed, ORGANIZATION.c.name.label("named"))
+        select(summed, ORGANIZATION.c.name.label("called"))
         .select_from(summed.outerjoin(ORGANIZATION, ORGANIZATION.c.oid == summed.c.oid))
         .order_by(summed.c.false_positives.desc(), summed.c.alerts.desc(), summed.c.rule, summed.c.oid)
     )
@@ -592,7 +664,7 @@ def scorecard(
                 rule=Untrusted(row.rule),
                 cat=Untrusted(row.cat),
                 oid=row.oid,
-                organization=Untrusted(row.named or row.oid),
+                organization=Untrusted(row.called or row.oid),
                 organizations=row.organizations,
                 alerts=int(row.alerts),
                 open=int(row.open),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from screens.alerts import Alerts
-from screens.widgets.alert_detail import describe, lines_of, seen_words
+from screens.widgets.alert_detail import describe, lines_of, seen_briefly, seen_words
 from store import ingest, triage
 from store.alerts import WOKEN
 from store.configuration import Record
@@ -102,8 +102,8 @@ def test_the_order_is_the_event_then_rule_verdicts_state_case_notes_host(rich_st
     found = found_in(rich_store)
     shown = labels(lines_of(found.detail, context, 120, found.around))
     wanted = [
-        "command", "file", "parent", "user", "host", "hash", "why", "rule", "seen", "fold", "state", "case", "note",
-        "around", "org", "reported", "id", "web", "json",
+        "org", "command", "file", "parent", "user", "host", "hash", "why", "rule", "seen", "fold", "state", "case",
+        "note", "around", "reported", "id", "web", "json",
     ]  # fmt: skip
     assert [label for label in shown if label in wanted] == wanted
 
@@ -112,7 +112,7 @@ def test_at_80_by_24_what_matters_most_is_there(rich_store, context):
     found = found_in(rich_store)
     shown = describe(found.detail, context, 78, 11, found.around).plain.splitlines()
     assert len(shown) == 11
-    assert shown[0].startswith("!! CRIT Encoded PowerShell download")
+    assert shown[0].startswith("!! CRIT Encoded PowerShell download   Acme Dental")
     assert shown[-1].endswith("more lines: ^E, everything as JSON: J")
     assert labels_of(shown) == [
         "command", "parent", "user", "rule", "seen", "fold", "state", "case", "note",
@@ -120,7 +120,7 @@ def test_at_80_by_24_what_matters_most_is_there(rich_store, context):
     text = "\n".join(shown)
     assert "outlook.exe (4024)" in text
     assert "ACME\\svc-backup on acme-fs01 (windows)  10.8.4.244  203.0.113.25" in text
-    assert "hash 9f86d081~ only here, first 5d ago, last false positive 2h ago" in text
+    assert "hash 9f86d081~ only here, last false positive 2h ago, first 5d ago" in text
     assert "general.encoded-powershell-download  by dana@mssp.example 2026-11-20" in text
     assert "2 false positive, last by mk 2h ago; 1 open of 3 alike here" in text
     assert "#4417 in progress (mk)  PowerShell from mail" in text
@@ -181,14 +181,44 @@ def test_a_rule_that_is_gone_disabled_or_never_read_is_said(rich_store, context)
 def test_where_else_a_value_was_seen_is_said_in_few_words():
     where = Prevalence(3, 216, 9, NOW - 30_000, NOW, 2, NOW - HOUR, Untrusted("mk"), 1)
     assert seen_words(where, NOW) == (
-        "at 3 of 216 organizations, first 30s ago, last false positive by mk 1h ago"
+        "at 3 of 216 organizations, last false positive by mk 1h ago, first 30s ago"
     )
     alone = replace(where, k=1, last_verdict=0)
     assert seen_words(alone, NOW) == "only here, first 30s ago"
     assert seen_words(replace(alone, alerts=1), NOW) == "nowhere else"
     assert seen_words(replace(alone, k=0, alerts=0, first=None), NOW) == "at none of 216 organizations"
     nobody = replace(where, last_verdict_by=Untrusted(""), last_verdict_at=None)
-    assert seen_words(nobody, NOW).endswith("first 30s ago, last false positive")
+    assert seen_words(nobody, NOW).endswith("last false positive, first 30s ago")
+    for each, said in (
+        (where, "3 of 216 orgs, false positive 1h"),
+        (nobody, "3 of 216 orgs, false positive"),
+        (replace(where, k=132, last_verdict=1), "132 of 216 orgs, true positive 1h"),
+        (replace(where, last_verdict=0), "3 of 216 orgs, first 30s ago"),
+        (alone, "only here, first 30s ago"),
+        (replace(alone, alerts=1, last_verdict=2), "nowhere else, false positive 1h"),
+        (replace(alone, k=0, alerts=0, first=None), "none of 216 orgs"),
+    ):
+        assert seen_briefly(each, NOW) == said
+        assert len(said) <= 35
+
+
+LONG = "Big Sky Grid Services and Transmission S.A."
+
+
+def test_the_organization_stands_whole_in_the_title_whatever_the_rule_is_called(rich_store, context):
+    found = found_in(rich_store)
+    rule = "Encoded PowerShell download cradle started by an office application"
+    lines = text_at(found, context, organization=Untrusted(LONG), cat=Untrusted(rule)).splitlines()
+    assert lines[0].startswith("!! CRIT Encoded PowerShell ")
+    assert lines[0].endswith(f"~   {LONG}")
+    assert len(lines[0]) == 78
+    assert lines[1] == f"alert    {rule}"
+    short = text_at(found, context, organization=Untrusted(LONG), cat=Untrusted("Odd")).splitlines()
+    assert short[0] == f"!! CRIT Odd   {LONG}"
+    assert not short[1].startswith("alert")
+    hostile = text_at(found, context, organization=Untrusted("A" * 300)).splitlines()
+    assert len(hostile[0]) == 78
+    assert hostile[0].endswith("A~")
 
 
 def test_a_line_whose_rest_has_no_room_is_cut_with_a_sign(rich_store, context):
@@ -210,9 +240,14 @@ def test_verdicts_of_both_kinds_and_of_elsewhere_are_told(rich_store, context):
     )  # fmt: skip
     shown = " ".join(text_at(changed(found, fold=fold), context, 200, 100).split())
     assert (
-        "2 false positive, 1 true positive, last true positive by mk 2h ago; 1 open of 3 alike here; "
-        "elsewhere false positive by lee 1h ago; open in 61 organizations"
+        "2 false positive, 1 true positive, last true positive by mk 2h ago; "
+        "elsewhere false positive by lee 1h ago; 1 open of 3 alike here; open in 61 organizations"
     ) in shown
+    new = replace(fold, true_positives=0, false_positives=0, last_verdict=0)
+    # Where all else is cut the verdict is what stands.
+    assert "fold     elsewhere false positive by lee 1h ago; never decided here" in text_at(
+        changed(found, fold=new), context
+    )
     none = replace(fold, true_positives=0, false_positives=0, last_verdict=0, elsewhere=0, organizations=1)
     assert "never decided before; 1 open of 3 alike here" in text_at(changed(found, fold=none), context)
 

@@ -38,7 +38,7 @@ async def test_the_queue_is_worst_and_newest_first_over_all_organizations(host):
         await full(pilot, host)
         shown = rows(host)
         assert len(shown) == 20
-        assert " ".join(shown[0].split()) == "> !! CRIT 1m 0:14 Acme Dental Encoded PowerShe~ host-00 new"
+        assert " ".join(shown[0].split()) == "> !! CRIT 1m 0:14 Acme Dental Encoded Powe~ host-00 new"
         assert all("!! CRIT" in line for line in shown[:10])
         assert all("!  HIGH" in line for line in shown[10:])
         assert host.view.query_one(TitleLine).text.endswith("60 open ")
@@ -131,7 +131,7 @@ async def test_closing_what_was_looked_for_goes_back_to_the_filter_before(host):
         await pilot.press("/", *"sev:high", "enter")
         await until(pilot, lambda: "30 of 60" in host.view.query_one(TitleLine).text)
         host.view.look_for("host:host-03 status:any")
-        await until(pilot, lambda: "4 of 60" in host.view.query_one(TitleLine).text)
+        await until(pilot, lambda: "4 alerts, 4 open" in host.view.query_one(TitleLine).text)
         await pilot.press("escape")
         await until(pilot, lambda: "30 of 60" in host.view.query_one(TitleLine).text)
         await pilot.press("escape")

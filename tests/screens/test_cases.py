@@ -132,7 +132,7 @@ async def test_the_worst_come_first_with_what_is_not_as_the_cloud_has_it(filled_
         assert " ! " in lines[1]
         assert " ~ " in lines[2]
         assert " L " in lines[3]
-        assert "1 to decide (u)   1 wait   4 open" in title(host)
+        assert "! 1 to decide: u   ~ 1 wait   4 open" in title(host)
         assert host.guard.hits == 0
 
 
@@ -336,3 +336,71 @@ async def test_the_first_line_of_all_names_the_filter_in_force(filled_store: Sto
         await ready(pilot)
         assert isinstance(host.view.query_one("#title"), Line)
         assert " open " in title(host)
+
+
+async def test_a_filter_that_is_left_keeps_the_cursor_on_its_case(filled_store: Store) -> None:
+    work(filled_store)
+    host = Host(filled_store, Cases)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await still(pilot)
+        first = host.view.table.current
+        await pilot.press("/", *"travel", "enter")
+        await until(pilot, lambda: "/travel" in text_of(host))
+        await still(pilot)
+        wanted = host.view.table.current
+        assert wanted.summary == "Impossible travel" != first.summary
+        await pilot.press("escape")
+        await until(pilot, lambda: "/travel" not in text_of(host))
+        await still(pilot)
+        assert host.view.table.current == wanted
+        await pilot.press("g", "/", *"status:closed", "enter")
+        await until(pilot, lambda: "Old one" in text_of(host))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Old one" not in text_of(host))
+        await still(pilot)
+        assert host.view.table.current == first
+
+
+async def test_a_case_without_a_summary_says_what_it_is_about(filled_store: Store) -> None:
+    oid = oid_of(0)
+    work(
+        filled_store, extra=[a_case(21, oid, summary="", severity="critical", detection_cats=["Odd sign-in"])]
+    )
+    with filled_store.writing() as connection:
+        ingest.put_cases(
+            connection,
+            [a_case(22, oid, summary=" ", severity="critical")],
+            oids=[oid],
+            now=NOW,
+        )
+        ingest.put_case_links(
+            connection, oid, 22,
+            [{"detect_id": "1f2e3d4c-5b6a-4788-9990-000000000005", "detection_cat": "Rare parent of cmd.exe",
+              "hostname": "host-05"},
+             {"detect_id": "1f2e3d4c-5b6a-4788-9990-000000000000", "detection_cat": "Encoded PowerShell",
+              "hostname": "host-00"}],
+        )  # fmt: skip
+    host = Host(filled_store, Cases)
+    async with host.run_test(size=(120, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await still(pilot)
+        lines = text_of(host).splitlines()
+        assert "Odd sign-in" in next(line for line in lines if "#21" in line)
+        # The gravest of its alerts, not the first.
+        assert "Encoded PowerShell host-00" in next(line for line in lines if "#22" in line)
+        assert "Encoded PowerShell on host-03" in next(line for line in lines if "#12" in line)
+
+
+async def test_signs_have_a_head_and_the_counts_name_them(filled_store: Store) -> None:
+    work(filled_store)
+    host = Host(filled_store, Cases)
+    async with host.run_test(size=(140, 60)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await still(pilot)
+        lines = text_of(host).splitlines()
+        assert "! 1 to decide: u" in lines[1]
+        assert "NOTE" in lines[2]
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "wait for a decision (!)" in text_of(host))
+        assert "~ waits for the cloud" in text_of(host)

@@ -65,6 +65,23 @@ async def test_the_heat_table_has_the_worst_record_first_and_a_sign_for_those_al
         assert host.guard.hits == 0
 
 
+async def test_the_signs_of_the_heat_table_are_explained_where_they_stand(drifted_store):
+    host = host_of(drifted_store)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        legend = text_of(host).splitlines()[2]
+        for sign, word in (
+            ("M", "missing"),
+            ("U", "unreadable"),
+            ("C", "changed"),
+            ("X", "extra"),
+            (".", "as wanted"),
+        ):
+            assert f"{sign} {word}" in legend
+        await pilot.press("v")
+        await until(pilot, lambda: "as wanted" not in text_of(host))
+
+
 async def test_enter_lists_the_organizations_of_a_record_and_again_shows_what_differs(drifted_store):
     host = host_of(drifted_store)
     async with host.run_test(size=(80, 24)) as pilot:

@@ -3,7 +3,7 @@
 import pytest
 
 from screens.alerts import FOLDED, Alerts
-from screens.context import Scope
+from screens.context import Scope, Status
 from screens.dialogs.mark_pattern import MarkPattern
 from screens.frame import KeyLine, TitleLine
 from screens.queue import clock_style, clock_words
@@ -26,11 +26,11 @@ from screens.requests import (
     SnoozeAlerts,
     UndoDecision,
 )
-from store import preferences, triage
+from store import ingest, preferences, triage
 from store.queries import alerts
 from store.triage import Decision, Selection
 from tests.helpers.screens import NOW, Host, fill, oid_of, still, text_of, until
-from tests.helpers.triage import storm
+from tests.helpers.triage import SCANNER, same, storm
 
 MINUTE = 60_000
 
@@ -82,7 +82,7 @@ def storm_ids(store) -> list[int]:
 
 async def on_the_storm(pilot, host):
     await full(pilot, host)
-    while "orgs (storm)" not in next(line for line in rows(host) if line.startswith(">")):
+    while "orgs, STORM" not in next(line for line in rows(host) if line.startswith(">")):
         await pilot.press("j")
         await pilot.pause()
 
@@ -94,8 +94,8 @@ async def test_a_storm_is_one_line_that_says_how_many_organizations_and_alerts(h
     async with host.run_test(size=(80, 24)) as pilot:
         await full(pilot, host)
         assert len(rows(host)) == 11
-        line = next(line for line in rows(host) if "storm" in line)
-        assert "5 orgs (storm)" in line
+        line = next(line for line in rows(host) if "STORM" in line)
+        assert "5 orgs, STORM" in line
         assert line.split()[-2:] == ["*", "20"]
         assert "folded" in title(host)
         assert "11 lines, 30 open" in title(host)
@@ -154,6 +154,201 @@ async def test_a_fold_is_opened_and_left_with_the_cursor_where_it_was(host):
         assert host.asked == []
 
 
+def aged(store, number: int, count: int, *, level: str, at: int) -> None:
+    """Alerts that are alike at so many customers, one each."""
+    for place in range(count):
+        raw = same(
+            number + place,
+            oid_of(place),
+            at=at,
+            source_rule=f"general.{number}",
+            cat=f"Kind {number}",
+            detect={"event": SCANNER},
+            detect_mtd={"level": level},
+        )
+        with store.writing() as connection:
+            ingest.put_detections(connection, oid_of(place), [ingest.detection_from(raw, oid_of(place))])
+
+
+async def test_the_same_at_two_customers_is_no_storm_and_a_storm_stands_first_in_its_severity(stormy):
+    for number in range(25):
+        # Each newer than the storm, of its severity.
+        aged(stormy, 30_000 + 10 * number, 2, level="high", at=NOW - 1_000)
+    host = Host(stormy, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        shown = rows(host)
+        assert "5 orgs, STORM" in next(line for line in shown if "!  HIGH" in line)
+        assert sum("2 orgs " in line for line in shown) > 10
+        assert sum("STORM" in line for line in shown) == 1
+        assert "STORM 20 at 5 orgs" in title(host)
+        # Page by page, forwards and backwards, it is there once, and the cursor finds it.
+        await pilot.press("G")
+        await still(pilot)
+        everything = host.view.queue._rows
+        assert len(everything) == len({row.storm for row in everything}) == 36
+        await pilot.press("g", *"jjjjjjjjjj")
+        while "STORM" not in under_the_cursor(host):
+            await pilot.press("k")
+        assert host.view.queue.current.raging
+
+
+async def test_a_storm_of_which_nothing_came_for_hours_is_one_fold_among_others(stormy):
+    later = NOW + 3 * 3_600_000
+    host = Host(stormy, Alerts, now=later)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        assert "5 orgs " in text_of(host)
+        assert "STORM" not in text_of(host)
+
+
+async def test_a_fold_says_of_which_alert_it_is_old_and_of_which_due(host):
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        heads = text_of(host).splitlines()[2]
+        assert heads.split() == ["SEV", "NEWEST", "FIRST", "DUE", "ORGANIZATION", "RULE", "HOST", "N", "WHO"]
+        await pilot.press("F")
+        await until(pilot, lambda: "AGE" in text_of(host).splitlines()[2])
+        assert "SLA" in text_of(host).splitlines()[2]
+
+
+async def test_with_closed_ones_a_fold_says_how_many_of_it_are_open(host, stormy):
+    members = storm_ids(stormy)
+    decide(stormy, "close", members[3:], classification=2)
+    decide(stormy, "close", [alone_in(stormy)], classification=2)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        host.view.look_for("status:any")
+        await until(pilot, lambda: "30 alerts, 12 open" in title(host))
+        assert "OPEN/N" in text_of(host).splitlines()[2]
+        assert "3/20" in next(line for line in rows(host) if "5 orgs" in line)
+        assert sum("clsd" in line for line in rows(host)) == 1
+        host.view.filter_by("status:closed")
+        await until(pilot, lambda: "18 alerts, 0 open" in title(host))
+        assert "0/17" in next(line for line in rows(host) if "orgs" in line)
+
+
+def alone_in(store) -> int:
+    """An alert that is like no other."""
+    with store.reader.reading() as connection:
+        return alerts.page(connection, alerts.AlertFilter(severity=4))[0].id
+
+
+# -- what a filter line is said to mean ---------------------------------------------------------------------
+
+
+async def test_a_severity_is_said_to_take_in_what_is_worse(filled_store):
+    host = Host(filled_store, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        host.view.filter_by("sev:high")
+        await until(pilot, lambda: "30 of 60 open" in title(host))
+        assert "/sev:high and above" in title(host)
+        host.view.filter_by("sev:critical")
+        await until(pilot, lambda: "10 of 60 open" in title(host))
+        assert "above" not in title(host)
+
+
+async def test_an_organization_is_called_by_its_name_where_the_filter_has_its_id(filled_store):
+    host = Host(filled_store, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        host.view.filter_by(f"oid:{oid_of(0)}")
+        await until(pilot, lambda: "12 of 60 open" in title(host))
+        assert '/org:"Acme Dental"' in title(host)
+        assert oid_of(0) not in text_of(host)
+        host.view.filter_by(f"oid:{oid_of(0)} host:nowhere")
+        await until(pilot, lambda: host.view.look == "empty")
+        assert 'No alert matches org:"Acme Dental" host:nowhere.' in text_of(host)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("unclaimed", "who:nobody"), ("mine", "who:me"), ("Late", "due:over"), ("closed", "status:closed")],
+)
+async def test_a_word_that_a_column_may_be_meant_by_is_looked_for_and_the_filter_is_said(
+    filled_store, typed, meant
+):
+    host = Host(filled_store, Alerts)
+    async with host.run_test(size=(120, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("/", *typed, "enter")
+        await until(pilot, lambda: host.view.look == "empty")
+        sentence = f"{typed} is a word to look for; the filter for that is {meant}."
+        assert sentence in text_of(host).splitlines()[-1]
+        assert sentence in "".join(text_of(host).splitlines()[:-1])
+        await pilot.press("escape", "/", *'"', *typed, '"', "enter")
+        await until(pilot, lambda: host.view.look == "empty" and f'"{typed}"' in text_of(host))
+        assert meant not in text_of(host)
+
+
+async def test_the_prompt_names_the_columns_that_a_filter_may_have(filled_store):
+    host = Host(filled_store, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("/")
+        for column in ("sev:high (and above)", "who:nobody", "due:over", "snoozed:yes", "pivot:", "tag:"):
+            assert column in text_of(host)
+        await pilot.press(*"sev:h")
+        assert "sev:high" in text_of(host)
+        assert "who:nobody" not in text_of(host)
+        await pilot.press("escape")
+        assert "who:nobody" not in text_of(host)
+
+
+async def test_while_the_cloud_is_read_for_the_first_time_nothing_is_said_to_be_missing(empty_store):
+    host = Host(empty_store, Alerts)
+    host.context.status = Status()
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Reading the store." in text_of(host))
+        await still(pilot)
+        assert "No open alert" not in text_of(host)
+        for status, said in (
+            (
+                Status(organizations=216, known=True, running="sync 0/216"),
+                "0 of 216 organizations have been read",
+            ),
+            (
+                Status(organizations=216, fresh=40, failed=1, known=True, running="sync"),
+                "40 of 216 organizations",
+            ),
+        ):
+            host.context.status = status
+            host.context.status_changed.publish(status)
+            await until(pilot, lambda said=said: said in " ".join(text_of(host).split()))
+            assert "No open alert" not in text_of(host)
+        done = Status(organizations=216, fresh=215, failed=1, known=True, running="sync")
+        host.context.status = done
+        host.context.status_changed.publish(done)
+        await until(pilot, lambda: "No open alert in this scope." in text_of(host))
+
+
+# -- room ---------------------------------------------------------------------------------------------------
+
+
+async def test_the_organization_has_the_room_it_needs_before_the_rule(host):
+    async with host.run_test(size=(160, 48)) as pilot:
+        await full(pilot, host)
+        sizes = {column.title: size for column, size in host.view.queue._widths}
+        assert sizes["ORGANIZATION"] == 30
+        assert 40 <= sizes["RULE"] <= 50
+        assert sizes["HOST"] >= 26
+        assert sizes["WHO"] >= 12
+
+
+@pytest.mark.parametrize(("fold", "shown"), [(True, "N +2"), (False, "STAT WHO +1")])
+async def test_at_60_columns_what_is_not_shown_is_counted_at_the_end_of_the_heads(host, fold, shown):
+    async with host.run_test(size=(60, 20)) as pilot:
+        await full(pilot, host)
+        if not fold:
+            await pilot.press("F")
+            await until(pilot, lambda: "STAT" in text_of(host))
+        heads = text_of(host).splitlines()[2]
+        assert " ".join(heads.split()).endswith(shown)
+        assert len(heads.rstrip()) == 60
+        assert "N" in heads.split() or all(" new" in line for line in rows(host))
+
+
 async def test_inside_a_fold_enter_shows_the_detail_and_q_closes_one_thing_after_the_other(host):
     async with host.run_test(size=(80, 40)) as pilot:
         await on_the_storm(pilot, host)
@@ -192,6 +387,67 @@ async def test_a_filter_narrows_a_fold_and_what_is_asked_for_it(host):
         assert chosen.alerts == ()
         assert chosen.groups[0].line == "org:acme"
         assert chosen.groups[0].fold
+
+
+# -- a filter that is left ----------------------------------------------------------------------------------
+
+
+def under_the_cursor(host) -> str:
+    """The line of the cursor without what a filter changes of it."""
+    return next((line for line in rows(host) if line.startswith(">")), "")
+
+
+async def test_a_filter_that_is_left_keeps_the_cursor_on_its_alert(filled_store):
+    host = Host(filled_store, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("j", "/", *"host:host-03", "enter")
+        await until(pilot, lambda: "4 of 60" in title(host))
+        await pilot.press("j", "j")
+        await still(pilot)
+        wanted = host.view.queue.current
+        assert "host-03" in under_the_cursor(host)
+        await pilot.press("escape")
+        await until(pilot, lambda: "60 open" in title(host) and "/" not in title(host))
+        await still(pilot)
+        assert host.view.queue.current.id == wanted.id
+        assert "host-03" in under_the_cursor(host)
+        await pilot.press("x")
+        await until(pilot, lambda: host.asked)
+        assert host.asked[0].chosen.alerts == (wanted.id,)
+
+
+async def test_a_filter_that_is_left_keeps_the_cursor_on_its_fold_though_the_filter_had_a_part(host):
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("/", *"org:acme", "enter")
+        await until(pilot, lambda: "/org:acme" in title(host) and "6 of 30" in title(host))
+        while host.view.queue.current.kind != "fold":
+            await pilot.press("j")
+        storm_here = host.view.queue.current.storm
+        await pilot.press("escape")
+        await until(pilot, lambda: "11 lines, 30 open" in title(host))
+        await still(pilot)
+        assert host.view.queue.current.storm == storm_here
+        assert host.view.queue.current.organizations == 5
+
+
+async def test_a_filter_that_is_left_with_what_the_queue_has_not_leads_back_to_where_one_was(filled_store):
+    with filled_store.reader.reading() as connection:
+        closed = alerts.page(connection, alerts.AlertFilter(hostname="host-03"))[0]
+    decide(filled_store, "close", [closed.id], classification=2)
+    host = Host(filled_store, Alerts)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await full(pilot, host)
+        await pilot.press("j", "j", "j")
+        before = host.view.queue.current
+        for line in ("host:host-03 status:closed", "host:nowhere"):
+            await pilot.press("/", *line, "enter")
+            await until(pilot, lambda: host.view.look == "empty" or "host-03" in under_the_cursor(host))
+            await pilot.press("escape")
+            await until(pilot, lambda: "59 open" in title(host) and "/" not in title(host))
+            await still(pilot)
+            assert host.view.queue.current.id == before.id
 
 
 # -- clocks -------------------------------------------------------------------------------------------------
@@ -447,12 +703,12 @@ async def test_a_storm_of_which_somebody_has_a_part_says_how_many_and_is_still_n
     decide(stormy, "claim", storm_ids(stormy)[:3])
     async with host.run_test(size=(120, 40)) as pilot:
         await full(pilot, host)
-        line = next(line for line in rows(host) if "storm" in line)
+        line = next(line for line in rows(host) if "STORM" in line)
         assert line.endswith("20 3 mk")
         await pilot.press("n", "n")
-        await until(pilot, lambda: "storm" in next(line for line in rows(host) if line.startswith(">")))
+        await until(pilot, lambda: "STORM" in next(line for line in rows(host) if line.startswith(">")))
         decide(stormy, "claim", storm_ids(stormy)[3:])
-        await until(pilot, lambda: next(line for line in rows(host) if "storm" in line).endswith("20 mk"))
+        await until(pilot, lambda: next(line for line in rows(host) if "STORM" in line).endswith("20 mk"))
 
 
 async def test_when_everything_is_somebodys_next_says_so(host, stormy):
@@ -507,7 +763,7 @@ def test_picture_of_the_folded_queue(snap_compare, stormy, size):
     """A storm of twenty at five customers in one line among ten alerts; clocks with sign and word; who has what."""
     ids = storm_ids(stormy)
     decide(stormy, "claim", ids[:3])
-    assert snap_compare(Host(stormy, Alerts), terminal_size=size, run_before=shows(text="storm"))
+    assert snap_compare(Host(stormy, Alerts), terminal_size=size, run_before=shows(text="STORM"))
 
 
 def test_picture_of_a_storm_opened(snap_compare, stormy):

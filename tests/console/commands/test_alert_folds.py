@@ -64,6 +64,12 @@ def test_the_folded_queue_takes_the_filters_of_the_list(stormy, limegrove, optio
     assert [row["open"] for row in limegrove("alert", "folds", *options).json] == opened
 
 
+def test_closed_ones_are_counted_and_not_called_open(stormy, limegrove):
+    assert limegrove("alert", "close", "--all", "--class", "fp", "--yes").code == 0
+    rows = limegrove("alert", "folds", "--status", "any").json
+    assert [(row["open"], row["total"]) for row in rows] == [(0, total) for total in (3, 1, 1, 1, 1)]
+
+
 def test_more_than_a_page_comes_whole(stormy, limegrove, monkeypatch):
     monkeypatch.setattr("console.commands.listing.PAGE", 2)
 
@@ -142,3 +148,31 @@ def test_a_scorecard_has_a_line_for_each_rule_and_organization(stormy, limegrove
     ]
     assert limegrove("alert", "scorecard", "--scope", OIDS[1]).json[0]["alerts"] == 1
     assert limegrove("alert", "scorecard", "--since", "1h").code == 0
+
+
+@pytest.mark.parametrize("option", ["--fold", "--storm"])
+@pytest.mark.parametrize("number", ["999999", "-1", "0"])
+@pytest.mark.parametrize(
+    "verb",
+    [["claim"], ["ack"], ["close", "--as", "pending"], ["snooze", "--until", "4h"], ["note", "--text", "x"]],
+)
+def test_a_fold_or_storm_that_is_not_there_is_not_decided(filled, limegrove, verb, number, option):
+    answer = limegrove("alert", *verb, option, number, "--yes")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{option}: there is no {option[2:]} {number}; " in answer.err
+
+
+def test_no_campaign_is_made_of_a_storm_that_is_not_there(filled, limegrove):
+    answer = limegrove("case", "campaign", "create", "Title", "--storm", "-1")
+
+    assert answer.code == 2
+    assert "there is no storm -1" in answer.err
+    assert limegrove("case", "campaign", "list").json == []
+
+
+def test_the_rule_alone_is_said_in_a_word_and_not_by_nothing(filled, limegrove):
+    assert limegrove("alert", "fold-key", "general.scanner", "--fields", ",").code == 2
+    assert limegrove("alert", "fold-key", "general.scanner", "--fields", "none").json == [
+        {"rule": "general.scanner", "fields": [], "own": True, "pending": False}
+    ]

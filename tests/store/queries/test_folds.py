@@ -188,6 +188,56 @@ def test_a_row_goes_when_all_of_it_is_snoozed_and_stands_on_top_when_one_wakes(s
         assert [(row.rank, row.severity) for row in folds.page(c, AlertFilter(), now=NOW)] == [(5, 1), (4, 4)]
 
 
+def test_a_row_of_closed_ones_says_how_many_are_still_open(store: Store) -> None:
+    put(store, *(alert("o1", n) for n in range(4)), oid="o1")
+    change(store, "detection.detect_id IN ('o1-1', 'o1-2', 'o1-3')", status=3)
+    for line, counts in (("", (1, 1)), ("status:any", (4, 1)), ("status:closed", (3, 0)), ("org:o1", (1, 1))):
+        with store.reader.reading() as c:
+            (row,) = folds.page(c, parse_filter(line, now=NOW), now=NOW)
+        assert (row.open, row.still_open) == counts
+
+
+def test_a_storm_rages_while_many_come_at_many_organizations(store: Store) -> None:
+    """Not what is the same at two of them, nor what came long ago, nor what is closed."""
+    with store.writing() as c:
+        ingest.put_organizations(
+            c, [{"oid": oid, "name": name} for oid, name in ORGANIZATIONS.items()], complete=True, now=NOW
+        )
+        nodes = [tree.TreeNode("root", None, "All"), tree.TreeNode("eu", "root", "EU")]
+        nodes += [tree.TreeNode(f"n{oid}", "eu", oid, oid=oid) for oid in list(ORGANIZATIONS)[:4]]
+        tree.replace_tree(c, nodes)
+    for place, oid in enumerate(ORGANIZATIONS):
+        put(store, *(alert(oid, n) for n in range(folds.STORM_MEMBERS // 5)), oid=oid)
+        put(store, *(alert(oid, 100 + n, tool="b", time=NOW - 3 * HOUR) for n in range(9)), oid=oid)
+        put(store, alert(oid, 200, tool="c", level="high"), oid=oid)
+        if place < 4:
+            put(store, *(alert(oid, 300 + n, tool="d") for n in range(9)), oid=oid)
+    with store.reader.reading() as c:
+        (row,) = folds.raging(c, AlertFilter(), now=NOW)
+        assert (row.organizations, row.lately, row.open) == (5, folds.STORM_MEMBERS, folds.STORM_MEMBERS)
+        assert [each.raging for each in folds.page(c, AlertFilter(), now=NOW) if each.storm == row.storm] == [
+            True
+        ]
+        assert sum(each.raging for each in folds.page(c, AlertFilter(), now=NOW)) == 1
+        # In a node that has it at four of its five organizations, and under a filter, nothing stands first.
+        assert folds.raging(c, AlertFilter(scope="eu"), now=NOW) == []
+        assert folds.raging(c, AlertFilter(severity=2), now=NOW) == []
+        assert folds.raging(c, AlertFilter(), now=NOW + 2 * HOUR) == []
+    change(store, f"detection.fold_id IN (SELECT id FROM fold WHERE storm = {row.storm})", status=3)
+    with store.reader.reading() as c:
+        assert folds.raging(c, AlertFilter(), now=NOW) == []
+
+
+def test_the_score_of_one_rule_is_its_part_of_the_scorecard(queue: Store) -> None:
+    with queue.reader.reading() as c:
+        everything = folds.scorecard(c, "", now=NOW)
+        for rule in {each.rule for each in everything}:
+            assert folds.scorecard(c, "", now=NOW, rule=rule) == [
+                each for each in everything if each.rule == rule
+            ]
+        assert folds.scorecard(c, "", now=NOW, rule="none such") == []
+
+
 def test_people_are_named_alone_and_counted_together(store: Store) -> None:
     put(store, *(alert("o1", n) for n in range(4)), oid="o1")
     told = []
