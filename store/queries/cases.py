@@ -506,7 +506,9 @@ def detail(c: Connection, oid: str, number: int) -> CaseDetail | None:
     reading = c.execute(select(_READING).where(of(_READING))).one_or_none()
     events = [
         CaseEventRow(each.event_id, each.time, Untrusted(each.action), Untrusted(each.by), each.details)
-        for each in c.execute(select(_EVENT).where(of(_EVENT)).order_by(_EVENT.c.time, _EVENT.c.event_id))
+        for each in c.execute(
+            select(_EVENT).where(of(_EVENT)).order_by(_EVENT.c.time, _EVENT.c.place, _EVENT.c.event_id)
+        )
     ]
     items: dict[str, list[dict[str, Any]]] = {}
     for each in c.execute(select(_ITEM).where(of(_ITEM)).order_by(_ITEM.c.kind, _ITEM.c.item_id)):
@@ -633,6 +635,12 @@ def edits(
         )
         for row in found
     ]
+
+
+def statuses(c: Connection, oid: str) -> dict[int, int]:
+    """The cases of an organization by number, with their status."""
+    rows = c.execute(select(_C.c.case_number, _C.c.status).where(_C.c.oid == oid))
+    return {row.case_number: row.status for row in rows}
 
 
 def customers(c: Connection) -> dict[str, str]:
