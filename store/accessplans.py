@@ -116,6 +116,11 @@ class Plan:
         return phrase(self.protected)
 
     @property
+    def or_id(self) -> str:
+        """What may be typed instead, behind the phrase; "" for nothing."""
+        return or_id(self.protected)
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many steps came to what; only what occurs."""
         found: dict[str, int] = {}
@@ -149,6 +154,11 @@ def phrase(protected: Sequence[tuple[str, str]]) -> str:
     if len(protected) == 1:
         return safe_text(protected[0][1]).strip() or protected[0][0]
     return f"{len(protected)} protected organizations"
+
+
+def or_id(protected: Sequence[tuple[str, str]]) -> str:
+    """What may be typed instead, behind the phrase: ` or its id 7e41..`; "" where the phrase is no name."""
+    return f" or its id {protected[0][0]}" if len(protected) == 1 else ""
 
 
 def confirmed(protected: Sequence[tuple[str, str]], typed: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, and_, func, insert, or_, select, updat
 
 from store import deadlines, models, preferences
 from store.accesschanges import AccessChange
-from store.accessplans import APPLYING, DRAFT, confirmed, phrase, protected
+from store.accessplans import APPLYING, DRAFT, confirmed, or_id, phrase, protected
 from store.accessplans import DONE as STEP_DONE
 from store.bodies import storable
 from store.deadlines import Deadline
@@ -129,6 +129,12 @@ class Effect:
         organizations; nothing where neither is so."""
         named = () if self.declared else (safe_text(self.group).strip() or self.gid,)
         return tuple(each for each in (*named, phrase(self.protected)) if each)
+
+    @property
+    def or_ids(self) -> tuple[str, ...]:
+        """What may be typed instead of each of the phrases, behind it; "" for nothing."""
+        named = () if self.declared else (f" or its id {self.gid}",)
+        return (*named, or_id(self.protected)) if self.protected else named
 
     def missing(self, typed: Collection[str]) -> tuple[str, ...]:
         """What of it was not typed."""

@@ -63,6 +63,11 @@ class Checklist:
         """What has to be typed: the organization's name."""
         return accessplans.phrase(((self.oid, self.name),))
 
+    @property
+    def or_id(self) -> str:
+        """What may be typed instead, behind the phrase."""
+        return accessplans.or_id(((self.oid, self.name),))
+
     def confirmed(self, typed: str) -> bool:
         """Whether that was typed."""
         return accessplans.confirmed(((self.oid, self.name),), typed)

@@ -218,6 +218,11 @@ class Run:
             return f"{len(self.named)} organizations"
         return accessplans.phrase(self.named)
 
+    @property
+    def or_id(self) -> str:
+        """What may be typed instead, behind the phrase; "" for nothing."""
+        return accessplans.or_id(self.named) if self.phrase else ""
+
     def confirmed(self, typed: str) -> bool:
         """Whether what was typed is what has to be."""
         if not self.phrase:

@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
             metavar="NAME",
             action="append",
             default=[],
-            help="the name of a group that is not meant for it; again, that of a protected organization",
+            help="the name or id of a group that is not meant for it; again, of a protected organization",
         )
     report = verbs.add_parser("report", help="what was done with it, from the audit logs")
     report.add_argument("id", metavar="ID", type=int)

@@ -64,7 +64,7 @@ def configure(verbs: Any) -> None:
         "--confirm",
         metavar="PHRASE",
         default="",
-        help="for protected organizations: the name of one, or `N protected organizations`",
+        help="for protected organizations: the name or oid of one, or `N protected organizations`",
     )
 
 
@@ -437,7 +437,8 @@ def _typed(session: Session, found: "Plan") -> str:
 def _not_the_name(found: "Plan") -> str:
     named = ", ".join(safe(name) for _, name in found.protected[:5])
     return (
-        f"Plan {found.id} touches what is protected ({named}): give --confirm {_quoted(found.phrase)}. "
+        f"Plan {found.id} touches what is protected ({named}): give --confirm {_quoted(found.phrase)}"
+        f"{found.or_id}. "
         "Nothing was sent."
     )
 

@@ -43,7 +43,9 @@ def configure(verbs: Any) -> None:
         "--expires", default="90d", metavar="DURATION", help="it ends after this, or never (90d)"
     )
     verb.add_argument("--review", default="30d", metavar="DURATION", help="somebody looks again then (30d)")
-    verb.add_argument("--reason", default="", metavar="TEXT", help="why, kept with the rule")
+    verb.add_argument(
+        "--reason", default="", metavar="TEXT", help="why, kept with the rule; it is not saved without"
+    )
     what = verb.add_mutually_exclusive_group()
     what.add_argument("--preview", action="store_true", help="only say what it would have hidden (default)")
     what.add_argument("--write", action="store_true", help="into the Hive of the alert's organization")
@@ -62,6 +64,10 @@ def run(session: Session) -> int:
     given = session.arguments
     if given.write or given.template:
         session.refuse_read_only("alert fp")
+        if not given.reason.strip():
+            raise Problem(
+                "A rule that hides alerts says why: give it a --reason. Nothing was written.", code=2
+            )
     alert = _alert(session)
     try:
         condition, name = _rule(alert) if given.rule is None else _from_file(given.rule, alert)

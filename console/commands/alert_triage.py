@@ -38,7 +38,7 @@ def configure(verbs: Any, filters: Callable[[argparse.ArgumentParser], None]) ->
             metavar="NAME",
             action="append",
             default=[],
-            help="the name of a protected organization; once for each",
+            help="the name or oid of a protected organization; once for each",
         )
         if name != "note":
             verb.add_argument("--comment", metavar="TEXT", default="", help="why")

@@ -44,7 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
             "--show-secret", action="store_true", help="print the secret on standard output, with the rest"
         )
         verb.add_argument(
-            "--confirm", metavar="NAME", default="", help="the name of a protected organization, or how many"
+            "--confirm",
+            metavar="NAME",
+            default="",
+            help="the name or oid of a protected organization, or how many",
         )
         verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the journal")
 
@@ -91,7 +94,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("--filter", metavar="LINE", help="every key of the scope that it leaves")
     revoke.add_argument("--dry-run", action="store_true", help="say which ones, and stop; exit code 4 if any")
     revoke.add_argument(
-        "--confirm", metavar="NAME", default="", help="the name of a protected organization, or how many"
+        "--confirm",
+        metavar="NAME",
+        default="",
+        help="the name or oid of a protected organization, or how many",
     )
     revoke.add_argument("--reason", metavar="TEXT", default="", help="why, for plan and journal")
 
@@ -714,7 +720,7 @@ def _typed(session: Session, oids: Sequence[str]) -> str:
     Raises:
         Problem: nobody is there to type; exit code 5.
     """
-    from store.accessplans import phrase, protected
+    from store.accessplans import or_id, phrase, protected
 
     with session.reader.reading() as connection:
         held = protected(connection, oids)
@@ -723,7 +729,7 @@ def _typed(session: Session, oids: Sequence[str]) -> str:
     if not _terminal():
         raise Problem(
             f"Protected: {', '.join(safe(name) for _, name in held[:_NAMED])}. --confirm has to say "
-            f"{shown(phrase(held))}. Nothing was sent.",
+            f"{shown(phrase(held))}{or_id(held)}. Nothing was sent.",
             code=5,
         )
     session.clear_progress()
@@ -732,12 +738,14 @@ def _typed(session: Session, oids: Sequence[str]) -> str:
 
 
 def _check_confirm(session: Session, oids: Sequence[str], typed: str) -> None:
-    from store.accessplans import confirmed, phrase, protected
+    from store.accessplans import confirmed, or_id, phrase, protected
 
     with session.reader.reading() as connection:
         held = protected(connection, oids)
     if not confirmed(held, typed):
-        raise Problem(f"Protected: {shown(phrase(held))} has to be typed. Nothing was sent.", code=5)
+        raise Problem(
+            f"Protected: {shown(phrase(held))}{or_id(held)} has to be typed. Nothing was sent.", code=5
+        )
 
 
 def _operator(session: Session) -> str:

@@ -50,7 +50,11 @@ def configure(verbs: Any) -> None:
             "--replace", action="store_true", help="overwrite what was changed on the other side"
         )
     push.add_argument(
-        "--confirm", metavar="NAME", action="append", default=[], help="a protected organization's name"
+        "--confirm",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a protected organization's name or oid",
     )
 
 

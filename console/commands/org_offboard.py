@@ -47,7 +47,9 @@ def configure(verbs: Any) -> None:
         help="a file of `store backup`: it is taken out of that one too",
     )  # fmt: skip
     forget.add_argument("--dry-run", action="store_true", help="only say what there is of it")
-    forget.add_argument("--confirm", metavar="NAME", default="", help="its name, as it has to be typed")
+    forget.add_argument(
+        "--confirm", metavar="NAME", default="", help="its name, as it has to be typed, or its oid"
+    )
 
 
 def offboard(session: Session) -> int:
@@ -99,6 +101,8 @@ def forget(session: Session) -> int:
     given = session.arguments
     if not given.dry_run:
         session.refuse_read_only("org forget")
+    from store.typednames import is_named
+
     store = session.store()
     try:
         about = forgetting.about(store, given.organization, given.backup)
@@ -120,10 +124,10 @@ def forget(session: Session) -> int:
     if about.why:
         raise Problem(f"{about.why} Nothing was changed.", code=5)
     confirm = given.confirm or _typed(session, about.phrase)
-    if confirm.strip() not in (about.phrase, safe(about.phrase)):
+    if not is_named(confirm, about.phrase, about.oid):
         raise Problem(
             f"Everything of {safe(about.phrase)} is deleted from the store for good: give --confirm with its "
-            "name. Nothing was changed.",
+            f"name or its id, {about.oid}. Nothing was changed.",
             code=5,
         )
     if not session.ask(f"Delete everything of {safe(about.phrase)} from the store for good?"):

@@ -83,7 +83,7 @@ def configure(verbs: Any) -> None:
         "--confirm",
         metavar="NAME",
         default="",
-        help="the name of a protected organization, or how many they are",
+        help="the name or oid of a protected organization, or how many they are",
     )
     install = verbs.add_parser("install", help="how sensors are installed: a command for each platform")
     install.add_argument("organization", metavar="OID|NAME", help="its oid, the beginning of it, or its name")

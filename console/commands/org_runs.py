@@ -137,7 +137,7 @@ def add_ways(parser: argparse.ArgumentParser) -> None:
 def _add_confirm(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--confirm", metavar="PHRASE", default="",
-        help="for what is protected or cannot be brought back: the name of one, or `N organizations`",
+        help="for what is protected or cannot be brought back: the name or oid of one, or `N organizations`",
     )  # fmt: skip
 
 
@@ -546,7 +546,9 @@ def _why_named(kept: "Run") -> str:
 def _not_the_name(kept: "Run") -> str:
     import shlex
 
-    return f"{_why_named(kept)} Give --confirm {shlex.quote(safe(kept.phrase))}. Nothing was sent."
+    return (
+        f"{_why_named(kept)} Give --confirm {shlex.quote(safe(kept.phrase))}{kept.or_id}. Nothing was sent."
+    )
 
 
 def _sum(planned: "Planned") -> str:

@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--confirm",
         metavar="PHRASE",
         default="",
-        help="a protected organization's name, or what is asked for",
+        help="a protected organization's name or oid, or what is asked for",
     )
     apply.add_argument(
         "--soak", metavar="DURATION", default="0s", help="how long a gate waits at least before it looks (0s)"

@@ -42,6 +42,7 @@ from store.cases import (
     not_from,
     overlaid,
     reference,
+    why_not_entity,
     why_not_text,
     with_tags,
 )
@@ -344,6 +345,8 @@ class CaseDesk:
         _known("entity type", entity_type, ENTITY_TYPES)
         _known("verdict", verdict, VERDICTS)
         _text("The value", value, ENTITY_LENGTH)
+        if why := why_not_entity(entity_type, value):
+            raise Impossible(why)
         _text("The remark", note, NOTE_LENGTH, required=False)
         wanted = {"entity_type": entity_type, "entity_value": value, "note": note, "verdict": verdict}
         return await self._same([case], "entity", wanted, {"entity_type": entity_type, "verdict": verdict})

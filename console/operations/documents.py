@@ -232,7 +232,7 @@ def _protected(connection: "Connection", oid: str, typed: Collection[str]) -> st
     name = marked(connection, "protected", {oid}).get(oid)
     if name is None or {each.strip() for each in typed} & {name.strip(), safe_text(name), oid}:
         return ""
-    return f"{safe_text(name, 80)} is protected: its name has to be typed (--confirm NAME)."
+    return f"{safe_text(name, 80)} is protected: its name or its oid has to be typed (--confirm NAME)."
 
 
 def _sent(connection: "Connection", oid: str) -> set[str]:

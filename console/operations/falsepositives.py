@@ -85,7 +85,7 @@ class Saving:
     review: int
     """Milliseconds, UTC: when somebody looks whether it is still right."""
     reason: str = ""
-    """Why, in the operator's words."""
+    """Why, in the operator's words; without one nothing is kept."""
 
     def comment(self, by: str) -> str:
         """What stands in the record's metadata: the date of review first."""
@@ -333,7 +333,7 @@ async def write(
     Raises:
         WrongName: the organization is protected and that is not its name.
         NotAllowed: `fp.ctrl` is missing.
-        Refused: it is no rule, its time is over, there is a record of that name, or somebody changed it.
+        Refused: it is no rule, has no reason, its time is over, there is a record of that name, or somebody changed it.
         LimaCharlieError: it could not be read before, or was refused; nothing was changed.
     """
     from console.limacharlie.errors import Ambiguous, Conflict, Denied, LimaCharlieError
@@ -344,7 +344,8 @@ async def write(
     organization = await asyncio.to_thread(_organization, store.reader, oid)
     if organization.protected and (not typed.strip() or typed.strip() not in organization.accepted):
         raise WrongName(
-            f"{safe_text(organization.name)} is protected: its name has to be typed. Nothing was sent."
+            f"{safe_text(organization.name)} is protected: its name or its id {oid} has to be typed. "
+            "Nothing was sent."
         )
     handle = cloud.organization(oid)
     metadata = saving.metadata(actor())
@@ -424,6 +425,8 @@ def _organization(reader: "Reader", oid: str) -> _Organization:
 
 
 def _check_saving(saving: Saving, now: int) -> None:
+    if not saving.reason.strip():
+        raise Refused("A rule that hides alerts says why: give it a reason.")
     if not saving.name.strip() or len(saving.name) > 200 or not saving.name.isprintable():
         raise Refused("A rule needs a name of at most 200 printable letters.")
     if saving.expiry and saving.expiry <= now:
@@ -546,7 +549,7 @@ def into_template(
     `rewrite` allows that they are lost.
 
     Raises:
-        Refused: it is no rule, no such document, has another record of that name, would lose its comments, or
+        Refused: it is no rule, has no reason, no such document, has another record of that name, would lose its comments, or
             cannot be written.
     """
     moment = now_ms() if now is None else now

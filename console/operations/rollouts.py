@@ -32,7 +32,7 @@ from console.operations.actor import actor
 from console.operations.ports import Progress, Report
 from console.operations.records import Current
 from console.operations.together import together
-from store import ingest, journal
+from store import accessplans, ingest, journal
 from store.configuration import Record, redact
 from store.errors import StoreError
 from store.processes import alive, holder
@@ -335,13 +335,12 @@ def _check_names(c: Any, plan_id: int, confirm: str) -> None:
     protected = marked(c, "protected", oids)
     if not protected:
         return
-    names = list(protected.values())
-    phrase = names[0] if len(names) == 1 else f"{len(names)} protected organizations"
-    if confirm.strip() not in (phrase.strip(), safe_text(phrase).strip()):
-        named = ", ".join(safe_text(each, 60) for each in names[:5])
+    held = [(oid, str(name)) for oid, name in protected.items()]
+    if not accessplans.confirmed(held, confirm):
+        named = ", ".join(safe_text(name, 60) for _, name in held[:5])
         raise WrongName(
-            f"Plan {plan_id} changes what is protected ({named}): `{safe_text(phrase, 80)}` has to be typed. "
-            "Nothing was sent."
+            f"Plan {plan_id} changes what is protected ({named}): `{safe_text(accessplans.phrase(held), 80)}`"
+            f"{accessplans.or_id(held)} has to be typed. Nothing was sent."
         )
 
 

@@ -174,9 +174,7 @@ async def _typed(
         line(Content.styled(does, "bold"), (organization, "bold")),
         Content.styled("This organization is protected: its name is typed first.", "bold"),
     ]
-    oid, name = held[0]
-    accepted = (plans.phrase(held), str(name), oid) if len(held) == 1 else (plans.phrase(held),)
-    typed = await host.ask(TypeName(Content("\n").join(heading), [Name(kind, accepted)], does="go on"))
+    typed = await host.ask(TypeName(Content("\n").join(heading), [_protected(held, kind)], does="go on"))
     return None if typed is None else typed.names[0]
 
 
@@ -360,14 +358,20 @@ async def revoke(host: Host, request: RevokeKeys) -> None:
 
 def to_be_typed(rows: Sequence[KeyRow], held: Sequence[tuple[str, Any]]) -> list[Name]:
     """The name of a key, or how many they are; and that of a protected organization, or how many."""
-    names = [Name("key", (safe_text(rows[0].name), str(rows[0].name), str(rows[0].key_hash)))]
+    names = [Name.of("key", str(rows[0].name), str(rows[0].key_hash))]
     if len(rows) > 1:
         names = [Name("keys", (f"{len(rows)} keys", f"{len(rows):,} keys"))]
     if held:
-        oid, name = held[0]
-        accepted = (plans.phrase(held), str(name), oid) if len(held) == 1 else (plans.phrase(held),)
-        names.append(Name("customer", accepted))
+        names.append(_protected(held, "customer"))
     return names
+
+
+def _protected(held: Sequence[tuple[str, Any]], kind: str) -> Name:
+    """The name of a protected organization, or how many there are."""
+    if len(held) > 1:
+        return Name(kind, (plans.phrase(held),))
+    oid, name = held[0]
+    return Name.of(kind, str(name), oid)
 
 
 def revoking(

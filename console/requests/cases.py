@@ -11,6 +11,7 @@ from textual.content import Content
 from console.limacharlie.errors import Gone, LimaCharlieError
 from console.operations.cases import Case, CaseDesk, Impossible, Made, Outcome
 from console.requests import Handler, Host, RefusedHere
+from console.requests import read as ask_store
 from screens.dialogs.choose_one import ChooseOne, Option
 from screens.dialogs.choose_organization import Choice, ChooseOrganization
 from screens.dialogs.fill_in import Field, FillIn, Values
@@ -38,14 +39,17 @@ from store.cases import (
     VERDICTS,
     names_others,
     reference,
+    why_not_entity,
     why_not_text,
 )
 from store.queries import cases as queries
 from store.queries.cases import CaseRow, EditRow
 from store.queries.organizations import organizations
+from store.queries.people import people
 from store.queries.scopes import marked
 from store.text import safe_text
 from store.times import parse_duration
+from store.triage import CLOSED
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
@@ -116,8 +120,8 @@ def _about(does: str, rows: Sequence[CaseRow]) -> Content:
     return Content("\n").join([Content.styled(f"{does} {len(rows):,} cases", "bold"), line(*parts)])
 
 
-async def _said(host: Host, did: str, wanted: Any) -> None:
-    """Wait for what was wanted, and say in one sentence what came of it."""
+async def _said(host: Host, did: str, wanted: Any, rows: Sequence[CaseRow]) -> None:
+    """Wait for what was wanted of these cases, and say what came of it, and whose they are."""
     try:
         outcome: Outcome = await wanted
     except Impossible as error:
@@ -125,9 +129,12 @@ async def _said(host: Host, did: str, wanted: Any) -> None:
     failures = outcome.failures
     parts = []
     if outcome.done:
-        parts.append(did if outcome.done == 1 and not failures else f"{outcome.done:,} {did.lower()}")
+        many = outcome.done > 1 or bool(failures)
+        parts.append(f"{outcome.done:,} {did[:1].lower()}{did[1:]}" if many else did)
     if outcome.waiting:
-        parts.append(f"{outcome.waiting:,} wait for the cloud")
+        parts.append(
+            f"{outcome.waiting:,} wait for the cloud" if outcome.waiting > 1 else "1 waits for the cloud"
+        )
     conflicts = len(outcome.of(CONFLICT))
     if conflicts:
         parts.append(f"{conflicts:,} in conflict: {press('cases.decide', 'd')} decides")
@@ -137,8 +144,15 @@ async def _said(host: Host, did: str, wanted: Any) -> None:
             edit.state == CONFLICT and edit.number == each.number for edit in outcome.edits
         ))  # fmt: skip
         parts.append(f"{refused:,} refused: {first.reason}" if refused > 1 else first.reason)
-    text = "; ".join(parts) or "Nothing was to be changed"
-    host.say(text if text.endswith(".") else f"{text}.", "warning" if failures else "plain")
+    text = ("; ".join(parts) or "Nothing was to be changed").removesuffix(".")
+    host.say(f"{text}: {_whose(rows)}.", "warning" if failures else "plain")
+
+
+def _whose(rows: Sequence[CaseRow]) -> str:
+    """Which case of whom, or how many of whom: `#12 of Acme Dental`, `3 cases of 2 organizations`."""
+    names = {row.oid: str(row.organization) for row in rows}
+    of = next(iter(names.values())) if len(names) == 1 else f"{len(names):,} organizations"
+    return f"{rows[0].name} of {of}" if len(rows) == 1 else f"{len(rows):,} cases of {of}"
 
 
 async def _names(host: Host) -> dict[str, str]:
@@ -318,7 +332,7 @@ async def note(host: Host, request: AddNote) -> None:
         public = values[2].lower() in ("y", "yes")
         did = "Noted, and the customer may see it" if public else "Noted"
         wanted = desk.note((row.oid, row.number), values[0], note_type=values[1], public=public)
-        await _said(host, did, wanted)
+        await _said(host, did, wanted, [row])
 
 
 async def entity(host: Host, request: AddEntity) -> None:
@@ -331,7 +345,7 @@ async def entity(host: Host, request: AddEntity) -> None:
             return f"The type is one of {', '.join(ENTITY_TYPES)}."
         if values[2] not in VERDICTS:
             return f"The verdict is one of {', '.join(VERDICTS)}."
-        return why_not_text("The value", values[1], 1024)
+        return why_not_text("The value", values[1], 1024) or why_not_entity(values[0], values[1])
 
     values = await host.ask(
         FillIn(
@@ -345,7 +359,10 @@ async def entity(host: Host, request: AddEntity) -> None:
     if values is not None:
         kind, value, verdict, remark = values
         await _said(
-            host, "Attached", desk.entity((row.oid, row.number), kind, value, note=remark, verdict=verdict)
+            host,
+            "Attached",
+            desk.entity((row.oid, row.number), kind, value, note=remark, verdict=verdict),
+            [row],
         )
 
 
@@ -370,7 +387,10 @@ async def time(host: Host, request: LogTime) -> None:
     )
     if values is not None:
         await _said(
-            host, "Logged", desk.log_time((row.oid, row.number), parse_duration(values[0]), note=values[1])
+            host,
+            "Logged",
+            desk.log_time((row.oid, row.number), parse_duration(values[0]), note=values[1]),
+            [row],
         )
 
 
@@ -379,13 +399,24 @@ async def merge(host: Host, request: MergeCases) -> None:
     desk = _desk(host)
     row = await _row(host, request.oid, request.number)
     given = " ".join(reference("", number) for number in request.sources)
+    there = await ask_store(host, lambda c: queries.statuses(c, request.oid))
 
     def wrong(values: Values) -> str:
         try:
             numbers = _numbers(values[0])
         except ValueError:
             return "Numbers of cases, such as 12 15."
-        return "" if numbers else "Which cases? Their numbers, such as 12 15."
+        if not numbers:
+            return "Which cases? Their numbers, such as 12 15."
+        for number in numbers:
+            name = reference("", number)
+            if number == row.number:
+                return f"{name} is the case itself."
+            if number not in there:
+                return f"There is no case {name} of {row.organization} in the store."
+            if there[number] >= CLOSED:
+                return f"The case {name} is closed, and cannot be merged."
+        return ""
 
     heading = Content("\n").join(
         [_about("Merge into", [row]), Content("The others are closed, and this one gets their alerts.")]
@@ -398,7 +429,7 @@ async def merge(host: Host, request: MergeCases) -> None:
     )  # fmt: skip
     if values is None or not await _confirmed(host, "Merge", [row], "merge"):
         return
-    await _said(host, "Merged", desk.merge(row.oid, row.number, _numbers(values[0])))
+    await _said(host, "Merged", desk.merge(row.oid, row.number, _numbers(values[0])), [row])
 
 
 def _numbers(text: str) -> list[int]:
@@ -421,9 +452,9 @@ async def change(host: Host, request: ChangeCases) -> None:
         case "claim":
             await _claim(host, desk, rows)
         case "acknowledge":
-            await _said(host, "In progress", desk.update(cases, {"status": "in_progress"}))
+            await _said(host, "In progress", desk.acknowledge(cases), rows)
         case "reopen":
-            await _said(host, "Reopened", desk.update(cases, {"status": "in_progress"}))
+            await _said(host, "Reopened", desk.reopen(cases), rows)
         case "close":
             await _close(host, desk, rows)
         case "assign":
@@ -447,7 +478,7 @@ async def _claim(host: Host, desk: CaseDesk, rows: Sequence[CaseRow]) -> None:
                 )
         return found
 
-    await _said(host, f"Claimed for {host.operator}", both())
+    await _said(host, f"Claimed for {host.operator}", both(), rows)
 
 
 async def _close(host: Host, desk: CaseDesk, rows: Sequence[CaseRow]) -> None:
@@ -485,7 +516,7 @@ async def _close(host: Host, desk: CaseDesk, rows: Sequence[CaseRow]) -> None:
         changes["conclusion"] = values[0]
     if kind == BENIGN:
         await desk.tag(cases, add=[BENIGN])
-    await _said(host, "Closed" if status == "closed" else "Resolved", desk.update(cases, changes))
+    await _said(host, "Closed" if status == "closed" else "Resolved", desk.update(cases, changes), rows)
 
 
 async def _confirmed(host: Host, does: str, rows: Sequence[CaseRow], word: str) -> bool:
@@ -514,17 +545,24 @@ async def _confirmed(host: Host, does: str, rows: Sequence[CaseRow], word: str) 
 
 async def _assign(host: Host, desk: CaseDesk, rows: Sequence[CaseRow]) -> None:
     now = ", ".join(rows[0].assignees) if len(rows) == 1 else ""
+    held = {name for row in rows for name in row.assignees}
+    known = await ask_store(host, lambda c: people(c, also=[host.operator, *held]))
+
+    def doubtful(values: Values) -> str:
+        return next((doubt for name in values[0].split(",") if (doubt := known.doubt(name))), "")
+
     values = await host.ask(
         FillIn(
             _about("Assign", rows),
             [Field("to", now or host.operator, "names with commas; empty is nobody")],
             does="assign",
+            doubtful=doubtful,
         )
     )
     if values is not None:
         names = [name.strip() for name in values[0].split(",") if name.strip()]
         cases = [(row.oid, row.number) for row in rows]
-        await _said(host, "Assigned", desk.assign(cases, names))
+        await _said(host, f"Assigned to {', '.join(names) or 'nobody'}", desk.assign(cases, names), rows)
 
 
 async def _tag(host: Host, desk: CaseDesk, rows: Sequence[CaseRow]) -> None:
@@ -545,7 +583,7 @@ async def _tag(host: Host, desk: CaseDesk, rows: Sequence[CaseRow]) -> None:
     if values is not None:
         add, remove = ([tag.strip() for tag in value.split(",") if tag.strip()] for value in values)
         cases = [(row.oid, row.number) for row in rows]
-        await _said(host, "Tagged", desk.tag(cases, add=add, remove=remove))
+        await _said(host, "Tagged", desk.tag(cases, add=add, remove=remove), rows)
 
 
 # -- what was not done -------------------------------------------------------------------------------------
@@ -574,9 +612,9 @@ async def decide(host: Host, request: DecideEdits) -> None:
         if failures:
             host.say(failures[0].reason, "warning")
         elif outcome.waiting:
-            host.say("It waits for the cloud.")
+            host.say(f"It waits for the cloud: {_whose([row])}.")
         else:
-            host.say("Sent." if chosen == "m" else "What the case has was kept.")
+            host.say(f"{'Sent' if chosen == 'm' else 'What the case has was kept'}: {_whose([row])}.")
 
 
 def _decisions(edit: EditRow) -> list[Option]:

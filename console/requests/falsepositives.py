@@ -175,8 +175,10 @@ async def _agreed(
     """The organization's name where it has to be typed; None when the operator went back."""
     organization = str(alert.row.organization)
     question = _question(
-        f"Write {safe_text(wanted.name)}\ninto the Hive of {safe_text(organization)}, enabled at once?",
+        f"Write {safe_text(wanted.name)}\ninto the Hive of {safe_text(organization)}, enabled at once?\n"
+        f"Reason: {safe_text(wanted.reason, 200)}",
         effect,
+        alert.row.oid,
     )
     if not await asyncio.to_thread(operations.protected, host.context.reader, alert.row.oid):
         return ("", "") if await _confirmed(host, question) else None
@@ -187,14 +189,16 @@ async def _agreed(
     return None if answer is None else (answer.names[0], answer.reason)
 
 
-def _question(begins: str, effect: Effect | None) -> str:
+def _question(begins: str, effect: Effect | None, oid: str = "") -> str:
+    """With what the rule will hide there, by what it would have hidden; everywhere where there is no `oid`."""
     if effect is None:
         return begins
-    totals = effect.totals
+    totals = next((row for row in effect.organizations if row.oid == oid), effect.totals)
+    where = " there" if oid else ""
     lines = [
         begins,
-        f"It would have hidden {totals.hidden:,} of {totals.total:,} detections of {DAYS} days, "
-        f"{totals.true_positives:,} of them true positives.",
+        f"It hides from now on what it would have hidden{where}: {totals.hidden:,} of {totals.total:,} "
+        f"detections of {DAYS} days, {totals.true_positives:,} of them true positives.",
     ]
     if totals.not_evaluated:
         lines.append(f"{totals.not_evaluated:,} were not evaluated.")

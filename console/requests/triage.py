@@ -41,7 +41,7 @@ from screens.requests import (
     UndoDecision,
     Work,
 )
-from screens.widgets.text import line
+from screens.widgets.text import content, line
 from store import folds, sampling, triage
 from store.alerts import CLASSIFICATIONS, STATUSES, AlertFilter, parse_filter
 from store.cases import reference
@@ -49,7 +49,6 @@ from store.observables import event_words
 from store.queries import alerts, people, queue
 from store.queries.queue import About
 from store.sampling import Sample
-from store.text import safe_text
 from store.times import age, clock_words
 from store.triage import Action, Outcome, Refusal, Selection, TriageError
 
@@ -723,7 +722,7 @@ async def _say_outcome(
         sentence += "; the rest follows at the next start"
     if listed or refused:
         items = await asyncio.to_thread(_items, host, outcome, done, words.strip(), left)
-        await host.ask(Results(Content.styled(f"{sentence}.{waits}", "bold"), items, can_undo=undo_))
+        await host.ask(Results(content(f"{sentence}.{waits}", style="bold"), items, can_undo=undo_))
     host.say(f"{sentence}.{back}{waits}", "warning" if refused else "plain")
 
 
@@ -759,7 +758,7 @@ async def _say_undone(
         sentence += "; the rest follows at the next start"
     if refused:
         items = await asyncio.to_thread(_items, host, outcome, "undone")
-        await host.ask(Results(Content.styled(f"{sentence}.", "bold"), items, can_undo=False))
+        await host.ask(Results(content(f"{sentence}.", style="bold"), items, can_undo=False))
     host.say(f"{sentence}.{waits}", "warning" if refused or held.alerts else "plain")
 
 
@@ -822,7 +821,7 @@ def _where(about: About, outcome: Outcome | None = None) -> str:
     if outcome is not None and outcome.by_organization:
         names = {oid: name for oid, name in names.items() if oid in outcome.by_organization}
     if len(names) == 1:
-        return safe_text(next(iter(names.values())), 60)
+        return next(iter(names.values()))
     return f"{len(names):,} organizations"
 
 

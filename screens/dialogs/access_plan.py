@@ -205,7 +205,11 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         """How it is approved."""
         phrase = self._found.plan.phrase
         way = line(
-            *(("type ", (phrase, "bold"), ", enter apply") if phrase else ("a approve and apply",)),
+            *(
+                ("type ", (phrase, "bold"), self._found.plan.or_id, ", enter apply")
+                if phrase
+                else ("a approve and apply",)
+            ),
             "   esc put away" if phrase else "   s keep as a draft   esc put away",
         )
         if not self._trouble:
@@ -224,7 +228,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
             field = self.query_one("#confirm", Input)
             typed = field.value.strip()
             if not confirmed(plan.protected, typed):
-                self._say(f"Not applied: type {plan.phrase}, exactly so.")
+                self._say(f"Not applied: type {plan.phrase}{plan.or_id}, exactly so.")
                 field.focus()
                 return
         if not self._shared.writable:

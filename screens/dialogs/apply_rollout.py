@@ -18,6 +18,7 @@ from screens.dialogs.dialog import TABS, Dialog
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.text import line
 from store.access import counted
+from store.accessplans import confirmed, or_id
 
 NAMED = 4
 """Names before the rest is counted."""
@@ -145,12 +146,19 @@ class ApplyRollout(Dialog[str | None]):
                 yield Static("confirm", classes="dialog-label", markup=False)
                 yield Input(id="confirm", compact=True, select_on_focus=False)
 
+    @property
+    def _held(self) -> list[tuple[str, str]]:
+        """The protected organizations: (oid, name)."""
+        return [(target.oid, target.name) for target in self._found.targets if target.protected]
+
     def keys(self) -> Content:
         """How it is begun, and what speaks against it."""
         found = self._found
         number = counted(len(found.targets), "organization")
         if found.phrase:
-            way = line("type ", (found.phrase, "bold"), f", enter changes {number}   esc leave it")
+            way = line(
+                "type ", (found.phrase, "bold"), or_id(self._held), f", enter changes {number}   esc leave it"
+            )
         else:
             way = Content(f"a changes {number}   j k look through them   esc leave it")
         if not self._trouble:
@@ -168,8 +176,8 @@ class ApplyRollout(Dialog[str | None]):
         if self._found.phrase:
             field = self.query_one("#confirm", Input)
             typed = field.value.strip()
-            if typed != self._found.phrase:
-                self._say(f"Not applied: type {self._found.phrase}, exactly so.")
+            if not confirmed(self._held, typed):
+                self._say(f"Not applied: type {self._found.phrase}{or_id(self._held)}, exactly so.")
                 field.focus()
                 return
         if self._found.lacking:

@@ -105,8 +105,8 @@ class BreakGlass(Dialog[Wanted | None]):
                     "bold ansi_yellow",
                 )
             )
-        for phrase in effect.phrases:
-            lines.append(line(("to confirm, type  ", "dim"), (phrase, "bold")))
+        for phrase, or_id in zip(effect.phrases, effect.or_ids, strict=True):
+            lines.append(line(("to confirm, type  ", "dim"), (phrase, "bold"), (or_id, "dim")))
         return Content("\n").join(lines)
 
     def compose_body(self) -> ComposeResult:

@@ -300,7 +300,10 @@ class FpRule(Modal[FalsePositive | None]):
                 except ValueError as error:
                     self._field(id_, f"{dict((f[0], f[1]) for f in FIELDS)[id_]}: {error}")
                     return
-            self.dismiss(wanted)
+            if wanted.reason:
+                self.dismiss(wanted)
+            else:
+                self._field("reason", "It needs a reason: why what it hides may be hidden.")
 
     def _field(self, id_: str, trouble: str) -> None:
         self._say(trouble)

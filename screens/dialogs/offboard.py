@@ -135,6 +135,7 @@ class Offboard(Dialog[OffboardAnswer | None]):
         way = line(
             "x keep a part   tab, type ",
             (self._found.phrase, "bold"),
+            self._found.or_id,
             ", enter offboard   esc leave it",
         )
         if not self._trouble:
@@ -182,7 +183,7 @@ class Offboard(Dialog[OffboardAnswer | None]):
         event.stop()
         typed = event.value.strip()
         if not self._found.confirmed(typed):
-            self._say(f"Not begun: type {self._found.phrase}, exactly so.")
+            self._say(f"Not begun: type {self._found.phrase}{self._found.or_id}, exactly so.")
         elif not self._shared.writable:
             self._say("This console is read-only.")
         else:

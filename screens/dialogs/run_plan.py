@@ -188,7 +188,11 @@ class RunPlan(Dialog[RunAnswer | None]):
         """How it is begun."""
         begin = "begin" if self._draft else "go on"
         way = line(
-            *(("type ", (self._phrase, "bold"), f", enter {begin}") if self._phrase else (f"a {begin}",)),
+            *(
+                ("type ", (self._phrase, "bold"), self._found.run.or_id, f", enter {begin}")
+                if self._phrase
+                else (f"a {begin}",)
+            ),
             "   s keep it for an hour" if self._fresh and not self._phrase else "",
             "   esc put away" if self._fresh else "   esc leave it",
             f" as it is; {press('runs.drop', 'X')} in :runs puts it away"
@@ -211,7 +215,7 @@ class RunPlan(Dialog[RunAnswer | None]):
             field = self.query_one("#confirm", Input)
             typed = field.value.strip()
             if not run.confirmed(typed):
-                self._say(f"Not begun: type {self._phrase}, exactly so.")
+                self._say(f"Not begun: type {self._phrase}{run.or_id}, exactly so.")
                 field.focus()
                 return
         if not self._shared.writable:

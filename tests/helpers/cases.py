@@ -99,6 +99,10 @@ class World:
         with self.store.reader.reading() as connection:
             return queries.detail(connection, *case)
 
+    def name(self, case: Case) -> str:
+        """Of the organization whose case it is."""
+        return str(self.served.world.by_oid[case[0]].name)
+
     def edits(self, *states: int) -> list[Any]:
         with self.store.reader.reading() as connection:
             return queries.edits(connection, states=states)

@@ -184,7 +184,12 @@ async def test_saving_answers_everything_that_was_typed():
 
 @pytest.mark.parametrize(
     ("field", "value", "about"),
-    [("name", "", "It needs a name"), ("expires", "soon", "ends:"), ("review", "never", "review:")],
+    [
+        ("name", "", "It needs a name"),
+        ("expires", "soon", "ends:"),
+        ("review", "never", "review:"),
+        ("reason", "", "It needs a reason: why what it hides may be hidden."),
+    ],
 )
 async def test_a_field_that_means_nothing_is_named(field, value, about):
     app = Asking(dialog(given=replace(GIVEN, **{field: value})))

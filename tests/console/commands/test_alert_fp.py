@@ -60,8 +60,8 @@ def test_a_rule_from_a_file_is_tried_over_a_scope(queue, limegrove, tmp_path):
         ("op: exists\npath: cat\n", ("--days", "0"), 2, "--days"),
         ("op: exists\npath: cat\n", ("--expires", "soon"), 2, "--expires"),
         ("op: exists\npath: cat\n", ("--write", "--read-only"), 5, "read-only"),
-        ("op: exists\npath: cat\n", ("--write", "--yes", "--offline"), 5, "offline"),
-        ("op: exists\npath: cat\n", ("--write",), 5, "--yes"),
+        ("op: exists\npath: cat\n", ("--write", "--yes", "--offline", "--reason", "x"), 5, "offline"),
+        ("op: exists\npath: cat\n", ("--write", "--reason", "x"), 5, "--yes"),
     ],
 )
 def test_each_mistake_is_one_sentence(queue, limegrove, tmp_path, rule, options, code, about):
@@ -86,12 +86,24 @@ def test_a_template_takes_the_rule(queue, limegrove, tmp_path):
     assert record["data"] == answer.json["rule"]
     assert "backup" in record["usr_mtd"]["comment"]
     assert answer.json["saved"]["outcome"] == "done"
-    again = limegrove("alert", "fp", ID, "--template", str(file), "--name", "quiet", "--expires", "5d")
+    why = ("--reason", "backup")
+    again = limegrove("alert", "fp", ID, "--template", str(file), "--name", "quiet", "--expires", "5d", *why)
     assert (again.code, "already" in again.err) == (5, True)
     replaced = limegrove(
-        "alert", "fp", ID, "--template", str(file), "--name", "quiet", "--replace", "--rewrite"
+        "alert", "fp", ID, "--template", str(file), "--name", "quiet", "--replace", "--rewrite", *why
     )
     assert replaced.code == 0, replaced.err
+
+
+@pytest.mark.parametrize("how", ["--write", "--template"])
+def test_nothing_is_hidden_without_a_reason(queue, limegrove, tmp_path, how):
+    file = tmp_path / "fp.yaml"
+    where = (how, str(file)) if how == "--template" else (how,)
+    answer = limegrove("alert", "fp", ID, *where)
+    assert answer.code == 2
+    assert "A rule that hides alerts says why: give it a --reason. Nothing was written." in answer.err
+    assert not file.exists()
+    assert limegrove("alert", "fp", ID).code == 0, "looking at it needs none"
 
 
 def test_a_rule_is_written_to_the_organization_and_the_official_shape_is_read_back(tmp_path):
@@ -101,7 +113,7 @@ def test_a_rule_is_written_to_the_organization_and_the_official_shape_is_read_ba
         alerts = json.loads(process("alert", "list", "--output", "json", env=env).stdout)
         chosen = alerts[0]
         done = process("alert", "fp", chosen["detect_id"], "--organization", chosen["oid"], "--name", "quiet",
-                       "--write", "--yes", "--confirm", chosen["organization"], env=env)  # fmt: skip
+                       "--write", "--yes", "--reason", "backup", "--confirm", chosen["organization"], env=env)  # fmt: skip
         assert done.returncode == 0, done.stderr
         said = json.loads(done.stdout)
         assert said["saved"]["outcome"] == "done"

@@ -4,15 +4,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual.widgets import Input
+
 from console.app import Console
+from console.operations import caselinks
 from console.operations.ports import Link
 from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.choose_organization import ChooseOrganization
 from screens.dialogs.fill_in import FillIn
 from screens.dialogs.type_name import TypeName
+from screens.frame import KeyLine
 from screens.requests import CreateCase, ShowCase
 from store.cases import CONFLICT, DONE, PENDING
 from store.database import Store
+from store.queries import alerts
 from store.tree import TreeNode, replace_tree
 from tests.helpers.cases import Case, World, provider
 from tests.helpers.screens import still, text_of, until
@@ -77,7 +82,7 @@ async def test_a_note_is_written_read_back_and_shown(a_store: Any) -> None:
             await pilot.press(*["backspace"] * 8)
             await typed(pilot, "analysis")
             await pilot.press("enter")
-            await said(pilot, "Noted.")
+            await said(pilot, f"Noted: #{case[1]} of {world.name(case)}.")
             await said(pilot, "analysis, internal")
             assert app.guard.hits == 0
         assert world.notes(case).count("seen it") == 1
@@ -128,7 +133,7 @@ async def test_a_case_of_a_protected_customer_is_closed_after_its_name_was_typed
             await pilot.press(*["backspace"] * 5)
             await typed(pilot, case[0])
             await pilot.press("enter")
-            await said(pilot, "Closed.")
+            await said(pilot, f"Closed: #{case[1]} of {world.name(case)}.")
         there = world.there(case)
         assert (there.status, there.classification, there.conclusion) == (
             "closed", "false_positive", "expected",
@@ -142,7 +147,7 @@ async def test_offline_it_waits_and_a_conflict_is_decided_by_a_key(a_store: Any)
         async with app.run_test(size=(120, 40)) as pilot:
             await shown(pilot, case)
             await pilot.press("c")
-            await said(pilot, "1 wait for the cloud.")
+            await said(pilot, f"1 waits for the cloud: #{case[1]} of {world.name(case)}.")
         assert [edit.state for edit in world.edits()] == [PENDING]
         world.cases.update(world.served.world.by_oid[case[0]], case[1], "kim", {"assignees": ["kim"]})
         await world.desk.send()
@@ -162,17 +167,17 @@ async def test_offline_it_waits_and_a_conflict_is_decided_by_a_key(a_store: Any)
                 await on(pilot, ChooseOne)
                 await said(pilot, "theirs")
                 await pilot.press("m")
-                await said(pilot, "Sent.")
+                await said(pilot, "Sent: #")
         assert again.there(case).assignees == ["mk"]
 
 
 async def test_alerts_of_two_customers_become_two_cases_and_that_is_said(a_store: Any) -> None:
     store = a_store()
     async with console(store) as (world, app):
-        alerts = [world.put_alert(one.oid, world.free_detection(one)) for one in world.organizations[:2]]
+        both = [world.put_alert(one.oid, world.free_detection(one)) for one in world.organizations[:2]]
         async with app.run_test(size=(120, 40)) as pilot:
             await until(pilot, lambda: app.store is not None and app.current_mode == "cases")
-            app.screen.post_message(CreateCase(tuple(alerts)))
+            app.screen.post_message(CreateCase(tuple(both)))
             await on(pilot, FillIn)
             assert "2 organizations: one case each" in text_of(app)
             await typed(pilot, "mail wave")
@@ -220,12 +225,135 @@ async def test_marked_cases_are_tagged_and_assigned_together(a_store: Any) -> No
             assert "Tag 2 cases" in text_of(app)
             await typed(pilot, "wave")
             await pilot.press("enter")
-            await said(pilot, "2 tagged.")
+            await said(pilot, f"2 tagged: 2 cases of {world.name(first)}.")
             await pilot.press("semicolon", "A")
             await on(pilot, FillIn)
             await pilot.press("enter")
-            await said(pilot, "2 assigned.")
+            await said(pilot, f"2 assigned to mk: 2 cases of {world.name(first)}.")
         for case in (first, second):
             assert "wave" in world.there(case).tags
             assert world.there(case).assignees == ["mk"]
         assert {edit.state for edit in world.edits()} == {DONE}
+
+
+async def test_what_is_no_address_is_not_attached_as_one(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (world, app):
+        case = world.in_status("in_progress")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await shown(pilot, case)
+            await pilot.press("i")
+            await on(pilot, FillIn)
+            await pilot.press("tab")
+            await typed(pilot, "bad ip")
+            await pilot.press("enter")
+            await said(pilot, "That is no IP address, such as 203.0.113.25")
+            assert isinstance(app.screen, FillIn)
+            await pilot.press(*["backspace"] * 6)
+            await typed(pilot, "203.0.113.25")
+            await pilot.press("enter")
+            await said(pilot, f"Attached: #{case[1]} of {world.name(case)}.")
+
+
+async def test_a_case_that_is_not_there_is_said_before_any_name_is_asked_for(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (world, app):
+        case = world.in_status("in_progress")
+        with store.writing() as connection:
+            replace_tree(
+                connection,
+                [TreeNode("root", None, "Provider"),
+                 TreeNode("one", "root", "Guarded", oid=case[0], marks=("protected",))],
+            )  # fmt: skip
+        async with app.run_test(size=(80, 24)) as pilot:
+            await shown(pilot, case)
+            await pilot.press("M")
+            await on(pilot, FillIn)
+            await typed(pilot, "99999")
+            await pilot.press("enter")
+            await said(pilot, "There is no case #99999 of")
+            assert isinstance(app.screen, FillIn)
+            await pilot.press(*["backspace"] * 5)
+            await typed(pilot, str(case[1]))
+            await pilot.press("enter")
+            await said(pilot, f"#{case[1]} is the case itself.")
+
+
+async def test_a_case_is_given_to_a_name_that_nobody_has_only_by_a_second_enter(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (world, app):
+        case = world.in_status("in_progress")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await shown(pilot, case)
+            await pilot.press("A")
+            await on(pilot, FillIn)
+            app.screen.query_one("#field-0", Input).value = "zzz"
+            await pilot.press("enter")
+            await said(pilot, "Nobody of that name is known here: zzz.")
+            assert world.there(case).assignees != ["zzz"]
+            await pilot.press("enter")
+            await said(pilot, f"Assigned to zzz: #{case[1]} of {world.name(case)}.")
+        assert world.there(case).assignees == ["zzz"]
+
+
+async def in_the_queue(pilot: Any, world: World, case: Case) -> int:
+    """The queue with the one alert of a case alone."""
+    app = pilot.app
+    held = {each["detect_id"] for each in world.there(case).detections}
+    organization = world.served.world.by_oid[case[0]]
+    detections = world.served.world.detections
+    place = next(
+        place
+        for place in range(organization.detections)
+        if detections.detect_id(organization.index, place) in held
+    )
+    alert = world.put_alert(case[0], dict(detections.detection(organization.index, place)))
+    await caselinks.turn(world.store, world.cloud, most=500)
+    await until(pilot, lambda: app.store is not None and app.current_mode == "cases")
+    await app.show_mode("alerts")
+    await until(pilot, lambda: app.screen.look == "full" and app.screen.queue.current is not None)
+    await still(pilot)
+    assert len(app.screen.queue._rows) == 1
+    return alert
+
+
+def of_one_alert(world: World) -> Case:
+    return next(
+        (one.oid, case.number)
+        for one in world.organizations
+        for case in world.cases.all_of(one)
+        if case.status == "new" and len(case.detections) == 1 and not case.merged_into
+    )
+
+
+async def test_what_cases_follow_waits_for_the_cloud_and_is_said_where_alerts_are_claimed(
+    a_store: Any,
+) -> None:
+    store = a_store()
+    async with console(store, online=False) as (world, app):
+        case = of_one_alert(world)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await in_the_queue(pilot, world, case)
+            await pilot.press("c")
+            await said(pilot, f"Claimed at {world.name(case)}")
+            await until(pilot, lambda: "Its case waits for the cloud." in app.screen.query_one(KeyLine).text)
+
+
+async def test_an_undone_claim_says_that_its_case_holds_it(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (world, app):
+        case = of_one_alert(world)
+        async with app.run_test(size=(80, 24)) as pilot:
+            alert = await in_the_queue(pilot, world, case)
+            await pilot.press("c")
+            await said(pilot, f"Claimed at {world.name(case)}")
+            assert "waits" not in app.screen.query_one(KeyLine).text
+            await caselinks.turn(store, world.cloud)
+            assert world.there(case).status == "in_progress"
+            await pilot.press("z")
+            name = world.name(case)
+            told = f"No longer claimed at {name}, but in progress: its case #{case[1]} cannot go back to new."
+            await until(pilot, lambda: told in app.screen.query_one(KeyLine).text)
+            with store.reader.reading() as connection:
+                (found,) = alerts.rows_of(connection, [alert])
+            assert (found.status, found.assignee) == (1, "")

@@ -102,10 +102,15 @@ async def test_a_rule_is_drafted_tried_edited_and_written(a_store: Any) -> None:
             await seen(pilot, "hides 5 of 30")
             app.screen.query_one("#fp-name", Input).value = "quiet backup"
             await pilot.press("ctrl+s")
+            await seen(pilot, "It needs a reason")
+            assert app.screen.query_one("#fp-reason", Input).has_focus
+            await pilot.press(*"vendor", "ctrl+s")
             await on(pilot, Confirm)
             asked = " ".join(text_of(app).replace("│", " ").split())
             assert f"Write quiet backup into the Hive of {one.name}, enabled at once?" in asked
-            assert "It would have hidden 5 of 30 detections of 30 days, 0 of them true positives." in asked
+            assert "Reason: vendor" in asked
+            assert "It hides from now on what it would have hidden there: 5 of 30 detections of 30 days, 0 of " \
+                "them true positives." in asked  # fmt: skip
             await pilot.press("n")
             await on(pilot, FpRule)
             await seen(pilot, "Nothing was saved")
@@ -134,6 +139,7 @@ async def test_a_name_that_is_taken_is_replaced_only_after_a_question(a_store: A
             app.screen.query_one(TextArea).text = f"op: is\npath: cat\nvalue: {value}\n"
             await seen(pilot, "hides 0 of 30")
             app.screen.query_one("#fp-name", Input).value = "same"
+            app.screen.query_one("#fp-reason", Input).value = "vendor"
             await pilot.press("ctrl+s")
             await on(pilot, Confirm)
             await pilot.press(answers[0])
@@ -159,8 +165,10 @@ async def test_the_name_of_a_protected_organization_is_typed(a_store: Any) -> No
             app.screen.post_message(DraftFalsePositive(alert(store, 6)))
             await on(pilot, FpRule)
             await seen(pilot, "hides 1 of 30")
+            app.screen.query_one("#fp-reason", Input).value = "vendor"
             await pilot.press("ctrl+s")
             await on(pilot, TypeName)
+            await seen(pilot, f"or its id: {one.oid}")
             await pilot.press("y", "enter")
             await still(pilot)
             assert isinstance(app.screen, TypeName)
@@ -180,6 +188,7 @@ async def test_a_rule_goes_into_a_template_file(a_store: Any, tmp_path: Path) ->
         await on(pilot, FpRule)
         await seen(pilot, "hides 1 of 30")
         app.screen.query_one("#fp-file", Input).value = str(file)
+        app.screen.query_one("#fp-reason", Input).value = "vendor"
         await pilot.press("ctrl+s")
         await on(pilot, Confirm)
         await pilot.press("y")
@@ -196,6 +205,7 @@ async def test_a_read_only_console_tries_and_saves_nothing(a_store: Any) -> None
         app.screen.post_message(DraftFalsePositive(alert(store, 6)))
         await on(pilot, FpRule)
         await seen(pilot, "hides 1 of 30")
+        app.screen.query_one("#fp-reason", Input).value = "vendor"
         await pilot.press("ctrl+s")
         await seen(pilot, "read-only")
         assert isinstance(app.screen, FpRule)
