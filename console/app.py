@@ -22,8 +22,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
@@ -32,6 +33,7 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
 from console.process import settle_memory
+from console.typeahead import Looked, TypeAhead, Typed
 from screens.context import ALL, ASCII, GLYPHS, Context, Glyphs, Scope
 from screens.dialogs.confirm import Confirm
 from screens.guard import Guard
@@ -48,6 +50,7 @@ from screens.requests import (
     ShowOrganization,
     ShowView,
     SyncNow,
+    TypeAgain,
     Work,
 )
 from screens.view import View
@@ -179,6 +182,8 @@ class Console(App[int], inherit_bindings=False):
         self._first = view if view in VIEWS else FIRST_MODE
         self._history: list[str] = []
         self._noted: set[str] | None = None
+        self._telling = False
+        """What was noted is on its way to the views."""
         self._note_lock = threading.Lock()
         self._stop_listening: Callable[[], None] = lambda: None
         self._looking = False
@@ -187,6 +192,7 @@ class Console(App[int], inherit_bindings=False):
         self._status_due = False
         self._reported = 0.0
         self._repaint: Timer | None = None
+        self.typed = TypeAhead(self, self._look_at_key, lambda: self._noted is not None or self._telling)
         self.changes: Signal[Change] = Signal(self, "store-changed")
         self.context = Context(
             reader=cast("Reader", NotOpen()),
@@ -202,6 +208,8 @@ class Console(App[int], inherit_bindings=False):
             glyphs=glyphs,
             brand_zone=partial(_brand_zone, settings),
             redaction_key=redaction_key,
+            told=self.typed.said,
+            keys_wait=self.typed.waiting,
         )
 
     # -- opening ----------------------------------------------------------------------------------------
@@ -348,10 +356,16 @@ class Console(App[int], inherit_bindings=False):
         with self._note_lock:
             noted, self._noted = self._noted or set(), None
         change = Change(frozenset() if "" in noted else frozenset(noted))
+        self._telling = True
         self.changes.publish(change)
+        # Behind what tells it to the view that is shown.
+        self._telling = bool(self.screen_stack) and self.screen.call_later(self._all_told)
         if change.touches(STATUS_TABLES) and not self._status_due:
             self._status_due = True
             self.set_timer(STATUS_EVERY, self.refresh_status)
+
+    def _all_told(self) -> None:
+        self._telling = False
 
     async def _look_outside(self) -> None:
         if self.store is None or self._looking:
@@ -482,6 +496,35 @@ class Console(App[int], inherit_bindings=False):
         """Show a dialog and wait for its answer."""
         return await self.push_screen_wait(dialog)
 
+    def push_screen(self, screen: Any, *positional: Any, **named: Any) -> Any:
+        """Show a dialog; what is typed from here on is for it."""
+        self.typed.opening(screen)
+        return super().push_screen(screen, *positional, **named)
+
+    def pop_screen(self) -> AwaitComplete:
+        """Take a dialog away."""
+        self.typed.closed(self.screen)
+        return super().pop_screen()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys go through `typed`, one after the other; the rest is Textual's."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self.typed.take(event)
+        else:
+            await super().on_event(event)
+
+    async def _look_at_key(self, event: Typed) -> None:
+        await super().on_event(event)
+
+    @on(Looked)
+    async def _looked_at_key(self, message: Looked) -> None:
+        await self.typed.looked(message)
+
+    @on(TypeAgain)
+    def type_again(self, request: TypeAgain) -> None:
+        """A key that was meant for the view that is on its way."""
+        self.typed.put_back(events.Key(request.key, request.character))
+
     async def copy(self, text: str) -> None:
         """Put a text on the clipboard, and say what became of that; strangers' text is made safe."""
         from console import clipboard
@@ -511,11 +554,11 @@ class Console(App[int], inherit_bindings=False):
     async def _carrying(self, request: Work) -> None:
         from console.requests import RefusedHere
 
-        handlers = self._handlers or await asyncio.to_thread(self._known_handlers)
-        handler = handlers.get(type(request))
         try:
-            if handler is not None:
-                await handler(self, request)
+            with self.typed.waiting(request.KEYS, decides=True):
+                handlers = self._handlers or await asyncio.to_thread(self._known_handlers)
+                if (handler := handlers.get(type(request))) is not None:
+                    await handler(self, request)
         except RefusedHere as error:
             self.say(str(error), "warning")
 
@@ -525,7 +568,8 @@ class Console(App[int], inherit_bindings=False):
     @work(group="go", exit_on_error=False)
     async def show_view(self, request: ShowView) -> None:
         """Go to a view, and filter it when that is asked."""
-        await self._go(request.name)
+        with self.typed.waiting("either"):
+            await self._go(request.name)
         if request.filter is not None and isinstance(self.screen, View) and request.name == self.screen.MODE:
             self.screen.filter_by(request.filter)
 
@@ -533,7 +577,8 @@ class Console(App[int], inherit_bindings=False):
     @work(group="go", exit_on_error=False)
     async def show_alerts(self, request: ShowAlerts) -> None:
         """Go to the queue, filtered."""
-        await self._go("alerts")
+        with self.typed.waiting("either"):
+            await self._go("alerts")
         if isinstance(self.screen, View):
             self.screen.filter_by(request.filter)
 
@@ -541,22 +586,25 @@ class Console(App[int], inherit_bindings=False):
     @work(group="go", exit_on_error=False)
     async def show_access(self, request: ShowAccess) -> None:
         """Go to the matrix of an organization, or of what else it is asked to be about."""
-        await self._go("access")
-        cast("Any", self.screen).show_asked(request)
+        with self.typed.waiting("either"):
+            await self._go("access")
+            cast("Any", self.screen).show_asked(request)
 
     @on(ShowOrganization)
     @work(group="go", exit_on_error=False)
     async def show_organization(self, request: ShowOrganization) -> None:
         """Go to an organization in the tree."""
-        await self._go("organizations")
-        cast("Any", self.screen).show_organization(request.oid)
+        with self.typed.waiting("either"):
+            await self._go("organizations")
+            cast("Any", self.screen).show_organization(request.oid)
 
     @on(Back)
     @work(group="go", exit_on_error=False)
     async def go_back(self) -> None:
         """The view before; at the first one say how to leave."""
         if self._history:
-            await self._go(self._history.pop(), remember=False)
+            with self.typed.waiting("either"):
+                await self._go(self._history.pop(), remember=False)
         else:
             self.say("There is no view before this one. :quit leaves the console.")
 
@@ -565,7 +613,8 @@ class Console(App[int], inherit_bindings=False):
     async def last_view(self) -> None:
         """The view before, so that the same key comes back here."""
         if self._history:
-            await self._go(self._history[-1])
+            with self.typed.waiting("either"):
+                await self._go(self._history[-1])
         else:
             self.say("There is no view before this one.")
 
@@ -579,19 +628,21 @@ class Console(App[int], inherit_bindings=False):
         if remember and here in self._modes and here in VIEWS:
             self._history = [*self._history[-30:], here]
         await self.switch_mode(name)
+        self.typed.arrived(self.screen)
 
     @on(SetScope)
     @work(exclusive=True, group="scope", exit_on_error=False)
     async def set_scope(self, request: SetScope) -> None:
         """Limit everything to a node."""
-        scope = ALL if not request.node_id else await asyncio.to_thread(self._read_scope, request.node_id)
-        if scope is None:
-            self.say("This node is no longer in the tree.", "error")
-            return
-        if scope != self.context.scope:
-            self.context.scope = scope
-            self.context.scope_changed.publish(scope)
-            self.refresh_status()
+        with self.typed.waiting("either"):
+            scope = ALL if not request.node_id else await asyncio.to_thread(self._read_scope, request.node_id)
+            if scope is None:
+                self.say("This node is no longer in the tree.", "error")
+                return
+            if scope != self.context.scope:
+                self.context.scope = scope
+                self.context.scope_changed.publish(scope)
+                self.refresh_status()
 
     def _read_scope(self, node_id: str) -> Scope | None:
         from screens.figures import rollup
@@ -641,7 +692,9 @@ class Console(App[int], inherit_bindings=False):
         question = "Leave limegrove?"
         if status.running:
             question += "\n\nThe sync stops where it is, and goes on there the next time."
-        if await self.push_screen_wait(Confirm(question, yes="leave", no="stay")):
+        with self.typed.waiting("dialog"):
+            leave = await self.push_screen_wait(Confirm(question, yes="leave", no="stay"))
+        if leave:
             self.exit(0)
 
     def action_ask_quit(self) -> None:

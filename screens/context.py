@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from textual.signal import Signal
 
+    from screens.frame import Tone
+    from screens.requests import Keys
     from store.database import Change, Reader
 
 
@@ -153,6 +156,11 @@ class Context:
     redaction_key: Callable[[], bytes | None] = lambda: None
     """Under which secrets were replaced before they reached the store; None where it is not at hand. It may
     ask the keyring: never on the event loop."""
+    told: Callable[[Tone], None] = lambda _tone: None
+    """A sentence was said: a warning says that what keys wait for came to nothing."""
+    keys_wait: Callable[[Keys], AbstractContextManager[object]] = lambda _kind: nullcontext()
+    """Around what a view does on a key that ends in a dialog, or in a request, but not at once: keys wait for
+    that meanwhile. Entered before anything is awaited."""
 
     def when(self, milliseconds: int | None, *, seconds: bool = True) -> str:
         """A moment in the declared zone, `2026-11-24 13:05:09 UTC`; `never` for None."""

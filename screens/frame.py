@@ -11,7 +11,7 @@ from textual.timer import Timer
 from textual.visual import VisualType
 from textual.widget import Widget
 
-from screens.context import Context, Scope, Status
+from screens.context import ALL, Context, Scope, Status
 from screens.keys import press
 from store.text import CUT, cell_width, fit, safe_text
 from store.times import age
@@ -112,6 +112,11 @@ NEED_CAP = 1_000
 """Where `Status.need` stops counting."""
 
 
+TROUBLE = "sync failed"
+BRIEF_ALL = ("ALL ORGS", "ALL")
+"""What the whole scope is called where there is little room, ever shorter."""
+
+
 class WhereLine(Line):
     """Line 1: scope, how much of it is fresh and how old, environment, writable or locked, what runs."""
 
@@ -165,7 +170,7 @@ class WhereLine(Line):
         glass = glass_words(status, context.clock())
         right: list[Part] = []
         if status.trouble:
-            right.append(("sync failed: see 5   ", "bold ansi_red"))
+            right.append((f"{TROUBLE}: see 5   ", "bold ansi_red"))
         if context.offline:
             right.append(("OFFLINE  ", "bold ansi_yellow"))
         if status.need:
@@ -179,6 +184,8 @@ class WhereLine(Line):
         )
         if glass:
             self._with_glass(glass, left, right, width)
+        else:
+            self._brief(left, right, width)
         self._tick_again()
         taken = sum(cell_width(text) for text, _ in (*left, *right))
         if aged is not None and taken >= width:
@@ -191,6 +198,21 @@ class WhereLine(Line):
                 right.insert(0, (running + "   ", style))
                 break
         self.say(two_sided(left, right, width))
+
+    def _brief(self, left: list[Part], right: list[Part], width: int) -> None:
+        """Say in fewer words what can be, until all has room: how much failed and how old the rest is do not
+        give way to why nothing new comes."""
+        scope = self._shared.scope
+        names = [f" {name}" for name in BRIEF_ALL] if scope == ALL else [f" {fit(scope.name, 12).rstrip()}"]
+        ways: list[tuple[list[Part], int, str]] = []
+        for at, (text, _) in enumerate(right):
+            if text.startswith(TROUBLE):
+                ways.append((right, at, f"{TROUBLE}  "))
+        ways += [(left, 0, name) for name in names]
+        for parts, at, text in ways:
+            if sum(cell_width(said) for said, _ in (*left, *right)) < width:
+                return
+            parts[at] = (text, parts[at][1])
 
     def _with_glass(self, words: list[str], left: list[Part], right: list[Part], width: int) -> None:
         """Put the countdown first at the right: what only informs gives way to it, and last the left."""
@@ -345,7 +367,7 @@ class KeyLine(Line):
 
     def __init__(self) -> None:
         super().__init__(id="keys")
-        self._keys: list[tuple[str, str, bool]] = []
+        self._keys: list[tuple[str, str, bool]] | None = []
         self._said: tuple[str, Tone] | None = None
         self._count = ""
 
@@ -358,8 +380,8 @@ class KeyLine(Line):
         """What it says, without styles; what takes several lines in one."""
         return " ".join(part.rstrip() for part in super().text.split("\n ")) if self._said else super().text
 
-    def keys(self, keys: list[tuple[str, str, bool]]) -> None:
-        """Say which keys work: (key, what it does, whether it can work now)."""
+    def keys(self, keys: list[tuple[str, str, bool]] | None) -> None:
+        """Say which keys work: (key, what it does, whether it can work now); None says that none does."""
         self._keys = keys
         self.write()
 
@@ -394,6 +416,9 @@ class KeyLine(Line):
             self.say(Content("\n").join(two_sided([(" " + each, style)], [], width) for each in lines))
             return
         self.styles.height = 1
+        if self._keys is None:
+            self.say(Content(" " * width))
+            return
         right: list[Part] = [(self._count + " ", "bold reverse")] if self._count else []
         help_key = press("app.help", "?")
         right.append((f"{help_key} ", "bold"))

@@ -7,6 +7,10 @@ from textual.message import Message
 
 from store.accesschanges import AccessChange
 
+Keys = Literal["dialog", "either", "here"]
+"""What is typed after a request is for the dialog that comes; for that, and where none is needed for the view
+that is shown then; for the view at once."""
+
 
 class Request(Message):
     """Something the operator asked for."""
@@ -14,6 +18,9 @@ class Request(Message):
 
 class Work(Request):
     """One that an operation carries out: `console.requests` has the handler."""
+
+    KEYS: Keys = "dialog"
+    """What is typed meanwhile is for whom."""
 
 
 @dataclass
@@ -52,12 +59,16 @@ class Chosen:
 class ClaimAlerts(Work):
     """Make these mine."""
 
+    KEYS = "here"
+
     chosen: Chosen
 
 
 @dataclass
 class ReleaseAlerts(Work):
     """Make these nobody's."""
+
+    KEYS = "here"
 
     chosen: Chosen
 
@@ -72,6 +83,8 @@ class AssignAlerts(Work):
 @dataclass
 class AcknowledgeAlerts(Work):
     """Say that somebody looks at these: new becomes in_progress."""
+
+    KEYS = "here"
 
     chosen: Chosen
 
@@ -101,12 +114,16 @@ class NoteAlerts(Work):
 class UndoDecision(Work):
     """Take back the operator's last decision while it is recent, or the part of it that is chosen here."""
 
+    KEYS = "either"
+
     part: Chosen | None = None
 
 
 @dataclass
 class RepeatDecision(Work):
     """Do on these what was decided last; what cannot be taken back easily is asked first."""
+
+    KEYS = "either"
 
     chosen: Chosen
 
@@ -172,6 +189,8 @@ class CreateCase(Work):
 class ShowCase(Work):
     """Show this case on the screen of cases."""
 
+    KEYS = "either"
+
     oid: str
     number: int
 
@@ -179,6 +198,8 @@ class ShowCase(Work):
 @dataclass
 class ReadCase(Work):
     """Read this case from the cloud again: its notes, its alerts, its history."""
+
+    KEYS = "here"
 
     oid: str
     number: int
@@ -217,6 +238,12 @@ class ChangeCases(Work):
     cases: tuple[tuple[str, int], ...]
     """(oid, number) of each."""
 
+    def __post_init__(self) -> None:
+        """What only takes a key is done at once, unless it is protected."""
+        super().__post_init__()
+        if self.verb in ("claim", "acknowledge", "reopen"):
+            self.KEYS = "either"
+
 
 @dataclass
 class MergeCases(Work):
@@ -238,6 +265,8 @@ class DecideEdits(Work):
 @dataclass
 class DraftHandover(Work):
     """Make one's draft of a hand-over anew, from what one holds now; what was typed stays."""
+
+    KEYS = "here"
 
 
 @dataclass
@@ -265,6 +294,8 @@ class WithdrawHandover(Work):
 class AcceptItem(Work):
     """Take an item that was handed over: what belongs to it is mine."""
 
+    KEYS = "either"
+
     item: int
     version: int
     """As it was seen: somebody else may be faster."""
@@ -286,6 +317,8 @@ class ShowQueues(Work):
 @dataclass
 class OpenQueue(Work):
     """Show a saved queue; from now on what comes to it is new."""
+
+    KEYS = "either"
 
     name: str
 
@@ -313,12 +346,16 @@ class BeginCampaign(Work):
 class StageChanges(Work):
     """Put these changes of access aside for the next plan; what they take back is no longer put aside."""
 
+    KEYS = "here"
+
     changes: tuple[AccessChange, ...]
 
 
 @dataclass
 class UnstageChanges(Work):
     """Forget these staged changes; None is all of them."""
+
+    KEYS = "here"
 
     changes: tuple[AccessChange, ...] | None = None
 
@@ -362,6 +399,8 @@ class StartReview(Work):
 class RefreshReview(Work):
     """Compare an access review with the access that the store knows, and write down what differs."""
 
+    KEYS = "here"
+
     review: int
 
 
@@ -374,6 +413,12 @@ class DecideLines(Work):
     """(line, its version as it was seen): somebody else may be faster."""
     verdict: int
     """Of `store.reviews`."""
+
+    def __post_init__(self) -> None:
+        """One decision is taken back without a question."""
+        super().__post_init__()
+        if self.verdict == 0:
+            self.KEYS = "either"
 
 
 @dataclass
@@ -431,6 +476,12 @@ class ShowTemplates(Work):
 
     oid: str = ""
 
+    def __post_init__(self) -> None:
+        """An organization that is named is shown at once."""
+        super().__post_init__()
+        if self.oid:
+            self.KEYS = "either"
+
 
 @dataclass
 class AssignTemplate(Work):
@@ -463,12 +514,16 @@ class ApplyRollout(Work):
 class PauseRollout(Work):
     """Let a plan that is being rolled out here stop behind the records that are under way."""
 
+    KEYS = "here"
+
     plan: int
 
 
 @dataclass
 class UndoRollout(Work):
     """Make the plan that takes this one back, all of it or a part, and show it."""
+
+    KEYS = "either"
 
     plan: int
     wave: int = 0
@@ -544,6 +599,8 @@ class UndoRun(Work):
 class DropRun(Work):
     """Put a run away that was not begun."""
 
+    KEYS = "either"
+
     run: int
 
 
@@ -611,6 +668,14 @@ class ShowAlerts(Request):
 @dataclass
 class Back(Request):
     """Go to the view before this one; never quits."""
+
+
+@dataclass
+class TypeAgain(Request):
+    """This key was not for this view, but for the one that was asked for before it."""
+
+    key: str
+    character: str | None
 
 
 @dataclass

@@ -14,12 +14,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
-from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
 from screens.context import HEALTH_STYLES, Context
 from screens.frame import Line as FrameLine
-from screens.frame import Part, Tone, WrittenLine, two_sided
+from screens.frame import Part, WrittenLine, two_sided
 from screens.keys import press
 from screens.requests import (
     CloseReview,
@@ -83,11 +82,6 @@ NAMED = 6
 """Organizations that the detail names before it counts the rest."""
 
 DECIDES = ("attest", "revoke", "undecide")
-ASKS = (*DECIDES, "plan", "export", "close", "begin")
-"""Actions behind which a dialog comes."""
-
-PATIENCE = 5.0
-"""Seconds for which keys behind one of them are kept for its dialog."""
 
 
 def place_of(operator: str) -> str:
@@ -184,9 +178,6 @@ class Review(View[Found]):
         self._dirty = True
         self._asked: object = None
         self._detail: Detail | None = None
-        self._asking = ""
-        self._ahead: list[events.Key] = []
-        self._waiting: Timer | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
 
@@ -623,15 +614,7 @@ class Review(View[Found]):
         return ""
 
     def on_key(self, event: events.Key) -> None:
-        """Keys typed ahead of a dialog are kept for it; after `;` only a verb acts on what is marked."""
-        if self._asking and event.key == "escape":
-            self._answered()
-        elif self._asking and not self.leaves(event.key):
-            # Over a slow link `a` and the reason come in one piece: it must not press keys here.
-            event.stop()
-            event.prevent_default()
-            self._ahead.append(event)
-            return
+        """After `;` only a verb acts on what is marked."""
         bound = self._bound(event.key)
         action = "" if bound is None else bound.action
         if (
@@ -640,62 +623,7 @@ class Review(View[Found]):
             and action not in ("marked", "attest", "revoke", "undecide")
         ):
             self._acting = False
-        if bound is not None and bound.action in ASKS and not self.why_not(bound.action):
-            self._answered()
-            self._asking = bound.action
-            self._waiting = self.set_timer(PATIENCE, self._answered)
         super().on_key(event)
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While a dialog is awaited only what it was asked by works here."""
-        if self._asking and action not in (self._asking, "back", "quit"):
-            return False
-        return super().check_action(action, parameters)
-
-    def keys_changed(self) -> None:
-        """Not while a dialog has the keys."""
-        if not self._asking:
-            super().keys_changed()
-
-    def tell(self, text: str, tone: Tone = "plain") -> None:
-        """Say one sentence: that also ends what was asked."""
-        super().tell(text, tone)
-        self._answered()
-
-    def on_screen_suspend(self) -> None:
-        """A dialog is on top: what was typed ahead is for it."""
-        if self._asking and self._ahead:
-            keys, self._ahead = self._ahead, []
-            self._type_ahead(keys)
-
-    def on_screen_resume(self) -> None:
-        """The dialog is gone."""
-        self._answered()
-        super().on_screen_resume()
-
-    @work(group="ahead", exit_on_error=False)
-    async def _type_ahead(self, keys: list[events.Key]) -> None:
-        """Into the dialog, once it is there."""
-        for _ in range(200):
-            if not self.app.screen_stack:
-                return
-            dialog = self.app.screen
-            if dialog is not self and dialog.is_mounted:
-                dialog.call_after_refresh(self._type, keys)
-                return
-            await asyncio.sleep(0.01)
-
-    def _type(self, keys: list[events.Key]) -> None:
-        for key in keys:
-            self.app.post_message(events.Key(key.key, key.character))
-
-    def _answered(self) -> None:
-        was, self._asking, self._ahead = self._asking, "", []
-        if self._waiting is not None:
-            self._waiting.stop()
-            self._waiting = None
-        if was:
-            self.keys_changed()
 
     def action_open(self) -> None:
         """The lines of the review under the cursor."""

@@ -35,7 +35,7 @@ from screens.requests import (
 from screens.widgets.text import line
 from store import campaigns, handover, queues
 from store.alerts import FilterError
-from store.campaigns import CampaignError
+from store.campaigns import CampaignError, of_several
 from store.handover import HandoverError
 from store.queues import NAME, QueueError
 from store.triage import Selection, TriageError, resolve
@@ -387,11 +387,13 @@ async def begin_campaign(host: Host, request: BeginCampaign) -> None:
         with store.reader.reading() as connection:
             for wanted in _wanted(host, request.chosen):
                 ids |= set(resolve(connection, Selection(wanted=wanted)).ids)
+            # Before a title is asked for that would come to nothing.
+            of_several(connection, ids)
         return tuple(sorted(ids))
 
     try:
         ids = await asyncio.to_thread(read)
-    except TriageError as error:
+    except (TriageError, CampaignError) as error:
         raise RefusedHere(str(error)) from error
     count = f"{len(ids):,} alert{'' if len(ids) == 1 else 's'}"
     heading = Content.styled(f"One incident over several customers, of {count}", "bold")

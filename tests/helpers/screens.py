@@ -258,6 +258,8 @@ async def still(pilot: Pilot[Any]) -> None:
         view = app.screen
         # A reading that a change caused may still wait for its turn.
         waits = isinstance(view, View) and (view._pending is not None or view._reading)
+        typed = getattr(app, "typed", None)
+        waits = waits or (typed is not None and not typed.idle)
         return waits or any(worker.group in groups and not worker.is_finished for worker in app.workers)
 
     await until(pilot, lambda: not reads())
