@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from inspect import isawaitable
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import Connection, and_, or_
@@ -12,12 +13,10 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.timer import Timer
 
 from screens.context import Context
 from screens.dialogs.alert_json import AlertJson
 from screens.dialogs.mark_pattern import MarkPattern
-from screens.frame import Tone
 from screens.keys import press, with_keys
 from screens.queue import (
     AlertPages,
@@ -80,12 +79,6 @@ FOLDED = "alerts.folded"
 
 HELPS = 0.9
 """Folding helps when it leaves at most so many of the lines."""
-
-ASKS = frozenset({"assign", "close", "snooze", "note", "undo", "repeat", "fold_key"})
-"""Actions that are answered by a dialog, or else by a sentence."""
-
-PATIENCE = 10.0
-"""Seconds that an answer may take before keys are the queue's again."""
 
 LOOKED_THROUGH = 5_000
 """Folded lines that are looked through for one that nobody has."""
@@ -241,10 +234,6 @@ class Alerts(View[Found]):
         """Of each mark the filter line and the scope under which it was set."""
         self._marks: tuple[dict[int, bool], list[int]] = ({}, [])
         self._said: Found | None = None
-        self._asking = ""
-        """The action whose dialog is to come; keys typed ahead are for that dialog."""
-        self._ahead: list[events.Key] = []
-        self._waiting: Timer | None = None
 
     # -- the frame's questions --------------------------------------------------------------------------
 
@@ -535,80 +524,11 @@ class Alerts(View[Found]):
             self.queue.tick()
 
     def on_key(self, event: events.Key) -> None:
-        """Keys typed ahead of a dialog are kept for it; after `;` only a verb acts on what is marked."""
-        if self._asking and event.key == "escape":
-            self._answered()
-        elif self._asking and not self.leaves(event.key):
-            # Over a slow link `x`, `f` and the comment come in one piece: they must not press keys here.
-            event.stop()
-            event.prevent_default()
-            self._ahead.append(event)
-            return
+        """After `;` only a verb acts on what is marked."""
         bound = self._bound(event.key)
         action = "" if bound is None else bound.action
         if self._acting and event.key != "escape" and action not in (*VERBS, "marked"):
             self._act_no_more()
-        if action in ASKS and not self.why_not(action):
-            # From here on, not from when the action runs: the next key may be here before that.
-            self._expect(action)
-
-    # -- keys typed ahead of a dialog -------------------------------------------------------------------
-
-    def _expect(self, action: str) -> None:
-        self._answered()
-        self._asking = action
-        self._waiting = self.set_timer(PATIENCE, self._answered)
-
-    def on_screen_suspend(self) -> None:
-        """A dialog is on top: what was typed ahead is for it."""
-        if self._asking and self._ahead:
-            keys, self._ahead = self._ahead, []
-            self._type_ahead(keys)
-
-    @work(group="ahead", exit_on_error=False)
-    async def _type_ahead(self, keys: list[events.Key]) -> None:
-        """Into the dialog, once it is there."""
-        for _ in range(200):
-            if not self.app.screen_stack:
-                return
-            dialog = self.app.screen
-            if dialog is not self and dialog.is_mounted:
-                dialog.call_after_refresh(self._type, keys)
-                return
-            await asyncio.sleep(0.01)
-
-    def _type(self, keys: list[events.Key]) -> None:
-        for key in keys:
-            self.app.post_message(events.Key(key.key, key.character))
-
-    def tell(self, text: str, tone: Tone = "plain") -> None:
-        """Say one sentence: that also ends what was asked."""
-        super().tell(text, tone)
-        if self._asking:
-            asked, keys = self._asking, self._ahead
-            self._answered()
-            if asked in ("undo", "repeat"):
-                # These may have nothing to ask; then what was typed behind them was for the queue.
-                self._type(keys)
-
-    def _answered(self) -> None:
-        was, self._asking, self._ahead = self._asking, "", []
-        if self._waiting is not None:
-            self._waiting.stop()
-            self._waiting = None
-        if was:
-            self.keys_changed()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A key that a dialog left over, because it was held down, does nothing here."""
-        if self._asking and action not in (self._asking, "back", "quit"):
-            return False
-        return super().check_action(action, parameters)
-
-    def keys_changed(self) -> None:
-        """Not while a dialog has the keys."""
-        if not self._asking:
-            super().keys_changed()
 
     # -- marks ------------------------------------------------------------------------------------------
 
@@ -686,12 +606,6 @@ class Alerts(View[Found]):
 
     def _choose(self) -> Chosen | None:
         """What the verb acts on: the marked after `;`, else what is under the cursor."""
-        chosen = self._chosen()
-        if chosen is None:
-            self._answered()
-        return chosen
-
-    def _chosen(self) -> Chosen | None:
         acting, self._acting = self._acting, False
         here = (self.filter_line, self.context.scope.node_id)
         if acting and self.queue.marks:
@@ -703,7 +617,7 @@ class Alerts(View[Found]):
     def chosen_here(self) -> Chosen | None:
         """What is marked; else what is under the cursor."""
         self._acting = True
-        return self._chosen()
+        return self._choose()
 
     def action_claim(self) -> None:
         """Make it mine."""
@@ -757,13 +671,9 @@ class Alerts(View[Found]):
         else:
             self.post_message(UndoDecision())
 
-    @work(exclusive=True, group="alert", exit_on_error=False)
-    async def action_fold_key(self) -> None:
+    def action_fold_key(self) -> None:
         """Which fields make alerts of this rule the same."""
-        if (alert := await self._alert()) is not None:
-            self.post_message(EditFoldKey(alert.id))
-        else:
-            self._answered()
+        self._of_alert(lambda alert: self.post_message(EditFoldKey(alert.id)))
 
     # -- going about ------------------------------------------------------------------------------------
 
@@ -825,11 +735,21 @@ class Alerts(View[Found]):
         self._to_top = True
         self.reload()
 
-    async def _alert(self) -> AlertRow | None:
-        """The alert under the cursor; of several the first one."""
-        row = self.queue.current
-        if row is None:
-            return None
+    def _of_alert(self, then: Callable[[AlertRow], object]) -> None:
+        """Do something with the alert that is under the cursor now; of several with the first one."""
+        if (row := self.queue.current) is not None:
+            self._with_alert(row, then)
+
+    @work(exclusive=True, group="alert", exit_on_error=False)
+    async def _with_alert(self, row: QueueLine, then: Callable[[AlertRow], object]) -> None:
+        with self.context.keys_wait("either"):
+            if (alert := await self._alert(row)) is None:
+                self.tell("Nothing of this is in the queue any more.", "warning")
+            elif isawaitable(done := then(alert)):
+                await done
+
+    async def _alert(self, row: QueueLine) -> AlertRow | None:
+        """The alert that a line is; of several the first one."""
         if (single := alone(row)) is not None:
             return single
         assert isinstance(row, FoldRow)  # noqa: S101  (nothing else stands for several)
@@ -857,7 +777,7 @@ class Alerts(View[Found]):
         if row is None:
             self.pane.show(None)
             return
-        alert = await self._alert()
+        alert = await self._alert(row)
         found = None if alert is None else await asyncio.to_thread(self._detail_of, alert)
         current = self.queue.current
         if current is not None and identity(current) == identity(row) and self.pane.display:
@@ -891,33 +811,29 @@ class Alerts(View[Found]):
 
     # -- going elsewhere --------------------------------------------------------------------------------
 
-    @work(exclusive=True, group="alert", exit_on_error=False)
-    async def action_pivot(self) -> None:
+    def action_pivot(self) -> None:
         """Choose a value of the alert, and look for it everywhere."""
-        if (alert := await self._alert()) is not None:
-            self.post_message(OpenPivot(alert.id))
+        self._of_alert(lambda alert: self.post_message(OpenPivot(alert.id)))
 
-    @work(exclusive=True, group="alert", exit_on_error=False)
-    async def action_false_positive(self) -> None:
+    def action_false_positive(self) -> None:
         """Draft a rule that hides what is like this alert."""
-        if (alert := await self._alert()) is not None:
-            self.post_message(DraftFalsePositive(alert.id))
+        self._of_alert(lambda alert: self.post_message(DraftFalsePositive(alert.id)))
 
-    @work(exclusive=True, group="alert", exit_on_error=False)
-    async def action_sensor(self) -> None:
+    def action_sensor(self) -> None:
         """The card of its sensor."""
-        alert = await self._alert()
-        if alert is not None and alert.sid:
+        self._of_alert(self._show_sensor)
+
+    def _show_sensor(self, alert: AlertRow) -> None:
+        if alert.sid:
             self.post_message(ShowSensor(alert.oid, alert.sid))
-        elif alert is not None:
+        else:
             self.tell("This alert names no sensor.", "warning")
 
-    @work(exclusive=True, group="json", exit_on_error=False)
-    async def action_json(self) -> None:
+    def action_json(self) -> None:
         """The detection as it was received, over the whole screen."""
-        alert = await self._alert()
-        if alert is None:
-            return
+        self._of_alert(self._show_json)
+
+    async def _show_json(self, alert: AlertRow) -> None:
         found = await asyncio.to_thread(self._detail_of, alert)
         if found is None:
             self.tell("This alert is no longer in the store.", "warning")

@@ -78,8 +78,20 @@ def has_count(widget: Widget) -> bool:
     return screen.has_count() if isinstance(screen, Counting) else False
 
 
+UNCOUNTED = frozenset(
+    {"move.mark_range", "move.unmark", "move.open", "move.close", "move.fold_up", "move.column_first",
+     "move.column_last"}
+)  # fmt: skip
+"""Bindings of `motion` that take no count."""
+
+
+def takes_count(binding: Binding) -> bool:
+    """Whether digits before this binding are its count."""
+    return (binding.id or "").startswith("move.") and binding.id not in UNCOUNTED
+
+
 def motion(keys: str, action: str, says: str) -> Binding:
-    """A binding that moves and takes a count: digits are kept for an id that begins with `move.`."""
+    """A binding that moves, and takes a count unless it is one of UNCOUNTED."""
     return Binding(keys, action, says, show=False, id=f"move.{action}", tooltip=says)
 
 
@@ -98,7 +110,11 @@ MOVES: tuple[Binding, ...] = (
 MARKING_MOVES: tuple[Binding, ...] = (
     *(move for move in MOVES if move.action != "page_down"),
     motion("pagedown,ctrl+f", "page_down", "A page down"),
-    motion("space", "mark", "Mark this line, or take its mark away; 5 {move.mark=space} five lines"),
+    motion(
+        "space",
+        "mark",
+        "Mark this line, or take its mark away, and go to the next; 5 {move.mark=space} five lines",
+    ),
     motion("V", "mark_range", "Mark from the last mark to here"),
     motion("U,ctrl+backslash", "unmark", "Take all marks away"),
 )

@@ -68,7 +68,16 @@ from textual.worker import Worker, WorkerState
 
 from screens.context import Context, Scope, Status
 from screens.frame import KeyLine, TitleLine, Tone, WhereLine
-from screens.keys import ASIDE, MODES, key_name, press, reason_against, rebound, with_keys
+from screens.keys import (
+    ASIDE,
+    MODES,
+    key_name,
+    press,
+    reason_against,
+    rebound,
+    takes_count,
+    with_keys,
+)
 from screens.requests import (
     Back,
     BeginCampaign,
@@ -84,6 +93,7 @@ from screens.requests import (
     ShowQueues,
     ShowView,
     SyncNow,
+    TypeAgain,
 )
 from screens.widgets.command_line import CommandError, CommandLine, understand
 from store.alerts import FilterError, pivot_line
@@ -210,6 +220,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self._resting: Timer | None = None
         self._digits = ""
         self._digit_timer: Timer | None = None
+        self._awaited = 0.0
         self._candidates: dict[str, list[str]] | None = None
 
     # -- to override ------------------------------------------------------------------------------------
@@ -273,6 +284,8 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     def tell(self, text: str, tone: Tone = "plain") -> None:
         """Say one sentence in the last line, until the next key; "" takes back what was said, because it is
         over. Strangers' text is made safe."""
+        if text:
+            self.context.told(tone)
         if not self.is_mounted:
             return
         line = self.query_one("#keys", KeyLine)
@@ -281,8 +294,14 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         else:
             line.forget()
 
-    def reload(self) -> None:
-        """Read again now; an older reading that is under way is dropped."""
+    def reload(self, *, keys_wait: bool = False) -> None:
+        """Read again now; an older reading that is under way is dropped.
+
+        Args:
+            keys_wait: other things are shown then, and the next key is for those.
+        """
+        if keys_wait:
+            self._awaited = time.monotonic()
         if self._pending is not None:
             self._pending.stop()
             self._pending = None
@@ -290,6 +309,23 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             self._stale = True
             return
         self._load()
+
+    @property
+    def unsettled_for(self) -> float:
+        """Seconds since other things were asked for that are not shown yet; 0 when nothing is on its way."""
+        return time.monotonic() - self._awaited if self._awaited else 0.0
+
+    @property
+    def reading(self) -> bool:
+        """Whether it is going to show something newer."""
+        return self._stale or self._reading or self._pending is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether keys can be given to it: it was read, and what has the keys in it has them."""
+        if self.look == "full" and self.AUTO_FOCUS and self.focused is None:
+            return False
+        return self.look != "loading"
 
     def at_rest(self, then: Callable[[], object] | None, after: float = REST) -> None:
         """Do this once the cursor has rested, in place of what was to be done before; None is nothing.
@@ -302,9 +338,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self._resting = None if then is None else self.set_timer(after, then)
 
     def keys_changed(self) -> None:
-        """Ask `why_not` again for every key in the last line."""
+        """Ask `why_not` again for every key in the last line; beneath a dialog nothing is said."""
         if self.is_mounted:
-            self.query_one("#keys", KeyLine).keys(self.shown_keys())
+            stack = self.app.screen_stack
+            beneath = self in stack and stack[-1] is not self
+            self.query_one("#keys", KeyLine).keys(None if beneath else self.shown_keys())
 
     # -- the frame --------------------------------------------------------------------------------------
 
@@ -342,6 +380,10 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         if self._stale:
             self.reload()
 
+    def on_screen_suspend(self) -> None:
+        """Another view, or a dialog."""
+        self.keys_changed()
+
     def _bindings_updated(self, _screen: Screen[Any]) -> None:
         self.keys_changed()
 
@@ -373,7 +415,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     def _scope_changed(self, _scope: Scope) -> None:
         if self.SCOPED:
-            self.reload()
+            self.reload(keys_wait=True)
 
     def _status_changed(self, _status: Status) -> None:
         if self.look == "empty" and self.is_current:
@@ -398,8 +440,14 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         self.prepare()
         try:
             found = await asyncio.to_thread(self._read)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._awaited = 0.0
+            raise
         finally:
             self._reading = False
+        self._awaited = 0.0
         if not self.is_mounted:
             return
         if self.has_nothing(found):
@@ -450,8 +498,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Dim what cannot work now; in the command line `:` and `/` are letters."""
-        if action in ("command", "filter") and self.is_mounted and self.query_one(CommandLine).is_open:
-            return False
+        if action in ("command", "filter") and self.is_mounted:
+            # Behind a digit `on_key` says which view it is for.
+            line = self.query_one(CommandLine)
+            if line.is_open or self._digits:
+                return False
         return None if self.is_mounted and self.why_not(action) else True
 
     def shown_keys(self) -> list[tuple[str, str, bool]]:
@@ -482,15 +533,13 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             self._digit(self_digits)
             return
         line.forget()
-        if digits:
-            binding = self._bound(event.key)
-            if binding is None or not (binding.id or "").startswith("move."):
-                self._forget_count()
-                if digits in _MODE_KEYS and binding is not None and binding.action != "back":
-                    event.stop()
-                    event.prevent_default()
-                    self.post_message(ShowView(_MODE_KEYS[digits]))
-                    return
+        if digits and self._not_counted(digits, event):
+            event.stop()
+            event.prevent_default()
+            return
+        if event.is_printable and self._bound(event.key) is None:
+            self.tell(f"{key_name(event.key)} does nothing here; {press('app.help', '?')} says what does.")
+            return
         for namespace, bindings in self._modal_binding_chain:
             for bound in bindings.key_to_bindings.get(event.key, ()):
                 if reason := reason_against(namespace, bound.action.partition("(")[0]):
@@ -499,6 +548,27 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                     self.tell(reason, "warning")
                     return
                 return
+
+    def _not_counted(self, digits: str, event: events.Key) -> bool:
+        """Digits are no count of this key: then a lone one is a view, and the key is for that. A key that was
+        typed behind another number does nothing: it was not meant for what is under the cursor."""
+        binding = self._bound(event.key)
+        if binding is not None and takes_count(binding):
+            return False
+        self._forget_count()
+        if binding is not None and binding.action == "back":
+            return False
+        if digits in _MODE_KEYS:
+            if _MODE_KEYS[digits] != self.MODE:
+                self.post_message(ShowView(_MODE_KEYS[digits]))
+            self.post_message(TypeAgain(event.key, event.character))
+            return True
+        if binding is None or binding.id in COUNTLESS:
+            return False
+        self.tell(
+            f"{digits} is no view, and {key_name(event.key)} takes no number: nothing was done.", "warning"
+        )
+        return True
 
     def leaves(self, key: str) -> bool:
         """Whether a key is the one that leaves the console."""
@@ -580,12 +650,9 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
 
     @on(CommandLine.Closed)
     def _command_closed(self) -> None:
-        if isinstance(self.AUTO_FOCUS, str) and self.AUTO_FOCUS:
-            found = self.query(self.AUTO_FOCUS)
-            if found:
-                found.first().focus()
-                return
-        self.set_focus(None)
+        found = self.query(self.AUTO_FOCUS) if isinstance(self.AUTO_FOCUS, str) and self.AUTO_FOCUS else ()
+        # Now: `focus` would do it later, and take the keys from a line that was opened again meanwhile.
+        found.first().focus() if found else self.set_focus(None)
 
     @on(CommandLine.Submitted)
     def _command_given(self, event: CommandLine.Submitted) -> None:
@@ -604,12 +671,16 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             self.tell(str(error), "error")
             return False
         self.filter_line = line.strip()
-        self.reload()
+        self.reload(keys_wait=True)
         return True
 
     @work(group="command", exit_on_error=False)
     async def run_command(self, text: str) -> None:
         """Carry out what was typed after `:`; what it means nothing is said."""
+        with self.context.keys_wait("either"):
+            await self._carry_out(text)
+
+    async def _carry_out(self, text: str) -> None:
         try:
             command, rest = understand(text)
         except CommandError as error:
@@ -626,7 +697,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 except FilterError as error:
                     self._not_understood(text, error)
             case "access" if "--at" in rest.split():
-                await self._access_then(rest)
+                await self._access_then(rest, text)
             case "org" | "access":
                 found = await asyncio.to_thread(self._find, "organization", rest) if rest else []
                 if not rest:
@@ -662,7 +733,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             case name:
                 self.post_message(ShowView(_ASIDE.get(name, name)))
 
-    async def _access_then(self, rest: str) -> None:
+    async def _access_then(self, rest: str, typed: str) -> None:
         """`:access NAME --at 7d`: without a name what the matrix was about."""
         from store.times import past_moment
 
@@ -670,13 +741,13 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         try:
             at = past_moment(said, self.context.clock())
         except ValueError as error:
-            self.tell(f"--at {error}", "error")
+            self._not_understood(typed, ValueError(f"--at {error}"))
             return
         name = name.strip()
         found = await asyncio.to_thread(self._find, "organization", name) if name else []
         if not name:
             self.post_message(ShowAccess(at=at))
-        elif oid := self._the_one(found, name, "organization"):
+        elif oid := self._the_one(found, name, "organization", typed):
             self.post_message(ShowAccess(oid, at=at))
 
     def _not_understood(self, text: str, error: ValueError) -> None:
@@ -705,7 +776,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             return found[0][0]
         shown = safe_text(text, 40)
         if not found:
-            self.tell(f"There is no {what} {shown}. Tab completes names.", "error")
+            why = f"There is no {what} {shown}. Tab completes names."
         else:
             ids = ", ".join(safe_text(one, 40) for one, _ in found[:4])
             why = f"{len(found)} of this name: {shown}. Give the id instead: {ids}."
