@@ -652,7 +652,7 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
     def _command_closed(self) -> None:
         found = self.query(self.AUTO_FOCUS) if isinstance(self.AUTO_FOCUS, str) and self.AUTO_FOCUS else ()
         # Now: `focus` would do it later, and take the keys from a line that was opened again meanwhile.
-        found.first().focus() if found else self.set_focus(None)
+        self.set_focus(next(iter(found), None))
 
     @on(CommandLine.Submitted)
     def _command_given(self, event: CommandLine.Submitted) -> None:

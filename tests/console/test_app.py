@@ -11,8 +11,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
-from console.app import Console
+from console.app import VIEWS, Console
 from console.limacharlie.limits import Limits
 from console.operations.ports import Progress
 from screens.context import Status
@@ -20,6 +21,7 @@ from screens.dialogs.confirm import Confirm
 from screens.frame import KeyLine, TitleLine, WhereLine
 from screens.keys import ASIDE
 from screens.requests import Remember, SetScope, ShowAccess, ShowAlerts, ShowOrganization
+from screens.widgets.command_line import CommandLine
 from store import ingest, preferences
 from store.database import Store
 from store.errors import StoreUnavailable
@@ -81,6 +83,26 @@ async def test_a_view_without_a_number_is_shown_by_its_command_and_q_leads_back(
             await still(pilot)
             await pilot.press("q")
             await until(pilot, lambda: console.current_mode == "alerts")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+async def test_a_filter_that_means_nothing_is_given_back_with_the_keys_and_harms_none_after_it(console, name):
+    """A line that stands open without the keys would let every letter typed for it act on the table."""
+    async with console.run_test(size=(80, 24)) as pilot:
+        await open_on(pilot)
+        console.screen.run_command(name)
+        await until(pilot, lambda: console.current_mode == name and console.screen.look in ("empty", "full"))
+        await still(pilot)
+        line = console.screen.query_one(CommandLine)
+        await pilot.press("slash", *"nope:1", "enter")
+        await still(pilot)
+        if line.is_open:
+            assert line.query_one(Input).has_focus
+            assert line.query_one(Input).value == "nope:1"
+            await pilot.press("escape")
+        await still(pilot)
+        await pilot.press("colon", *"acti", "tab", "enter")
+        await until(pilot, lambda: console.current_mode == "activity")
 
 
 async def test_minus_goes_to_the_view_before_and_back(console):
