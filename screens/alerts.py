@@ -132,6 +132,8 @@ class Found:
     """Those that go on now, in the folded queue."""
     stays: tuple[Anchor[QueueLine] | None] | None = None
     """Where the cursor is to stand because a filter was left; None when none was."""
+    waiting: int = 0
+    """Edits of cases that wait for the cloud: what was decided here is not there yet."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Alerts(View[Found]):
     READS = frozenset(
         {
             "detection", "detection_count", "organization", "node", "fold", "storm", "snooze",
-            "triage_action", "customer_document",
+            "triage_action", "customer_document", "case_edit",
         }
     )  # fmt: skip
     FILTERS = (
@@ -332,6 +334,7 @@ class Alerts(View[Found]):
             still_open,
             tuple(storms),
             stays,
+            waiting=queue.waiting(connection, scope, now=self.context.clock()),
         )
 
     def _staying(
@@ -428,6 +431,8 @@ class Alerts(View[Found]):
             counts += f"{_counted(found.still_open)} open"
         if found.folded:
             counts = f"{found.lines:,} line{'' if found.lines == 1 else 's'}, {counts}"
+        if found.waiting:
+            counts = f"{found.waiting:,} wait for the cloud   {counts}"
         if marked := self.marked:
             counts = f"{marked:,} marked   {counts}"
         title = self.TITLE

@@ -56,7 +56,7 @@ class ChooseOne(Dialog[str | None]):
 
     def keys(self) -> Content:
         """Only the way out, and what explains the answers, which are above."""
-        first = [f"enter {option.key}   " for option in self._options if "enter" in option.also]
+        first = [f"enter is {option.key}   " for option in self._options if "enter" in option.also]
         if any(option.means for option in self._options):
             first.append(f"? {'their names' if self._explained else 'what they do'}   ")
         return Content("".join(first) + "esc leave it")

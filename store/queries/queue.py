@@ -5,22 +5,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, func, select, text
+from sqlalchemy import Connection, Table, case, func, or_, select, text
 
 from store import models
 from store.alerts import OPEN
 from store.bodies import storable
+from store.cases import PENDING, SENDING
 from store.queries.scopes import ORGANIZATION, marks_of, oids_of
 from store.text import Untrusted
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
 _SNOOZE: Table = models.Snooze.__table__  # type: ignore[attr-defined]
+_EDIT: Table = models.CaseEdit.__table__  # type: ignore[attr-defined]
 
 _OPEN = text("detection.status < 2")
 _HELD = text("detection.assignee <> ''")
 """Spelled as the partial indexes spell them."""
 _CHUNK = 500
+
+PATIENCE = 10_000
+"""Milliseconds for which what follows from a decision is on its way, and not waiting."""
 
 NEED_CAP = 1_000
 """Whoever needs more than this needs no figure."""
@@ -165,6 +170,17 @@ def assignees(connection: Connection, *, limit: int = 50) -> list[Untrusted]:
         .limit(limit)
     )
     return [Untrusted(row.assignee) for row in rows]
+
+
+def waiting(connection: Connection, scope: str = "", *, now: int) -> int:
+    """Edits of cases that wait for the cloud: it was asked in vain, or for a while not at all."""
+    oids = oids_of(connection, scope)
+    query = select(func.count()).select_from(_EDIT).where(
+        _EDIT.c.state.in_((PENDING, SENDING)), or_(_EDIT.c.reason != "", _EDIT.c.at <= now - PATIENCE)
+    )  # fmt: skip
+    if oids is not None:
+        query = query.where(_EDIT.c.oid.in_(oids))
+    return int(connection.execute(query).scalar_one())
 
 
 def names_of(connection: Connection, oids: Iterable[str]) -> dict[str, Untrusted]:

@@ -13,11 +13,12 @@ from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.choose_organization import ChooseOrganization
 from screens.dialogs.fill_in import FillIn
 from screens.dialogs.type_name import TypeName
-from screens.frame import KeyLine
+from screens.frame import KeyLine, TitleLine
 from screens.requests import CreateCase, ShowCase
 from store.cases import CONFLICT, DONE, PENDING
 from store.database import Store
 from store.queries import alerts
+from store.times import now_ms
 from store.tree import TreeNode, replace_tree
 from tests.helpers.cases import Case, World, provider
 from tests.helpers.screens import still, text_of, until
@@ -86,6 +87,18 @@ async def test_a_note_is_written_read_back_and_shown(a_store: Any) -> None:
             await said(pilot, "analysis, internal")
             assert app.guard.hits == 0
         assert world.notes(case).count("seen it") == 1
+
+
+async def test_a_new_case_is_not_reopened(a_store: Any) -> None:
+    store = a_store()
+    async with console(store) as (world, app):
+        case = world.in_status("new")
+        async with app.run_test(size=(120, 40)) as pilot:
+            await shown(pilot, case)
+            await pilot.press("O")
+            await said(pilot, "A case that is new is already open; acknowledge it")
+        assert world.there(case).status == "new"
+        assert not world.edits()
 
 
 async def test_a_note_that_names_another_customer_is_asked_about_twice(a_store: Any) -> None:
@@ -337,6 +350,10 @@ async def test_what_cases_follow_waits_for_the_cloud_and_is_said_where_alerts_ar
             await pilot.press("c")
             await said(pilot, f"Claimed at {world.name(case)}")
             await until(pilot, lambda: "Its case waits for the cloud." in app.screen.query_one(KeyLine).text)
+            caselinks.align(store, clock=lambda: now_ms() - 60_000)
+            app.screen.reload()
+            await until(pilot, lambda: "1 wait for the cloud" in app.screen.query_one(TitleLine).text)
+            assert world.there(case).status == "new"
 
 
 async def test_an_undone_claim_says_that_its_case_holds_it(a_store: Any) -> None:
