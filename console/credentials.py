@@ -26,12 +26,12 @@ _may_prompt = True
 
 
 def vault(settings: Settings) -> Vault:
-    """The stored credentials of this workspace, which is made if there is none.
+    """The stored credentials of this workspace, which is made when the first one is stored.
 
     Raises:
         WorkspaceError: the workspace is not this user's alone.
     """
-    workspace(settings.home)
+    workspace(settings.home, make=False)
     return Vault(settings.home, ask_passphrase, backend=settings.backend)
 
 
@@ -62,6 +62,21 @@ def credential(settings: Settings) -> Credential:
             f"choose another environment with --env, or log in to that endpoint."
         )
     return found
+
+
+def known(settings: Settings) -> bool:
+    """Whether the environment has a credential, handed over or stored; it is not read, nothing is made."""
+    if descriptor_from(os.environ, CREDENTIALS_VARIABLE) is not None or _read:
+        return True
+    try:
+        if take_environment_credentials() is not None:
+            return True
+    except CredentialError:
+        return True  # there is one, though it says something wrong
+    if not settings.home.is_dir():
+        return False
+    stored = Vault(settings.home, ask_passphrase, backend=settings.backend).entries()
+    return any(entry.environment == settings.environment for entry in stored)
 
 
 def prepare(settings: Settings) -> None:

@@ -78,14 +78,18 @@ def official_files() -> dict[str, str]:
     return dict(_official)
 
 
-def workspace(home: Path) -> Path:
+def workspace(home: Path, *, make: bool = True) -> Path:
     """The workspace, made (0700) if there is none.
+
+    Args:
+        make: False for what only looks: where there is none, there will be none.
 
     Raises:
         WorkspaceError: it is a link, another user's, open to others, or cannot be made.
     """
     global _home
-    private_directory(home)
+    if make or os.path.lexists(home):
+        private_directory(home)
     for parent in home.parents:
         with suppress(OSError):
             mode = parent.stat().st_mode

@@ -186,7 +186,7 @@ def _current(session: Session) -> None:
     from console.operations import reviews
     from store.reviews import ScopeGone
 
-    if session.settings.read_only:
+    if session.settings.read_only or session.has_no_store():
         return
     try:
         _possible(lambda: reviews.refresh(session.store(), session.arguments.id))

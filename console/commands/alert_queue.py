@@ -16,7 +16,13 @@ def configure(verbs: Any) -> None:
     steps.add_parser("list", help="every saved queue, with what came since you looked at it")
     keep = steps.add_parser("save", help="keep a filter line under a name")
     keep.add_argument("name", metavar="NAME", help="one word")
-    keep.add_argument("line", metavar="LINE", help="as after / on screen; with --scope limited to that node")
+    keep.add_argument(
+        "line",
+        metavar="LINE",
+        nargs="?",
+        default="",
+        help="as after / on screen, all unless given; with --scope limited to that node",
+    )
     gone = steps.add_parser("delete", help="forget a queue")
     gone.add_argument("name", metavar="NAME")
 

@@ -261,11 +261,14 @@ def _selected(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -
     """
     from dataclasses import replace
 
+    from console.commands.alert_folds import refuse_unknown
     from store.triage import Selection, TriageError, resolve
 
     given = session.arguments
-    options = ("filter", "status", "severity", "since", "fold", "storm", "all")
-    filtered = any(getattr(given, name) for name in options) or (given.organization and not given.ids)
+    options = ("filter", "status", "severity", "since", "all")
+    numbered = given.fold is not None or given.storm is not None
+    filtered = numbered or any(getattr(given, name) for name in options)
+    filtered = filtered or (given.organization and not given.ids)
     if bool(given.ids) == bool(filtered):
         which = "not both" if given.ids else "one of them"
         raise Problem(
@@ -276,6 +279,7 @@ def _selected(session: Session, wanted_by: "Callable[[Session], AlertFilter]") -
     wanted = wanted_by(session)
     if given.status is None and given.verb == "reopen" and "status:" not in given.filter.lower():
         wanted = replace(wanted, statuses=(3,))
+    refuse_unknown(session, fold=given.fold, storm=given.storm)
     if given.fold is not None:
         wanted = replace(wanted, fold=given.fold)
     if given.storm is not None:
@@ -320,13 +324,13 @@ def _ask(session: Session, selection: "Selection", by_filter: bool) -> None:
     """
     from store.queries.scopes import marked
     from store.triage import organizations
+    from store.typednames import accepted
 
     given = session.arguments
     many = by_filter and len(selection.ids) > 1
     if not (many or given.verb == "close"):
         return
     with session.reader.reading() as connection:
-    from store.typednames import accepted
         oids = organizations(connection, selection)
         protected = marked(connection, "protected", oids)
     confirmed = {name.strip() for name in given.confirm}
@@ -373,14 +377,14 @@ def _until(text: str | None) -> int | None:
 
 def _undo(session: Session) -> int:
     from console.operations import triage as operations
+    from console.operations.caselinks import follow_undo
+    from store.cases import reference
     from store.times import now_ms
     from store.triage import TriageError, undoable
 
     given = session.arguments
     action: int | None = given.action
     if action is None:
-    from console.operations.caselinks import follow_undo
-    from store.cases import reference
         with session.reader.reading() as connection:
             last = undoable(connection, session.operator, now=now_ms())
         if last is None:
@@ -391,12 +395,6 @@ def _undo(session: Session) -> int:
         done = operations.undo(session.store(), session.operator, action, ids=ids, comment=given.comment)
     except TriageError as error:
         raise Problem(str(error), code=2) from error
-    return _answer(session, done)
-
-
-def _resume(session: Session) -> int:
-    from console.operations import triage as operations
-
     held = follow_undo(session.store(), done.action_id)
     if held.alerts:
         named = ", ".join(f"{reference('', number)} of {oid}" for oid, number in held.cases[:5])
@@ -405,6 +403,12 @@ def _resume(session: Session) -> int:
             f"{held.alerts} of them {'is' if held.alerts == 1 else 'are'} in progress and not new: the case "
             f"cannot go back to new ({named}{more})."
         )
+    return _answer(session, done)
+
+
+def _resume(session: Session) -> int:
+    from console.operations import triage as operations
+
     outcomes = operations.resume(session.store())
     session.show_rows([_told(done) for done in outcomes], footer=f"{len(outcomes)} decisions finished")
     _say_refused(session, [each for done in outcomes for each in done.refused])

@@ -26,6 +26,7 @@ def run(session: Session) -> int:
 
     from console.credentials import prepare
 
+    session.refuse_unknown_environment()
     prepare(session.settings)  # a passphrase is typed before the terminal belongs to the screens
 
     from console.app import run_console

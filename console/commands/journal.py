@@ -142,7 +142,7 @@ def _verify(session: Session) -> int:
     from store.times import rfc3339
 
     expect = _noted(session.arguments.expect)
-    workspace(session.settings.home)
+    workspace(session.settings.home, make=False)
     # Not by the session's store, which would be made where there is none, and called whole.
     found = examine_journal(session.settings.store_url, expect)
     session.show_object(

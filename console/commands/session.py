@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from console.commands.problem import Problem
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     from console.limacharlie.client import Cloud
     from console.operations.ports import Progress
     from console.settings import Settings
@@ -29,6 +31,8 @@ class Session:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.arguments = arguments
         self._store: Store | None = None
+        self._empty: Store | None = None
+        self._empty_in: TemporaryDirectory[str] | None = None
         self._progress_shown = False
 
     @cached_property
@@ -55,23 +59,83 @@ class Session:
         Raises:
             StoreError: it cannot be opened, or its schema is not ours.
             WorkspaceError: the workspace is not this user's alone.
+            Problem: as `refuse_unknown_environment`.
         """
         if self._store is None:
             from console.process import workspace
             from store.database import Store
 
+            self.refuse_unknown_environment()
             workspace(self.settings.home)
             self._store = Store(self.settings.store_url)
         return self._store
 
     @property
     def reader(self) -> "Reader":
-        """The half of the store that cannot write."""
+        """The half of the store that cannot write; where there is no store, none is made: nothing is in it.
+
+        Raises:
+            As `store`.
+        """
+        if self._store is None and self.has_no_store():
+            return self._nothing().reader
         return self.store().reader
 
+    def refuse_unknown_environment(self) -> None:
+        """An environment that has neither credentials nor a store is a slip of the pen, and not an empty one.
+
+        Raises:
+            Problem: there is no such environment; exit code 2.
+        """
+        settings = self.settings
+        if settings.environment == "default" or settings.sources["store"] != "default":
+            return
+        if not self.has_no_store():
+            return
+        from console.credentials import known
+
+        if not known(settings):
+            name = settings.environment
+            raise Problem(
+                f"There is no environment {name}: it has neither credentials nor a store. "
+                f"`limegrove auth list` names those there are, `limegrove auth login --env {name}` makes it.",
+                code=2,
+            )
+
+    def has_no_store(self) -> bool:
+        """Whether the environment's store was never made."""
+        from store.database import sqlite_path
+
+        path = sqlite_path(self.settings.store_url)
+        return path is not None and not path.exists() and not path.is_symlink()
+
+    def _nothing(self) -> "Store":
+        """An empty store that lasts as long as this command."""
+        if self._empty is None:
+            from pathlib import Path
+            from tempfile import TemporaryDirectory
+
+            from store.database import Store, sqlite_url
+
+            self.refuse_unknown_environment()
+            self._empty_in = TemporaryDirectory(prefix="limegrove-")
+            self._empty = Store(sqlite_url(Path(self._empty_in.name) / "store.db"))
+        return self._empty
+
     def close(self) -> None:
-        """Give back what was opened."""
+        """Give back what was opened; and say so where what was looked at was never there."""
         self.clear_progress()
+        if self._empty is not None:
+            if self._store is None:
+                self.say(
+                    f"The environment {self.settings.environment} was never synced, so nothing is known; "
+                    "run `limegrove sync`."
+                )
+            self._empty.close()
+            self._empty = None
+        if self._empty_in is not None:
+            self._empty_in.cleanup()
+            self._empty_in = None
         if self._store is not None:
             self._store.close()
             self._store = None

@@ -50,8 +50,8 @@ def run(session: Session) -> int:
     """Look after the environment's store, whatever its schema."""
     from console.process import workspace
 
-    workspace(session.settings.home)
     verb: str = session.arguments.verb
+    workspace(session.settings.home, make=verb in ("upgrade", "restore"))
     if verb in ("upgrade", "restore", "copy") or (verb == "prune" and not session.arguments.dry_run):
         session.refuse_read_only(f"store {verb}")
     return {
@@ -177,6 +177,8 @@ def _prune(session: Session) -> int:
     from store import maintenance, retention
     from store.times import now_ms
 
+    if session.has_no_store():
+        raise Problem("There is no store yet, so there is nothing to prune; `limegrove sync` makes it.")
     given, now, store = session.arguments, now_ms(), session.store()
     scope = session.scope()
     with session.reader.reading() as connection:

@@ -107,7 +107,7 @@ def test_a_table_ends_with_where_it_was_seen(pivots, limegrove):
         (["--of", "nothing"], "There is no alert `nothing`"),
         (["ws-1", "--kind", "hash"], "ws-1 is no hash"),
         (["ws-1", "--kind", "thing"], "--kind cannot be 'thing'"),
-        (["  "], "nothing to look for"),
+        (["  "], "VALUE: cannot be empty"),
         (["ws-1", "--limit", "-1"], "--limit takes a number"),
         (["ws-1", "--filter", "sev:x"], "x is not a severity"),
     ],

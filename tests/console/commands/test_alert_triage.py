@@ -140,7 +140,7 @@ def test_the_rest_of_the_verbs_change_what_they_say(filled, limegrove):
         (["snooze", "detection-1", "--more", "0"], "at least one more."),
         (["tag", "detection-1", "--add", "two words"], "A tag is one word of at most 64 characters."),
         (["tag", "detection-1"], "Which tags"),
-        (["note", "detection-1", "--text", " "], "The note is empty."),
+        (["note", "detection-1", "--text", " "], "--text: cannot be empty"),
         (["undo", "77"], "There is no decision 77."),
     ],
 )

@@ -184,7 +184,7 @@ def test_a_name_that_no_file_can_have_is_one_sentence(sealed: Path, limegrove: R
         ("export", long),
         ("verify", long),
         ("open", str(tmp_path / "b"), "--into", long),
-        ("open", str(tmp_path / "b"), "--into", ""),
+        ("open", str(tmp_path / "b"), "--into", "."),
     ):
         answer = limegrove("bundle", *words)
         assert (answer.code, answer.out) == (1, "")

@@ -242,7 +242,7 @@ def test_a_report_over_all_customers_names_who_is_missing(reporting, tmp_path, k
         (("customer", "Nobody"), "There is no organization"),
         (("customer", "--all", "--month", "2026-13"), "'2026-13' is no month; one is written as 2026-10."),
         (("customer", "--all", "--month", "1900-01"), "1900-01 is before 2000"),
-        (("customer", "--all", "--month", ""), "'' is no month"),
+        (("customer", "--all", "--month", ""), "--month: cannot be empty"),
         (("customer", "--all", "--month", "2099-01"), "January 2099 has not begun."),
         (("executive", "--month", "2099-01"), "January 2099 has not begun."),
         (("sla", "--month", "2099-01"), "January 2099 has not begun."),

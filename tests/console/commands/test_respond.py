@@ -186,7 +186,7 @@ def test_a_search_prints_every_row_with_its_organization_and_names_who_failed(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("",), "nothing to search for"),
+        (("",), "QUERY: cannot be empty"),
         ((QUERY, "--since", "soon"), "--since"),
         ((QUERY, "--since", "1h", "--until", "2h"), "--until"),
         ((QUERY, "--stream", "pcap"), "event, detection, audit"),

@@ -129,7 +129,7 @@ def test_a_campaign_is_over_several_customers_and_names_none_to_another(as_who: 
 def test_a_queue_has_a_name_and_says_what_is_new_since_somebody_looked(as_who: Limegrove) -> None:
     saved = as_who("mk", "alert", "queue", "save", "critical", "sev:critical")
     assert saved.code == 0, saved.err
-    assert as_who("mk", "alert", "queue", "save", "all", "").code == 0
+    assert as_who("mk", "alert", "queue", "save", "all").code == 0
     listed = {row["name"]: row for row in as_who("mk", "alert", "queue", "list").json}
     assert {name: (row["unread"], row["line"]) for name, row in listed.items()} == {
         "critical": (1, "sev:critical"), "all": (4, ""),

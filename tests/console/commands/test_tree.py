@@ -238,7 +238,7 @@ def test_a_node_is_added_below_another_with_its_organization(planted, limegrove)
         (["add", "X", "--id", "acme"], 1, "acme"),
         (["add", "X", "--oid", OIDS[0]], 1, OIDS[0]),
         (["add", "X", "--oid", "nobody"], 2, "nobody"),
-        (["add", ""], 1, "name"),
+        (["add", ""], 2, "NAME: cannot be empty"),
         (["move", "all", "emea"], 1, "root"),
         (["move", "emea", "acme"], 1, "below itself"),
         (["move", "nowhere", "acme"], 2, "`nowhere`"),
