@@ -389,9 +389,13 @@ def _export(session: Session) -> int:
     if as_csv:
         text = csv_bytes(*rows_of(told)).decode()
     else:
-        text = yaml_text(
-            [{"oid": oid, "organization": name, **plain(customer)} for oid, (name, customer) in told.items()]
-        )
+        rows = [
+            {"oid": oid, "organization": name, **plain(customer)} for oid, (name, customer) in told.items()
+        ]
+        if file == "-" and session.arguments.output in ("json", "jsonl"):
+            session.show_rows(rows)
+            return 0
+        text = yaml_text(rows)
     if file == "-":
         sys.stdout.write(text)
         return 0

@@ -68,6 +68,8 @@ def test_a_file_is_judged_kept_exported_and_read_again(limegrove: Any, filled: P
     as_yaml, as_csv = tmp_path / "out.yaml", tmp_path / "out.csv"
     assert limegrove("org", "document", "export", str(as_yaml)).code == 0
     assert limegrove("org", "document", "export", str(as_csv)).code == 0
+    told = limegrove("org", "document", "export", "--output", "json").json
+    assert told == yaml.safe_load(as_yaml.read_text())
     assert yaml.safe_load(as_yaml.read_text())[0] == {"oid": OIDS[0], "organization": NAMES[0], **WHOLE}
     sheet = list(csv.DictReader(io.StringIO(as_csv.read_text())))
     # A spreadsheet that takes this for a formula would lose the number.
