@@ -205,10 +205,10 @@ class WhereLine(Line):
         scope = self._shared.scope
         names = [f" {name}" for name in BRIEF_ALL] if scope == ALL else [f" {fit(scope.name, 12).rstrip()}"]
         ways: list[tuple[list[Part], int, str]] = []
-        for at, (text, _) in enumerate(right):
-            if text.startswith(TROUBLE):
-                ways.append((right, at, f"{TROUBLE}  "))
+        trouble = [at for at, (text, _) in enumerate(right) if text.startswith(TROUBLE)]
+        ways += [(right, at, f"{TROUBLE}  ") for at in trouble]
         ways += [(left, 0, name) for name in names]
+        ways += [(right, at, "no sync  ") for at in trouble]
         for parts, at, text in ways:
             if sum(cell_width(said) for said, _ in (*left, *right)) < width:
                 return

@@ -116,12 +116,31 @@ async def test_how_many_are_fresh_is_never_cut_for_what_runs(filled_store):
 
 async def test_an_age_that_has_no_room_is_left_out_whole(filled_store):
     host = Host(filled_store, Names, scope=Scope("n", "A scope with a name that is very much too long"))
-    async with host.run_test(size=(56, 24)) as pilot:
+    async with host.run_test(size=(54, 24)) as pilot:
         await until(pilot, lambda: host.view.look == "full")
         said = line_1(host)
         assert " 4 of 5 fresh, 1 failed " in said
         assert "40" not in said
-        assert len(said) <= 56
+        assert len(said) <= 54
+
+
+@pytest.mark.parametrize("offline", [True, False])
+async def test_how_much_failed_and_how_old_the_rest_is_do_not_give_way_to_a_failed_sync(
+    filled_store, offline
+):
+    host = Host(filled_store, Names)
+    host.context.offline = offline
+    host.context.status = Status(
+        organizations=216, fresh=215, failed=1, oldest=NOW - 40_000, need=1_000, known=True,
+        trouble="" if offline else "the cloud is away",
+    )  # fmt: skip
+    async with host.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        said = line_1(host)
+        assert "215 of 216 fresh, 1 failed, 40 s" in said
+        assert ("OFFLINE  " if offline else "no sync  ") + "1,000+ need you  prod  WRITE" in said
+        assert said.startswith(" ALL ")
+        assert len(said) == 80
 
 
 @pytest.mark.parametrize(
