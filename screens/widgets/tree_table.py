@@ -137,6 +137,8 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         self._kept: frozenset[int] | None = None
         self._filter_folded: set[str] = set()
         self._matches = 0
+        self._was: str | None = None
+        """Id of the node of the cursor when there last was one: a filter may hold nothing for a while."""
         self._lines: list[int] = []
         self._line = 0
         self._top = 0
@@ -168,17 +170,24 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
             nodes: depth first.
             keep: the filter; the nodes above those it keeps are shown too, those below can be unfolded.
         """
-        old = self.node.id if self.node else None
+        self._remember()
         self._items = nodes
         self._filter(keep)
-        self._unroll(old)
+        self._unroll(self._unfold(self._number(self._was)) or self._was)
         self._after()
 
     def narrow(self, keep: Callable[[Node], bool] | None) -> None:
-        """Show only what the filter keeps, with what stands above it; None shows everything again."""
-        old = self.node.id if self.node else None
-        self._filter(keep)
-        self._unroll(old)
+        """Show only what the filter keeps, with what stands above it; None shows everything again.
+
+        The cursor stays on its node if that is wanted, and else goes to the first that is, unfolding what
+        hides it: what is done next is done to the node of the cursor, never to a folder in its place.
+        """
+        self._remember()
+        matched = self._filter(keep)
+        number = self._number(self._was)
+        if matched and number not in matched:
+            number = matched[0]
+        self._unroll(self._unfold(number) or self._was)
         self._after()
 
     def set_columns(self, columns: Sequence[TreeColumn], *, indent: int = 2) -> None:
@@ -198,11 +207,10 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
 
     def go(self, node_id: str) -> bool:
         """Put the cursor on this node, unfolding what hides it; False if it is not there or filtered out."""
-        number = next((number for number, node in enumerate(self._items) if node.id == node_id), None)
+        number = self._number(node_id)
         if number is None or (self._kept is not None and number not in self._kept):
             return False
-        self.folded.difference_update(self._items[above].id for above in self._ancestors(number))
-        self._unroll(node_id)
+        self._unroll(self._unfold(number))
         self._after()
         return True
 
@@ -281,11 +289,29 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
             self.folded.update(every)
         self._refold()
 
-    def _filter(self, keep: Callable[[Node], bool] | None) -> None:
+    def _remember(self) -> None:
+        if self.node is not None:
+            self._was = self.node.id
+
+    def _number(self, node_id: str | None) -> int | None:
+        """Where this node stands; None if it is not there."""
+        if node_id is None:
+            return None
+        return next((number for number, node in enumerate(self._items) if node.id == node_id), None)
+
+    def _unfold(self, number: int | None) -> str | None:
+        """Unfold what hides this node, and tell its id; None for none."""
+        if number is None:
+            return None
+        self.folded.difference_update(self._items[above].id for above in self._ancestors(number))
+        return self._items[number].id
+
+    def _filter(self, keep: Callable[[Node], bool] | None) -> list[int]:
+        """Note what the filter lets through, and tell where what it wants stands."""
         if keep is None:
             self._kept = None
             self._matches = 0
-            return
+            return []
         kept: set[int] = set()
         holders: set[int] = set()
         above: list[int] = []
@@ -309,6 +335,7 @@ class TreeTable(Widget, Generic[Node], can_focus=True):
         self._kept = frozenset(kept)
         # A folder that was found shows itself; what it holds is one key away.
         self._filter_folded = {self._items[number].id for number in matched if number not in holders}
+        return matched
 
     def _has_children(self, number: int) -> bool:
         after = number + 1

@@ -126,6 +126,18 @@ async def test_a_filter_keeps_what_stands_above_and_counts_its_finds(filled_stor
         assert len(ids(host)) == 9
 
 
+async def test_what_is_done_after_a_filter_is_done_to_the_organization_that_was_found(filled_store):
+    host = Host(filled_store, Organizations)
+    async with host.run_test() as pilot:
+        await ready(pilot, host)
+        await press(pilot, "Z", "slash", *"CEDAR", "enter")
+        await until(pilot, lambda: host.view.table.node.id == "customer-2")
+        await press(pilot, "escape", "B")
+        assert [(each.oids, each.where) for each in host.asked] == [
+            ((oid_of(2),), f"below {host.view.table.node.path}")
+        ]
+
+
 async def test_labels_and_health_are_found(filled_store):
     with filled_store.writing() as connection:
         replace_tree(

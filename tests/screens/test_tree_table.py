@@ -132,6 +132,45 @@ async def test_a_found_folder_can_be_unfolded_and_the_old_folds_come_back():
         assert names(app) == ["root", "eu", "acme", "bor", "us", "cedar"]
 
 
+async def test_taking_a_filter_away_leaves_the_cursor_on_its_node_and_unfolds_what_hides_it():
+    app = Host()
+    async with app.run_test() as pilot:
+        await pilot.press("Z")
+        assert names(app) == ["root", "eu", "us"]
+        app.tree_table.narrow(lambda place: "cedar" in place.name.lower())
+        await pilot.press("j")
+        assert app.tree_table.node.id == "lab"
+        app.tree_table.narrow(None)
+        assert app.tree_table.node.id == "lab"
+        assert names(app) == ["root", "eu", "us", "cedar", "lab"]
+
+
+async def test_a_filter_brings_the_cursor_to_the_first_find_unless_it_stands_on_one():
+    app = Host()
+    async with app.run_test():
+        app.tree_table.narrow(lambda place: "lab" in place.name.lower())
+        assert app.tree_table.node.id == "lab"
+        app.tree_table.narrow(lambda place: place.id in ("acme", "bor"))
+        assert app.tree_table.node.id == "acme"
+        assert app.tree_table.go("bor")
+        app.tree_table.narrow(lambda place: place.depth == 2)
+        assert app.tree_table.node.id == "bor"
+        app.tree_table.narrow(lambda place: False)
+        assert app.tree_table.node is None
+        app.tree_table.narrow(None)
+        assert app.tree_table.node.id == "bor"
+
+
+async def test_rows_that_are_read_again_leave_the_cursor_below_a_found_folder():
+    app = Host()
+    async with app.run_test() as pilot:
+        app.tree_table.narrow(lambda place: place.id == "us")
+        await pilot.press("l", "l")
+        assert app.tree_table.node.id == "cedar"
+        app.tree_table.fill(list(WORLD), lambda place: place.id == "us")
+        assert app.tree_table.node.id == "cedar"
+
+
 async def test_going_to_a_node_unfolds_what_hides_it():
     app = Host()
     async with app.run_test() as pilot:
