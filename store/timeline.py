@@ -281,7 +281,7 @@ def words(event: Event, *, where: bool = True) -> str:
         case "add_owner":
             return f"made {whom} an owner{of}"
         case "remove_owner":
-            return f"made {whom} an owner{of} no more"
+            return f"ended the ownership{of} by {whom}"
         case "set_permissions":
             return f"changed what {group if where else 'it'} gives: {_changed(more, event.permissions)}"
         case "grant":

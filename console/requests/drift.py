@@ -21,9 +21,15 @@ from store.text import safe_text
 if TYPE_CHECKING:
     from screens.requests import Work
 
+FOR_GOOD = "for good"
+"""An acceptance without an end: it has to be said."""
+USUALLY = "90d"
+"""Until when is proposed."""
+
 _SAYS = {
     "accept": "Accepted: no drift until the date, and as long as it is as it is now.\n"
-    "A rollout still puts it right.",
+    "A rollout still puts it right. Until a date such as 2026-12-31, for a time\n"
+    f"such as 30d, or `{FOR_GOOD}`.",
     "deny": "Denied: it is shown until it is put right.",
     "exclude": "Excluded: no drift, and in no plan, until that is taken back.",
 }
@@ -52,18 +58,22 @@ async def decide(host: Host, request: DecideDrift) -> None:
             host.say(f"Nothing is decided about {drift.what} of {organization} any more.")
         return
     decision = request.decision
-    fields = [Field("reason", hint="why; it stands in the journal and beside the record")]
+    fields = [Field("reason", hint="why; it stands in the journal and beside the record", needed=True)]
     if decision == "accept":
-        fields.append(Field("until", hint="2026-12-31, or 30d; left empty: for good"))
+        fields.append(Field("until", USUALLY, f"2026-12-31, 30d, or {FOR_GOOD}", needed=True, visited=True))
+
+    def end(values: Values) -> int | None:
+        if decision != "accept" or values[1].casefold() == FOR_GOOD:
+            return None
+        return until_of(values[1], now)
 
     def wrong(values: Values) -> str:
         if not values[0]:
             return "It needs a reason."
-        if decision == "accept" and values[1]:
-            try:
-                until_of(values[1], now)
-            except ValueError as error:
-                return f"Until: {error}"
+        try:
+            end(values)
+        except ValueError as error:
+            return f"Until: {error} Or say `{FOR_GOOD}`."
         return ""
 
     heading = Content("\n").join(
@@ -78,7 +88,7 @@ async def decide(host: Host, request: DecideDrift) -> None:
     values = await host.ask(FillIn(heading, fields, does=decision, wrong=wrong))
     if values is None:
         return
-    until = until_of(values[1], now) if decision == "accept" and values[1] else None
+    until = end(values)
     try:
         await asyncio.to_thread(
             lambda: operations.decide(
@@ -88,6 +98,8 @@ async def decide(host: Host, request: DecideDrift) -> None:
     except Refused as error:
         raise RefusedHere(str(error)) from error
     when = f" until {host.context.when(until, seconds=False)}" if until is not None else ""
+    if decision == "accept" and until is None:
+        when = f" {FOR_GOOD}"
     host.say(f"{_DONE[decision]}{when}: {drift.what} of {organization}.")
 
 

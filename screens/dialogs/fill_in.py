@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
@@ -33,6 +33,8 @@ class Field:
     """Shown while it is empty: our own words."""
     needed: bool = False
     """It cannot stay empty: the cursor goes there when it is and something is wrong."""
+    visited: bool = False
+    """What stands there is to be seen before it is taken: enter goes there first, and takes it there."""
 
 
 def nothing(_values: Values) -> str:
@@ -72,6 +74,7 @@ class FillIn(Dialog[Values | None]):
         self._doubtful = doubtful
         self._trouble = ""
         self._warned: Values | None = None
+        self._unseen = {f"field-{number}" for number, field in enumerate(fields) if field.visited}
 
     def heading(self) -> Content:
         """What it is about."""
@@ -95,7 +98,8 @@ class FillIn(Dialog[Values | None]):
         """The way on, and what speaks against it."""
         more = "   tab next line" if len(self._fields) > 1 else ""
         again = "enter again: " if self._warned is not None else "enter "
-        way = Content(f"{again}{self._does}{more}   esc leave it")
+        does = "next line" if self._unseen else self._does
+        way = Content(f"{again}{does}{'' if self._unseen else more}   esc leave it")
         if not self._trouble:
             return way
         return Content("\n").join([block(self._trouble, 2_000, "bold ansi_yellow"), way])
@@ -104,6 +108,13 @@ class FillIn(Dialog[Values | None]):
         """The cursor behind what stands there."""
         for field in self.query(Input):
             field.cursor_position = len(field.value)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Where the cursor was is seen."""
+        super().on_descendant_focus(event)
+        if not self.small and event.widget.id in self._unseen:
+            self._unseen.remove(event.widget.id)
+            self.refresh_words()
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -118,6 +129,8 @@ class FillIn(Dialog[Values | None]):
                 if field.needed and not value:
                     self.query_one(f"#field-{number}", Input).focus()
                     break
+        elif self._unseen:
+            self.query_one(f"#{min(self._unseen)}", Input).focus()
         elif self._warned == values or not (doubt := self._doubtful(values)):
             self.dismiss(values)
             return

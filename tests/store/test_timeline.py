@@ -58,7 +58,7 @@ def _told(entry: dict[str, Any], *, audit: bool = False, **changed: Any) -> str:
         ({"action": "add_member", "member_email": "Kim@a.example"}, "made kim@a.example a member of the group SOC L1"),
         ({"action": "remove_member", "member_email": "k@a.example"}, "took k@a.example out of the group SOC L1"),
         ({"action": "add_owner", "member_email": "k@a.example"}, "made k@a.example an owner of the group SOC L1"),
-        ({"action": "remove_owner"}, "made somebody an owner of the group SOC L1 no more"),
+        ({"action": "remove_owner"}, "ended the ownership of the group SOC L1 by somebody"),
         (
             {"action": "set_permissions", "perms": ["dr.set"], "added": ["dr.set"], "removed": ["org.get"]},
             "changed what the group SOC L1 gives: +dr.set, -org.get",
@@ -118,6 +118,8 @@ def test_what_is_not_about_access_or_tells_of_use_alone_is_no_event(entry: dict[
     [
         ({"action": "add_member", "member_email": "k@a.example"}, "made k@a.example a member"),
         ({"action": "remove_member", "member_email": "k@a.example"}, "took k@a.example out"),
+        ({"action": "add_owner", "member_email": "k@a.example"}, "made k@a.example an owner"),
+        ({"action": "remove_owner", "member_email": "k@a.example"}, "ended the ownership by k@a.example"),
         ({"action": "add_org", "oid": "o1"}, "put o1 in"),
         ({"action": "remove_org", "oid": "o1"}, "took o1 out"),
         ({"action": "set_permissions", "added": ["dr.set"]}, "changed what it gives: +dr.set"),

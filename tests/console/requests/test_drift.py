@@ -54,10 +54,10 @@ async def test_a_deviation_is_accepted_until_a_date_with_its_organization_named_
         assert "hives/fp/first" in text_of(app)
         await pilot.press("enter")
         await until(pilot, lambda: "It needs a reason." in text_of(app))
-        await pilot.press(*"theirs", "tab", *"soon", "enter")
+        await pilot.press(*"theirs", "tab", "ctrl+u", *"soon", "enter")
         await until(pilot, lambda: "use a date such as" in text_of(app))
         assert decided(provider) is None
-        await pilot.press(*["backspace"] * 4, *"30d", "enter")
+        await pilot.press("ctrl+u", *"30d", "enter")
         await said(pilot, app, "Accepted until 2026-12-24")
         one = decided(provider)
         assert (one.decision, one.until, one.reason, one.by) == ("accept", NOW + 30 * DAY, "theirs", "dana")
@@ -70,6 +70,38 @@ async def test_a_deviation_is_accepted_until_a_date_with_its_organization_named_
         await until(pilot, lambda: isinstance(app.screen, Confirm))
         await pilot.press("y")
         await until(pilot, lambda: decided(provider) is None)
+
+
+async def test_enter_after_the_reason_goes_to_the_date_and_accepts_for_a_time_from_there(provider):
+    app = console(provider)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await listed(pilot, app)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await still(pilot)
+        assert "enter next line" in text_of(app)
+        await pilot.press(*"theirs", "enter")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "field-1")
+        await still(pilot)
+        assert "enter accept" in text_of(app)
+        assert decided(provider) is None
+        await pilot.press("enter")
+        await said(pilot, app, "Accepted until 2027-02-22")
+        assert decided(provider).until == NOW + 90 * DAY
+
+
+async def test_for_good_has_to_be_said(provider):
+    app = console(provider)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await listed(pilot, app)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await pilot.press(*"theirs", "enter", "ctrl+u", "enter")
+        await until(pilot, lambda: "Until: use a date" in text_of(app))
+        assert decided(provider) is None
+        await pilot.press(*"for", "space", *"good", "enter")
+        await said(pilot, app, "Accepted for good")
+        assert (decided(provider).decision, decided(provider).until) == ("accept", None)
 
 
 @pytest.mark.parametrize(("key", "decision", "says"), [("x", "exclude", "Excluded"), ("d", "deny", "Denied")])
@@ -91,7 +123,7 @@ async def test_nothing_is_decided_about_a_record_that_changed_under_the_dialog(p
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, FillIn))
         observed(provider, 1, {"first": (rule("yet another"), ON), "third": WANTED["third"]}, at=NOW)
-        await pilot.press(*"theirs", "enter")
+        await pilot.press(*"theirs", "enter", "enter")
         await said(pilot, app, "changed meanwhile")
         assert decided(provider) is None
 
