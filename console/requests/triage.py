@@ -835,7 +835,7 @@ def why(refusal: Refusal, host: Host) -> str:
         since = f" since {moment} ({age(refusal.since, host.context.clock())} ago)"
     if refusal.why == "somebody else has it":
         return f"{refusal.who} has it{since}"
-    return f"{refusal.who} changed it meanwhile{since.replace(' since', ' at', 1)}"
+    return f"changed meanwhile by {refusal.who}{since.replace(' since', ' at', 1)}"
 
 
 def _already(verb: str) -> str:

@@ -161,8 +161,8 @@ class CloseAlerts(Dialog[Closing | None]):
         if self._asking:
             return Content("enter close   ctrl+n without the protected   esc leave it open")
         if self._spared:
-            words = self._subject.without_protected().words
-            return Content(f"enter close {words}   ctrl+n with the protected   esc leave it open")
+            count = self._subject.without_protected().count
+            return Content(f"enter close {_alerts(count)}   ctrl+n with the protected   esc leave it open")
         return Content(f"enter close   shift+tab class{extra}   esc leave it open")
 
     @property

@@ -356,7 +356,7 @@ async def test_an_undo_names_what_was_changed_since(open_console, url):
         shown = text_of(app)
         assert "19 of 20 alerts no longer closed as false positive at 5 organizations, 19 new again" in shown
         assert "1 refused" in shown
-        assert "mk changed it meanwhile at 13:57 UTC" in shown
+        assert "changed meanwhile by mk at 13:57 UTC" in shown
 
 
 async def test_nothing_recent_is_not_undone(open_console, clock):
@@ -455,7 +455,7 @@ async def test_a_protected_customer_is_closed_by_its_name_or_spared(open_console
         await pilot.press(*"Acme", "enter")
         assert counts(app) == {0: 30}
         await pilot.press("ctrl+n")
-        await until(pilot, lambda: "enter close 16 alerts of 4 organizations" in text_of(app))
+        await until(pilot, lambda: "enter close 16 alerts   ctrl+n with" in text_of(app))
         assert "without 4 alerts of Acme Dental, protected" in text_of(app)
         assert counts(app) == {0: 30}
         await pilot.press("enter")
