@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from store.alerts import CLASSIFICATIONS, OPEN, SEVERITIES, STATUSES, TRANSITIONS, FilterError, tokens
+from store.text import is_text
 
 VERDICTS: tuple[str, ...] = ("malicious", "suspicious", "benign", "unknown", "informational")
 ENTITY_TYPES: tuple[str, ...] = (
@@ -239,6 +240,8 @@ def why_not_text(name: str, text: str, most: int, *, required: bool = True) -> s
         return f"{name} must not be empty."
     if len(text) > most:
         return f"{name} has {len(text):,} characters; Cases take at most {most:,}."
+    if not is_text(text):
+        return f"{name} is no text: there is a NUL or half a character in it."
     return ""
 
 

@@ -61,6 +61,12 @@ def is_formula(value: str) -> bool:
     return _FORMULA.match(value) is not None
 
 
+def is_text(text: str) -> bool:
+    """Whether a text can be kept and sent: without NUL, which PostgreSQL refuses, and without lone
+    surrogates, for which UTF-8 has no bytes."""
+    return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def safe_text(value: str, limit: int = 4096, *, marks: int = 3) -> str:
     """One line that cannot steer a terminal: what is invisible or active is shown in hexadecimal.
 

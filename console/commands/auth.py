@@ -5,7 +5,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from console.commands.session import Problem, Session
+from console.commands.session import Problem, Session, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -335,7 +335,7 @@ def _secret(descriptor: int | None) -> "Secret":
         return Secret(read_descriptor(descriptor, "API key").strip())
     if sys.stdin.isatty():
         return ask_secret("API key (not shown): ")
-    return Secret(sys.stdin.read(64 * 1024).strip())
+    return Secret(read_text(64 * 1024).strip())
 
 
 def _typed(question: str, option: str) -> str:

@@ -1,18 +1,20 @@
 """`limegrove case`: the cases of all organizations, and what is wanted of them."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.commands.listing import gathered
-from console.commands.session import Problem, Session, safe, shown
+from console.commands.session import Problem, Session, read_text, safe, shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from console.operations.cases import CaseDesk, Made, Outcome
     from store.queries.cases import EditRow
+
+_MOST_BYTES = 64 * 1024
+"""That are read of a note; Cases take far less."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -401,7 +403,7 @@ def _in_cloud(session: Session, oids: "Sequence[str] | set[str]") -> bool:
 def _note(session: Session) -> int:
     given = session.arguments
     case = _cases(session, [given.case])[0]
-    text: str = given.text if given.text is not None else sys.stdin.read()
+    text: str = given.text if given.text is not None else read_text(_MOST_BYTES)
     _warn_of_others(session, case[0], text)
 
     async def go(desk: "CaseDesk") -> "Outcome":
@@ -569,6 +571,11 @@ def _time(session: Session) -> int:
 
 
 def _send(session: Session) -> int:
+    if session.settings.offline:
+        raise Problem(
+            "`case edits --send` needs the cloud, and the session is offline; leave out --offline.", code=5
+        )
+
     async def go(desk: "CaseDesk") -> Any:
         return await desk.send()
 

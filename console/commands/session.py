@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from console.settings import Settings
     from store.database import Reader, Store
 
-__all__ = ["Problem", "Session", "safe", "shown"]
+__all__ = ["Problem", "Session", "read_text", "safe", "shown"]
 
 Result = TypeVar("Result")
 
@@ -460,6 +460,28 @@ def _has_a_time(store: "Store") -> bool:
 
     with store.reader.reading() as connection:
         return bool(waiting(connection) or applying(connection) or HOLDING.running(connection))
+
+
+def read_text(most: int) -> str:
+    """What standard input holds, as a text.
+
+    Args:
+        most: bytes; more is refused, so that nothing is cut off without a word.
+
+    Raises:
+        Problem: it is no text, or too long; exit code 2.
+    """
+    raw = sys.stdin.buffer.read(most + 1)
+    if len(raw) > most:
+        raise Problem(f"Standard input is longer than {most:,} bytes; nothing was done.", code=2)
+    if b"\0" in raw:
+        raise Problem(f"Standard input is no text: byte {raw.index(0) + 1} is NUL. Nothing was done.", code=2)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Problem(
+            f"Standard input is no text: byte {error.start + 1} is not UTF-8. Nothing was done.", code=2
+        ) from None
 
 
 def shown(word: str) -> str:

@@ -1,13 +1,15 @@
 """`limegrove case` on a real store, without a cloud: cases of our own, and what waits."""
 
+import io
 import json
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from store import casework, ingest
-from store.cases import CONFLICT
+from store.cases import CONFLICT, why_not_text
 from store.database import Store
 from store.times import now_ms
 from store.tree import TreeNode, replace_tree
@@ -217,3 +219,40 @@ def test_theirs_is_kept_without_a_cloud(cases, limegrove):
     answer = limegrove("case", "decide", str(edit["id"]), "theirs")
     assert (answer.code, answer.json[0]["state"]) == (0, "dropped")
     assert limegrove("case", "edits").json == []
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (b"Called.\0Again.", "byte 8 is NUL"),
+        (b"Called.\xff", "byte 8 is not UTF-8"),
+        (b"x" * 70_000, "is longer than 65,536 bytes"),
+    ],
+)
+def test_a_note_that_is_no_text_is_refused_before_anything_is_asked(cases, limegrove, monkeypatch, held, why):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(held)))
+
+    answer = limegrove("case", "note", "Acme Corp/12")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("limegrove: Standard input ")
+    assert why in answer.err
+    assert [each["id"] for each in limegrove("case", "edits").json] == [1]
+
+
+@pytest.mark.parametrize("text", ["a\0b", "a\udcffb"])
+def test_no_text_of_a_case_has_a_nul_or_half_a_character(text):
+    assert (
+        why_not_text("The note", text, 100)
+        == "The note is no text: there is a NUL or half a character in it."
+    )
+    assert why_not_text("The note", "Grüße, 日本 \U0001f600", 100) == ""
+
+
+def test_edits_are_not_sent_offline(cases, limegrove):
+    answer = limegrove("--offline", "case", "edits", "--send")
+
+    assert (answer.code, answer.out) == (5, "")
+    assert answer.err == (
+        "limegrove: `case edits --send` needs the cloud, and the session is offline; leave out --offline.\n"
+    )
