@@ -542,9 +542,13 @@ class Console(App[int], inherit_bindings=False):
         return await asyncio.to_thread(lambda: clipboard.copy(reveal(), write, None))
 
     async def show_mode(self, name: str) -> Any:
-        """Go to a mode; answers its view."""
+        """Go to a mode; answers its view, whatever dialog lies on it."""
         await self._go(name)
-        return self.screen
+        return self._view_of(name)
+
+    def _view_of(self, name: str) -> View[Any]:
+        """The view of a mode that was gone to. After an await `screen` may be a dialog, or another mode's."""
+        return cast("View[Any]", self.get_screen_stack(name)[0])
 
     @on(Work)
     def _carry_out(self, request: Work) -> None:
@@ -570,8 +574,8 @@ class Console(App[int], inherit_bindings=False):
         """Go to a view, and filter it when that is asked."""
         with self.typed.waiting("either"):
             await self._go(request.name)
-        if request.filter is not None and isinstance(self.screen, View) and request.name == self.screen.MODE:
-            self.screen.filter_by(request.filter)
+        if request.filter is not None and request.name in self._modes:
+            self._view_of(request.name).filter_by(request.filter)
 
     @on(ShowAlerts)
     @work(group="go", exit_on_error=False)
@@ -579,8 +583,7 @@ class Console(App[int], inherit_bindings=False):
         """Go to the queue, filtered."""
         with self.typed.waiting("either"):
             await self._go("alerts")
-        if isinstance(self.screen, View):
-            self.screen.filter_by(request.filter)
+        self._view_of("alerts").filter_by(request.filter)
 
     @on(ShowAccess)
     @work(group="go", exit_on_error=False)
@@ -588,7 +591,7 @@ class Console(App[int], inherit_bindings=False):
         """Go to the matrix of an organization, or of what else it is asked to be about."""
         with self.typed.waiting("either"):
             await self._go("access")
-            cast("Any", self.screen).show_asked(request)
+            cast("Any", self._view_of("access")).show_asked(request)
 
     @on(ShowOrganization)
     @work(group="go", exit_on_error=False)
@@ -596,7 +599,7 @@ class Console(App[int], inherit_bindings=False):
         """Go to an organization in the tree."""
         with self.typed.waiting("either"):
             await self._go("organizations")
-            cast("Any", self.screen).show_organization(request.oid)
+            cast("Any", self._view_of("organizations")).show_organization(request.oid)
 
     @on(Back)
     @work(group="go", exit_on_error=False)
@@ -628,7 +631,7 @@ class Console(App[int], inherit_bindings=False):
         if remember and here in self._modes and here in VIEWS:
             self._history = [*self._history[-30:], here]
         await self.switch_mode(name)
-        self.typed.arrived(self.screen)
+        self.typed.arrived(self._view_of(name))
 
     @on(SetScope)
     @work(exclusive=True, group="scope", exit_on_error=False)

@@ -136,6 +136,30 @@ async def test_an_alert_leads_to_its_organization_and_to_its_matrix(console):
         await until(pilot, lambda: "Cedar Clinic" in text_of(console))
 
 
+@pytest.mark.parametrize(
+    ("name", "request_", "said"),
+    [
+        ("access", ShowAccess(oid_of(2)), "Cedar Clinic"),
+        ("organizations", ShowOrganization(oid_of(2)), "Cedar Clinic"),
+        ("alerts", ShowAlerts("sev:critical"), "10 of 60 open"),
+    ],
+)
+async def test_what_is_asked_of_a_view_comes_to_it_beneath_a_dialog(console, name, request_, said):
+    async with console.run_test(size=(120, 40)) as pilot:
+        await open_on(pilot)
+        await console.show_mode(name)
+        await still(pilot)
+        console.push_screen(Confirm("Stay?"))
+        await until(pilot, lambda: isinstance(console.screen, Confirm))
+        await console.show_mode("activity")
+        console.post_message(request_)
+        await until(pilot, lambda: console.current_mode == name)
+        await still(pilot)
+        await console.screen.dismiss(False)
+        await until(pilot, lambda: said in text_of(console))
+        assert not any(worker.error for worker in console.workers)
+
+
 async def test_the_scope_holds_in_every_view_and_is_said_in_line_1(console):
     async with console.run_test(size=(80, 24)) as pilot:
         await open_on(pilot)
