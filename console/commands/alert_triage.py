@@ -83,7 +83,9 @@ def configure(verbs: Any, filters: Callable[[argparse.ArgumentParser], None]) ->
     undo.add_argument(
         "--only", metavar="DETECT_ID", action="append", default=[], help="only at this alert; once for each"
     )
-    undo.add_argument("--organization", metavar="OID|NAME", help="where two organizations share the id")
+    undo.add_argument(
+        "--org", dest="organization", metavar="OID|NAME", help="where two organizations share the id"
+    )
     undo.add_argument("--comment", metavar="TEXT", default="", help="why")
     verbs.add_parser("resume", help="finish decisions that were interrupted")
 
@@ -309,7 +311,7 @@ def _numbers(session: Session, detect_ids: Sequence[str]) -> list[int]:
             if len(found) > 1:
                 named = ", ".join(alert.row.oid for alert in found)
                 raise Problem(
-                    f"{len(found)} organizations have an alert {shown(each)}: {named}. Give --organization.",
+                    f"{len(found)} organizations have an alert {shown(each)}: {named}. Give --org.",
                     code=2,
                 )
             numbers.append(found[0].row.id)
