@@ -186,6 +186,8 @@ class Alerts(View[Found]):
         Binding("A", "assign", "assign", show=False, id="alerts.assign", tooltip="Give it to somebody"),
         Binding("full_stop", "repeat", "repeat", show=False, id="alerts.repeat",
             tooltip="The last decision again, on this one"),
+        Binding("exclamation_mark", "storm", "storm", show=False, id="alerts.storm",
+            tooltip="To the storm that line 2 names; again: to the next one"),
         Binding("F", "fold", "fold", id="alerts.fold", tooltip="Fold what is the same, or one by one"),
         Binding("t", "order", "by breach", show=False, id="alerts.order",
             tooltip="Sort by time to breach, one by one; again: by severity"),
@@ -515,6 +517,8 @@ class Alerts(View[Found]):
                 f"{press('move.mark_range', 'V')} a range, "
                 f"{press('alerts.pattern', 'T')} by a pattern."
             )
+        if action == "storm" and not (self._said is not None and self._said.storms):
+            return "No storm goes on that the folded queue shows."
         if action == "fold" and self._opened is not None:
             return f"This fold is open: {press('app.back', 'q')} goes back to the folded queue."
         return ""
@@ -710,6 +714,15 @@ class Alerts(View[Found]):
         else:
             self.queue.go_to(row)
 
+    def action_storm(self) -> None:
+        """To the storm that goes on, or from one to the next."""
+        storms = self._said.storms if self._said is not None else ()
+        here = self.queue.current
+        keys = [row.storm for row in storms]
+        at = keys.index(here.storm) if isinstance(here, FoldRow) and here.storm in keys else -1
+        if storms:
+            self.queue.go_to(storms[(at + 1) % len(storms)])
+
     def _unclaimed(self, found: Found, current: QueueLine | None) -> QueueLine | None:
         source = found.source
         if isinstance(source, AlertPages):
@@ -884,10 +897,11 @@ def _pace(row: FoldRow, context: Context) -> str:
 
 
 def _storm_words(storms: tuple[FoldRow, ...]) -> str:
-    """What goes on now, in a few words: `STORM 1,222 at 60 orgs`."""
+    """What goes on now, in a few words, and the key that leads there: `STORM 1,222 at 60 orgs: !`."""
+    key = press("alerts.storm", "!")
     if len(storms) > 1:
-        return f"{len(storms)} STORMS"
-    return f"STORM {storms[0].open:,} at {storms[0].organizations:,} orgs"
+        return f"{len(storms)} STORMS: {key}"
+    return f"STORM {storms[0].open:,} at {storms[0].organizations:,} orgs: {key}"
 
 
 def _counted(count: Count) -> str:

@@ -127,6 +127,7 @@ _NAMES = {
     "slash": "/",
     "minus": "-",
     "semicolon": ";",
+    "exclamation_mark": "!",
     "equals_sign": "=",
     "backslash": "\\",
     "full_stop": ".",

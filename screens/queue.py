@@ -324,7 +324,7 @@ def columns(
             16 if folded and closed else 18,
             grow=4,
             most=30,
-            least=11,
+            least=12,
             style=lambda row: "bold" if isinstance(row, FoldRow) and row.raging else "",
         ),
         Column("RULE", lambda row: rule_words(row, back), 12, grow=3, least=9),

@@ -125,7 +125,7 @@ def keys_that_are_said() -> list[tuple[str, str, str]]:
 
 
 WRITTEN = {
-    "esc": "escape", "space": "space", "enter": "enter", ";": "semicolon", "*": "asterisk", "/": "slash",
+    "!": "exclamation_mark", "esc": "escape", "space": "space", "enter": "enter", ";": "semicolon", "*": "asterisk", "/": "slash",
     ":": "colon", "?": "question_mark", "=": "equals_sign", "]": "right_square_bracket", ".": "full_stop",
 }  # fmt: skip
 

@@ -181,15 +181,14 @@ async def test_the_same_at_two_customers_is_no_storm_and_a_storm_stands_first_in
         assert "5 orgs, STORM" in next(line for line in shown if "!  HIGH" in line)
         assert sum("2 orgs " in line for line in shown) > 10
         assert sum("STORM" in line for line in shown) == 1
-        assert "STORM 20 at 5 orgs" in title(host)
+        assert "STORM 20 at 5 orgs: !" in title(host)
         # Page by page, forwards and backwards, it is there once, and the cursor finds it.
         await pilot.press("G")
         await still(pilot)
         everything = host.view.queue._rows
         assert len(everything) == len({row.storm for row in everything}) == 36
-        await pilot.press("g", *"jjjjjjjjjj")
-        while "STORM" not in under_the_cursor(host):
-            await pilot.press("k")
+        await pilot.press("exclamation_mark")
+        await until(pilot, lambda: "STORM" in under_the_cursor(host))
         assert host.view.queue.current.raging
 
 
@@ -200,6 +199,8 @@ async def test_a_storm_of_which_nothing_came_for_hours_is_one_fold_among_others(
         await full(pilot, host)
         assert "5 orgs " in text_of(host)
         assert "STORM" not in text_of(host)
+        await pilot.press("exclamation_mark")
+        assert "No storm goes on" in said(host)
 
 
 async def test_a_fold_says_of_which_alert_it_is_old_and_of_which_due(host):

@@ -7,7 +7,7 @@ import pytest
 from textual.app import App
 from textual.geometry import Region
 
-from screens.widgets.row_table import Column, Listed, RowTable, read_window
+from screens.widgets.row_table import Column, Listed, RowTable, _extra, read_window
 from tests.helpers.screens import text_of, until
 
 
@@ -258,6 +258,25 @@ async def test_widths_follow_the_terminal_and_never_the_data():
         await pilot.pause()
         assert "only here" in text_of(app).splitlines()[1]
         assert "only here" in text_of(app).splitlines()[2]
+
+
+def spread(left: int, *columns: tuple[int, int, int, int]) -> list[int]:
+    """Of columns as (width, grow, most, least): how wide each becomes."""
+    made = [Column("", str, width, grow=grow, most=most, least=least) for width, grow, most, least in columns]
+    return [column.width + more for column, more in zip(made, _extra(made, left), strict=True)]
+
+
+def test_a_column_grows_to_its_most_and_gives_way_to_its_least():
+    name, rule, fixed = (10, 4, 16, 6), (10, 2, 0, 8), (5, 0, 0, 0)
+    assert spread(0, name, rule, fixed) == [10, 10, 5]
+    assert spread(6, name, rule, fixed) == [14, 12, 5]
+    # What the first does not take is for the others.
+    assert spread(30, name, rule, fixed) == [16, 34, 5]
+    assert spread(-3, name, rule, fixed) == [7, 10, 5]
+    assert spread(-6, name, rule, fixed) == [6, 8, 5]
+    # Where even that is too much, the rest is beyond the edge.
+    assert spread(-9, name, rule, fixed) == [6, 8, 5]
+    assert spread(-9, fixed, fixed) == [5, 5]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (500, 200)])

@@ -65,7 +65,7 @@ def test_the_folded_queue_takes_the_filters_of_the_list(stormy, limegrove, optio
 
 
 def test_closed_ones_are_counted_and_not_called_open(stormy, limegrove):
-    assert limegrove("alert", "close", "--all", "--class", "fp", "--yes").code == 0
+    assert limegrove("alert", "close", "--all", "--as", "false_positive", "--yes").code == 0
     rows = limegrove("alert", "folds", "--status", "any").json
     assert [(row["open"], row["total"]) for row in rows] == [(0, total) for total in (3, 1, 1, 1, 1)]
 

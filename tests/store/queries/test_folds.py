@@ -191,7 +191,7 @@ def test_a_row_goes_when_all_of_it_is_snoozed_and_stands_on_top_when_one_wakes(s
 def test_a_row_of_closed_ones_says_how_many_are_still_open(store: Store) -> None:
     put(store, *(alert("o1", n) for n in range(4)), oid="o1")
     change(store, "detection.detect_id IN ('o1-1', 'o1-2', 'o1-3')", status=3)
-    for line, counts in (("", (1, 1)), ("status:any", (4, 1)), ("status:closed", (3, 0)), ("org:o1", (1, 1))):
+    for line, counts in (("", (1, 1)), ("status:any", (4, 1)), ("status:closed", (3, 0)), ("oid:o1", (1, 1))):
         with store.reader.reading() as c:
             (row,) = folds.page(c, parse_filter(line, now=NOW), now=NOW)
         assert (row.open, row.still_open) == counts
