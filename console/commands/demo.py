@@ -173,7 +173,7 @@ async def _past_shifts(store: "Store", arguments: argparse.Namespace, report: "R
     world = World(seed=arguments.seed, orgs=arguments.orgs, detections=arguments.detections)
     playing = asyncio.ensure_future(asyncio.to_thread(play, store, world.access.analysts, now_ms()))
     while not playing.done():
-        report(Progress(0, 0, "past shifts are played"))
+        report(Progress(0, 0, "deciding on the past"))
         await asyncio.wait([playing], timeout=0.5)
     report(Progress(0, 0, "idle"))
     await playing
