@@ -198,10 +198,15 @@ class Run:
         return any(destructive(verb) for verb in self.left)
 
     @property
+    def makes_many(self) -> bool:
+        """Whether it is going to make several organizations, which nothing unmakes."""
+        return self.kind == "onboard" and self.state == "draft" and len(self.items) > 1
+
+    @property
     def named(self) -> tuple[tuple[str, Untrusted], ...]:
         """(oid, name) of the organizations that are not done, and for which something has to be typed."""
         left = {item.item: (item.oid, item.name) for item in self.items if item.state != "done"}
-        if self.destructive:
+        if self.destructive or self.makes_many:
             return tuple(left.values())
         oids = {oid for oid, _ in left.values()}
         return tuple(each for each in self.protected if each[0] in oids)
@@ -214,7 +219,7 @@ class Run:
         """
         if self.state not in ("draft", "partly", "failed"):
             return ""
-        if self.destructive and len(self.named) > 1:
+        if (self.destructive or self.makes_many) and len(self.named) > 1:
             return f"{len(self.named)} organizations"
         return accessplans.phrase(self.named)
 
@@ -227,7 +232,7 @@ class Run:
         """Whether what was typed is what has to be."""
         if not self.phrase:
             return True
-        if self.destructive and len(self.named) > 1:
+        if (self.destructive or self.makes_many) and len(self.named) > 1:
             return typed.strip() == self.phrase
         return accessplans.confirmed(self.named, typed)
 

@@ -208,6 +208,7 @@ def _dry(session: Session, planned: "Planned", judged: "Judged", *, asked: bool)
 
 
 def _make(session: Session, planned: "Planned") -> int:
+    from console.operations.runs import CONFIRMED
     from store.access import counted
 
     steps = sum(len(item.steps) for item in planned.items)
@@ -216,7 +217,8 @@ def _make(session: Session, planned: "Planned") -> int:
     made = counted(len(planned.items), "organization")
     if not session.ask(f"Make {made} ({names}{more}) in {counted(steps, 'step')}?"):
         raise Problem("Nothing was done.", code=5)
-    return show(session, keep_and_make(session, planned))
+    # The question said how many, and each of their lines was judged.
+    return show(session, keep_and_make(session, planned, confirm=CONFIRMED))
 
 
 def show(session: Session, result: "Result") -> int:

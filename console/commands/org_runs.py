@@ -539,7 +539,11 @@ def _typed(session: Session, kept: "Run") -> str:
 def _why_named(kept: "Run") -> str:
     named = ", ".join(safe(name) for _, name in kept.named[:5])
     more = f" and {len(kept.named) - 5:,} more" if len(kept.named) > 5 else ""
-    what = "takes what cannot be brought back" if kept.destructive else "changes what is protected"
+    what = "changes what is protected"
+    if kept.makes_many:
+        what = f"makes {len(kept.named):,} organizations"
+    if kept.destructive:
+        what = "takes what cannot be brought back"
     return f"This {what}: {named}{more}."
 
 

@@ -254,20 +254,17 @@ def _shown(connection: Connection, number: int, nothing: int, *, fresh: bool) ->
         by_item.setdefault(step.item, []).append(step)
     targets = [
         Target(
-            item.item, item.name, _what(by_item.get(item.item, ()), item), _why_left(item.reason, item.state)
+            item.item,
+            item.name,
+            _what(by_item.get(item.item, ()), item),
+            _why_left(item.reason, item.state),
+            tuple(map(_step, by_item.get(item.item, ()))),
         )
         for item in run.items
     ]
     if len(run.items) == 1 and len(every) > 1:
         # Of one organization there is room for each step.
-        targets = [
-            Target(
-                step.seq,
-                run.items[0].name,
-                step.words if step.outcome in kept.OPEN else f"{step.words}: {step.outcome}",
-            )
-            for step in every
-        ]
+        targets = [Target(step.seq, run.items[0].name, _step(step)) for step in every]
     left = run.options.get("left_out") or ()
     targets += [
         Target(len(run.items) + place, name, "", f"left out: {reason}")
@@ -283,6 +280,10 @@ def _shown(connection: Connection, number: int, nothing: int, *, fresh: bool) ->
         unread=tuple(item.name for item, _ in quotas if item.options[kept.HELD]["unread"]),
         kept=not fresh,
     )  # fmt: skip
+
+
+def _step(step: RunStep) -> str:
+    return step.words if step.outcome in kept.OPEN else f"{step.words}: {step.outcome}"
 
 
 def _why_left(reason: str, state: str) -> str:

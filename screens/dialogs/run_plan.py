@@ -35,6 +35,8 @@ class Target:
     """What is done to it: its step, or how many and the first of them."""
     left: str = ""
     """Why it is left out; "" for what is in the run."""
+    steps: tuple[str, ...] = ()
+    """All that is done to it, in its order, where `what` is not all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class RunPlan(Dialog[RunAnswer | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         *TABS,
         Binding("a", "begin", "begin", id="run_plan.begin", tooltip="Begin it"),
+        Binding("enter", "steps", "its steps", id="run_plan.steps", tooltip="All steps of the organization"),
         Binding("s", "keep", "keep", id="run_plan.keep", tooltip="Keep it to be begun within an hour"),
         Binding(
             "escape,q,ctrl+c", "do('drop')", "put away", id="run_plan.drop",
@@ -101,10 +104,13 @@ class RunPlan(Dialog[RunAnswer | None]):
         self._found = found
         self._shared = context
         self._trouble = ""
+        self._opened: Target | None = None
+        """The organization whose steps are shown instead of all organizations."""
 
     def on_mount(self) -> None:
         """The organizations."""
         self.query_one("#targets", RowTable).put(Listed(self._found.targets, key=_number))
+        self.query_one("#steps", RowTable).display = False
         if self._phrase:
             self.query_one("#confirm", Input).focus()
 
@@ -179,6 +185,14 @@ class RunPlan(Dialog[RunAnswer | None]):
             cursor=self._shared.glyphs.cursor,
             id="targets",
         )  # fmt: skip
+        yield RowTable[tuple[int, str]](
+            [
+                Column("", lambda row: str(row[0]), 4, align="right"),
+                Column("STEP", lambda row: row[1], 30, grow=1, cut="middle"),
+            ],
+            cursor=self._shared.glyphs.cursor,
+            id="steps",
+        )
         if self._phrase:
             with Container(classes="dialog-field"):
                 yield Static("confirm", classes="dialog-label", markup=False)
@@ -187,6 +201,11 @@ class RunPlan(Dialog[RunAnswer | None]):
     def keys(self) -> Content:
         """How it is begun."""
         begin = "begin" if self._draft else "go on"
+        if self._opened is not None:
+            many = f"{counted(len(self._opened.steps), 'step')} of "
+            return line(many, (self._opened.name, "bold"), "   enter, esc all organizations")
+        deep = any(len(row.steps) > 1 for row in self._found.targets)
+        tab = "tab, " if self._phrase else ""
         way = line(
             *(
                 ("type ", (self._phrase, "bold"), self._found.run.or_id, f", enter {begin}")
@@ -194,6 +213,7 @@ class RunPlan(Dialog[RunAnswer | None]):
                 else (f"a {begin}",)
             ),
             "   s keep it for an hour" if self._fresh and not self._phrase else "",
+            f"   {tab}enter its steps" if deep else "",
             "   esc put away" if self._fresh else "   esc leave it",
             f" as it is; {press('runs.drop', 'X')} in :runs puts it away"
             if self._draft and not self._fresh
@@ -210,6 +230,9 @@ class RunPlan(Dialog[RunAnswer | None]):
 
     def action_begin(self) -> None:
         """Answer it, once what has to be typed is."""
+        if self._opened is not None:
+            self.action_steps()
+            return
         run, typed = self._found.run, ""
         if self._phrase:
             field = self.query_one("#confirm", Input)
@@ -232,8 +255,23 @@ class RunPlan(Dialog[RunAnswer | None]):
         elif self._draft:
             self._say("It is kept already.")
 
+    def action_steps(self) -> None:
+        """All steps of the organization of the cursor, or all organizations again."""
+        targets, table = self.query_one("#targets", RowTable), self.query_one("#steps", RowTable)
+        row = targets.current if self._opened is None else None
+        if row is not None and len(row.steps) < 2:
+            return
+        self._opened = row
+        table.put(Listed(list(enumerate(row.steps if row else (), 1)), key=lambda each: each[0]))
+        targets.display, table.display = row is None, row is not None
+        (table if row is not None else targets).focus()
+        self.refresh_words()
+
     def action_do(self, deed: Literal["drop"]) -> None:
-        """Answer it."""
+        """Answer it; from the steps of one organization go back to all first."""
+        if self._opened is not None:
+            self.action_steps()
+            return
         self.dismiss(RunAnswer(deed) if self._fresh else None)
 
     def _say(self, trouble: str) -> None:

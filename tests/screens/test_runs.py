@@ -222,6 +222,30 @@ async def test_a_run_names_whom_it_changes_and_is_begun_by_a_key(filled_store, c
         assert app.guard.hits == 0
 
 
+async def test_enter_shows_all_steps_of_an_organization_and_esc_all_organizations_again(
+    filled_store, context
+):
+    found = shown(filled_store)
+    targets = tuple(
+        replace(row, steps=(f"make {row.name}", f"tag {HOSTILE}", "the third")) for row in found.targets[:3]
+    )
+    app = Asking(RunPlan(replace(found, targets=targets), context))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "enter its steps" in await opened(pilot)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: "make Borealis Foods" in text_of(app))
+        assert "3 steps of Borealis Foods" in text_of(app)
+        assert "the third" in text_of(app)
+        await pilot.press("a")
+        await until(pilot, lambda: "make Borealis Foods" not in text_of(app))
+        await pilot.press("enter", "escape")
+        await until(pilot, lambda: "make Borealis Foods" not in text_of(app))
+        assert app.answer is Asking.NOTHING
+        assert app.guard.hits == 0
+        await pilot.press("escape")
+        await until(pilot, lambda: app.answer == RunAnswer("drop"))
+
+
 @pytest.mark.parametrize(("key", "answer"), [("s", RunAnswer("keep")), ("escape", RunAnswer("drop"))])
 async def test_a_run_is_kept_or_put_away(filled_store, context, key, answer):
     app = Asking(RunPlan(shown(filled_store), context))
@@ -251,7 +275,7 @@ async def test_what_is_tried_again_is_typed_again(filled_store, context):
     async with app.run_test(size=(80, 24)) as pilot:
         said = await opened(pilot)
         assert "! this takes what cannot be brought back" in said
-        assert "type Borealis Foods, enter go on" in said
+        assert "type Borealis Foods or its id" in said
         await pilot.press("enter")
         await until(pilot, lambda: "Not begun: type Borealis Foods" in text_of(app))
         assert app.answer is Asking.NOTHING

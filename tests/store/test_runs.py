@@ -160,6 +160,22 @@ def test_what_has_to_be_typed_is_a_name_or_how_many_they_are(store: Store) -> No
     ]  # fmt: skip
 
 
+def test_making_several_organizations_is_typed_until_it_is_begun(store: Store) -> None:
+    def onboarding(*names: str) -> Planned:
+        steps = (PlannedStep("organization.create", "it", {"region": "europe"}),)
+        return Planned("onboard", "onboard", tuple(PlannedItem("", name, {}, steps) for name in names))
+
+    assert load(store, keep(store, onboarding("Acme"))).phrase == ""
+    run_id = keep(store, onboarding("Acme", "Borealis", "Cedar"))
+    several = load(store, run_id)
+    assert (several.destructive, several.phrase, several.or_id) == (False, "3 organizations", "")
+    assert [several.confirmed(typed) for typed in ("", "3", "Acme", "3 organizations")] == [
+        False, False, False, True,
+    ]  # fmt: skip
+    assert take(store, run_id, "first") is None
+    assert load(store, run_id).phrase == ""
+
+
 def test_a_run_is_held_by_one_process_and_taken_over_when_that_is_gone(store: Store) -> None:
     run_id = keep(store, planned(1))
     assert take(store, run_id, "first") is None
