@@ -66,7 +66,7 @@ def credential(settings: Settings) -> Credential:
 
 def known(settings: Settings) -> bool:
     """Whether the environment has a credential, handed over or stored; it is not read, nothing is made."""
-    if descriptor_from(os.environ, CREDENTIALS_VARIABLE) is not None or _read:
+    if descriptor_from(os.environ, CREDENTIALS_VARIABLE) is not None or "descriptor" in _read:
         return True
     try:
         if take_environment_credentials() is not None:

@@ -22,6 +22,13 @@ THERE = dict(leaves())
 EACH = sorted(READING & THERE.keys())
 
 
+@pytest.fixture(autouse=True)
+def _no_credential_of_another_test(monkeypatch):
+    monkeypatch.setattr("console.process._credential", None)
+    monkeypatch.setattr("console.process._credential_error", None)
+    monkeypatch.setattr("console.credentials._read", {})
+
+
 def words(path):
     return line(path, THERE[path], None, "")
 
@@ -67,7 +74,6 @@ def test_nothing_makes_a_workspace_for_an_environment_that_is_a_slip(home, limeg
 
 
 def test_credentials_of_the_environment_variables_make_an_environment(home, limegrove, monkeypatch):
-    monkeypatch.setattr("console.process._credential", None)  # as after this test
     monkeypatch.setenv("LC_API_KEY", "11111111-2222-4333-8444-555555555555")
     monkeypatch.setenv("LC_OID", "00000001-0000-4000-8000-000000000000")
 
