@@ -241,7 +241,8 @@ def _alert_lines(found: Found, context: Context, *, wide: bool) -> list[Content]
     worst = max((severity for severity, count in enumerate(of_.by_severity) if count), default=0)
     parts: list[Part] = [(f"{many:,} open", "bold")]
     if of_.late:
-        over = f" by {age(of_.first_due, now)}" if of_.first_due is not None else ""
+        longest = clock_words(of_.first_due, now).removesuffix(" late")
+        over = f" ({longest})" if longest else ""
         parts += ["  ", (f"{of_.late:,}{'+' if of_.late_more else ''} late{over}", HEALTH_STYLES["failed"])]
     if of_.soon:
         parts += ["  ", (f"{of_.soon:,} due in 1h", HEALTH_STYLES["partly"])]

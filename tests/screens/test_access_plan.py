@@ -80,6 +80,7 @@ async def test_a_plan_names_what_it_changes_where_and_is_approved_by_a_key(conte
     ("protected", "wrong", "right"),
     [
         ((("o-1", "Acme Dental"),), "acme dental", "Acme Dental"),
+        ((("o-1", "さくら Hotels"),), "o-2", "o-1"),
         ((("o-1", "Acme Dental"), ("o-2", "Borealis")), "Acme Dental", "2 protected organizations"),
     ],
 )
@@ -87,9 +88,10 @@ async def test_protected_organizations_are_typed(context, protected, wrong, righ
     app = Asking(AccessPlan(shown(plan(protected=protected)), context))
     async with app.run_test(size=(80, 24)) as pilot:
         said = await opened(pilot)
-        assert f"type {right}, enter apply" in said
+        phrase = f"{protected[0][1]} or its id o-1" if len(protected) == 1 else right
+        assert f"type {phrase}, enter apply" in said
         await pilot.press(*wrong, "enter")
-        await until(pilot, lambda: f"Not applied: type {right}, exactly so." in text_of(app))
+        await until(pilot, lambda: f"Not applied: type {phrase}, exactly so." in text_of(app))
         assert app.answer is Asking.NOTHING
         await pilot.press("ctrl+u", *right, "enter")
         await until(pilot, lambda: app.answer == PlanAnswer("apply", right))

@@ -220,16 +220,17 @@ def dialog(**changed) -> Dialog:
     return Dialog(Shown(**found), host.context)
 
 
-async def test_the_dialog_names_whom_it_changes_and_waits_for_the_name():
+@pytest.mark.parametrize("typed", ["Acme Dental", oid_of(0)])
+async def test_the_dialog_names_whom_it_changes_and_waits_for_the_name(typed):
     app = Asking(dialog())
     async with app.run_test(size=(80, 24)) as pilot:
         await shows(pilot, "CHANGES 41 organizations: Acme Dental, Customer 01, Customer 02, Customer 03")
         await pilot.press(*"acme", "enter")
-        await shows(pilot, "Not applied: type Acme Dental, exactly so.")
+        await shows(pilot, "Not applied: type Acme Dental or its id")
         assert app.answer is app.NOTHING
-        app.focused.value = "Acme Dental"
+        app.focused.value = typed
         await pilot.press("enter")
-        await until(pilot, lambda: app.answer == "Acme Dental")
+        await until(pilot, lambda: app.answer == typed)
 
 
 async def test_the_dialog_does_not_let_pass_what_is_not_approved():

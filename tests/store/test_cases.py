@@ -14,6 +14,7 @@ from store.cases import (
     parse_case_filter,
     reference,
     steps,
+    why_not_entity,
     with_tags,
 )
 
@@ -135,3 +136,26 @@ def test_the_same_in_another_order_is_no_difference() -> None:
 
 def test_a_case_is_called_by_its_number() -> None:
     assert (reference("", 12), reference("Acme", 12), reference("", -3)) == ("#12", "Acme #12", "L3")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "about"),
+    [
+        ("ip", "203.0.113.25", ""),
+        ("ip", " 2001:db8::1 ", ""),
+        ("ip", "bad ip", "no IP address"),
+        ("ip", "203.0.113.256", "no IP address"),
+        ("ip", "evil.example", "no IP address"),
+        ("domain", "evil.example", ""),
+        ("domain", "evil example", "without spaces"),
+        ("hash", "9f86d081", ""),
+        ("url", "https://evil.example/a b", "without spaces"),
+        ("email", "dana@provider.example", ""),
+        ("email", "dana", "has an @"),
+        ("user", "ACME\\svc backup", ""),
+        ("other", "bad ip", ""),
+    ],
+)
+def test_a_value_is_of_its_type_or_one_sentence_says_why_not(kind, value, about):
+    said = why_not_entity(kind, value)
+    assert about in said if about else said == ""
