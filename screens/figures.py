@@ -40,6 +40,7 @@ RESTS_ON = frozenset(
         "organization", "node", "sync_state", "configuration_record", "template_assignment",
         "template_version", "template_owned", "drift_decision", "direct_permission", "group_member",
         "group_organization", "organization_group", "group_role", "user_account", "api_key", "preference",
+        "audit_use", "access_event",
     }
 )  # fmt: skip
 """The tables by whose change drift, findings, or of whom they are known may be otherwise."""
@@ -134,7 +135,7 @@ def looked(connection: Connection, summed: Rollup, *, key: bytes | None, now: in
 
     rows = summed.rows(connection, now=now)
     drifts = report(connection, key=key, now=now)
-    found = findings(connection, now=now, use=False)
+    found = findings(connection, now=now)
     whole = {each.oid for each in drifts.drifts if (each.section, each.name) == WHOLE}
     uncompared = whole | {oid for oid, _ in drifts.blocked}
     standing = Counter(each.oid for each in drifts.standing if each.oid not in uncompared)

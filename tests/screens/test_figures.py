@@ -9,9 +9,11 @@ from screens import figures
 from screens.figures import RESTS_ON, looked
 from screens.organizations import Organizations
 from screens.overview import Overview
+from store import ingest
+from store.queries.findings import findings
 from store.queries.rollup import Rollup
-from tests.helpers.drifting import KEY, ON, document, observed, rule, template
-from tests.helpers.screens import NOW, Host, text_of, until
+from tests.helpers.drifting import DAY, KEY, ON, document, observed, rule, template
+from tests.helpers.screens import NOW, Host, oid_of, text_of, until
 
 MINUTE = 60_000
 
@@ -57,6 +59,32 @@ def test_looks_rest_on_the_tables_that_they_read(drifted):
         finally:
             driver.set_authorizer(None)
     assert read - TOLD_OTHERWISE == RESTS_ON
+
+
+def test_findings_are_as_many_as_the_list_of_them_has_in_every_scope(filled_store):
+    oid = oid_of(0)
+    with filled_store.writing() as c:
+        entry = {
+            "oid": oid, "time": NOW - 90 * DAY, "etype": "enrollment", "ident": "", "msg": "",
+            "origin": "ui", "entity": {"type": "sensor"}, "mtd": {},
+        }  # fmt: skip
+        ingest.put_audit(c, oid, [entry])
+        ingest.put_access(
+            c, oid, {"user_permissions": {"kim@x.example": ["dr.set"], "o@x.example": ["user.ctrl"]}}, now=NOW
+        )
+        for subject in ("access", "keys", "audit"):
+            ingest.put_sync_state(c, oid, subject, checked_at=NOW, attempted_at=NOW)
+    with filled_store.reader.reading() as c:
+        summed = Rollup()
+        looks = looked(c, summed, key=KEY, now=NOW)
+        listed = {
+            row.id: findings(c, now=NOW, scope=row.id if row.parent_id else "").findings
+            for row in summed.rows(c, now=NOW)
+        }
+    assert "unused" in {each.kind for each in listed["root"]}
+    for node, those in listed.items():
+        grave = sum(each.severity >= 3 for each in those)
+        assert (looks.findings.get(node, 0), looks.grave.get(node, 0)) == (len(those), grave), node
 
 
 @pytest.mark.parametrize("view", [Overview, Organizations])
