@@ -104,6 +104,8 @@ class TypeAhead:
         self._target: Widget | None = None
         """Where the key went that is looked at."""
         self._busy_since: float | None = None
+        self._started = 0.0
+        """When a key was looked at last."""
         self._watching = False
         self._read_until = 0.0
         """Until then the view may still show what was decided about."""
@@ -276,6 +278,8 @@ class TypeAhead:
         if now < self._read_until and (self._news() or view.reading):
             return False
         self._read_until = 0.0
+        if getattr(view.focused, "on_its_way", False) and now - self._started < NEXT_WITHIN:
+            return False
         return not view.unsettled_for or view.unsettled_for > NEXT_WITHIN
 
     def _held_down(self, event: Typed) -> bool:
@@ -296,7 +300,7 @@ class TypeAhead:
 
     async def _start(self, event: Typed) -> None:
         self._number += 1
-        self._busy_since = monotonic()
+        self._busy_since = self._started = monotonic()
         if isinstance(event, events.Key):
             self._last, self._last_at = event.key, event.time
         self._target = self._app.focused or self._app.screen

@@ -878,16 +878,18 @@ class Access(View[Found]):
                 "warning",
             )
             return
-        why = await asyncio.to_thread(self._why, cell) if cell.kind == "user" else None
-        offering = offers_for(found.world, found.after, found.staged, cell, found.names, why)
-        await self._offer(offering)
+        with self.context.keys_wait("either"):
+            why = await asyncio.to_thread(self._why, cell) if cell.kind == "user" else None
+            offering = offers_for(found.world, found.after, found.staged, cell, found.names, why)
+            await self._offer(offering)
 
     @work(exclusive=True, group="staging", exit_on_error=False)
     async def action_others(self) -> None:
         """Changes that are not of one cell alone."""
         found, cell = self._found, self.here
         if found is not None and cell is not None:
-            await self._offer(others_for(found.world, found.after, cell))
+            with self.context.keys_wait("either"):
+                await self._offer(others_for(found.world, found.after, cell))
 
     async def _offer(self, offering: Offering) -> None:
         if offering.sentence:

@@ -488,7 +488,7 @@ class Alerts(View[Found]):
         self.filter_line = place.line
         self._to_top = False
         self.queue.stand_on(place.anchor)
-        self.reload()
+        self.reload(keys_wait=True)
 
     # -- what can be done -------------------------------------------------------------------------------
 
@@ -700,7 +700,7 @@ class Alerts(View[Found]):
         """By time to breach, or by severity."""
         self._by_due = not self._by_due
         self._to_top = True
-        self.reload()
+        self.reload(keys_wait=True)
 
     @work(exclusive=True, group="next", exit_on_error=False)
     async def action_next(self) -> None:
@@ -708,11 +708,13 @@ class Alerts(View[Found]):
         found = self._said
         if found is None:
             return
-        row = await asyncio.to_thread(self._unclaimed, found, self.queue.current)
-        if row is None:
-            self.tell("Everything here is somebody's.")
-        else:
-            self.queue.go_to(row)
+        # The verb behind it is for the alert that it goes to.
+        with self.context.keys_wait("either"):
+            row = await asyncio.to_thread(self._unclaimed, found, self.queue.current)
+            if row is None:
+                self.tell("Everything here is somebody's.", "warning")
+            else:
+                self.queue.go_to(row)
 
     def action_storm(self) -> None:
         """To the storm that goes on, or from one to the next."""
@@ -751,7 +753,7 @@ class Alerts(View[Found]):
         self._trail.append(Place(self.filter_line, self._opened, self.queue.where()))
         self._opened = row
         self._to_top = True
-        self.reload()
+        self.reload(keys_wait=True)
 
     def _of_alert(self, then: Callable[[AlertRow], object]) -> None:
         """Do something with the alert that is under the cursor now; of several with the first one."""

@@ -30,15 +30,12 @@ async def open_pivot(host: Host, request: OpenPivot) -> None:
     if not choices:
         host.say("This alert holds no value to look for. :pivot VALUE looks for any other.")
         return
-    dialog = ChooseValue(title, organization, choices, cursor=host.context.glyphs.cursor)
+    dialog = ChooseValue(title, organization, choices, copy=host.copy, cursor=host.context.glyphs.cursor)
     chosen = await host.ask(dialog)
     if chosen is None:
         return
-    if chosen.verb == "copy":
-        await host.copy(chosen.choice.value)
-        return
     view = await host.show_mode("alerts")
-    cast("Any", view).look_for(pivot_line(chosen.choice.value, chosen.choice.kind))
+    cast("Any", view).look_for(pivot_line(chosen.value, chosen.kind))
 
 
 def _values(context: Context, alert_id: int) -> tuple[str, str, list[ValueChoice]] | None:

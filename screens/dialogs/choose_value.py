@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widget import Widget
@@ -31,16 +31,8 @@ class ValueChoice:
     """The same for its line; "" when that is as brief."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What to do with which value."""
-
-    choice: ValueChoice
-    verb: Literal["pivot", "copy"] = "pivot"
-
-
-class ChooseValue(Dialog[Chosen | None]):
-    """Answers the chosen value; None when the operator went back."""
+class ChooseValue(Dialog[ValueChoice | None]):
+    """Answers the chosen value; None when the operator went back. Copying one answers nothing."""
 
     AUTO_FOCUS = "#values"
     WIDEST = 140
@@ -49,24 +41,32 @@ class ChooseValue(Dialog[Chosen | None]):
     ChooseValue #value-whole { margin-top: 1; height: 3; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,p", "choose('pivot')", "pivot", id="value.choose", tooltip="Every alert that has it"),
-        Binding("y", "choose('copy')", "copy", id="value.copy", tooltip="Copy the value"),
+        Binding("enter,p", "choose", "pivot", id="value.choose", tooltip="Every alert that has it"),
+        Binding("y", "copy", "copy", id="value.copy", tooltip="Copy the value, and stay here"),
         Binding("q", "leave", "leave it", id="value.leave", tooltip="Leave everything as it is"),
     ]
 
     def __init__(
-        self, title: str, organization: str, choices: Sequence[ValueChoice], *, cursor: str = ">"
+        self,
+        title: str,
+        organization: str,
+        choices: Sequence[ValueChoice],
+        *,
+        copy: Callable[[str], Awaitable[None]],
+        cursor: str = ">",
     ) -> None:
         """Offer `choices`, at least one.
 
         Args:
             title: what the alert is: a stranger's text; `organization` likewise.
+            copy: puts a value on the clipboard, and says what became of that.
             cursor: the sign before the line with the cursor.
         """
         super().__init__()
         self._title = title
         self._organization = organization
         self._choices = list(choices)
+        self._copy = copy
         self._table: RowTable[ValueChoice] = RowTable(
             [
                 Column("KIND", lambda choice: choice.kind, 7),
@@ -117,7 +117,16 @@ class ChooseValue(Dialog[Chosen | None]):
             )
         )
 
-    def action_choose(self, verb: Literal["pivot", "copy"]) -> None:
+    def action_choose(self) -> None:
         """Answer the one under the cursor."""
         if (choice := self._table.current) is not None:
-            self.dismiss(Chosen(choice, verb))
+            self.dismiss(choice)
+
+    def action_copy(self) -> None:
+        """Copy the one under the cursor; the next key is for this dialog still."""
+        if (choice := self._table.current) is not None:
+            self._copying(choice.value)
+
+    @work(group="copy", exit_on_error=False)
+    async def _copying(self, value: str) -> None:
+        await self._copy(value)

@@ -249,6 +249,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
         self._named: Hashable = None
         self._styles_made: dict[str, Style] = {}
         self._owed = 0
+        self._going = False
 
     # -- what views use ---------------------------------------------------------------------------------
 
@@ -378,6 +379,7 @@ class RowTable(Widget, Generic[Row], can_focus=True):
 
     def _far(self, read: Callable[[], Window[Row]], further: int = 0) -> None:
         if self._source is not None and self._source.slow:
+            self._going = True
             self._far_later(self._source, read, further)
         else:
             self._arrive(read(), further)
@@ -393,9 +395,17 @@ class RowTable(Widget, Generic[Row], can_focus=True):
 
     @work(exclusive=True, group="page", exit_on_error=False)
     async def _far_later(self, source: Source[Row], read: Callable[[], Window[Row]], further: int) -> None:
-        window = await asyncio.to_thread(read)
+        try:
+            window = await asyncio.to_thread(read)
+        finally:
+            self._going = False
         if self._source is source:
             self._arrive(window, further)
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether the cursor goes to another row once that is read."""
+        return self._going or (self._owed != 0 and self._under_way is not None)
 
     def _move(self, by: int, *, scroll: bool = False) -> None:
         """Move the cursor; with `scroll` the page moves as far as the cursor does."""

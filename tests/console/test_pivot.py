@@ -91,7 +91,7 @@ async def test_a_value_leads_to_every_alert_with_it_open_and_closed_and_back(con
         await until(pilot, lambda: "pivot:" in title(console))
         await until(pilot, lambda: console.screen.look == "full")
         await still(pilot)
-        await until(pilot, lambda: "4 of 63" in title(console))
+        await until(pilot, lambda: "4 alerts, 3 open" in title(console))
         await pilot.press("escape")
         await until(pilot, lambda: "/rule:encoded" in title(console))
 
@@ -111,7 +111,7 @@ async def test_a_value_of_the_document_leads_there_too(console):
             await pilot.press("j")
         await pilot.press("p")
         await until(pilot, lambda: "pivot:" in getattr(console.screen, "filter_line", ""))
-        await until(pilot, lambda: "4 of 63" in title(console))
+        await until(pilot, lambda: "4 alerts, 3 open" in title(console))
 
 
 async def test_a_value_typed_by_hand_leads_there_from_any_view(console):
@@ -121,7 +121,7 @@ async def test_a_value_typed_by_hand_leads_there_from_any_view(console):
         await until(pilot, lambda: console.current_mode == "organizations")
         await pilot.press(":", *f"pivot {HASH.upper()}", "enter")
         await until(pilot, lambda: console.current_mode == "alerts")
-        await until(pilot, lambda: "4 of 63" in title(console))
+        await until(pilot, lambda: "4 alerts, 3 open" in title(console))
 
 
 async def test_y_copies_the_value_and_says_so(console, tmp_path, monkeypatch):
@@ -132,9 +132,9 @@ async def test_y_copies_the_value_and_says_so(console, tmp_path, monkeypatch):
         monkeypatch.setattr(console._driver, "write", written.append)
         await pilot.press("y")
         await until(pilot, lambda: (tmp_path / "copied.txt").exists())
-        await until(
-            pilot, lambda: "Sent to the terminal's clipboard, 64" in console.screen.query_one(KeyLine).text
-        )
+        beneath = next(screen for screen in console.screen_stack if screen.id == "alerts")
+        await until(pilot, lambda: "Sent to the terminal's clipboard, 64" in beneath.query_one(KeyLine).text)
+        assert isinstance(console.screen, ChooseValue)
         assert (tmp_path / "copied.txt").read_text() == HASH + "\n"
         assert f"\x1b]52;c;{base64.b64encode(HASH.encode()).decode()}\a" in written
 

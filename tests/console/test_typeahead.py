@@ -225,6 +225,24 @@ async def test_a_verb_behind_a_filter_is_about_what_the_filter_shows(app):
         assert [row.hostname for row in claimed] == ["host-03"]
 
 
+async def test_a_verb_behind_the_next_free_one_is_about_that(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        together(app, "c", "n", "c", "n", "c")
+        await until(pilot, lambda: len(mine(app)) == 3)
+        assert "already" not in said(app)
+
+
+async def test_a_verb_behind_a_far_movement_is_about_where_it_leads(app):
+    async with app.run_test(size=(80, 24)) as pilot:
+        view = await ready(pilot)
+        # What is narrowed is read in a thread.
+        together(app, "/", *"host:host", "enter", "G", "c")
+        await until(pilot, lambda: len(mine(app)) == 1)
+        assert mine(app) == [view.queue.current.id]
+        assert "LOW" in text_of(app).splitlines()[12]
+
+
 async def test_beneath_a_dialog_no_key_is_said(app):
     async with app.run_test(size=(80, 24)) as pilot:
         view = await ready(pilot)

@@ -1,6 +1,6 @@
 """The dialog that offers the values of an alert."""
 
-from screens.dialogs.choose_value import ChooseValue, Chosen, ValueChoice
+from screens.dialogs.choose_value import ChooseValue, ValueChoice
 from tests.corpus.strings import everything
 from tests.helpers.screens import Asking, still, text_of, until
 
@@ -14,8 +14,15 @@ CHOICES = [
 ]
 
 
+copied: list[str] = []
+
+
+async def copy(value: str) -> None:
+    copied.append(value)
+
+
 def dialog(choices=CHOICES) -> ChooseValue:
-    return ChooseValue("Encoded PowerShell download", "Acme Dental", choices)
+    return ChooseValue("Encoded PowerShell download", "Acme Dental", choices, copy=copy)
 
 
 async def answer_of(*keys: str, choices=CHOICES):
@@ -28,13 +35,15 @@ async def answer_of(*keys: str, choices=CHOICES):
 
 
 async def test_enter_answers_the_value_under_the_cursor():
-    assert await answer_of("enter") == Chosen(CHOICES[0])
-    assert await answer_of("j", "j", "enter") == Chosen(CHOICES[2])
-    assert await answer_of("G", "p") == Chosen(CHOICES[3])
+    assert await answer_of("enter") == CHOICES[0]
+    assert await answer_of("j", "j", "enter") == CHOICES[2]
+    assert await answer_of("G", "p") == CHOICES[3]
 
 
-async def test_y_asks_to_copy_it_and_escape_for_nothing():
-    assert await answer_of("j", "y") == Chosen(CHOICES[1], "copy")
+async def test_y_copies_it_and_stays_and_escape_asks_for_nothing():
+    copied.clear()
+    assert await answer_of("j", "y", "j", "enter") == CHOICES[2]
+    assert copied == [CHOICES[1].value]
     assert await answer_of("escape") is None
     assert await answer_of("q") is None
 
@@ -51,7 +60,7 @@ async def test_a_long_value_is_cut_in_the_list_and_whole_below():
 
 async def test_values_of_strangers_steer_nothing():
     choices = [ValueChoice("path", text, text) for text in dict.fromkeys(everything()) if text.strip()]
-    app = Asking(ChooseValue(choices[0].value, choices[1].value, choices))
+    app = Asking(ChooseValue(choices[0].value, choices[1].value, choices, copy=copy))
     async with app.run_test(size=(100, 40)) as pilot:
         await still(pilot)
         for _ in range(0, len(choices), 40):
