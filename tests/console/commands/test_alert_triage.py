@@ -77,11 +77,15 @@ def test_a_protected_organization_s_name_is_given(filled, limegrove):
 
     refused = limegrove("alert", "close", "detection-1", "--as", "pending")
     assert refused.code == 5
-    assert refused.err.startswith("limegrove: `Acme Corp`: protected; give the name of each with --confirm.")
+    assert refused.err.startswith(
+        "limegrove: `Acme Corp`: protected; give the name of each, or its oid, with --confirm."
+    )
     wrong = limegrove("alert", "close", "detection-1", "--as", "pending", "--confirm", "Acme")
     assert wrong.code == 5
     assert listed(limegrove)["detection-1"]["status"] == "new"
     assert limegrove("alert", "close", "detection-1", "--as", "pending", "--confirm", "Acme Corp").code == 0
+    by_id = limegrove("alert", "close", "detection-1", "--as", "true_positive", "--confirm", OIDS[0])
+    assert by_id.code == 0, by_id.err
     assert limegrove("alert", "claim", "detection-2").code == 0
 
 
