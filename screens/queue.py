@@ -344,5 +344,7 @@ def _open_words(row: QueueLine) -> str:
     if (alert := alone(row)) is not None:
         return _SHORT_STATES[alert.status]
     still = row.still_open if isinstance(row, FoldRow) else held(row)
-    short, whole = (str(many) if many < 1_000 else f"{many // 1_000}k" for many in (still, held(row)))
-    return f"{short}/{whole}"
+    words = f"{still:,}/{held(row):,}"
+    if len(words) <= 7:
+        return words
+    return "/".join(str(many) if many < 1_000 else f"{many // 1_000}k" for many in (still, held(row)))

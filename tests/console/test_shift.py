@@ -139,7 +139,7 @@ def close_the_storm(mk: Tmux, shift: Shift) -> None:
     mk.wait(
         lambda screen: (
             "1 line, 1,400 of" in line(screen, 1)
-            and re.search(r"60 orgs \(storm\) .* 1,400", line(screen, 3)) is not None
+            and re.search(r"60 orgs, STORM .* 1,400", line(screen, 3)) is not None
             and not line(screen, 4).strip()
         ),
         120,
@@ -176,7 +176,7 @@ def close_the_storm(mk: Tmux, shift: Shift) -> None:
 def take_a_part_back(mk: Tmux, shift: Shift) -> None:
     """Three of the 1,400 become again what they were."""
     look_for(mk, f"{STORM} status:closed")
-    mk.wait(lambda screen: re.search(r"60 orgs \(storm\) .* 1,400", line(screen, 3)) is not None)
+    mk.wait(lambda screen: re.search(r"60 orgs .* 0/1,400", line(screen, 3)) is not None)
     mk.press("Enter")
     mk.wait("Scanner touched LSASS (60 orgs)")
     for number in range(1, 4):

@@ -1,12 +1,14 @@
 """The queue as an analyst works it: folded, marked, sorted by its clocks, and every verb on what it is meant for."""
 
+from dataclasses import replace
+
 import pytest
 
 from screens.alerts import FOLDED, Alerts
 from screens.context import Scope, Status
 from screens.dialogs.mark_pattern import MarkPattern
 from screens.frame import KeyLine, TitleLine
-from screens.queue import clock_style, clock_words
+from screens.queue import clock_style, clock_words, columns
 from screens.requests import (
     AcknowledgeAlerts,
     AssignAlerts,
@@ -27,7 +29,7 @@ from screens.requests import (
     UndoDecision,
 )
 from store import ingest, preferences, triage
-from store.queries import alerts
+from store.queries import alerts, folds
 from store.triage import Decision, Selection
 from tests.helpers.screens import NOW, Host, fill, oid_of, still, text_of, until
 from tests.helpers.triage import SCANNER, same, storm
@@ -233,6 +235,21 @@ def alone_in(store) -> int:
     """An alert that is like no other."""
     with store.reader.reading() as connection:
         return alerts.page(connection, alerts.AlertFilter(severity=4))[0].id
+
+
+@pytest.mark.parametrize(
+    ("still", "whole", "words"),
+    [(0, 19, "0/19"), (0, 1_400, "0/1,400"), (12, 1_400, "12/1k"), (9_000, 12_345, "9k/12k")],
+)
+async def test_many_are_said_in_seven_cells(stormy, still, whole, words):
+    with stormy.reader.reading() as connection:
+        row = next(
+            row for row in folds.page(connection, alerts.AlertFilter(), now=NOW) if row.organizations > 1
+        )
+    column = columns(Host(stormy, Alerts).context, {}, folded=True, closed=True)[6]
+    said = column.text(replace(row, open=whole, still_open=still))
+    assert said == words
+    assert len(said) <= column.width
 
 
 # -- what a filter line is said to mean ---------------------------------------------------------------------
