@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from store.queries.onboarding import known
 from store.text import safe_text
 
 if TYPE_CHECKING:
+    from console.limacharlie.client import Cloud
     from screens.requests import Work
     from store.onboarding import Row, Wrong
 
@@ -31,16 +33,29 @@ async def onboard(host: Host, request: OnboardOrganizations) -> Agreed | None:
     cloud = host.cloud()
     found = await read(host, known)
     place = found.places.get(request.node)
-    dialog = Onboard(
-        (place.path or place.id) if place is not None and place.path else "",
-        wrong=lambda cells: _wrong(cells, found),
-        doubtful=lambda cells: _doubtful(cells, found),
-    )
-    values = await host.ask(dialog)
-    if values is None:
-        return None
-    cells = filled(values)
-    rows: list[Row] = [(0, cells)]
+    cells: Cells = {"node": place.path} if place is not None and place.path else {}
+    trouble = ""
+    while True:
+        dialog = Onboard(
+            cells,
+            wrong=partial(_wrong, found=found),
+            doubtful=partial(_doubtful, found=found),
+            trouble=trouble,
+        )
+        values = await host.ask(dialog)
+        if values is None:
+            return None
+        cells = filled(values)
+        verdict, found, source = await _judged(host, cloud, cells)
+        if not verdict.stopped:
+            return await keep_and_show(host, planned(verdict, found, source=source))
+        # What was filled in is there again, to be mended.
+        trouble = await _told(host, verdict)
+
+
+async def _judged(host: Host, cloud: Cloud, cells: Cells) -> tuple[Judged, Known, str]:
+    """What is to be said of it, what is known by then, and where it comes from."""
+    rows: list[Row] = [(0, dict(cells))]
     wrong: list[Wrong] = []
     source = "name"
     if file := cells.get("file"):
@@ -53,10 +68,8 @@ async def onboard(host: Host, request: OnboardOrganizations) -> Agreed | None:
         )
     except LimaCharlieError as error:
         raise RefusedHere(str(error)) from error
-    if verdict.stopped:
-        await _told(host, verdict)
-        return None
-    return await keep_and_show(host, planned(verdict, found, source=source))
+    host.say("")
+    return verdict, found, source
 
 
 def _wrong(cells: Cells, found: Known) -> str:
@@ -90,11 +103,11 @@ def _read(file: str) -> tuple[list[Row], list[Wrong]]:
         raise RefusedHere(f"{safe_text(file, 80)} cannot be read: {error.strerror}.") from error
 
 
-async def _told(host: Host, verdict: Judged) -> None:
-    """Everything that is wrong, where there is more of it than a line holds."""
+async def _told(host: Host, verdict: Judged) -> str:
+    """Show everything that is wrong where there is more of it than a line holds, else tell it."""
     stopped = verdict.stopped
     if len(stopped) == 1:
-        raise RefusedHere(f"{stopped[0]} Nothing was done.")
+        return f"{stopped[0]} Nothing was done."
     lines = len({each.line for each in stopped})
     heading = line(
         (f"{counted(len(stopped), 'mistake')} on {counted(lines, 'line')}; nothing was done.", "bold")
@@ -110,7 +123,8 @@ async def _told(host: Host, verdict: Judged) -> None:
         )
         for number, each in enumerate(verdict.wrong)
     ]
-    await host.ask(Results(heading, items, can_undo=False, kind="COLUMN", where="LINE"))
+    await host.ask(Results(heading, items, can_undo=False, kind="COLUMN", where="LINE", short=True))
+    return ""
 
 
 HANDLERS: dict[type[Work], Handler] = {OnboardOrganizations: asking(onboard)}

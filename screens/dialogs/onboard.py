@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from textual.widgets import Input
+
 from screens.dialogs.fill_in import Field, FillIn, Values
 from screens.widgets.text import line
 
@@ -41,22 +43,36 @@ class Onboard(FillIn):
     Onboard #dialog-foot { margin-top: 0; }
     """
 
-    def __init__(self, node: str, *, wrong: Callable[[Cells], str], doubtful: Callable[[Cells], str]) -> None:
+    def __init__(
+        self,
+        cells: Cells,
+        *,
+        wrong: Callable[[Cells], str],
+        doubtful: Callable[[Cells], str],
+        trouble: str = "",
+    ) -> None:
         """Ask.
 
         Args:
-            node: the node that stands there at first: a stranger's text.
+            cells: what stands there at first, by column: strangers' text.
             wrong, doubtful: as of `FillIn`, of the cells that are filled in.
+            trouble: what was wrong with them the last time.
         """
         super().__init__(
             line(
                 ("Onboard a customer", "bold"), ("  judged and shown first: nothing is made by this", "dim")
             ),
-            [Field(label, node if column == "node" else "", hint) for column, label, hint in LINES],
+            [Field(label, cells.get(column, ""), hint) for column, label, hint in LINES],
             does="judge it",
             wrong=lambda values: wrong(filled(values)),
             doubtful=lambda values: doubtful(filled(values)),
         )
+        self._trouble = trouble
+        self._begins = "#field-0" if "file" in cells else self.AUTO_FOCUS
+
+    def on_mount(self) -> None:
+        """The cursor in the file, where there is one."""
+        self.query_one(self._begins, Input).focus()
 
 
 def filled(values: Values) -> dict[str, str]:

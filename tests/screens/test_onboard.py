@@ -15,7 +15,7 @@ WRONG = "region: 'europa' is no region; is 'europe' meant? And 2 more."
 
 def form(node: str = "Europe/Gold", *, wrong: str = "", doubtful: str = "") -> Onboard:
     return Onboard(
-        node,
+        {"node": node},
         wrong=lambda cells: wrong if cells.get("region") == "europa" else "",
         doubtful=lambda cells: doubtful,
     )

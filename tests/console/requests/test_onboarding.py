@@ -121,7 +121,11 @@ async def test_everything_that_is_wrong_with_a_file_is_shown_and_nothing_is_made
         await on(pilot, Results)
         assert "2 mistakes on 2 lines; nothing was done." in text_of(app)
         assert "line 2" in text_of(app)
+        assert "region: 'mars' is no region" in " ".join(text_of(app).split())
         assert len(served.world.by_oid) == 2
+        await pilot.press("enter")
+        await on(pilot, Onboard)
+        assert str(file) in text_of(app), "the file is there again, to be judged once it is mended"
 
 
 async def test_a_name_that_somebody_else_has_is_told_before_anything_is_made(a_store: Any) -> None:
@@ -133,7 +137,9 @@ async def test_a_name_that_somebody_else_has_is_told_before_anything_is_made(a_s
         await on(pilot, Onboard)
         fill(app, name="Acme Dental")
         await pilot.press("enter")
-        await until(pilot, lambda: "'Acme Dental' is taken" in said(app))
+        await until(pilot, lambda: "'Acme Dental' is taken" in text_of(app))
+        await on(pilot, Onboard)
+        assert app.screen.query_one("#field-1", Input).value == "Acme Dental"
         assert len(served.world.by_oid) == 3
 
 
