@@ -19,7 +19,7 @@ from screens.detailreading import ReadsDetail
 from screens.figures import Looks, LooksDeeper, kept, rollup
 from screens.keys import press
 from screens.organization_tabs import TABS, Tab
-from screens.organization_tabs.words import counted, field, opened
+from screens.organization_tabs.words import LABEL, counted, field, opened
 from screens.requests import (
     ChangeMany,
     OffboardOrganization,
@@ -92,6 +92,8 @@ _SETS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (0, ("ALERTS", "CASES", "DRIFT", "ACCESS", "QUOTA")),
 )  # fmt: skip
 """From how many cells on which figures are shown, the widest first."""
+WIDE = 55
+"""Cells of the detail where it stands beside the tree."""
 _BACK = (1, 7, 30)
 """Days ago: with what `=` compares an organization, press for press."""
 _UNFOLDED = 60
@@ -223,6 +225,8 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
         self._open = False
         self._tab = 0
         self._told = ("", 0)
+        self._lines: tuple[Content, ...] = ()
+        """What the detail says, before it is wrapped."""
         self._compared = ""
         self._back = -1
         self._side_by_side: tuple[str, str, int | None] | None = None
@@ -246,6 +250,7 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
         """The detail has other lines beside the tree than below it."""
         wide = self.has_class("-wide")
         super().on_resize(event)
+        self._lay_lines()
         if self.has_class("-wide") != wide:
             self._show_detail()
 
@@ -507,10 +512,19 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
         if head.display:
             head.update(tab_line(TABS, self._tab))
         pane = self.query_one("#organization-tab", VerticalScroll)
-        pane.query_one(Static).update(Content("\n").join(lines))
+        self._lines = tuple(lines)
+        self._lay_lines()
         if self._told != (about, self._tab):
             self._told = (about, self._tab)
             pane.scroll_home(animate=False)
+
+    def _lay_lines(self) -> None:
+        """The lines of the detail; one that is too long goes on below its own column."""
+        width = WIDE if self.has_class("-wide") else self.size.width
+        shown = [part for each in self._lines for part in hung(each, width)]
+        self.query_one("#organization-tab", VerticalScroll).query_one(Static).update(
+            Content("\n").join(shown)
+        )
 
     # -- requests ---------------------------------------------------------------------------------------
 
@@ -611,6 +625,17 @@ class Organizations(LooksDeeper[Found], ReadsDetail[Found]):
         self.tell("Worst child first." if self._worst_first else "In the order of the tree.")
         if self._found is not None:
             self.show(self._found)
+
+
+def hung(said: Content, width: int) -> list[Content]:
+    """A line of a detail, wrapped to so many cells; what does not fit stands below what follows its label."""
+    if said.cell_length <= width:
+        return [said]
+    first = said.wrap(width)[0]
+    rest = said.plain[len(first.plain) :]
+    after = said[len(said.plain) - len(rest.lstrip()) :]
+    indent = Content(" " * (LABEL + 1))
+    return [first, *(indent + part for part in after.wrap(max(20, width - LABEL - 1)))]
 
 
 def below(rows: Sequence[TreeRow], node_id: str) -> list[TreeRow]:

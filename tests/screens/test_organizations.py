@@ -8,7 +8,7 @@ import pytest
 from screens.context import Scope
 from screens.organization_tabs import TABS
 from screens.organization_tabs.analytics import count
-from screens.organization_tabs.words import severities
+from screens.organization_tabs.words import field, severities
 from screens.organizations import Organizations, below, brief, compact
 from screens.requests import Back, SetScope, ShowAccess, ShowAlerts
 from screens.widgets.text import line
@@ -110,6 +110,32 @@ async def test_the_detail_opens_follows_the_cursor_and_closes_before_going_back(
         assert host.asked == []
         await press(pilot, "escape")
         assert host.asked == [Back()]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_a_line_of_the_detail_that_is_too_long_goes_on_below_its_own_column(
+    filled_store, monkeypatch, size
+):
+    class Long:
+        TITLE = "Long"
+
+        def read(self, connection, oid, now):
+            return oid
+
+        def lines(self, found, context, wide):
+            return [field("contact", f"{'Nadia Almeida ' * 6}nadia@acme.example"), field("next", "it")]
+
+    monkeypatch.setattr("screens.organizations.TABS", (Long(),))
+    host = Host(filled_store, Organizations)
+    async with host.run_test(size=size) as pilot:
+        await ready(pilot, host)
+        await press(pilot, "G", "enter")
+        await until(pilot, lambda: "nadia@acme.example" in text_of(host))
+        lines = text_of(host).splitlines()
+        (begin,) = [each.index("Nadia") for each in lines if " contact " in each]
+        (after,) = [each for each in lines if "nadia@acme.example" in each]
+        assert after[begin - 2 : begin] == "  "
+        assert after[begin] != " "
 
 
 async def test_a_filter_keeps_what_stands_above_and_counts_its_finds(filled_store):
