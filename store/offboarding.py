@@ -30,7 +30,7 @@ class Line:
     """One line of the checklist."""
 
     part: str
-    """Of PARTS, or `mark`, `export`, `report`, `look`, `own access`."""
+    """Of PARTS, or `work`, `mark`, `export`, `report`, `look`, `own access`."""
     there: str
     """What of it there is; it may hold strangers' text."""
     steps: int = 0

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from console.limacharlie.credentials import OrganizationKey
 from console.limacharlie.errors import Denied
+from store.access import counted
 from store.forgetting import HOLD
 from store.offboarding import DATA, PARTS, Checklist, Line
+from store.queries.organizations import OrganizationDetail, organization
 from store.queries.scopes import NODE, ORGANIZATION, marked
 from store.runs import Planned, PlannedItem, PlannedStep
 from store.text import Untrusted, safe_text
+from store.times import now_ms
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud
@@ -102,13 +105,14 @@ async def offer(
     if unknown:
         raise OffboardError(f"There is no part {unknown[0][:40]!a}; there are {', '.join(PARTS)}.")
 
-    def look() -> tuple[Any, Any, bool]:
+    def look() -> tuple[Any, Any, bool, Line]:
         with store.reader.reading() as c:
             row = c.execute(ORGANIZATION.select().where(ORGANIZATION.c.oid == oid)).one_or_none()
             node = c.execute(NODE.select().where(NODE.c.oid == oid)).one_or_none()
-            return row, node, bool(marked(c, HOLD, [oid]))
+            work = _work(organization(c, oid, now=now_ms()))
+            return row, node, bool(marked(c, HOLD, [oid])), work
 
-    row, node, held = await asyncio.to_thread(look)
+    row, node, held, work = await asyncio.to_thread(look)
     if row is None:
         raise OffboardError(f"There is no organization {oid} in the store.")
     if row.gone_at is not None:
@@ -120,13 +124,29 @@ async def offer(
     await reading.all()
 
     def drafted(keep: frozenset[str]) -> Drafted:
-        return _drafted(reading, replace(wish, keep=keep), row.name, node, held, str(brands or ""))
+        return _drafted(reading, replace(wish, keep=keep), row.name, node, held, str(brands or ""), work)
 
     return drafted
 
 
-def _drafted(reading: "_Reading", wish: Wish, name: str, node: Any, held: bool, brands: str) -> Drafted:
+def _work(found: OrganizationDetail | None) -> Line:
+    """What of it is still to be done by somebody, as far as the store knows."""
+    alerts, cases = (None, None) if found is None else (found.row.open_alerts, found.row.cases)
+    late = found.row.late if found is not None else 0
+    said = [
+        "alerts unknown" if alerts is None else f"{counted(alerts, 'open alert')}",
+        *([f"{late:,} past SLA"] if late else ()),
+        "cases unknown" if cases is None else f"{counted(cases, 'open case')}",
+    ]
+    open_ = alerts is None or cases is None or alerts or cases
+    return Line("work", ", ".join(said) if open_ else "none", 0, "nothing closes it" if open_ else "")
+
+
+def _drafted(
+    reading: "_Reading", wish: Wish, name: str, node: Any, held: bool, brands: str, work: Line
+) -> Drafted:
     lines, steps = _checklist(reading, wish, node, held=held)
+    lines.insert(0, work)
     notes = list(reading.notes)
     if held:
         notes.append(

@@ -19,6 +19,7 @@ from screens.widgets.text import line
 from store.offboarding import PARTS, Checklist, Choose, Line
 
 _SAID = {
+    "work": "open work",
     "mark": "mark in the tree",
     "export": "export to",
     "report": "final report",
@@ -51,6 +52,7 @@ class Offboard(Dialog[OffboardAnswer | None]):
     DEFAULT_CSS = """
     Offboard > Vertical { height: 100%; max-height: 34; }
     Offboard RowTable { height: 1fr; margin-top: 1; }
+    Offboard #line { max-height: 3; }
     Offboard .dialog-field { margin-top: 0; }
     Offboard #dialog-foot { margin-top: 0; }
     """
@@ -126,6 +128,7 @@ class Offboard(Dialog[OffboardAnswer | None]):
             cursor=self._shared.glyphs.cursor,
             id="checklist",
         )
+        yield Static("", id="line", markup=False)
         with Container(classes="dialog-field"):
             yield Static("name", classes="dialog-label", markup=False)
             yield Input(id="name", compact=True, select_on_focus=False)
@@ -154,6 +157,22 @@ class Offboard(Dialog[OffboardAnswer | None]):
 
     def _put(self) -> None:
         self.query_one("#checklist", RowTable).put(Listed(self._found.lines, key=lambda row: row.part))
+
+        self._tell_line()
+
+    @on(RowTable.Moved)
+    def _moved(self, event: RowTable.Moved) -> None:
+        event.stop()
+        self._tell_line()
+
+    def _tell_line(self) -> None:
+        """All of the line of the cursor, which its columns cut."""
+        row = self.query_one("#checklist", RowTable).current
+        if row is None:
+            return
+        note = f"   {row.note}" if row.note else ""
+        said = line((f"{_SAID.get(row.part, row.part.replace('-', ' '))}: ", "bold"), row.there, note)
+        self.query_one("#line", Static).update(said)
 
     def action_keep(self) -> None:
         """Keep the part of the cursor, or take it after all."""

@@ -27,6 +27,7 @@ COUNTS = {
 
 def checklist(keep: frozenset[str], name: str = NAME, notes: tuple[str, ...] = ()) -> Checklist:
     lines = [
+        Line("work", "20 open alerts, 3 past SLA, 20 open cases", 0, "nothing closes it"),
         Line("mark", "leaving", 1),
         Line(
             "export", "/home/kim/limegrove/default/offboarded/7e41789d-20261128", 1, "secrets are not in it"
@@ -70,6 +71,16 @@ async def test_parts_are_kept_and_taken_after_all() -> None:
     assert answer.keep == frozenset()
 
 
+async def test_the_line_of_the_cursor_is_said_whole() -> None:
+    app = Asking(dialog())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await still(pilot)
+        assert "open work: 20 open alerts, 3 past SLA, 20 open cases   nothing closes it" in text_of(app)
+        await pilot.press("j", "j")
+        await still(pilot)
+        assert "/home/kim/limegrove/default/offboarded/7e41789d-20261128" in text_of(app)
+
+
 async def test_what_belongs_to_it_is_not_left_out() -> None:
     app = Asking(dialog())
     async with app.run_test(size=(80, 24)) as pilot:
@@ -103,7 +114,7 @@ def test_picture(snap_compare: Any, size: tuple[int, int]) -> None:
 
     async def ready(pilot: Any) -> None:
         await still(pilot)
-        for key in ("j", "j", "j", "j", "x", "tab", *"Acme", "enter"):
+        for key in ("j", "j", "j", "j", "j", "x", "tab", *"Acme", "enter"):
             await pilot.press(key)
         await still(pilot)
 

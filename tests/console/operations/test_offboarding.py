@@ -1,6 +1,7 @@
 """What is made when a customer leaves, on a sandbox in this process."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from console.operations import offboardexport, offboarding
 from console.sandbox.faults import Rule
 from store import ingest, models
 from store.database import Store
+from store.queries.organizations import organization
 from store.runs import PlannedStep
 from tests.helpers.bulk import Customers, client, customers
 
@@ -81,6 +83,7 @@ async def test_of_groups_that_are_kept_none_is_deleted_and_it_is_taken_out_all_t
         assert sorted(left) == sorted(holding)
         deleted = [step.target for step in item.steps if step.verb == "group.delete"]
         assert (alone in deleted, bool(deleted)) == (not keep, not keep)
+        assert drafted.checklist.lines[0].part == "work"
         (line,) = [line for line in drafted.checklist.lines if line.part == "groups"]
         if keep:
             assert line.note == "it is taken out of them; none is deleted, as asked for"
@@ -163,3 +166,19 @@ def test_a_host_that_did_not_answer_is_named_for_what_it_did_not_tell(known: Sto
         c.execute(record.delete())
         assert not c.execute(select(record.c.id)).all()
     assert incomplete(known, tmp_path) == {}
+
+
+def test_the_work_that_is_open_comes_first_and_what_was_never_read_is_not_none(known: Store) -> None:
+    def work(**more: Any) -> tuple[str, str]:
+        with known.reader.reading() as c:
+            found = organization(c, OID, now=NOW)
+        assert found is not None
+        line = offboarding._work(replace(found, row=replace(found.row, **more)))
+        return line.there, line.note
+
+    assert work() == ("alerts unknown, cases unknown", "nothing closes it")
+    _read(known, NOW)
+    assert work() == ("none", "")
+    assert work(open_alerts=20, late=3, cases=1) == (
+        "20 open alerts, 3 past SLA, 1 open case", "nothing closes it",
+    )  # fmt: skip
