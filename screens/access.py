@@ -682,7 +682,7 @@ class Access(View[Found]):
         found, cell = self._found, self.here
         if found is not None and found.grid is not None:
             if cell is None:
-                lines = [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")]
+                lines = [self.nothing_said()]
             else:
                 staged = tuple(
                     accesslines.words(each, found.names)

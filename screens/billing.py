@@ -16,7 +16,6 @@ from textual.widgets import Static
 from screens.billing_words import full_in, number_of_hours, usage_lines
 from screens.context import HEALTH_STYLES, Context
 from screens.detailed import Detailed
-from screens.keys import press
 from screens.requests import ExportStatement, ReadInvoices, ShowOrganization
 from screens.widgets.row_table import Column, Listed, RowTable
 from screens.widgets.spark import bar, spark
@@ -312,7 +311,7 @@ class Billing(Detailed[Found]):
         elif (each := self.table.current) is not None and found.statement is not None:
             lines = self._charge_lines(each, found.statement)
         self.say_detail(
-            lines or [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")], width
+            lines or [self.nothing_said(read=not self._shows_usage or found.used is not None)], width
         )
 
     def _charge_lines(self, each: Charged, made: Statement) -> list[Content]:

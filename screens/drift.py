@@ -351,7 +351,7 @@ class DriftView(Detailed[Found]):
         elif each is not None:
             self._say(self._about_record(found, each))
         else:
-            self._say([Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")])
+            self._say([self.nothing_said()])
 
     def _say(self, lines: Sequence[Content]) -> None:
         width = self.size.width if self._whole or self.size.width < 120 else WIDE

@@ -300,9 +300,7 @@ class Findings(Detailed[Found]):
         found, finding = self._found, self.table.current
         if found is None:
             return
-        lines: Sequence[Content] = [
-            Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")
-        ]
+        lines: Sequence[Content] = [self.nothing_said()]
         if finding is not None:
             lines = detail_lines(finding, found, staged=self._is_staged(finding))
         width = WIDE if self.size.width >= 120 else self.size.width

@@ -435,7 +435,7 @@ class Rollouts(Detailed[Found]):
             return
         row = self.row_table.current
         if row is None:
-            self._put([Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")])
+            self._put([self.nothing_said()])
         elif row.wave is not None or row.failed is not None or row.folded is not None:
             self._look_at(found.opened, row)
         else:
@@ -449,7 +449,7 @@ class Rollouts(Detailed[Found]):
     def _about(self, row: PlanLine | None) -> list[Content]:
         """A plan that is not opened, in short."""
         if row is None:
-            return [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")]
+            return [self.nothing_said()]
         plan = row.plan
         state = self._state(plan.state, plan.expires_at)
         lines = [

@@ -427,7 +427,7 @@ class Templates(Detailed[Found]):
         found = self._found
         if found is None:
             return
-        nothing = [Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")]
+        nothing = [self.nothing_said()]
         if self._inside:
             row = self.records.current
             if row is not None:

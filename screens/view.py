@@ -344,6 +344,18 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
             beneath = self in stack and stack[-1] is not self
             self.query_one("#keys", KeyLine).keys(None if beneath else self.shown_keys())
 
+    def nothing_said(self, *, read: bool = True) -> Content:
+        """What a pane says of a table that has no line.
+
+        Args:
+            read: whether what stands in the table has been read.
+        """
+        if not read or (self.reading and not self.filter_line):
+            return Content(f" {READING}")
+        if not self.filter_line:
+            return Content(" There is none.")
+        return Content(f" Nothing matches the filter; {press('app.back', 'esc')} forgets it.")
+
     # -- the frame --------------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:

@@ -1,6 +1,7 @@
 """What customers are charged and how full their quotas are, on a real store."""
 
 import re
+import threading
 
 import pytest
 from sqlalchemy import insert
@@ -12,6 +13,7 @@ from screens.organizations import Organizations
 from screens.requests import Back, ExportStatement, ReadInvoices, ShowOrganization
 from store import billingwork, ingest, models
 from store.examplebook import TEXT
+from store.queries import billing
 from store.tree import TreeNode, replace_tree
 from tests.helpers.screens import CUSTOMERS, NOW, Host, oid_of, still, text_of, until
 
@@ -173,6 +175,24 @@ async def test_usage_has_the_fullest_first_and_its_days_as_a_plot(charged_store)
         await until(pilot, lambda: not host.view._usage)
         await pilot.press("q")
         assert host.asked == [Back()]
+
+
+async def test_usage_that_is_still_being_read_is_no_filter_that_nothing_matches(charged_store, monkeypatch):
+    free = threading.Event()
+
+    def slow(*given, **more):
+        assert free.wait(20)
+        return billing.used(*given, **more)
+
+    monkeypatch.setattr("screens.billing.used", slow)
+    host = Host(charged_store, Billing)
+    async with host.run_test(size=(80, 30)) as pilot:
+        await ready(pilot)
+        await pilot.press("v")
+        await settled(pilot, "Reading the store.")
+        assert "Nothing matches" not in words(host)
+        free.set()
+        await settled(pilot, "1 full, 1 full within 30 days")
 
 
 async def test_usage_of_which_days_are_lacking_is_at_least_what_is_told_and_more_kinds_are_counted(
