@@ -118,7 +118,8 @@ class TypeAhead:
     @property
     def idle(self) -> bool:
         """Whether no key waits, and none is being looked at."""
-        return not self._typed and self._busy_since is None
+        busy = self._busy_since is not None and monotonic() - self._busy_since < LOST_AFTER
+        return not self._typed and not busy
 
     # -- what the application tells ---------------------------------------------------------------------
 
