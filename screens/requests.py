@@ -1,6 +1,6 @@
 """What the operator asks for. A screen posts one; console carries it out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from textual.message import Message
@@ -413,6 +413,8 @@ class DecideLines(Work):
     """(line, its version as it was seen): somebody else may be faster."""
     verdict: int
     """Of `store.reviews`."""
+    findings: tuple[tuple[int, str], ...] = field(default=(), compare=False)
+    """(line, what is wrong with it) as far as the screen said so; may hold strangers' text."""
 
     def __post_init__(self) -> None:
         """One decision is taken back without a question."""

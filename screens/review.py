@@ -16,7 +16,7 @@ from textual.containers import Container, VerticalScroll
 from textual.content import Content
 from textual.widgets import ContentSwitcher, Static
 
-from screens.context import HEALTH_STYLES, Context
+from screens.context import HEALTH_STYLES, SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.frame import Line as FrameLine
 from screens.frame import Part, WrittenLine, two_sided
 from screens.keys import press
@@ -35,7 +35,9 @@ from screens.widgets.row_table import Column, Listed, MarkTable, RowTable
 from screens.widgets.text import line
 from store import preferences, reviews
 from store.access import counted
+from store.findings import Finding, Way, by_way
 from store.permissions import is_privileged, roles
+from store.queries.findings import findings
 from store.reviews import (
     ACCESS_TABLES,
     ATTESTED,
@@ -64,6 +66,12 @@ COMPARE_EVERY = 5.0
 many times, and of ten thousand organizations it takes a second."""
 
 AGES_EVERY = 30
+
+SHARE = 30
+"""Findings are looked for again after so many times as long as it took."""
+
+Findings = tuple[dict[Way, list[Finding]], dict[str, list[Finding]]]
+"""As `store.findings.by_way` has them."""
 
 SIGNS: dict[str, tuple[str, str]] = {
     "open": (".", "unknown"),
@@ -176,6 +184,10 @@ class Review(View[Found]):
         """Permissions by digest: what a digest names never changes."""
         self._current: tuple[int, float, list[Covered]] | None = None
         self._dirty = True
+        self._findings: Findings = ({}, {})
+        self._look_again = True
+        self._not_before = 0.0
+        """By the monotonic clock: when to look for findings again at the earliest."""
         self._asked: object = None
         self._detail: Detail | None = None
 
@@ -226,6 +238,7 @@ class Review(View[Found]):
             Column("PERMS", lambda row: f"{row.permission_count:,}", 5, align="right"),
             Column("ORGS", lambda row: f"{row.place_count:,}", 6, align="right"),
             Column("!", lambda row: "!" if self._privileged(row) else "", 1),
+            Column("FOUND", lambda row: self._worst(row)[0], 5, style=lambda row: self._worst(row)[1]),
             Column("BY", lambda row: row.decided_by, 8, grow=1),
             Column("AGE", lambda row: age(row.decided_at, clock()) if row.decided_at else "", 4,
                 align="right", from_width=90),
@@ -247,6 +260,20 @@ class Review(View[Found]):
     def _privileged(self, row: Line) -> bool:
         return any(is_privileged(each) for each in self._lists.get(row.permissions, ()))
 
+    def _wrong(self, row: Line) -> list[Finding]:
+        """The findings about it, the worst first."""
+        ways, people = self._findings
+        if row.kind == "key":
+            _, oid, key_hash = row.key.split(" ")
+            return ways.get(("key", key_hash, oid), [])
+        who = str(row.principal)
+        found = [*ways.get((row.kind, who, row.gid), ()), *people.get(who, ())]
+        return sorted(found, key=lambda each: -each.severity)
+
+    def _worst(self, row: Line) -> tuple[str, str]:
+        found = self._wrong(row) if row.gone_at is None else []
+        return (SEVERITY_WORDS[found[0].severity], SEVERITY_STYLES[found[0].severity]) if found else ("", "")
+
     def _came_words(self, row: Line) -> str:
         came = self._found.came.get(row.id) if self._found is not None else None
         return came.words if came is not None else ""
@@ -261,6 +288,7 @@ class Review(View[Found]):
     def _access_changed(self, change: Change) -> None:
         if change.touches(ACCESS_TABLES):
             self._dirty = True
+            self._look_again = True
 
     def _tick(self) -> None:
         if self.is_current and self._found is not None and self.look == "full":
@@ -292,6 +320,32 @@ class Review(View[Found]):
             self._lists = self._lists | {each.permissions_digest: each.permissions}
         came = reviews.came_of(connection, lines, now=now)
         return Found(campaigns, review, lines, moved, came, place, problem)
+
+    def _look_for_findings(self) -> None:
+        """Look for findings beside what is read: among ten thousand organizations it takes seconds."""
+        if self._opened and self._look_again and time.monotonic() >= self._not_before:
+            self._look_again = False
+            self._find_wrong()
+
+    @work(exclusive=True, group="looks", exit_on_error=False)
+    async def _find_wrong(self) -> None:
+        started = time.monotonic()
+        try:
+            self._findings = await asyncio.to_thread(self._read_findings)
+        except Exception as error:
+            self._look_again = True
+            self.tell(f"Findings could not be looked for: {error}", "warning")
+            return
+        finally:
+            ended = time.monotonic()
+            self._not_before = ended + SHARE * (ended - started)
+        if self._opened and self.look == "full":
+            self._put_lines()
+            self._rested()
+
+    def _read_findings(self) -> Findings:
+        with self.context.reader.reading() as connection:
+            return by_way(findings(connection, now=self.context.clock()).findings)
 
     def _compare(self, connection: Connection, review: reviews.Review) -> list[Covered]:
         known = self._current
@@ -331,6 +385,7 @@ class Review(View[Found]):
         if self._dirty and self._opened:
             self.set_timer(COMPARE_EVERY, self._refresh_soon)
         self._write_down(found)
+        self._look_for_findings()
         if found.problem:
             self.tell(found.problem, "warning")
 
@@ -523,7 +578,7 @@ class Review(View[Found]):
             self._put([Content(forgets if filtered else "No line.")])
             return
         if self._detail is not None and self._detail.line.id == line_.id:
-            self._put(detail_lines(self._detail, line_, self._came_words(line_), self.context))
+            self._put_detail(self._detail, line_)
         self._read_detail(line_)
 
     @work(exclusive=True, group="detail", exit_on_error=False)
@@ -537,7 +592,18 @@ class Review(View[Found]):
         # What the cursor left meanwhile is not shown as what it stands on.
         if self._opened and row is not None and row.id == line_.id:
             self._detail = found
-            self._put(detail_lines(found, row, self._came_words(row), self.context))
+            self._put_detail(found, row)
+
+    def _put_detail(self, found: Detail, row: Line) -> None:
+        lines = detail_lines(found, row, self._came_words(row), self.context)
+        wrong = [
+            line(
+                (f"{SEVERITY_WORDS[each.severity]:<11}", SEVERITY_STYLES[each.severity]),
+                (f"{each.kind}: {each.sentence}", ""),
+            )
+            for each in (self._wrong(row) if row.gone_at is None else ())
+        ]
+        self._put([*lines[:1], *wrong, *lines[1:]])
 
     def _details(self, line_: Line) -> Detail:
         with self.context.reader.reading() as connection:
@@ -685,8 +751,13 @@ class Review(View[Found]):
             self._leaving = row.id if verdict != OPEN else 0
         else:
             return
+        wrong = tuple(
+            (each.id, f"{SEVERITY_WORDS[found.severity]}: {found.sentence}")
+            for each in chosen
+            for found in self._wrong(each)
+        )
         self.post_message(
-            DecideLines(self._opened, tuple((each.id, each.version) for each in chosen), verdict)
+            DecideLines(self._opened, tuple((each.id, each.version) for each in chosen), verdict, wrong)
         )
 
     def action_plan(self) -> None:

@@ -295,6 +295,34 @@ class Report:
     """Whether the users of any organization in question were ever read: else nothing is found in nothing."""
 
 
+Way = tuple[str, str, str]
+"""How somebody has something, as access reviews tell them apart: (direct, e-mail, ""), (member or owner,
+e-mail, gid), (key, hash, oid)."""
+
+_TAKEN_BY = {
+    "revoke": "direct", "remove_user": "direct", "remove_member": "member", "remove_owner": "owner",
+    "delete_key": "key",
+}  # fmt: skip
+
+
+def by_way(found: Iterable[Finding]) -> tuple[dict[Way, list[Finding]], dict[str, list[Finding]]]:
+    """What is wrong with single ways, by what would take it away; and with a person, by e-mail, where no
+    such change would. Each in the order of the findings."""
+    ways: dict[Way, list[Finding]] = {}
+    people: dict[str, list[Finding]] = {}
+    for each in found:
+        taken = dict.fromkeys(
+            (kind, change.principal, {"direct": "", "key": change.oid}.get(kind, change.gid))
+            for change in each.remedy
+            if (kind := _TAKEN_BY.get(change.kind, ""))
+        )
+        for way in taken:
+            ways.setdefault(way, []).append(each)
+        if not taken and "@" in each.subject:
+            people.setdefault(str(each.subject), []).append(each)
+    return ways, people
+
+
 def find(facts: Facts, kinds: Collection[Kind] | None = None) -> Report:
     """Everything that is wrong.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +118,7 @@ async def decide(host: Host, request: DecideLines) -> None:
     )
     if not found:
         raise RefusedHere("These lines are no longer there.")
-    heading = asked(request.verdict, found)
+    heading = asked(request.verdict, found, request.findings)
     if request.verdict == OPEN:
         reason = ""
         if len(found) > 1 and not await host.ask(
@@ -179,19 +180,27 @@ def _what(each: Line) -> str:
     return f"{each.kind} of {each.group}" if each.group else each.kind
 
 
-def asked(verdict: int, found: list[Line]) -> Content:
-    """What is decided about what: a line in full, of many the first ones."""
+def asked(verdict: int, found: list[Line], wrong: Sequence[tuple[int, str]] = ()) -> Content:
+    """What is decided about what: a line in full, of many the first ones; and what is wrong with them, as
+    (line, sentence), the worst first."""
     does = _DOES[verdict].capitalize()
     if len(found) == 1:
         each = found[0]
         head = line((f"{does} ", "bold"), (each.principal, "bold"))
-        return Content("\n").join([head, line((covers(each), ""))])
+        return Content("\n").join([head, line((covers(each), "")), *_wrong(wrong)])
     people = len({str(each.principal) for each in found})
     head = Content.styled(f"{does} {counted(len(found), 'line')} of {counted(people, 'principal')}", "bold")
     shown = [line((f"  {each.principal}", ""), (f"   {covers(each)}", "dim")) for each in found[:5]]
     if len(found) > 5:
         shown.append(Content(f"  and {len(found) - 5:,} more"))
-    return Content("\n").join([head, *shown])
+    by_line = {each.id: str(each.principal) for each in found}
+    named = [(number, f"{by_line[number]}: {said}") for number, said in wrong if number in by_line]
+    return Content("\n").join([head, *shown, *_wrong(named)])
+
+
+def _wrong(said: Sequence[tuple[int, str]], most: int = 4) -> list[Content]:
+    lines = [line(("! ", "bold ansi_yellow"), (each, "")) for _, each in said[:most]]
+    return lines + [Content(f"! and {len(said) - most:,} more findings")] * (len(said) > most)
 
 
 def covers(each: Line) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from console.operations import reviews as operations
+from console.requests.reviews import asked as asked_in_words
 from screens.context import UNICODE, Status
 from screens.frame import KeyLine, Line, TitleLine
 from screens.guard import forbidden
@@ -23,6 +24,7 @@ from screens.review import Review
 from store import ingest, preferences, reviews
 from store.database import Store
 from store.reviews import ATTESTED, REVOKED, Wanted
+from store.tree import TreeNode, replace_tree
 from tests.corpus.strings import everything
 from tests.helpers.access_worlds import GroupOf, World
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
@@ -177,6 +179,41 @@ async def test_each_key_asks_for_its_own(empty_store: Store) -> None:
         CloseReview(review),
         ShowAccess(principal=str(row.principal), by="principal"),
     ]
+
+
+async def test_a_line_carries_what_the_findings_say_of_it_and_hands_it_to_the_question(
+    empty_store: Store,
+) -> None:
+    world = a_world()
+    gid = next(iter(world.groups))
+    world.groups[gid].members.add(PEOPLE[1])
+    with empty_store.writing() as c:
+        replace_tree(
+            c,
+            [
+                TreeNode("root", None, "P", parameters={"staff_domains": ["provider.example"]}),
+                TreeNode("acme", "root", "A", oid=oid_of(0), parameters={"domains": ["acme.example"]}),
+            ],
+        )
+    begin(empty_store, world)
+    host = seen_by(empty_store)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        leak = next(
+            each for each in host.view._shown if each.kind == "member" and each.principal == PEOPLE[1]
+        )
+        host.view.table.go_to(leak)
+        await until(pilot, lambda: "leak: may act on 4 organizations" in text_of(host))
+        assert next(each for each in text_of(host).splitlines() if each.startswith(">")).count("CRIT") == 1
+        others = [each for each in host.view._shown if each.kind == "key"]
+        assert not any(found.kind == "leak" for each in others for found in host.view._wrong(each))
+        await pilot.press("a")
+        await until(pilot, lambda: asked(host))
+    said = asked(host)[-1].findings
+    assert said[0][0] == leak.id
+    assert said[0][1].startswith("CRIT: may act on 4")
+    dialog = asked_in_words(ATTESTED, [leak], said).plain
+    assert "! CRIT: may act on 4" in dialog
 
 
 async def test_m_leads_to_a_key_in_the_organization_that_it_is_of(empty_store: Store) -> None:
