@@ -31,6 +31,9 @@ PROTECTED = 8
 RISKS = 3
 """Gains of privileged permissions that are named before the rest is counted."""
 
+TOUCHED = "touched"
+"""In place of an outcome: the line is no step, it names an organization that the plan touches."""
+
 GOOD = ("done", "already")
 
 BECAME = {
@@ -137,7 +140,26 @@ def _steps(found: Shown, cursor: str, *, results: bool) -> RowTable[StepLine]:
     return RowTable(columns, cursor=cursor, id="steps")
 
 
-class AccessPlan(Dialog[PlanAnswer | None]):
+class _OfSteps(Dialog[PlanAnswer | None]):
+    """Says the line under the cursor in full: a table cuts it where it says on whom."""
+
+    DEFAULT_CSS = """
+    _OfSteps #step { max-height: 4; margin-top: 1; }
+    _OfSteps.-low #step { margin-top: 0; }
+    """
+
+    @on(RowTable.Moved)
+    def _moved(self, event: RowTable.Moved) -> None:
+        event.stop()
+        row: StepLine | None = event.row
+        if row is None:
+            return
+        text = f"{row.where} {row.words}" if row.outcome == TOUCHED else row.words
+        why = f": {row.why}" if row.why else ""
+        self.query_one("#step", Static).update(line((text, "bold"), why))
+
+
+class AccessPlan(_OfSteps):
     """A plan that waits for approval. Answers what to do with it; None leaves it as a draft."""
 
     AUTO_FOCUS = "#steps"
@@ -164,8 +186,13 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         self._trouble = found.said
 
     def on_mount(self) -> None:
-        """The steps, in the order of where they act."""
+        """The steps, in the order of where they act; behind them every organization that they touch."""
         rows = sorted(self._found.steps, key=lambda row: (row.where.casefold(), row.seq))
+        protected = {str(name) for _, name in self._found.plan.protected}
+        rows += [
+            StepLine(-number, name, f"is touched{', PROTECTED' * (name in protected)}", TOUCHED)
+            for number, name in enumerate(self._found.organizations, 1)
+        ]
         self.query_one("#steps", RowTable).put(Listed(rows, key=lambda row: row.seq))
         if self._found.plan.phrase:
             self.query_one("#confirm", Input).focus()
@@ -180,7 +207,8 @@ class AccessPlan(Dialog[PlanAnswer | None]):
                 (f"   good for {left // 60_000} min", "dim"),
             ),
             line("touches ", (counted(len(found.organizations), "organization"), "bold"), ": ")
-            + named(found.organizations),
+            + named(found.organizations)
+            + Content("; the list below ends with every one" * (len(found.organizations) > NAMED)),
             Content(
                 f"{found.gained:,} gained and {found.lost:,} lost by {counted(found.people, 'principal')}"
                 if found.people
@@ -196,6 +224,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
     def compose_body(self) -> ComposeResult:
         """The steps, and what has to be typed."""
         yield _steps(self._found, self._shared.glyphs.cursor, results=False)
+        yield Static("", id="step", markup=False)
         if self._found.plan.phrase:
             with Container(classes="dialog-field"):
                 yield Static("confirm", classes="dialog-label", markup=False)
@@ -250,7 +279,7 @@ class AccessPlan(Dialog[PlanAnswer | None]):
         self.refresh_words()
 
 
-class PlanResult(Dialog[PlanAnswer | None]):
+class PlanResult(_OfSteps):
     """What became of a plan, the steps that are not as they were wanted first."""
 
     AUTO_FOCUS = "#steps"
@@ -299,6 +328,7 @@ class PlanResult(Dialog[PlanAnswer | None]):
     def compose_body(self) -> ComposeResult:
         """A line for each step."""
         yield _steps(self._found, self._shared.glyphs.cursor, results=True)
+        yield Static("", id="step", markup=False)
 
     def keys(self) -> Content:
         """The way back, and the way to take it back."""

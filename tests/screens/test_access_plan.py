@@ -1,5 +1,7 @@
 """The dialogs of a plan about access: named, confirmed, and what became of it."""
 
+from dataclasses import replace
+
 import pytest
 
 from screens.dialogs.access_plan import (
@@ -11,6 +13,7 @@ from screens.dialogs.access_plan import (
     Shown,
     StepLine,
 )
+from screens.widgets.row_table import RowTable
 from store.accesschanges import AccessChange
 from store.accessplans import OUTCOMES, Plan, PlanRow, Step
 from store.text import Untrusted
@@ -109,6 +112,33 @@ async def test_an_old_plan_and_a_locked_console_apply_nothing(context):
         assert app.answer is Asking.NOTHING
         await pilot.press("escape")
         await until(pilot, lambda: app.answer == PlanAnswer("drop"))
+
+
+async def test_every_organization_is_listed_and_the_line_under_the_cursor_is_said_in_full(context):
+    found = shown(plan(protected=(("o-9", "Customer 8"),)))
+    far = "end that carlos.tran@northlight.example owns group Forensics contractors of the year 2025"
+    found = replace(
+        found,
+        steps=(replace(found.steps[0], words=far), found.steps[1]),
+        organizations=tuple(f"Customer {number}" for number in range(31)),
+    )
+    app = Asking(AccessPlan(found, context))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        flat = " ".join(text_of(app).replace("│", " ").split())
+        assert far in flat
+        assert "+28 more; the list below ends with every one" in flat
+        await pilot.press("tab")
+        table = app.screen.query_one("#steps", RowTable)
+        app.screen.set_focus(table)
+        seen = ""
+        for _ in range(33):
+            await pilot.press("j")
+            await still(pilot)
+            seen += text_of(app)
+        assert all(f"Customer {number} " in seen for number in range(31))
+        assert "Customer 8 is touched, PROTECTED" in seen
+        assert "Customer 30 is touched" in text_of(app)
 
 
 async def test_a_plan_may_be_kept_as_a_draft(context):
