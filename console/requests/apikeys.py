@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 SHOWN = 4
 """Keys, or recipes, that a dialog writes out before it counts the rest."""
+PROTECTED = 60
+"""Protected organizations likewise: whoever types how many they are has to know which."""
 
 
 # -- making ----------------------------------------------------------------------------------------------
@@ -406,7 +408,13 @@ def revoking(
     if not one:
         lines.append(Content(f"Type {len(rows)} keys."))
     if held:
-        lines.append(line(("Protected: type ", "bold"), (plans.phrase(held), "bold")))
+        names = [str(name) or oid for oid, name in held]
+        lines.append(line(("Protected: ", "bold ansi_yellow"), ", ".join(names[:PROTECTED])))
+        if len(names) > PROTECTED:
+            lines.append(
+                Content.styled(f"and {len(names) - PROTECTED:,} more protected ones", "bold ansi_yellow")
+            )
+        lines.append(line("For them type ", (plans.phrase(held), "bold")))
     return Content("\n").join(lines)
 
 

@@ -293,3 +293,21 @@ def test_picture_of_a_revocation(empty_store: Store, snap_compare: Any) -> None:
     held = ((oid_of(0), "Acme Dental"),)
     dialog = TypeName(revoking(rows, held, NOW), to_be_typed(rows, held), does="revoke")
     assert snap_compare(Asking(dialog), terminal_size=(80, 24), run_before=still)
+
+
+async def test_a_revocation_names_every_protected_organization(empty_store: Store) -> None:
+    from console.requests.apikeys import revoking, to_be_typed
+    from store.keyfilter import KeyFilter
+    from store.queries.apikeys import every
+
+    with with_keys(empty_store).reader.reading() as connection:
+        rows = every(connection, KeyFilter())
+    held = tuple((oid_of(number), name) for number, (name, _) in enumerate(CUSTOMERS))
+    app = Asking(TypeName(revoking(rows, held, NOW), to_be_typed(rows, held), does="revoke"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await still(pilot)
+        await pilot.press("ctrl+down")
+        await still(pilot)
+        flat = " ".join(text_of(app).replace("│", " ").split())
+    assert f"Protected: {', '.join(name for name, _ in CUSTOMERS)}" in flat
+    assert "For them type 5 protected organizations" in flat
