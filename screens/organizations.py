@@ -68,7 +68,7 @@ _FIGURES: dict[str, tuple[TreeColumn, Callable[[TreeRow, Looks | None], str]]] =
     "ACCESS": (
         TreeColumn("ACCESS", 6),
         lambda row, looks: (
-            compact(looks.findings.get(row.id, 0))
+            compact(looks.findings.get(row.id, 0)) + ("+" if looks.unread.get(row.id) else "")
             if looks and (looks.known.get(row.id) or looks.findings.get(row.id))
             else "-"
         ),

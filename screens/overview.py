@@ -351,11 +351,16 @@ def _access_lines(found: Found, context: Context, *, wide: bool) -> list[Content
         known, clear, unread = (of_what.get(node, 0) for of_what in (looks.known, looks.clear, looks.unread))
         if many:
             health = "partly"
-            parts.append(f"{_many(many, 'finding')}{f', {grave:,} high or critical' if grave else ''}   ")
+            # What some of the organizations have is no figure of all of them.
+            least = "+" if unread else ""
+            graves = f", {grave:,}{least} high or critical" if grave else ""
+            parts.append(f"{many:,}{least} finding{'' if many == 1 and not unread else 's'}{graves}   ")
         elif known:
             parts.append("no finding   ")
         share = bar(clear, known, 20 if wide else 14)
-        read = f"clear {share} {clear:,} of {known:,}{f', {unread:,} never read' if unread else ''}"
+        read = f"clear {share} {clear:,} of {known:,}"
+        if unread:
+            read += f"; {known:,} of {known + unread:,} read"
         plot = [
             read if known else "no organization's users were read",
             f"   looked {_ago(looks, found.now)}",

@@ -240,7 +240,7 @@ async def test_drift_findings_rollouts_and_break_glass_stand_in_their_bands(fill
         assert "1 rollout halted   1 rollout paused" in line_of(host, "CONFIGURATION")
         assert line_of(host, "CONFIGURATION").split()[0] == "x"
         assert "no templates are assigned" in text_of(host)
-        assert re.search(r"[1-9][0-9]* findings?, [1-9][0-9]* high or critical", line_of(host, "ACCESS"))
+        assert re.search(r"[1-9][0-9]*\+ findings, [1-9][0-9]*\+ high or critical", line_of(host, "ACCESS"))
         assert "1 break-glass, ends in 40m" in text_of(host)
         host.now += 5 * 60_000
         host.view.reload()
@@ -291,7 +291,7 @@ async def test_what_was_never_read_is_neither_drifted_nor_as_wanted_nor_clear(fi
         await until(pilot, lambda: "looked just now" in text_of(host))
         assert "1 record drifted in 1 organization " in line_of(host, "CONFIGURATION")
         assert "2 of 3, 2 not compared" in line_of(host, "as wanted")
-        assert " of 2, 3 never read" in line_of(host, "clear")
+        assert " of 2; 2 of 5 read" in line_of(host, "clear")
         with filled_store.writing() as connection:
             rows = [{"oid": oid_of(5), "name": "Fjord Ltd"}]
             ingest.put_organizations(connection, rows, complete=False, now=NOW)
