@@ -744,9 +744,8 @@ def same(name: str) -> str:
 
 
 def _q(value: object) -> str:
-    """A stranger's word inside a sentence: quoted, escaped, and cut."""
-    text = str(value)
-    return ascii(text if len(text) <= 60 else f"{text[:57]}...")
+    """A stranger's word inside a sentence: quoted, made safe to show, and cut."""
+    return f"'{safe_text(str(value), 60)}'"
 
 
 def _meant(word: str, options: Iterable[str], *, few: bool = False) -> str:

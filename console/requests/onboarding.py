@@ -78,9 +78,9 @@ def _wrong(cells: Cells, found: Known) -> str:
             return "Give a file, or the lines of one customer, not both."
         return "" if Path(cells["file"]).expanduser().is_file() else "There is no such file on this machine."
     stopped = judged([(0, cells)], found).stopped
-    more = f" And {len(stopped) - 1:,} more." if len(stopped) > 1 else ""
-    # Two lines at most: there is no room for more below so many.
-    return f"{safe_text(_said(stopped[0]), 130)}{more}" if stopped else ""
+    # Two of them: there is no room for more below so many lines.
+    more = f" And {len(stopped) - 2:,} more." if len(stopped) > 2 else ""
+    return "\n".join(safe_text(_said(each), 130) for each in stopped[:2]) + more
 
 
 def _doubtful(cells: Cells, found: Known) -> str:

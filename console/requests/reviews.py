@@ -63,7 +63,7 @@ async def start(host: Host, _request: StartReview) -> None:
         FillIn(
             heading,
             [
-                Field("title", hint="what it is for, such as: fourth quarter"),
+                Field("title", hint="what it is for, such as: fourth quarter", needed=True),
                 Field("who", hint="patterns, such as: *@customer.example"),
                 Field("kinds", hint=" ".join(KINDS)),
                 Field("gives", hint="a permission, such as: user.ctrl"),

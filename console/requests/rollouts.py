@@ -186,12 +186,14 @@ async def draft(host: Host, _request: DraftRollout) -> None:
     store, scope, now = host.writing_store(), host.context.scope, host.context.clock()
 
     def wrong(values: Values) -> str:
+        if not values[0]:
+            return "It needs a title: what is it for?"
         try:
             check(values[1].split())
             _options(values)
         except (WaveError, ValueError) as error:
             return str(error)
-        return "It needs a title: what is it for?" if not values[0] else ""
+        return ""
 
     heading = Content("\n").join(
         [
@@ -205,7 +207,7 @@ async def draft(host: Host, _request: DraftRollout) -> None:
         FillIn(
             heading,
             [
-                Field("title", hint="what it is for, such as: scanner exclusions"),
+                Field("title", hint="what it is for, such as: scanner exclusions", needed=True),
                 Field("waves", " ".join(DEFAULT), hint="canary, 5, 10%, node:ID, rest"),
                 Field("pause", "0s", hint="between two waves, such as 30m or 4h"),
                 Field("soak", "0s", hint="how long a gate waits before it looks"),

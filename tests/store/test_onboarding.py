@@ -132,6 +132,7 @@ def test_a_line_becomes_a_wish_with_all_that_it_says() -> None:
         ({"name": ""}, "name: The organization has no name."),
         ({"name": "Acme  dental"}, "name: 'Acme  dental' is taken: there is an organization of this name already."),
         ({"name": "A/B"}, "name: 'A/B' holds a slash or a line break, which stands between nodes in a path."),
+        ({"name": "Näh [b]x[/b]"}, "name: 'Näh [b]x[/b]' holds a slash"),
         ({"name": "=HYPERLINK(1)"}, "name: '=HYPERLINK(1)' begins as a formula does"),
         ({"name": "@SUM(A1)"}, "name: '@SUM(A1)' begins as a formula does"),
         ({"name": "'=cmd|' /C calc'!A0"}, "begins as a formula does"),

@@ -76,11 +76,12 @@ async def test_a_customer_is_filled_in_judged_shown_and_made(a_store: Any) -> No
         await pilot.press("j", "n")
         await on(pilot, Onboard)
         assert "node     Europe" in text_of(app), "the node of the cursor stands there"
-        fill(app, name="Acme Dental", region="europa", quota="12", installation_keys="linux")
+        fill(app, name="Näh/Dental", region="europa", quota="12", installation_keys="linux")
         await pilot.press("enter")
         await still(pilot)
-        assert "region: 'europa' is no region; is 'europe' meant?" in text_of(app)
-        fill(app, region="europe")
+        assert "name: 'Näh/Dental' holds a slash" in text_of(app), "as it was typed"
+        assert "region: 'europa' is no region; is 'europe' meant?" in text_of(app), "both are told"
+        fill(app, name="Acme Dental", region="europe")
         await pilot.press("enter")
         await on(pilot, RunPlan)
         assert "make the organization in europe" in text_of(app)

@@ -125,6 +125,16 @@ def store(a_store: Any) -> Store:
     return a_store()
 
 
+async def test_a_plan_without_a_title_has_the_cursor_where_it_is_missing(store, tmp_path):
+    async with console(store, tmp_path) as (_, app), app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await pilot.press("n")
+        await on(pilot, FillIn)
+        await pilot.press("tab", "tab", "x", "enter")
+        await shows(pilot, "It needs a title")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "field-0")
+
+
 async def test_a_template_is_assigned_planned_rolled_out_and_taken_back_by_keys(store, tmp_path):
     async with console(store, tmp_path) as (served, app), app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
