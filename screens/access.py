@@ -370,6 +370,8 @@ class Access(View[Found]):
                 rows = len(made.rows)
                 made = access_then.changed_only(made, by, cell, (world, after))
                 unchanged = bool(rows and not made.rows)
+        if made is not None and cell.principal and cell.oid and not cell.permission:
+            cell = replace(cell, permission=pivots.telling(world, cell, made.columns))
         mfa: dict[str, bool | None] = {}
         if then is None:
             user = User.__table__.c  # type: ignore[attr-defined]  # SQLModel does not type its tables

@@ -389,14 +389,17 @@ class Findings(Detailed[Found]):
 
 
 def _asked(finding: Finding, oid: str) -> ShowAccess:
-    """The matrix of an organization, the cursor on whom a finding is about, where its remedy tells."""
+    """The matrix of an organization, the cursor on whom a finding is about, where its remedy tells, and on
+    the first permission that it takes away there."""
     if "@" in finding.subject:
-        return ShowAccess(oid, principal=str(finding.subject))
+        who = str(finding.subject)
+        taken = (c.permission for c in finding.remedy if c.oid == oid and c.principal == who and c.permission)
+        return ShowAccess(oid, principal=who, permission=next(taken, ""))
     for change in finding.remedy:
         if change.kind == "delete_key" and change.oid == oid:
             return ShowAccess(oid, principal=change.principal, kind="key")
         if change.gid and not change.principal:
-            return ShowAccess(oid, principal=change.gid, kind="group")
+            return ShowAccess(oid, principal=change.gid, kind="group", permission=change.permission)
     return ShowAccess(oid)
 
 

@@ -154,6 +154,17 @@ def held_by(world: World, cell: Cell) -> Held | None:
     return None if held is not None and held.kind != cell.kind else held
 
 
+def telling(world: World, cell: Cell, columns: Sequence[Column]) -> str:
+    """The column of the row that tells most: the first one of a privileged permission that is held, else the
+    first one of any; "" where none is."""
+    held = held_by(world, cell)
+    names = frozenset(world.permissions(held.mask)) if held is not None else frozenset()
+    found = sorted(
+        (each for each in columns if each.key in names), key=lambda each: not is_privileged(each.key)
+    )
+    return found[0].key if found else ""
+
+
 # -- columns -------------------------------------------------------------------------------------------------
 
 

@@ -9,10 +9,11 @@ from screens.dialogs.choose_one import ChooseOne
 from screens.dialogs.choose_organization import ChooseOrganization
 from screens.dialogs.what_if import WhatIf
 from screens.pivots import Cell, Staged, concerning, two_lines
-from screens.requests import Back, PlanStaged, ShowPlans, StageChanges, UnstageChanges
+from screens.requests import Back, PlanStaged, ShowAccess, ShowPlans, StageChanges, UnstageChanges
 from store import accessplans, ingest
 from store.accesschanges import AccessChange
 from store.closure import World
+from store.permissions import is_privileged
 from store.queries.findings import findings
 from store.queries.matrix import pivot_permission
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
@@ -71,6 +72,23 @@ async def test_one_key_turns_the_matrix_about_the_cell_and_back_leads_to_it(worl
             assert host.view.here == Cell(KIM, "user", "sensor.task", oid_of(oid))
         await pilot.press("q")
         assert host.asked == [Back()]
+
+
+async def test_asked_for_somebody_the_cursor_stands_on_what_that_one_may_do_the_privileged_first(world_store):
+    host = Host(world_store, Access)
+    async with host.run_test(size=(100, 30)) as pilot:
+        await ready(pilot, ACME)
+        world = host.view._found.world
+        for who in (KIM, DANA, LEE):
+            held = world.held(who, ACME)
+            if held is None:
+                continue
+            host.view.show_asked(ShowAccess(ACME, principal=who))
+            await until(pilot, lambda who=who: host.view.here.principal == who)
+            await still(pilot)
+            names = world.permissions(held.mask)
+            assert host.view.here.permission in names
+            assert is_privileged(host.view.here.permission) == any(map(is_privileged, names))
 
 
 async def test_the_signs_are_the_same_from_every_side(world_store):

@@ -168,7 +168,7 @@ async def test_it_leads_to_the_matrix_and_the_tree_and_back(mistaken_store):
         assert host.asked == [
             ShowAccess(first, principal="kim@acme.example"),
             ShowOrganization(first),
-            ShowAccess(first, principal="g-1", kind="group"),
+            ShowAccess(first, principal="g-1", kind="group", permission="user.ctrl"),
             ShowAccess(first, principal=f"hash-{first}", kind="key"),
             Back(),
         ]
