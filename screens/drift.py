@@ -27,6 +27,7 @@ from store.access import counted
 from store.drift import CLASSES, WHOLE, Drift, DriftClass, Holds
 from store.queries.drift import Attribution, Heat, HeatLine, Report, attributed, heat, report, sides_of
 from store.rollouts.diff import as_yaml, differences
+from store.templates.effective import short_key
 from store.times import age
 
 WIDE = 60
@@ -153,8 +154,8 @@ class DriftView(Detailed[Found]):
         return [
             Column("WORST", lambda each: each.worst, 10, style=lambda each: STYLES[each.worst]),
             Column("ORGS", lambda each: f"{each.organizations:,}", 6, align="right"),
-            Column("RECORD", lambda each: each.what, 22, grow=3, cut="middle"),
-            Column("ORGANIZATIONS, THOSE ALIKE TOGETHER", self._cells, 34, grow=2),
+            Column("RECORD", lambda each: short_key(each.what), 30, grow=3, cut="middle"),
+            Column("ORGS, ALIKE IN ONE COLUMN", self._cells, 24, grow=2),
         ]
 
     def _cells(self, each: HeatLine) -> str:
@@ -165,8 +166,8 @@ class DriftView(Detailed[Found]):
     def _list_columns(self) -> list[Column[Drift]]:
         return [
             Column("CLASS", lambda each: each.drift, 10, style=lambda each: STYLES[each.drift]),
-            Column("RECORD", lambda each: each.what, 26, grow=3, cut="middle"),
-            Column("ORGANIZATION", lambda each: self._called(each.oid), 20, grow=2),
+            Column("RECORD", lambda each: short_key(each.what), 30, grow=3, cut="middle"),
+            Column("ORGANIZATION", lambda each: self._called(each.oid), 20, grow=1, cut="middle"),
             Column("SAID", lambda each: _HOLDS[each.holds], 4),
             Column(
                 "TEMPLATE",
@@ -241,13 +242,9 @@ class DriftView(Detailed[Found]):
         self._lines = [each for each in found.heat.lines if (each.section, each.name) in records]
         self.table.put(Listed(self._lines, key=_line))
         self.deviations.put(Listed(self._shown, key=_id))
-        counts = found.report.counts
-        words = " ".join(f"{SIGNS[word]}{number:,}" for word, number in counts.items()) or "none"
-        hidden = sum(not each.standing for each in found.report.drifts)
         read = age(found.report.oldest, self.context.clock())
-        more = f" {hidden:,} decided" if hidden else ""
         self.say(
-            counts=f"{words}{more}   read {read} ago",
+            counts=f"{_counts(found.report)}   read {read} ago",
             filter=f"/{self.filter_line}" if self.filter_line else "",
         )
         self._say_gaps(found)
@@ -491,6 +488,20 @@ def _id(drift: Drift) -> tuple[str, str, str]:
 
 def _line(each: HeatLine) -> tuple[str, str]:
     return each.section, each.name
+
+
+def _counts(found: Report) -> str:
+    """Records by class, as many as other views count; what is not one of them after that in words: whole
+    organizations that nobody could compare, and what was decided."""
+    unread = {each.oid for each in found.drifts if each.key == WHOLE} | {oid for oid, _ in found.blocked}
+    standing = Counter(each.drift for each in found.standing if each.oid not in unread)
+    decided = Counter(each.holds for each in found.drifts)
+    said = [f"{standing.total():,}:" if len(standing) > 1 else ""]
+    said += [f"{SIGNS[word]}{standing[word]:,}" for word in CLASSES if standing[word]]
+    said += ["none"] if not standing else []
+    said += [f"{len(unread):,} not compared"] if unread else []
+    said += [f"{decided[word]:,} {word}" for word in ("accepted", "denied", "excluded") if decided[word]]
+    return " ".join(filter(None, said))
 
 
 def _signed(text: str) -> Content:

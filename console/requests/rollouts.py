@@ -41,7 +41,7 @@ from store.queries.totals import TreeRow
 from store.rollouts import keeping, plans
 from store.rollouts.keeping import NothingToDo, PlanError
 from store.rollouts.waves import DEFAULT, WaveError, check
-from store.templates.library import UnknownTemplate
+from store.templates.library import UnknownTemplate, assignments
 from store.text import safe_text
 from store.times import parse_duration
 
@@ -106,6 +106,10 @@ async def assign(host: Host, request: AssignTemplate) -> None:
         )
     )
     if not node:
+        return
+    there = await read(host, lambda c: {each.node for each in assignments(c, request.name)})
+    if node in there:
+        host.say(f"{request.name} is on {_place(node, rows)} already; nothing was changed.")
         return
     question = _question("Put", request.name, "on", node, rows)
     after = "\n\nNothing is written to the cloud by this: a plan and its rollout do that."

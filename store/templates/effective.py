@@ -124,6 +124,11 @@ def document_key(key: Key) -> str:
     return f"{root}/{name}"
 
 
+def short_key(words: str) -> str:
+    """The words of `document_key` for a narrow column, where the name matters more than that it is a hive."""
+    return words.removeprefix("hives/")
+
+
 def effective(layers: Sequence[Layer], values: Mapping[str, Any]) -> Effective:
     """Lay templates over each other.
 

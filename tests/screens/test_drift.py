@@ -5,10 +5,12 @@ from textual import events
 
 from screens.context import Scope
 from screens.drift import DriftView
+from screens.figures import looked
 from screens.requests import Back, DecideDrift, ShowOrganization
 from store import ingest
 from store.drift import decide
 from store.queries import drift as queries
+from store.queries.rollup import Rollup
 from tests.helpers.drifting import KEY, ON, WANTED, drifted, observed, rule
 from tests.helpers.screens import NOW, Host, oid_of, still, text_of, until
 
@@ -57,12 +59,25 @@ async def test_the_heat_table_has_the_worst_record_first_and_a_sign_for_those_al
             "hives/fp/second", "hives/fp/first", "(everything)", "hives/fp/local",
         ]  # fmt: skip
         shown = text_of(host)
-        assert "M1 U1 C1 D1 X1 read 2h ago" in " ".join(shown.split())
+        assert "4: M1 C1 D1 X1 1 not compared read 2h ago" in " ".join(shown.split())
         await settled(pilot, "hives/fp/second deviates in 2 organizations")
         await settled(pilot, "M missing Borealis Foods")
         await settled(pilot, "D disabled Cedar Clinic")
         assert "MD.." in shown
         assert host.guard.hits == 0
+
+
+async def test_as_many_records_drift_as_the_overview_counts_and_what_is_denied_is_among_them(drifted_store):
+    with drifted_store.writing() as connection:
+        one = queries.at(queries.report(connection, key=KEY, now=NOW), oid_of(1), ("hive/fp", "first"))
+        decide(connection, one, "deny", reason="no", by="dana", now=NOW)
+    host = host_of(drifted_store)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        await settled(pilot, "4: M1 C1 D1 X1 1 not compared 1 denied")
+    with drifted_store.reader.reading() as connection:
+        looks = looked(connection, Rollup(), key=KEY, now=NOW)
+    assert (looks.drift["root"], looks.uncompared["root"]) == (4, 1)
 
 
 async def test_the_signs_of_the_heat_table_are_explained_where_they_stand(drifted_store):
@@ -156,7 +171,7 @@ async def test_what_is_decided_leaves_the_list_and_is_found_again_by_the_filter(
         with drifted_store.writing() as connection:
             one = queries.at(queries.report(connection, key=KEY, now=NOW), oid_of(3), ("hive/fp", "local"))
             decide(connection, one, "accept", reason="theirs", by="dana", now=NOW)
-        await settled(pilot, "1 decided")
+        await settled(pilot, "1 accepted")
         assert "hives/fp/local" not in [each.what for each in host.view._lines]
         await pilot.press("v")
         host.view.filter_by("is:accepted")

@@ -147,6 +147,13 @@ async def test_a_template_is_assigned_planned_rolled_out_and_taken_back_by_keys(
         await pilot.press("y")
         await until(pilot, lambda: "base is on Gold now" in said(app))
         await shows(pilot, "on Gold: 2 organizations")
+        await pilot.press("a")
+        await on(pilot, ChooseOrganization)
+        await pilot.press(*"gold")
+        await still(pilot)
+        await pilot.press("up", "up", "up", "enter")
+        await until(pilot, lambda: "base is on Gold already; nothing was changed." in said(app))
+        assert not isinstance(app.screen, Confirm)
 
         await plan(pilot)
         await opened(pilot, "rollouts")
