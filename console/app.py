@@ -575,7 +575,9 @@ class Console(App[int], inherit_bindings=False):
         with self.typed.waiting("either"):
             await self._go(request.name)
         if request.filter is not None and request.name in self._modes:
-            self._view_of(request.name).filter_by(request.filter)
+            view = self._view_of(request.name)
+            if request.filter != view.filter_line:
+                view.filter_by(request.filter)
 
     @on(ShowAlerts)
     @work(group="go", exit_on_error=False)

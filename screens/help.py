@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
@@ -14,6 +16,10 @@ from textual.widgets import Static
 from screens.dialogs.dialog import Modal
 from screens.keys import MODES, key_name, press, reason_against, with_keys
 from screens.widgets.command_line import COMMANDS
+
+DIGITS = tuple(str(number) for number in range(1, len(MODES) + 1))
+THROUGH = frozenset({"app.command", "view.filter"})
+"""Bindings of the view beneath that close the help and do what they do; so does a digit."""
 
 
 class Help(Modal[None]):
@@ -34,15 +40,38 @@ class Help(Modal[None]):
         Binding("ctrl+u,pageup", "scroll(-10)", "page up", show=False, id="help.page_up", tooltip="Page up"),
     ]
 
-    def __init__(self, beneath: Screen[Any]) -> None:
+    def __init__(self, beneath: Screen[Any], then: Callable[[str], object] = str) -> None:
+        """Show them.
+
+        Args:
+            then: told what closed it where that is for the view beneath: of THROUGH, or a digit.
+        """
         super().__init__()
+        self._then = then
         self._content = describe(beneath)
+        self._through = {
+            key: active.binding.id
+            for key, active in beneath.active_bindings.items()
+            if active.binding.id in THROUGH
+        }
 
     def compose(self) -> ComposeResult:
         """One scrolling text, and how it is moved."""
         with VerticalScroll(id="help", can_focus=False):
             yield Static(self._content, markup=False)
         yield Static("j k move   space ctrl+u page   esc close", id="help-keys", markup=False)
+
+    def on_key(self, event: events.Key) -> None:
+        """What begins a command, a filter or a view is for the view beneath."""
+        if self.small:
+            return
+        digit = event.character if event.character in DIGITS else None
+        if meant := self._through.get(event.key) or digit:
+            event.stop()
+            event.prevent_default()
+            self.dismiss()
+            # Now: what is typed next is for what this opens.
+            self._then(meant)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll by lines."""

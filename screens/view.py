@@ -742,8 +742,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 self.action_help()
             case "quit":
                 self.post_message(Quit())
+            case name if name in _ASIDE:
+                # Alone it shows all: what it was filtered by the last time is long forgotten.
+                self.post_message(ShowView(_ASIDE[name], ""))
             case name:
-                self.post_message(ShowView(_ASIDE.get(name, name)))
+                self.post_message(ShowView(name))
 
     async def _access_then(self, rest: str, typed: str) -> None:
         """`:access NAME --at 7d`: without a name what the matrix was about."""
@@ -834,7 +837,16 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         """Every key that works here, with what it does."""
         from screens.help import Help
 
-        self.app.push_screen(Help(self))
+        self.app.push_screen(Help(self, self._from_help))
+
+    def _from_help(self, meant: str) -> None:
+        """Do what closed the help: the id of a binding, or the number of a view."""
+        if meant == "app.command":
+            self.action_command()
+        elif meant == "view.filter":
+            self.action_filter()
+        elif _MODE_KEYS[meant] != self.MODE:
+            self.post_message(ShowView(_MODE_KEYS[meant]))
 
 
 def too_small(

@@ -333,6 +333,25 @@ async def test_a_key_that_cannot_work_says_why_and_runs_nothing(filled_store):
         assert "x close" in last_line(host)
 
 
+@pytest.mark.parametrize(
+    ("keys", "request_"),
+    [
+        (["colon", *"ov", "enter"], ShowView("overview")),
+        (["colon", *"drift", "enter"], ShowView("drift", "")),
+        (["3"], ShowView("alerts")),
+    ],
+)
+async def test_a_command_or_a_view_closes_the_help_and_is_carried_out(filled_store, keys, request_):
+    host = Host(filled_store, Names)
+    async with host.run_test(size=(80, 40)) as pilot:
+        await until(pilot, lambda: host.view.look == "full")
+        await pilot.press("?")
+        await until(pilot, lambda: host.screen is not host.view)
+        await pilot.press(*keys)
+        await until(pilot, lambda: request_ in host.asked)
+        assert host.screen is host.view
+
+
 async def test_the_help_lists_the_views_own_keys_first_and_why_one_cannot_work(filled_store):
     host = Host(filled_store, Names)
     async with host.run_test(size=(80, 60)) as pilot:
