@@ -44,6 +44,7 @@ from store.queries.rollouts import (
 from store.rollouts.contents import both_of
 from store.rollouts.diff import as_yaml, differences
 from store.rollouts.keeping import Step
+from store.templates.effective import short_key
 from store.times import age
 
 WIDE = 60
@@ -216,11 +217,14 @@ class Rollouts(Detailed[Found]):
     def _row_columns(self) -> list[Column[Row]]:
         return [
             Column("", lambda row: row.sign, 1, style=lambda row: row.style),
-            Column("WHAT", lambda row: row.what, 20, grow=3, cut="middle", style=lambda row: row.style),
+            Column(
+                "WHAT", lambda row: short_key(row.what), 26, grow=3, cut="middle",
+                style=lambda row: row.style,
+            ),
             Column("STATE", lambda row: row.state, 12, style=lambda row: row.style),
             Column("ORGS", lambda row: f"{row.count:,}" if row.count else "", 5, align="right"),
-            Column("", lambda row: row.said, 16, grow=2),
-        ]
+            Column("", lambda row: row.said, 16, grow=1),
+        ]  # fmt: skip
 
     @property
     def plan_table(self) -> RowTable[PlanLine]:
@@ -387,7 +391,8 @@ class Rollouts(Detailed[Found]):
             rows.append(
                 Row(
                     f"failed {step.seq}", glyphs.health["failed"],
-                    f"{formed.name(step.change.oid)}: {step.change.what}", step.outcome, 0, step.error,
+                    f"{formed.name(step.change.oid)}: {short_key(step.change.what)}", step.outcome, 0,
+                    step.error,
                     HEALTH_STYLES["failed"], failed=step,
                 )
             )  # fmt: skip

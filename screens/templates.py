@@ -33,7 +33,7 @@ from store.rollouts.compare import normalised
 from store.rollouts.contents import told
 from store.templatefile import dumped
 from store.templates.documents import Finding, Key, Record, Template
-from store.templates.effective import Effective, document_key
+from store.templates.effective import Effective, document_key, short_key
 from store.templates.library import Assigned, Stored, assignments, effective_of, layers_of, listed, template
 from store.templates.lint import lint
 from store.templates.parameters import Parameter, parameters_of
@@ -196,10 +196,13 @@ class Templates(Detailed[Found]):
     def _row_columns(self) -> list[Column[Row]]:
         return [
             Column("", lambda row: row.sign, 1, style=lambda row: row.style),
-            Column("RECORD", lambda row: row.what, 20, grow=3, cut="middle", style=lambda row: row.style),
+            Column(
+                "RECORD", lambda row: short_key(row.what), 26, grow=3, cut="middle",
+                style=lambda row: row.style,
+            ),
             Column("", lambda row: row.state, 13, style=lambda row: row.style),
-            Column("FROM", lambda row: row.where, 18, grow=2, cut="middle"),
-        ]
+            Column("FROM", lambda row: row.where, 16, grow=1, cut="middle"),
+        ]  # fmt: skip
 
     @property
     def shelf(self) -> RowTable[Shelved]:

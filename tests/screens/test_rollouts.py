@@ -111,7 +111,7 @@ async def test_waves_that_run_say_how_far_they_are_and_what_failed_and_why(fille
         await shows(pilot, "o wave 1 done 1 ######## 1/1")
         await shows(pilot, "~ wave 2: rest running 2 ##...... 1/3 1 not")
         await shows(pilot, "2/4 done, 4 min left")
-        await shows(pilot, "x Borealis Foods: hives/fp/first conflict")
+        await shows(pilot, "x Borealis Foods: fp/first conflict")
         await pilot.press("g")
         await shows(pilot, "gate pass: as before")
         await shows(pilot, "o pass detections: 14 alerts, 12 to 19 were expected")
