@@ -6,6 +6,7 @@ from textual import events
 from screens.context import Scope
 from screens.drift import DriftView
 from screens.figures import looked
+from screens.frame import KeyLine
 from screens.requests import Back, DecideDrift, ShowOrganization
 from store import ingest
 from store.drift import decide
@@ -95,6 +96,19 @@ async def test_the_signs_of_the_heat_table_are_explained_where_they_stand(drifte
             assert f"{sign} {word}" in legend
         await pilot.press("v")
         await until(pilot, lambda: "as wanted" not in text_of(host))
+
+
+async def test_the_last_line_offers_of_the_table_what_works_there_and_decisions_in_the_list(drifted_store):
+    host = host_of(drifted_store)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        last = host.screen.query_one("#keys", KeyLine).text
+        assert "enter open" in last
+        assert not any(word in last for word in ("accept", "exclude", "deny", "tree"))
+        await pilot.press("a")
+        await settled(pilot, "A decision is about one organization: enter lists those of a record.")
+        await pilot.press("enter", "j")
+        await until(pilot, lambda: "a accept" in host.screen.query_one("#keys", KeyLine).text)
 
 
 async def test_enter_lists_the_organizations_of_a_record_and_again_shows_what_differs(drifted_store):
