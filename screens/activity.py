@@ -161,7 +161,9 @@ class Activity(Detailed[Found]):
             Column("TIME", lambda entry: self.context.when(entry.time), 23),
             Column("WHO", lambda entry: entry.actor, 12, grow=1, cut="middle"),
             Column("ACTION", lambda entry: entry.action, 14, grow=1),
-            Column("ORGANIZATION", lambda entry: self._named(entry.oid), 10, grow=1, from_width=100),
+            Column(
+                "ORGANIZATION", lambda entry: self._named(entry.oid), 10, grow=1, from_width=100, cut="middle"
+            ),
             Column("TARGET", lambda entry: entry.target, 12, grow=2, cut="middle"),
         ]
 

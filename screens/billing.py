@@ -134,7 +134,7 @@ class Billing(Detailed[Found]):
         part = self._part
         return [
             Column("", lambda each: glyphs[SIGNS[each.state]], 1, style=health),
-            Column("ORGANIZATION", lambda each: each.name, 20, grow=3),
+            Column("ORGANIZATION", lambda each: each.name, 20, grow=3, cut="middle"),
             Column("PLAN", lambda each: each.plan or "-", 8, grow=1),
             Column("DAYS", lambda each: f"{each.days}/{each.of_days}", 5, align="right"),
             Column("CHARGED", _charged, 15, align="right"),
@@ -157,7 +157,7 @@ class Billing(Detailed[Found]):
             return "-" if each.percent is None else str(each.percent)
 
         return [
-            Column("ORGANIZATION", lambda each: each.name, 20, grow=3),
+            Column("ORGANIZATION", lambda each: each.name, 20, grow=3, cut="middle"),
             Column("QUOTA", lambda each: bar(min(each.percent or 0, 100), 100, 8), 8, from_width=90),
             Column("USED", lambda each: "-" if each.used is None else f"{each.used:,g}", 7, align="right"),
             Column("OF", lambda each: "-" if each.quota is None else f"{each.quota:,}", 7, align="right"),

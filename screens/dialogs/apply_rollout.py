@@ -131,7 +131,7 @@ class ApplyRollout(Dialog[str | None]):
         """The organizations, and what has to be typed."""
         yield RowTable(
             [
-                Column[Target]("ORGANIZATION", lambda row: row.name, 24, grow=2),
+                Column[Target]("ORGANIZATION", lambda row: row.name, 24, grow=2, cut="middle"),
                 Column[Target]("WAVE", lambda row: row.wave, 14),
                 Column[Target]("CHANGES", lambda row: f"{row.changes:,}", 7, align="right"),
                 Column[Target](

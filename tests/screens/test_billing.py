@@ -300,6 +300,18 @@ async def test_the_detail_of_an_organization_has_its_quota_and_what_it_is_charge
         assert host.guard.hits == 0
 
 
+async def test_a_long_name_keeps_its_end_which_tells_it_from_others(filled_store):
+    charge(filled_store, name="Northern Lights Veterinary Hospital Group, Oslo Branch")
+    host = Host(filled_store, Billing)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        (row,) = [each for each in text_of(host).splitlines() if "Branch" in each and "/" in each]
+        assert "North" in row
+        await pilot.press("v")
+        await settled(pilot, "sensors turned away")
+        assert any("Branch" in each and "~" in each for each in text_of(host).splitlines()[4:12])
+
+
 def test_an_organization_that_nobody_knows_has_no_usage(filled_store):
     with filled_store.reader.reading() as c:
         assert usage.read(c, "nobody", NOW) is None
