@@ -974,6 +974,11 @@ class Access(View[Found]):
 
     # -- keys -------------------------------------------------------------------------------------------
 
+    @property
+    def offers_all(self) -> bool:
+        """Of the past nothing can be changed."""
+        return self._then is None
+
     def why_not(self, action: str) -> str:
         """What needs a cell, an organization, something staged, or a console that may write."""
         if action in ("tree", "alerts") and not self._cell.oid:

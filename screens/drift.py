@@ -442,9 +442,10 @@ class DriftView(Detailed[Found]):
 
     # -- keys -------------------------------------------------------------------------------------------
 
-    def shown_keys(self) -> list[tuple[str, str, bool]]:
-        """Those that work: half of them are for the list alone, and the table would offer them in vain."""
-        return [each for each in super().shown_keys() if each[2]]
+    @property
+    def offers_all(self) -> bool:
+        """Half of the keys are for the list alone."""
+        return False
 
     def why_not(self, action: str) -> str:
         """What is decided is about one organization's record."""

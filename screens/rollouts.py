@@ -571,6 +571,11 @@ class Rollouts(Detailed[Found]):
             return None
         return self._found.opened.line if self._found.opened is not None else self.plan_table.current
 
+    @property
+    def offers_all(self) -> bool:
+        """What a plan may be asked for depends on how far it has come."""
+        return False
+
     def why_not(self, action: str) -> str:
         """What a plan's state does not allow."""
         if action in ("new", "apply", "pause", "resume", "undo") and not self.context.writable:

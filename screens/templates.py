@@ -505,6 +505,11 @@ class Templates(Detailed[Found]):
             return next((each for each in self._found.shelf if each.stored.name == self._open), None)
         return self.shelf.current
 
+    @property
+    def offers_all(self) -> bool:
+        """What is for a template is not for what an organization is to have."""
+        return False
+
     def why_not(self, action: str) -> str:
         """What needs a template, or a node that it is on."""
         if action in ("assign", "unassign", "new") and not self.context.writable:

@@ -517,8 +517,18 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
                 return False
         return None if self.is_mounted and self.why_not(action) else True
 
+    @property
+    def offers_all(self) -> bool:
+        """Whether the last line has, dimmed, what cannot work now; a view of several looks leaves it out,
+        where much of it is for another look."""
+        return True
+
     def shown_keys(self) -> list[tuple[str, str, bool]]:
         """(key, what it does, whether it can work now) for the last line, the view's own keys first."""
+        every, keys = self.offers_all, self._bound_keys()
+        return [each for each in keys if every or each[2]]
+
+    def _bound_keys(self) -> list[tuple[str, str, bool]]:
         keys: list[tuple[str, str, bool]] = []
         seen: set[str] = set()
         for active in self.active_bindings.values():

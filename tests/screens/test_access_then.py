@@ -6,6 +6,7 @@ from sqlalchemy import update
 from screens.access import Access
 from screens.access_then import Then
 from screens.dialogs.write_line import WriteLine
+from screens.frame import KeyLine
 from screens.keys import key_name
 from screens.pivots import Cell
 from screens.requests import ShowAccess
@@ -129,6 +130,9 @@ async def test_nothing_is_staged_in_the_past_and_a_sentence_says_so(past_store, 
         await at(pilot)
         host.view.table.go(f"user:{KIM}", "sensor.task")
         await still(pilot)
+        last = host.screen.query_one("#keys", KeyLine).text
+        assert "enter explain" in last
+        assert not any(word in last for word in ("space stage", "e change", "P plan"))
         await pilot.press(key)
         await until(pilot, lambda: "goes back to now, where changes are made" in text_of(host))
         assert host.asked == []

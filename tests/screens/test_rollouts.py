@@ -5,6 +5,7 @@ from sqlalchemy import update
 
 from screens.dialogs.apply_rollout import ApplyRollout as Dialog
 from screens.dialogs.apply_rollout import Shown, Target
+from screens.frame import KeyLine
 from screens.requests import (
     ApplyRollout,
     Back,
@@ -126,6 +127,9 @@ async def test_keys_ask_for_what_the_state_of_the_plan_allows(filled_store, plan
     host = host_on(filled_store)
     async with host.run_test(size=(80, 24)) as pilot:
         await ready(pilot)
+        last = host.screen.query_one("#keys", KeyLine).text
+        assert "A apply" in last
+        assert not any(word in last for word in ("p pause", "b roll back", "R resume"))
         await pilot.press("p")
         await shows(pilot, "is not applied: nothing runs.")
         await pilot.press("b")

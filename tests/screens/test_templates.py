@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import update
 
+from screens.frame import KeyLine
 from screens.organizations import Organizations
 from screens.requests import (
     AssignTemplate,
@@ -143,6 +144,9 @@ async def test_an_organization_has_each_record_from_somewhere(stocked):
     async with host.run_test(size=(80, 24)) as pilot:
         await looking_at(pilot, 0)
         await shows(pilot, "Europe/Gold/Acme Dental is to have 2 records, 1 switched off")
+        last = host.screen.query_one("#keys", KeyLine).text
+        assert "e effective" in last
+        assert "assign" not in last
         await shows(pilot, "layers: base (root) > gold (Europe/Gold)")
         await shows(pilot, "~ fp/scanner overridden gold (Europe/Gold)")
         await shows(pilot, "- fp/noisy switched off gold (Europe/Gold)")
