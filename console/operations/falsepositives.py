@@ -333,7 +333,8 @@ async def write(
     Raises:
         WrongName: the organization is protected and that is not its name.
         NotAllowed: `fp.ctrl` is missing.
-        Refused: it is no rule, has no reason, its time is over, there is a record of that name, or somebody changed it.
+        Refused: it is no rule, has no reason, its time is over, there is a record of that name, or somebody
+            changed it.
         LimaCharlieError: it could not be read before, or was refused; nothing was changed.
     """
     from console.limacharlie.errors import Ambiguous, Conflict, Denied, LimaCharlieError
@@ -549,8 +550,8 @@ def into_template(
     `rewrite` allows that they are lost.
 
     Raises:
-        Refused: it is no rule, has no reason, no such document, has another record of that name, would lose its comments, or
-            cannot be written.
+        Refused: it is no rule, has no reason, no such document, has another record of that name, would lose
+            its comments, or cannot be written.
     """
     moment = now_ms() if now is None else now
     checked(saving.condition)

@@ -190,7 +190,7 @@ async def _agreed(
 
 
 def _question(begins: str, effect: Effect | None, oid: str = "") -> str:
-    """With what the rule will hide there, by what it would have hidden; everywhere where there is no `oid`."""
+    """With what the rule will hide there, by what it would have hidden; everywhere without an `oid`."""
     if effect is None:
         return begins
     totals = next((row for row in effect.organizations if row.oid == oid), effect.totals)
