@@ -380,7 +380,7 @@ class Cases(View[Found]):
         """Whether it is worth asking the cloud: it never was, or not lately."""
         if self.context.offline or not self.context.writable or found.row.number < 0:
             return False
-        return found.read_at is None or not found.links_read or found.read_at + FRESH < self.context.clock()
+        return not found.complete or (found.read_at or 0) + FRESH < self.context.clock()
 
     def _detail_of(self, row: CaseRow) -> CaseDetail | None:
         with self.context.reader.reading() as connection:
