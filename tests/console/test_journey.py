@@ -65,7 +65,7 @@ def test_from_the_demo_to_a_region_an_alert_its_json_its_matrix_and_back(demo: T
     demo.press("/")
     demo.type("sev:high cat:powershell")
     demo.press("Enter")
-    filtered = demo.wait(lambda screen: "/sev:high cat:powershell" in screen.splitlines()[1])
+    filtered = demo.wait(lambda screen: "/sev:high and above cat:powershell" in screen.splitlines()[1])
     assert 0 < _counts(filtered)[0] < _counts(region)[0]
     rows = [line for line in filtered.splitlines()[3:-1] if line.strip()]
     assert rows
@@ -86,7 +86,7 @@ def test_from_the_demo_to_a_region_an_alert_its_json_its_matrix_and_back(demo: T
     assert "@northl" in matrix
     demo.press("q")
     back = demo.wait(lambda screen: "Alerts" in screen.splitlines()[1])
-    assert "/sev:high cat:powershell" in back
+    assert "/sev:high and above cat:powershell" in back
 
 
 def test_nothing_quits_by_accident_and_quit_asks(demo: Tmux) -> None:
