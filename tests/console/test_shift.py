@@ -21,7 +21,7 @@ from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
 from console.limacharlie.endpoint import Endpoint
 from screens.keys import MODES
-from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, parse_filter
+from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES, described, parse_filter
 from store.database import Store
 from store.queries.alerts import AlertRow, page
 from store.queries.cases import subscribed
@@ -85,8 +85,13 @@ def line(screen: str, number: int) -> str:
     return screen.splitlines()[number]
 
 
-def look_for(terminal: Tmux, filter_line: str) -> str:
-    """Type a filter; answers the screen once it holds."""
+def says(words: str) -> Callable[[str], bool]:
+    """That these words stand on a screen, wherever its lines break."""
+    return lambda screen: words in " ".join(screen.split())
+
+
+def look_for(terminal: Tmux, filter_line: str, said: str = "") -> str:
+    """Type a filter; answers the screen once it holds, in the words `said` where the title has others."""
     terminal.press("/")
     opened = terminal.wait(lambda screen: line(screen, -2).startswith("/"))
     if line(opened, -2).strip() != "/":
@@ -96,7 +101,9 @@ def look_for(terminal: Tmux, filter_line: str) -> str:
     terminal.wait(lambda screen: line(screen, -2).startswith(f"/ {filter_line}"))
     terminal.press("Enter")
     return terminal.wait(
-        lambda screen: f"/{filter_line}"[:24] in line(screen, 1) and not line(screen, -2).startswith("/")
+        lambda screen: (
+            f"/{said or filter_line}"[:24] in line(screen, 1) and not line(screen, -2).startswith("/")
+        )
     )
 
 
@@ -125,7 +132,9 @@ def sweep_and_claim(mk: Tmux, shift: Shift) -> None:
     mk.press("t")
     mk.wait(lambda screen: "folded" in line(screen, 1) and "!! CRIT" in line(screen, 3))
     mk.press("c")
-    mk.wait("Claimed, z takes it back")
+    mk.wait(
+        lambda screen: re.search(r"Claimed at .+, z takes it back: ", " ".join(screen.split())) is not None
+    )
     mk.wait(lambda screen: line(screen, 3).rstrip().endswith(" mk"))
     (mine,) = shift.alerts("who:mk")
     assert (SEVERITIES[mine.severity], STATUSES[mine.status]) == ("critical", "in_progress")
@@ -145,7 +154,7 @@ def close_the_storm(mk: Tmux, shift: Shift) -> None:
         120,
     )
     mk.press("c")
-    mk.wait("1,400 of 1,400 alerts claimed at 60 organizations")
+    mk.wait(says("1,400 of 1,400 alerts claimed at 60 organizations"), 120)
     mk.press("x")
     first = r"Close 1,400 alerts of 60 organizations.*Look first.* 1 of (\d+) "
     looked = re.search(
@@ -164,7 +173,7 @@ def close_the_storm(mk: Tmux, shift: Shift) -> None:
     mk.type("inventory scanner, approved")
     mk.wait("inventory scanner, approved")
     mk.press("Enter")
-    mk.wait("1,400 of 1,400 alerts closed as false positive at 60 organizations", 120)
+    mk.wait(says("1,400 of 1,400 alerts closed as false positive at 60 organizations"), 120)
     mk.press("Enter")
     mk.wait(lambda screen: "0 of " in line(screen, 1) and "RESULT" not in screen)
     closed = shift.alerts(f"{STORM} status:closed")
@@ -187,7 +196,7 @@ def take_a_part_back(mk: Tmux, shift: Shift) -> None:
     mk.press("z")
     mk.wait("p  only what is marked: 3")
     mk.press("p")
-    mk.wait("3 of 3 alerts undone")
+    mk.wait(says("3 of 3 alerts no longer closed as false positive at"))
     rows = shift.alerts(STORM)
     assert len(rows) == 3
     assert {(STATUSES[row.status], row.assignee, row.classification) for row in rows} == {
@@ -239,7 +248,8 @@ def open_a_case(mk: Tmux, shift: Shift) -> None:
     with shift.store.reader.reading() as connection:
         with_cases = subscribed(connection)
     alert = next(row for row in shift.alerts("sev:high who:none") if row.oid in with_cases)
-    look_for(mk, f"oid:{alert.oid} sev:high who:none")
+    wanted = f"oid:{alert.oid} sev:high who:none"
+    look_for(mk, wanted, described(wanted, {alert.oid: str(alert.organization)}))
     mk.wait(lambda screen: line(screen, 3).startswith(">"))
     mk.press("e")
     mk.wait("c  escalate: a new case of it")

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
+from console.operations.caselinks import CASES
 from store.bodies import unpack
 from store.database import Store
 
@@ -20,7 +21,11 @@ RUNS = {"sync_run", "journal", "organization_change", "access_former"}
 
 
 def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table's rows, sorted, without stamps, runs and the numbers of rows."""
+    """Every table's rows, sorted, without stamps, runs and the numbers of rows.
+
+    Of a decision by which alerts follow a case, when it was decided there counts (`at` of its detail), and not
+    when it was written down here (`time`).
+    """
     answer: dict[str, list[tuple[Any, ...]]] = {}
     with store.reader.reading() as connection:
         for name, table in sorted(SQLModel.metadata.tables.items()):
@@ -30,6 +35,11 @@ def content(store: Store) -> dict[str, list[tuple[Any, ...]]]:
             answer[name] = sorted(
                 (tuple(map(_flat, row)) for row in connection.execute(select(*columns))), key=repr
             )
+        by, time = _place("triage_action", "actor"), _place("triage_action", "time")
+        answer["triage_action"] = sorted(
+            (row[:time] + row[time + 1 :] if row[by] == CASES else row for row in answer["triage_action"]),
+            key=repr,
+        )
         quota = SQLModel.metadata.tables["quota_reading"]
         columns = [column for column in quota.columns if column.name not in STAMPS | {"day"}]
         # One a day is kept, and midnight may lie between two syncs.
@@ -57,7 +67,7 @@ def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
     Left out: earlier versions of configuration, organizations that are gone with all that was theirs,
     people who have nothing any more and what is known of the others beside their address, the logs of groups
-    that are gone, and the fingerprints of answers.
+    that are gone, the fingerprints of answers, and that a case changed of which nothing but its row was read.
     """
     answer = content(store)
     tables = SQLModel.metadata.tables
@@ -86,6 +96,12 @@ def current(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     answer["user_account"] = [(row[place],) for row in _having(answer, "user_account", "email", people)]
     groups = {row[_place("organization_group", "gid")] for row in answer["organization_group"]} | {""}
     answer["access_event"] = _having(answer, "access_event", "gid", groups)
+    # That is why it is read whole before others are; who never saw it otherwise cannot know.
+    only_changed = {"read_at": None, "stale": True, "links": -1, "agreed": ""}
+    said = {_place("case_reading", name): value for name, value in only_changed.items()}
+    answer["case_reading"] = [
+        row for row in answer["case_reading"] if any(row[at] != value for at, value in said.items())
+    ]
     place = _place("sync_state", "fingerprint")
     answer["sync_state"] = [row[:place] + row[place + 1 :] for row in answer["sync_state"]]
     return answer

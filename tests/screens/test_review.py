@@ -319,13 +319,14 @@ async def test_a_filter_narrows_and_a_wrong_one_is_explained(empty_store: Store)
         await ready(pilot)
         await pilot.press(*"/lee", "enter")
         assert "Open a review first" in host.screen.query_one(KeyLine).text
+        await pilot.press("escape")
         await opened(pilot)
         await pilot.press(*"/perm:ctrl", "enter")
         await still(pilot)
         assert {str(each.principal) for each in host.view._shown} == {PEOPLE[0], PEOPLE[1]}
         await pilot.press("slash", *["backspace"] * 9, *"is:wizard", "enter")
         assert "is: takes open" in host.screen.query_one(KeyLine).text
-        await pilot.press("escape")
+        await pilot.press("escape", "escape")
         await still(pilot)
         assert len(host.view._shown) == 10
         await pilot.press("q")

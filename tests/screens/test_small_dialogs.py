@@ -215,8 +215,8 @@ each_dialog = pytest.mark.parametrize("name", DIALOGS)
 
 
 def test_every_dialog_is_looked_at() -> None:
-    there = {kind.__name__ for kind in keymap._dialogs()} - {"Dialog", "Modal"}
-    assert there == set(DIALOGS)
+    there = {each.__name__ for each in keymap._dialogs() if not each.__name__.startswith("_")}
+    assert there - {"Dialog", "Modal"} == set(DIALOGS)
 
 
 class Showing(Asking):

@@ -136,7 +136,7 @@ async def test_an_invoice_that_came_without_its_skus_is_not_one_that_is_not_ther
 def test_a_file_that_cannot_be_read_or_written_is_named(tmp_path):
     with pytest.raises(FileError, match=r"prices\.yaml cannot be read: No such file"):
         read_file(tmp_path / "prices.yaml")
-    with pytest.raises(FileError, match="cannot be written"):
+    with pytest.raises(FileError, match="is a directory"):
         write_private(tmp_path, b"x")
     (tmp_path / "large").write_bytes(b"#" * 5_000_001)
     with pytest.raises(FileError, match="more than 5 MB"):

@@ -55,7 +55,9 @@ class Ground:
 
     async def make(self, planned: Any) -> runs.Result:
         run_id = runs.keep(self.store, planned, operator="me")
-        return await runs.apply(self.store, self.cloud, run_id, operator="me", key=lambda: KEY)
+        return await runs.apply(
+            self.store, self.cloud, run_id, operator="me", key=lambda: KEY, confirm=runs.CONFIRMED
+        )
 
     def named(self, name: str) -> list[Any]:
         return [each for each in self.served.world.by_oid.values() if each.name == name]

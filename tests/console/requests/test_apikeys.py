@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
+
 from console.app import Console
 from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import UserKey
@@ -143,7 +145,10 @@ async def test_a_secret_is_copied_to_the_clipboard_and_into_no_file(a_store: Any
     assert not copies.exists()
 
 
-async def test_a_secret_that_nobody_took_and_a_lost_answer_offer_the_keys_deletion(a_store: Any) -> None:
+async def test_a_secret_that_nobody_took_and_a_lost_answer_offer_the_keys_deletion(
+    a_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.typeahead.HELD_DOWN", 0.0)  # nobody answers as fast as this test does
     store = a_store()
     async with console(store) as (served, app), app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)

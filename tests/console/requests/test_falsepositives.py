@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from sqlalchemy import select
 from textual.widgets import Input, TextArea
@@ -129,7 +130,10 @@ async def test_a_rule_is_drafted_tried_edited_and_written(a_store: Any) -> None:
     assert steps[::-1] == ["intent", "result"]
 
 
-async def test_a_name_that_is_taken_is_replaced_only_after_a_question(a_store: Any) -> None:
+async def test_a_name_that_is_taken_is_replaced_only_after_a_question(
+    a_store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.typeahead.HELD_DOWN", 0.0)  # nobody answers as fast as this test does
     store = a_store()
     async with console(store) as (cloud, app, one), app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
