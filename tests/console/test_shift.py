@@ -90,20 +90,23 @@ def says(words: str) -> Callable[[str], bool]:
     return lambda screen: words in " ".join(screen.split())
 
 
+def asked_for(screen: str) -> str:
+    """The line of the filter while it is typed, above a sentence of one or more lines; "" when it is closed."""
+    return next((each for each in reversed(screen.splitlines()[-5:]) if each.startswith("/")), "")
+
+
 def look_for(terminal: Tmux, filter_line: str, said: str = "") -> str:
     """Type a filter; answers the screen once it holds, in the words `said` where the title has others."""
     terminal.press("/")
-    opened = terminal.wait(lambda screen: line(screen, -2).startswith("/"))
-    if line(opened, -2).strip() != "/":
+    opened = terminal.wait(lambda screen: bool(asked_for(screen)))
+    if asked_for(opened).strip() != "/":
         terminal.press("C-u")
-        terminal.wait(lambda screen: line(screen, -2).strip() == "/")
+        terminal.wait(lambda screen: asked_for(screen).strip() == "/")
     terminal.type(filter_line)
-    terminal.wait(lambda screen: line(screen, -2).startswith(f"/ {filter_line}"))
+    terminal.wait(lambda screen: asked_for(screen).startswith(f"/ {filter_line}"))
     terminal.press("Enter")
     return terminal.wait(
-        lambda screen: (
-            f"/{said or filter_line}"[:24] in line(screen, 1) and not line(screen, -2).startswith("/")
-        )
+        lambda screen: f"/{said or filter_line}"[:24] in line(screen, 1) and not asked_for(screen)
     )
 
 
