@@ -291,11 +291,9 @@ async def test_its_keys_stand_and_what_has_the_focus_is_in_sight(
 
 
 @each_dialog
-@pytest.mark.parametrize("size", [(80, 24), (60, 15)], ids=["80x24", "60x15"])
-async def test_nothing_is_lost_while_the_terminal_is_too_small(
-    filled_store: Any, name: str, size: tuple[int, int]
-) -> None:
+async def test_nothing_is_lost_while_the_terminal_is_too_small(filled_store: Any, name: str) -> None:
     app = Showing(lambda: DIALOGS[name](filled_store))
+    size = (60, 15)
     async with app.run_test(size=size) as pilot:
         await still(pilot)
         focused = app.screen.focused
