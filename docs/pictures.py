@@ -121,6 +121,7 @@ async def _picture(store_url: str, view: str, keys: Sequence[str]) -> str:
         writable=True,
         clock=lambda: NOW + 42_000,
         view=view,
+        redaction_key=lambda: b"p" * 32,
     )
     async with app.run_test(size=(100, 30)) as pilot:
         shown = await _still(app, pilot)
