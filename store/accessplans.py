@@ -16,6 +16,7 @@ from store.accesschanges import INVERSE, NEW, AccessChange, ordered
 from store.bodies import storable
 from store.configuration import canonical
 from store.text import Untrusted, safe_text
+from store.typednames import is_named
 
 _PLAN: Table = models.AccessPlan.__table__  # type: ignore[attr-defined]
 _STEP: Table = models.AccessStep.__table__  # type: ignore[attr-defined]
@@ -165,11 +166,10 @@ def confirmed(protected: Sequence[tuple[str, str]], typed: str) -> bool:
     """Whether what was typed is what has to be; of one organization its oid does too."""
     if not protected:
         return True
-    word = typed.strip()
     if len(protected) == 1:
         oid, name = protected[0]
-        return bool(word) and word in (str(name).strip(), safe_text(name).strip(), oid)
-    return word == phrase(protected)
+        return is_named(typed, name, oid)
+    return typed.strip() == phrase(protected)
 
 
 # Put aside

@@ -21,6 +21,7 @@ from store.errors import StoreError
 from store.queries.scopes import marked
 from store.text import safe_text
 from store.times import now_ms
+from store.typednames import is_named
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -230,7 +231,7 @@ def _text(current: "Current | None") -> str:
 def _protected(connection: "Connection", oid: str, typed: Collection[str]) -> str:
     """Why nothing may be written to a protected organization; "" when its name was typed, or it is none."""
     name = marked(connection, "protected", {oid}).get(oid)
-    if name is None or {each.strip() for each in typed} & {name.strip(), safe_text(name), oid}:
+    if name is None or any(is_named(each, name, oid) for each in typed):
         return ""
     return f"{safe_text(name, 80)} is protected: its name or its oid has to be typed (--confirm NAME)."
 

@@ -33,6 +33,7 @@ from store.queries.scopes import marks_of
 from store.templatefile import CommentsLost, RecordTaken, TemplateError, Written, with_record
 from store.text import Untrusted, safe_text
 from store.times import now_ms
+from store.typednames import is_named
 
 if TYPE_CHECKING:
     from console.limacharlie.client import Cloud, HiveRecord, OrganizationHandle
@@ -343,7 +344,7 @@ async def write(
     checked(saving.condition)
     _check_saving(saving, moment)
     organization = await asyncio.to_thread(_organization, store.reader, oid)
-    if organization.protected and (not typed.strip() or typed.strip() not in organization.accepted):
+    if organization.protected and not is_named(typed, organization.name, oid):
         raise WrongName(
             f"{safe_text(organization.name)} is protected: its name or its id {oid} has to be typed. "
             "Nothing was sent."
@@ -415,14 +416,13 @@ async def write(
 class _Organization:
     name: str
     protected: bool
-    accepted: tuple[str, ...]
 
 
 def _organization(reader: "Reader", oid: str) -> _Organization:
     with reader.reading() as connection:
         name = str(queries.names(connection).get(oid, oid))
         marks = marks_of(connection, oid)
-    return _Organization(name, "protected" in marks, (name.strip(), safe_text(name).strip(), oid))
+    return _Organization(name, "protected" in marks)
 
 
 def _check_saving(saving: Saving, now: int) -> None:

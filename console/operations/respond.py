@@ -16,8 +16,9 @@ from store.ingest import milliseconds, put_sensor
 from store.journal import append
 from store.queries.sensors import SensorCard, Tag, with_alerts, with_record
 from store.queries.sensors import card as stored_card
-from store.text import Untrusted, safe_text
+from store.text import Untrusted
 from store.times import now_ms
+from store.typednames import is_named
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -141,8 +142,7 @@ def names_it(card: SensorCard, typed: str) -> bool:
 
     A host may call itself what no keyboard has; then its name as shown, or its id, does.
     """
-    word = typed.strip()
-    return bool(word) and word in (card.hostname.strip(), safe_text(card.hostname).strip(), card.sid)
+    return is_named(typed, card.hostname, card.sid)
 
 
 async def isolate(
@@ -326,11 +326,7 @@ def _check_names(card: SensorCard, typed: str, organization: str) -> None:
             f"What was typed is not the name of this machine: it is {card.hostname or card.sid}, "
             "its id does too. Nothing was sent."
         )
-    if card.protected and organization.strip() not in (
-        card.organization.strip(),
-        safe_text(card.organization),
-        card.oid,
-    ):
+    if card.protected and not is_named(organization, card.organization, card.oid):
         raise WrongName(
             f"{card.organization} is protected: its name has to be typed as well. Nothing was sent."
         )
