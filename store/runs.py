@@ -232,7 +232,7 @@ class Run:
         """Whether what was typed is what has to be."""
         if not self.phrase:
             return True
-        if (self.destructive or self.makes_many) and len(self.named) > 1:
+        if len(self.named) > 1:
             return typed.strip() == self.phrase
         return accessplans.confirmed(self.named, typed)
 

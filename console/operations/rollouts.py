@@ -332,10 +332,7 @@ def _begin(
 
 def _check_names(c: Any, plan_id: int, confirm: str) -> None:
     oids = {each.change.oid for each in keeping.steps(c, plan_id)}
-    protected = marked(c, "protected", oids)
-    if not protected:
-        return
-    held = [(oid, str(name)) for oid, name in protected.items()]
+    held = list(marked(c, "protected", oids).items())
     if not accessplans.confirmed(held, confirm):
         named = ", ".join(safe_text(name, 60) for _, name in held[:5])
         raise WrongName(

@@ -116,10 +116,9 @@ class _Engineer:
 
     def _typed(self, number: int) -> str:
         """What is typed for the protected ones of a plan."""
-        from store.queries.scopes import marked
+        from store.accessplans import phrase, protected
         from store.rollouts import keeping
 
         with self.store.reader.reading() as connection:
             oids = {step.change.oid for step in keeping.steps(connection, number)}
-            names = list(marked(connection, "protected", oids).values())
-        return names[0] if len(names) == 1 else f"{len(names)} protected organizations"
+            return phrase(protected(connection, oids))
