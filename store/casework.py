@@ -223,7 +223,8 @@ def read_whole(c: Connection, oid: str, number: int) -> set[str] | None:
     )
 
 
-_ATTACHED: Final = ("entity", "telemetry", "artifact")
+ATTACHED: Final = ("entity", "telemetry", "artifact")
+"""What is attached to a case, as the store calls it: entities, events and artifacts."""
 
 
 def touched(c: Connection, oid: str, number: int, *, besides: Collection[str]) -> set[str]:
@@ -239,8 +240,8 @@ def touched(c: Connection, oid: str, number: int, *, besides: Collection[str]) -
         if event_id in besides:
             continue
         if action == "case_merged_from":
-            found.update(_ATTACHED)
-        found.update(kind for kind in _ATTACHED if action.startswith(f"case_{kind}_"))
+            found.update(ATTACHED)
+        found.update(kind for kind in ATTACHED if action.startswith(f"case_{kind}_"))
     return found
 
 

@@ -60,8 +60,6 @@ AT_ONCE = 8
 """Cases worked on at once."""
 PAGES = 5
 """Pages of a listing that are read to see many cases at once; what is not among them is asked for alone."""
-ITEMS = ("entity", "telemetry", "artifact")
-"""What is attached to a case, as the store calls it."""
 LEASE = 300_000
 """Milliseconds after which an edit that another machine was sending is looked at: far beyond any deadline."""
 TRIES = 2
@@ -458,7 +456,7 @@ class CaseQueue:
         fingerprint = await self.read(lambda c: ingest.case_fingerprint(c, oid, number))
         await asyncio.gather(
             self.links(oid, number, row.get("detection_count")),
-            *(self.items(oid, number, kind) for kind in ITEMS),
+            *(self.items(oid, number, kind) for kind in casework.ATTACHED),
         )
         await self.write(lambda c: ingest.put_case_read(c, oid, number, fingerprint))
 
@@ -469,7 +467,7 @@ class CaseQueue:
         happened since tells of other entities, events and artifacts.
 
         Args:
-            read: of ITEMS, those that were read a moment ago.
+            read: of `casework.ATTACHED`, those that were read a moment ago.
         """
         file = await self.cloud.organization(oid).case(number)
         before = await self.read(lambda c: queries.row(c, oid, number))
