@@ -233,7 +233,9 @@ def raging(connection: Connection, wanted: AlertFilter, *, now: int) -> list[Fol
         row = fold_row(connection, replace(wanted, storm=key), key, now=now)
         if row is not None and row.raging:
             rows.append(row)
-    return rows[:STORMS]
+        if len(rows) == STORMS:
+            break
+    return rows
 
 
 def storm_of(connection: Connection, fold_id: int) -> int:
