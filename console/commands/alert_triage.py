@@ -324,9 +324,7 @@ def _ask(session: Session, selection: "Selection", by_filter: bool) -> None:
     Raises:
         Problem: they did not; exit code 5.
     """
-    from store.queries.scopes import marked
     from store.triage import organizations
-    from store.typednames import accepted
 
     given = session.arguments
     many = by_filter and len(selection.ids) > 1
@@ -334,17 +332,7 @@ def _ask(session: Session, selection: "Selection", by_filter: bool) -> None:
         return
     with session.reader.reading() as connection:
         oids = organizations(connection, selection)
-        protected = marked(connection, "protected", oids)
-    confirmed = {name.strip() for name in given.confirm}
-    missing = [name for oid, name in sorted(protected.items()) if not confirmed & {*accepted(str(name), oid)}]
-    if missing:
-        named = ", ".join(shown(name) for name in missing[:5])
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise Problem(
-            f"{named}{more}: protected; give the name of each, or its oid, with --confirm. Nothing was "
-            "changed.",
-            code=5,
-        )
+    session.refuse_unnamed(oids)
     if many:
         where = f"{len(oids)} organizations" if len(oids) != 1 else "1 organization"
         question = f"{given.verb} {len(selection.ids)} alerts of {where}?"

@@ -244,7 +244,7 @@ def _export(session: Session) -> int:
     import json
 
     from console.commands.output import json_text
-    from console.operations.cases import Impossible, write_export
+    from console.commands.tree import write_whole
     from console.operations.files import replaceable
     from store.casefile import case_file, markdown
 
@@ -253,16 +253,13 @@ def _export(session: Session) -> int:
         raise Problem("--public goes with --markdown alone: as JSON a case is whole.", code=2)
     detail = _whole(session)
     whole = case_file(detail)
-    try:
-        for file in filter(None, (given.json, given.markdown)):
-            replaceable(Path(file))
-        if given.json:
-            # Parsed and written again: what a terminal would obey is escaped, and the data are the same.
-            write_export(Path(given.json), json_text(json.loads(json_text(whole)), indent=True) + "\n")
-        if given.markdown:
-            write_export(Path(given.markdown), markdown(detail, public_only=given.public))
-    except Impossible as error:
-        raise Problem(str(error)) from error
+    for file in filter(None, (given.json, given.markdown)):
+        replaceable(Path(file))
+    if given.json:
+        # Parsed and written again: what a terminal would obey is escaped, and the data are the same.
+        write_whole(Path(given.json), json_text(json.loads(json_text(whole)), indent=True) + "\n")
+    if given.markdown:
+        write_whole(Path(given.markdown), markdown(detail, public_only=given.public))
     written = [name for name in (given.json, given.markdown) if name]
     if not written:
         session.show_object(whole)
@@ -437,7 +434,7 @@ def _update(changes: dict[str, Any]) -> "Callable[[Session], int]":
         given = session.arguments
         cases = _cases(session, given.cases)
         if changes["status"] in ("closed", "resolved"):
-            _confirmed(session, {oid for oid, _ in cases})
+            session.refuse_unnamed({oid for oid, _ in cases})
         fields = dict(changes)
         for name in ("classification", "conclusion"):
             value = getattr(given, name, None)
@@ -462,29 +459,6 @@ def _begin(verb: str) -> "Callable[[Session], int]":
         return _told(session, _work(session, go, here=_here(session, cases)))
 
     return do
-
-
-def _confirmed(session: Session, oids: set[str]) -> None:
-    """Have the name of every protected organization.
-
-    Raises:
-        Problem: one is missing; exit code 5.
-    """
-    from store.queries.scopes import marked
-    from store.typednames import accepted
-
-    with session.reader.reading() as connection:
-        protected = marked(connection, "protected", oids)
-    given = {name.strip() for name in session.arguments.confirm}
-    missing = [name for oid, name in sorted(protected.items()) if not given & {*accepted(str(name), oid)}]
-    if missing:
-        named = ", ".join(shown(name) for name in missing[:5])
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise Problem(
-            f"{named}{more}: protected; give the name of each, or its oid, with --confirm. Nothing was "
-            "changed.",
-            code=5,
-        )
 
 
 def _assign(session: Session) -> int:
@@ -546,7 +520,7 @@ def _merge(session: Session) -> int:
     if others := {each for each, _ in named} - {oid}:
         raise Problem(f"{len(others)} other organizations' cases are named; none of these is merged.", code=2)
     sources = [number for _, number in named]
-    _confirmed(session, {oid})
+    session.refuse_unnamed({oid})
 
     async def go(desk: "CaseDesk") -> "Outcome":
         return await desk.merge(oid, target, sources)

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -421,6 +421,31 @@ class Session:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._progress_shown = False
+
+    def refuse_unnamed(self, oids: Collection[str]) -> None:
+        """Have the name of every protected organization among some, or its oid, in `--confirm`.
+
+        Raises:
+            Problem: one is missing; exit code 5.
+        """
+        from store.queries.scopes import marked
+        from store.typednames import is_named
+
+        with self.reader.reading() as connection:
+            protected = marked(connection, "protected", oids)
+        missing = [
+            name
+            for oid, name in sorted(protected.items())
+            if not any(is_named(typed, name, oid) for typed in self.arguments.confirm)
+        ]
+        if missing:
+            named = ", ".join(shown(name) for name in missing[:5])
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            raise Problem(
+                f"{named}{more}: protected; give the name of each, or its oid, with --confirm. Nothing was "
+                "changed.",
+                code=5,
+            )
 
     def ask(self, question: str) -> bool:
         """Put a yes-or-no question to the operator; no is the default.

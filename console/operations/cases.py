@@ -8,7 +8,6 @@ without `ext-cases` is kept here and changed here, by the same rules.
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, select
@@ -18,7 +17,6 @@ from console.limacharlie.errors import LimaCharlieError
 from console.operations import caselinks
 from console.operations.actor import actor
 from console.operations.casequeue import CaseQueue, Drained, detection
-from console.operations.files import FileError, write_private
 from store import casework, journal, models
 from store.alerts import CLASSIFICATIONS, SEVERITIES, STATUSES
 from store.cases import (
@@ -699,18 +697,6 @@ def in_cloud(c: Connection, oid: str) -> bool:
     case = models.CaseRecord.__table__  # type: ignore[attr-defined]
     found = c.execute(select(case.c.oid).where(case.c.oid == oid, case.c.case_number > 0).limit(1))
     return found.first() is not None
-
-
-def write_export(path: Path, text: str) -> None:
-    """Write a file as `write_private` does.
-
-    Raises:
-        Impossible: it cannot be written; the text says why.
-    """
-    try:
-        write_private(path, text.encode("utf-8", "backslashreplace"))
-    except FileError as error:
-        raise Impossible(str(error)) from None
 
 
 def _alerts(c: Connection, ids: Sequence[int]) -> list[Any]:
