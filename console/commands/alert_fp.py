@@ -59,6 +59,7 @@ def configure(verbs: Any) -> None:
 
 def run(session: Session) -> int:
     """Draft, try, and save where that was asked for."""
+    from console.commands.alert import one_alert
     from console.operations.falsepositives import Refused, checked, preview
 
     given = session.arguments
@@ -68,7 +69,7 @@ def run(session: Session) -> int:
             raise Problem(
                 "A rule that hides alerts says why: give it a --reason. Nothing was written.", code=2
             )
-    alert = _alert(session)
+    alert = one_alert(session, given.detect_id)
     try:
         condition, name = _rule(alert) if given.rule is None else _from_file(given.rule, alert)
         checked(condition)
@@ -91,27 +92,6 @@ def run(session: Session) -> int:
         saved = _template(session, saving)
     _show(session, saving, effect, saved)
     return 3 if saved is not None and saved.outcome == "unknown" else 0
-
-
-def _alert(session: Session) -> "AlertDetail":
-    from store.queries.alerts import by_detect_id
-
-    given = session.arguments
-    oid = session.organization(given.organization) if given.organization else None
-    with session.reader.reading() as connection:
-        found = [each for each in by_detect_id(connection, given.detect_id) if oid in (None, each.row.oid)]
-    if not found:
-        raise Problem(
-            f"There is no alert {shown(given.detect_id)} in the store; `limegrove alert list` names them.",
-            code=2,
-        )
-    if len(found) > 1:
-        named = ", ".join(each.row.oid for each in found)
-        raise Problem(
-            f"{len(found)} organizations have an alert {shown(given.detect_id)}: {named}. Give --org.",
-            code=2,
-        )
-    return found[0]
 
 
 def _rule(alert: "AlertDetail") -> tuple[Any, str]:
