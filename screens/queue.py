@@ -24,7 +24,6 @@ _SHORT_STATES: tuple[str, ...] = ("new", "prog", "res", "clsd")
 
 _FIRST = 2**62
 """In place of a time: before everything else of its severity."""
-_BEHIND_ALL: folds.FoldKey = (-2, -1, 0)
 
 SOON = 15 * 60_000
 """Milliseconds before a breach from which the clock is yellow."""
@@ -134,7 +133,7 @@ class FoldPages:
 
     def last(self, limit: int) -> list[QueueLine]:
         """The mildest and oldest."""
-        return self._page(limit, before=_BEHIND_ALL)
+        return self._page(limit, before=folds.BEHIND_ALL)
 
     def after(self, row: QueueLine, limit: int) -> list[QueueLine]:
         """Behind this one."""

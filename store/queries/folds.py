@@ -33,6 +33,9 @@ from store.text import Untrusted
 FoldKey = tuple[int, int, int]
 """(rank, time of the newest, storm): the order of the folded queue, each descending."""
 
+BEHIND_ALL: FoldKey = (-2, -1, 0)
+"""Behind every row: the last rows are those before it."""
+
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _FOLD: Table = models.Fold.__table__  # type: ignore[attr-defined]
 _STORM: Table = models.Storm.__table__  # type: ignore[attr-defined]
@@ -173,11 +176,6 @@ def page(
     order = [key.asc() if backwards else key.desc() for key in (source.rank, source.last_open, source.storm)]
     rows = list(connection.execute(source.query.where(*conditions).order_by(*order).limit(limit)))
     return _rows(connection, wanted, source, rows[::-1] if backwards else rows, now)
-
-
-def last_page(connection: Connection, wanted: AlertFilter, *, now: int, limit: int = 50) -> list[FoldRow]:
-    """The last `limit` rows, in the order of the folded queue."""
-    return page(connection, wanted, now=now, before=(-2, -1, 0), limit=limit)
 
 
 def count(connection: Connection, wanted: AlertFilter) -> FoldCount:

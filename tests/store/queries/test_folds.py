@@ -126,7 +126,7 @@ def test_pages_add_up_to_what_the_unfolded_queue_has(queue: Store, line: str, sc
             if len(page) < 4:
                 break
         assert shown(forwards) == rows
-        backwards = folds.last_page(c, wanted, now=NOW, limit=4)
+        backwards = folds.page(c, wanted, now=NOW, before=folds.BEHIND_ALL, limit=4)
         while backwards:
             page = folds.page(c, wanted, now=NOW, before=backwards[0].key, limit=4)
             backwards = page + backwards
