@@ -217,7 +217,7 @@ class Cases(View[Found]):
             Column("AGE", lambda row: age(row.created_at, clock()), 4, align="right"),
             Column("SLA", lambda row: clock_words(row.due_at, clock()), 9, align="right",
                 style=lambda row: clock_style(row.due_at, clock())),
-            Column("ORGANIZATION", lambda row: row.organization, 14, grow=1),
+            Column("ORGANIZATION", lambda row: row.organization, 14, grow=1, cut="middle"),
             Column("CASE", lambda row: row.name, 6, align="right"),
             Column("STAT", lambda row: _SHORT_STATES[row.status], 4),
             Column("NOTE", signs, 4, style=lambda row: "bold ansi_yellow" if signs(row) else ""),

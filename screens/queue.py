@@ -324,6 +324,7 @@ def columns(
             grow=4,
             most=30,
             least=12,
+            cut="middle",
             style=lambda row: "bold" if isinstance(row, FoldRow) and row.raging else "",
         ),
         Column("RULE", lambda row: rule_words(row, back), 12, grow=3, least=9),
