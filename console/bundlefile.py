@@ -7,7 +7,6 @@ a byte of it is decompressed, and never gives more bytes than the signed line sa
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from typing import IO, Any, Final
 import zstandard
 
 from console import signing
+from console.operations.files import put_there
 from console.signing import BadSignature, NoDocument, PublicKey, Signer
 from store.bundles import LONGEST
 
@@ -120,29 +120,13 @@ def write(
                     file.write(block)
                 file.flush()
                 os.fsync(file.fileno())
-            _put_there(aside, path)
+            put_there(aside, path)
         except FileExistsError:
             raise taken from None
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside)
     return made
-
-
-def _put_there(aside: str, path: Path) -> None:
-    """Give a file its name, which must not be there: unlike a rename, neither way replaces another's file."""
-    try:
-        os.link(aside, path)
-    except OSError as error:
-        # Sticks that are carried to where there is no network are formatted so that they know no links.
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
-            raise
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        try:
-            os.replace(aside, path)
-        except OSError:
-            os.unlink(path)
-            raise
 
 
 def _write_part(body: IO[bytes], name: str, rows: Iterable[Mapping[str, Any]]) -> Part:

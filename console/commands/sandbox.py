@@ -140,10 +140,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise Problem(
             f"{option} does not go with --from: the snapshot says what the sandbox is made of.", code=2
         )
-    for name, usual in MADE_OF.items() if arguments.snapshot is None else ():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, usual)
-    for name, usual in SERVED.items() if arguments.snapshot is None else ():
+    for name, usual in (MADE_OF | SERVED).items() if arguments.snapshot is None else ():
         if getattr(arguments, name) is None:
             setattr(arguments, name, usual)
     limits: tuple[tuple[str, float, float], ...] = (
@@ -395,6 +392,8 @@ def _write(path: Path, raw: bytes) -> None:
     """Write a file whole or not at all, readable by this user alone; never over another."""
     import secrets
 
+    from console.operations.files import put_there
+
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -403,7 +402,7 @@ def _write(path: Path, raw: bytes) -> None:
                 file.write(raw)
                 file.flush()
                 os.fsync(descriptor)
-            os.link(part, path)  # fails, where a rename would replace, if somebody else was faster
+            put_there(part, path)
         finally:
             part.unlink(missing_ok=True)
         directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)

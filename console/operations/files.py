@@ -1,5 +1,6 @@
 """Files that are written for people: in one step, for this user alone, where there is a directory for it."""
 
+import errno
 import os
 import stat
 import sys
@@ -67,6 +68,26 @@ def replaceable(path: Path) -> Path:
     target = Path(os.path.realpath(path))
     refuse_nowhere(target.parent)
     return target
+
+
+def put_there(aside: str | Path, path: Path) -> None:
+    """Give a file its name, which must not be there: unlike a rename, neither way replaces another's file.
+
+    Raises:
+        OSError: it cannot be; FileExistsError when something is there.
+    """
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        # Sticks that are carried to where there is no network are formatted so that they know no links.
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        try:
+            os.replace(aside, path)
+        except OSError:
+            os.unlink(path)
+            raise
 
 
 _KINDS = (
