@@ -1,9 +1,22 @@
 """Every command there is, by walking the parsers: for what has to hold wherever an argument is taken."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from console.commands.parser import NOUNS, Parser, command
+import pytest
+
+from console.commands.parser import NOUNS, Parser, command, parse
+from console.commands.problem import Problem
+
+
+def refused(argv: Sequence[str]) -> str:
+    """What is said of a command line that means nothing: one line, and a code of its own."""
+    with pytest.raises(Problem) as problem:
+        parse(argv)
+    assert problem.value.code == 2
+    text = str(problem.value)
+    assert "\n" not in text
+    return text
 
 
 def leaves() -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser]]:

@@ -5,22 +5,12 @@ import re
 import pytest
 
 from console.__main__ import main
-from console.commands.parser import LARGEST, number, parse, whole
-from console.commands.problem import Problem
-from tests.helpers.verbs import arguments, leaves, line, takes_numbers
+from console.commands.parser import LARGEST, number, whole
+from tests.helpers.verbs import arguments, leaves, line, refused, takes_numbers
 
 OID = "00000001-0000-4000-8000-000000000000"
 EACH = [(path, parser, action) for path, parser in leaves() for action in arguments(parser)]
 NUMBERS = [each for each in EACH if takes_numbers(each[2])]
-
-
-def refused(argv):
-    with pytest.raises(Problem) as problem:
-        parse(argv)
-    assert problem.value.code == 2
-    text = str(problem.value)
-    assert "\n" not in text
-    return text
 
 
 def test_there_is_something_to_walk():

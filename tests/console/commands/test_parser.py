@@ -10,15 +10,7 @@ import pytest
 from console.__main__ import main
 from console.commands.parser import NOUNS, _top_level, parse
 from console.commands.problem import Problem
-
-
-def said(argv):
-    with pytest.raises(Problem) as problem:
-        parse(argv)
-    assert problem.value.code == 2
-    text = str(problem.value)
-    assert "\n" not in text
-    return text
+from tests.helpers.verbs import refused
 
 
 @pytest.mark.parametrize(
@@ -73,45 +65,46 @@ def test_a_scope_named_like_a_noun_is_not_taken_for_the_noun():
 
 
 def test_an_unknown_noun_is_named_with_the_one_it_resembles():
-    assert said(["alrt", "list"]) == (
+    assert refused(["alrt", "list"]) == (
         "There is no 'alrt' here; `limegrove --help` lists what there is. Did you mean `alert`?"
     )
 
 
 def test_an_unknown_noun_is_told_where_they_are_listed():
-    assert "There is no 'cloud' here" in said(["cloud", "export"])
+    assert "There is no 'cloud' here" in refused(["cloud", "export"])
 
 
 def test_an_unknown_verb_is_told_which_there_are():
-    assert said(["org", "destroy"]).startswith("`org` has no verb 'destroy'; it has list, show, ")
+    assert refused(["org", "destroy"]).startswith("`org` has no verb 'destroy'; it has list, show, ")
 
 
 def test_a_missing_verb_is_told_where_they_are_listed():
-    assert said(["org"]) == "`org` needs a verb; `limegrove org --help` lists them."
+    assert refused(["org"]) == "`org` needs a verb; `limegrove org --help` lists them."
 
 
 def test_an_unknown_option_is_named():
     assert (
-        said(["org", "list", "--frobnicate"]) == "'--frobnicate' means nothing here; see `limegrove --help`."
+        refused(["org", "list", "--frobnicate"])
+        == "'--frobnicate' means nothing here; see `limegrove --help`."
     )
 
 
 def test_a_shortened_option_is_not_guessed_at():
-    said(["org", "list", "--out", "json"])
+    refused(["org", "list", "--out", "json"])
 
 
 def test_an_unknown_output_is_told_which_there_are():
-    assert said(["--output", "xml", "org", "list"]) == (
+    assert refused(["--output", "xml", "org", "list"]) == (
         "--output cannot be 'xml'; it takes table, json, jsonl, yaml, csv."
     )
 
 
 def test_an_option_without_its_value_is_one_sentence():
-    assert "--scope" in said(["org", "list", "--scope"])
+    assert "--scope" in refused(["org", "list", "--scope"])
 
 
 def test_a_missing_word_is_named():
-    assert said(["org", "show"]) == "`limegrove org show` needs OID|NAME; see `limegrove org show --help`."
+    assert refused(["org", "show"]) == "`limegrove org show` needs OID|NAME; see `limegrove org show --help`."
 
 
 def test_a_hostile_word_is_made_safe_and_exits_with_2(capsys):
