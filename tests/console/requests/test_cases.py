@@ -54,6 +54,16 @@ async def shown(pilot: Any, case: Case) -> None:
     await still(pilot)
 
 
+def guard(store: Store, case: Case) -> None:
+    """Protect the customer of a case."""
+    with store.writing() as connection:
+        replace_tree(
+            connection,
+            [TreeNode("root", None, "Provider"),
+             TreeNode("one", "root", "Guarded", oid=case[0], marks=("protected",))],
+        )  # fmt: skip
+
+
 async def on(pilot: Any, dialog: type) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, dialog))
     await still(pilot)
@@ -124,12 +134,7 @@ async def test_a_case_of_a_protected_customer_is_closed_after_its_name_was_typed
     store = a_store()
     async with console(store) as (world, app):
         case = world.in_status("in_progress")
-        with store.writing() as connection:
-            replace_tree(
-                connection,
-                [TreeNode("root", None, "Provider"),
-                 TreeNode("one", "root", "Guarded", oid=case[0], marks=("protected",))],
-            )  # fmt: skip
+        guard(store, case)
         async with app.run_test(size=(120, 40)) as pilot:
             await shown(pilot, case)
             await pilot.press("x")
@@ -272,12 +277,7 @@ async def test_a_case_that_is_not_there_is_said_before_any_name_is_asked_for(a_s
     store = a_store()
     async with console(store) as (world, app):
         case = world.in_status("in_progress")
-        with store.writing() as connection:
-            replace_tree(
-                connection,
-                [TreeNode("root", None, "Provider"),
-                 TreeNode("one", "root", "Guarded", oid=case[0], marks=("protected",))],
-            )  # fmt: skip
+        guard(store, case)
         async with app.run_test(size=(80, 24)) as pilot:
             await shown(pilot, case)
             await pilot.press("M")

@@ -34,6 +34,13 @@ async def listed(pilot, app):
     await until(pilot, lambda: app.screen._current is not None and app.screen._current.drift == "changed")
 
 
+async def asked(pilot, app, key):
+    """There, with what a key asks."""
+    await listed(pilot, app)
+    await pilot.press(key)
+    await until(pilot, lambda: isinstance(app.screen, FillIn))
+
+
 def decided(store):
     with store.reader.reading() as connection:
         return decisions(connection).get((oid_of(1), "hive/fp", "first"))
@@ -46,9 +53,7 @@ async def said(pilot, app, words):
 async def test_a_deviation_is_accepted_until_a_date_with_its_organization_named_and_taken_back(provider):
     app = console(provider)
     async with app.run_test(size=(80, 24)) as pilot:
-        await listed(pilot, app)
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await asked(pilot, app, "a")
         await still(pilot)
         assert "Borealis Foods" in text_of(app)
         assert "hives/fp/first" in text_of(app)
@@ -75,9 +80,7 @@ async def test_a_deviation_is_accepted_until_a_date_with_its_organization_named_
 async def test_enter_after_the_reason_goes_to_the_date_and_accepts_for_a_time_from_there(provider):
     app = console(provider)
     async with app.run_test(size=(80, 24)) as pilot:
-        await listed(pilot, app)
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await asked(pilot, app, "a")
         await still(pilot)
         assert "enter next line" in text_of(app)
         await pilot.press(*"theirs", "enter")
@@ -93,9 +96,7 @@ async def test_enter_after_the_reason_goes_to_the_date_and_accepts_for_a_time_fr
 async def test_for_good_has_to_be_said(provider):
     app = console(provider)
     async with app.run_test(size=(80, 24)) as pilot:
-        await listed(pilot, app)
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await asked(pilot, app, "a")
         await pilot.press(*"theirs", "enter", "ctrl+u", "enter")
         await until(pilot, lambda: "Until: use a date" in text_of(app))
         assert decided(provider) is None
@@ -108,9 +109,7 @@ async def test_for_good_has_to_be_said(provider):
 async def test_excluding_and_denying_need_a_reason_alone(provider, key, decision, says):
     app = console(provider)
     async with app.run_test(size=(80, 24)) as pilot:
-        await listed(pilot, app)
-        await pilot.press(key)
-        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await asked(pilot, app, key)
         await pilot.press(*"because", "enter")
         await said(pilot, app, says)
         assert (decided(provider).decision, decided(provider).until) == (decision, None)
@@ -119,9 +118,7 @@ async def test_excluding_and_denying_need_a_reason_alone(provider, key, decision
 async def test_nothing_is_decided_about_a_record_that_changed_under_the_dialog(provider):
     app = console(provider)
     async with app.run_test(size=(80, 24)) as pilot:
-        await listed(pilot, app)
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await asked(pilot, app, "a")
         observed(provider, 1, {"first": (rule("yet another"), ON), "third": WANTED["third"]}, at=NOW)
         await pilot.press(*"theirs", "enter", "enter")
         await said(pilot, app, "changed meanwhile")
@@ -131,9 +128,7 @@ async def test_nothing_is_decided_about_a_record_that_changed_under_the_dialog(p
 async def test_escape_decides_nothing(provider):
     app = console(provider)
     async with app.run_test(size=(80, 24)) as pilot:
-        await listed(pilot, app)
-        await pilot.press("d")
-        await until(pilot, lambda: isinstance(app.screen, FillIn))
+        await asked(pilot, app, "d")
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, FillIn))
         assert decided(provider) is None
