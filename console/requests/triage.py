@@ -43,6 +43,7 @@ from screens.requests import (
 )
 from screens.widgets.text import content, line
 from store import folds, sampling, triage
+from store.access import counted
 from store.alerts import CLASSIFICATIONS, STATUSES, AlertFilter, parse_filter
 from store.cases import reference
 from store.observables import event_words
@@ -800,15 +801,13 @@ def _items(
         items.append(Item(f"alert {each.id}", names[each.oid], what, "refused", why(each, host), bad=True))
     for out in left:
         for oid, name, count in out.about.organizations:
-            items.append(Item(f"{out.why} {oid}", name, _counted(count), "left open", out.why, bad=True))
+            items.append(
+                Item(f"{out.why} {oid}", name, counted(count, "alert"), "left open", out.why, bad=True)
+            )
     most_first = sorted(outcome.by_organization.items(), key=lambda each: (-each[1], names[each[0]]))
     for oid, count in most_first:
-        items.append(Item(oid, names[oid], _counted(count), f"{done} {count:,}", why_done))
+        items.append(Item(oid, names[oid], counted(count, "alert"), f"{done} {count:,}", why_done))
     return items
-
-
-def _counted(count: int) -> str:
-    return f"{count:,} alert{'' if count == 1 else 's'}"
 
 
 def _where(about: About, outcome: Outcome | None = None) -> str:

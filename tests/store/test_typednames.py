@@ -19,6 +19,8 @@ def test_a_name_or_the_id_of_what_has_it(typed):
 def test_nothing_else(typed):
     assert not is_named(typed, "さくら Hotels", "7e41c2d0")
     assert not is_named(typed, "", "")
+    assert not is_named(typed, " ", "7e41c2d0")
+    assert not confirmed([("7e41c2d0", "さくら Hotels")], typed)
 
 
 def test_a_name_that_no_keyboard_has_is_typed_as_it_is_shown():

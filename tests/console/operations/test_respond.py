@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.credentials import OrganizationKey, UserKey
@@ -16,6 +16,7 @@ from console.sandbox.faults import Rule
 from store import ingest
 from store.database import Store
 from store.models import Journal, Sensor
+from store.queries.scopes import ORGANIZATION
 from store.queries.sensors import card as stored_card
 from store.queries.sensors import find_sensors
 from store.secret import Secret
@@ -152,6 +153,20 @@ async def test_a_protected_organization_is_named_as_well(one_store: Store) -> No
             await respond.isolate(oid, sensor.sid, store=one_store, cloud=cloud, typed=sensor.hostname)
         done = await respond.isolate(
             oid, sensor.sid, store=one_store, cloud=cloud, typed=sensor.hostname, organization=name
+        )
+    assert done.outcome == "confirmed"
+
+
+async def test_a_protected_organization_without_a_name_is_named_by_its_id(one_store: Store) -> None:
+    async with provider(one_store) as (served, cloud):
+        oid, sensor = somebody(served)
+        with one_store.writing() as connection:
+            replace_tree(connection, [TreeNode("one", None, "One", oid, marks=("protected",))])
+            connection.execute(update(ORGANIZATION).where(ORGANIZATION.c.oid == oid).values(name=" "))
+        with pytest.raises(respond.WrongName, match="protected"):
+            await respond.isolate(oid, sensor.sid, store=one_store, cloud=cloud, typed=sensor.hostname)
+        done = await respond.isolate(
+            oid, sensor.sid, store=one_store, cloud=cloud, typed=sensor.hostname, organization=oid
         )
     assert done.outcome == "confirmed"
 
