@@ -104,6 +104,8 @@ class TypeAhead:
         self._target: Widget | None = None
         """Where the key went that is looked at."""
         self._busy_since: float | None = None
+        self._followed = True
+        """Something is on its way behind the key that is looked at."""
         self._started = 0.0
         """When a key was looked at last."""
         self._watching = False
@@ -128,6 +130,8 @@ class TypeAhead:
         if isinstance(event, events.Key) and not self._may_go() and self._frees(event.key):
             self._forget()
         self._typed.append(event)
+        if self._busy_since is not None and not self._followed:
+            self._follow()
         await self.go_on()
 
     def put_back(self, event: events.Key) -> None:
@@ -148,6 +152,7 @@ class TypeAhead:
 
     def _follow(self, turn: int = 1) -> bool:
         """Send something behind the key; False when there is nothing to send it through."""
+        self._followed = True
         for node in (self._target, self._app.screen if self._app.screen_stack else None):
             if node is not None and node.is_attached and node.post_message(Looked(self._number, turn)):
                 return True
@@ -305,9 +310,17 @@ class TypeAhead:
         if isinstance(event, events.Key):
             self._last, self._last_at = event.key, event.time
         self._target = self._app.focused or self._app.screen
+        self._followed = False
         await self._look_at(event)
-        if not self._follow():
+        # What the key changes is painted before anything is sent behind it, unless another key waits.
+        later = not self._typed and self._target.call_after_refresh(self._painted, self._number)
+        if not later and not self._follow():
             self._busy_since = None
+
+    def _painted(self, number: int) -> None:
+        """What a key changed is on the screen."""
+        if number == self._number and self._busy_since is not None and not self._followed:
+            self._follow()
 
     def _watch(self) -> None:
         """Look again soon: what is waited for is not told by anybody."""
