@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, func, or_, select, text
+from sqlalchemy import Connection, Table, and_, case, exists, func, or_, select, text
 
 from console.limacharlie.client import Cloud
 from console.limacharlie.errors import Auth, Gone, LimaCharlieError, Network, Throttled
@@ -53,9 +53,13 @@ _READING: Table = models.CaseReading.__table__  # type: ignore[attr-defined]
 _LINK: Table = models.CaseDetection.__table__  # type: ignore[attr-defined]
 _EVENT: Table = models.CaseEvent.__table__  # type: ignore[attr-defined]
 _EDIT: Table = models.CaseEdit.__table__  # type: ignore[attr-defined]
+_SYNC: Table = models.SyncState.__table__  # type: ignore[attr-defined]
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _ACTION: Table = models.TriageAction.__table__  # type: ignore[attr-defined]
 _CHANGE: Table = models.TriageChange.__table__  # type: ignore[attr-defined]
+
+_UNREADABLE = exists().where(_SYNC.c.oid == _C.c.oid, _SYNC.c.subject == "cases", _SYNC.c.failure != "")
+"""Cases of an organization that refused them last: they would take the turns of all others."""
 
 State = tuple[int, int]
 """(status, classification), indexes; the classification of an open one is 0."""
@@ -201,7 +205,7 @@ async def _each(
 
 
 def stale(c: Connection, *, unread: bool = False, limit: int | None = None) -> list[tuple[str, int]]:
-    """(oid, number) of cases that have to be read whole again, the open and gravest first.
+    """(oid, number) of cases that have to be read whole again and may be, the open and gravest first.
 
     Args:
         unread: also the open ones that never were.
@@ -213,7 +217,7 @@ def stale(c: Connection, *, unread: bool = False, limit: int | None = None) -> l
     rows = c.execute(
         select(_C.c.oid, _C.c.case_number)
         .select_from(joined)
-        .where(_C.c.case_number > 0, or_(changed, never) if unread else changed)
+        .where(_C.c.case_number > 0, ~_UNREADABLE, or_(changed, never) if unread else changed)
         .order_by(_C.c.status >= RESOLVED, _C.c.severity.desc(), _C.c.created_at.desc())
         .limit(limit)
     )
@@ -221,13 +225,15 @@ def stale(c: Connection, *, unread: bool = False, limit: int | None = None) -> l
 
 
 def unlinked(c: Connection, *, limit: int) -> list[tuple[str, int, int]]:
-    """(oid, number, alerts held) of cases whose alerts have to be read, the gravest and newest first."""
+    """(oid, number, alerts held) of cases whose alerts have to be read and may be, the gravest and newest
+    first."""
     rows = c.execute(
         select(_C.c.oid, _C.c.case_number, _C.c.detection_count)
         .select_from(_C.outerjoin(_READING, _same(_READING, _C)))
         .where(
             _C.c.case_number > 0,
             _C.c.detection_count > 0,
+            ~_UNREADABLE,
             or_(_READING.c.links.is_(None), _READING.c.links != _C.c.detection_count),
             or_(_C.c.status.in_(OPEN), func.coalesce(_READING.c.agreed, "") != _words(_C)),
         )

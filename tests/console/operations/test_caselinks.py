@@ -257,6 +257,29 @@ async def test_an_organization_that_refuses_does_not_hold_up_the_others(one_stor
             assert {oid for oid, _, _ in caselinks.unlinked(connection, limit=1000)} == {refused}
 
 
+async def test_cases_that_were_refused_do_not_take_the_turns_of_others(one_store: Store) -> None:
+    async with provider(one_store, detections=1500) as world:
+        with one_store.writing() as connection:
+            for one in world.organizations:
+                for case in world.cases.all_of(one):
+                    ingest.put_case_reading(connection, one.oid, case.number, stale=True)
+
+        def asked() -> tuple[list[str], list[str]]:
+            with one_store.reader.reading() as connection:
+                whole = [oid for oid, _ in caselinks.stale(connection)]
+                return whole, [oid for oid, _, _ in caselinks.unlinked(connection, limit=1000)]
+
+        refused = asked()[0][0]
+        with one_store.writing() as connection:
+            ingest.put_sync_state(connection, refused, "cases", failure="denied", reason="no permission")
+        assert all(found and refused not in found for found in asked())
+        # One turn, which the gravest of all cases would have taken.
+        assert (await caselinks.turn(one_store, world.cloud, most=0, whole=1)).whole == 1
+        with one_store.writing() as connection:
+            ingest.put_sync_state(connection, refused, "cases")
+        assert refused in asked()[0]
+
+
 async def test_the_background_notices_what_is_wanted_and_sends_it(one_store: Store) -> None:
     async with provider(one_store) as world:
         case = world.in_status("in_progress")
