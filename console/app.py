@@ -572,8 +572,7 @@ class Console(App[int], inherit_bindings=False):
     @work(group="go", exit_on_error=False)
     async def show_view(self, request: ShowView) -> None:
         """Go to a view, and filter it when that is asked."""
-        with self.typed.waiting("either"):
-            await self._go(request.name)
+        await self._go(request.name)
         if request.filter is not None and request.name in self._modes:
             view = self._view_of(request.name)
             if request.filter != view.filter_line:
@@ -583,33 +582,29 @@ class Console(App[int], inherit_bindings=False):
     @work(group="go", exit_on_error=False)
     async def show_alerts(self, request: ShowAlerts) -> None:
         """Go to the queue, filtered."""
-        with self.typed.waiting("either"):
-            await self._go("alerts")
+        await self._go("alerts")
         self._view_of("alerts").filter_by(request.filter)
 
     @on(ShowAccess)
     @work(group="go", exit_on_error=False)
     async def show_access(self, request: ShowAccess) -> None:
         """Go to the matrix of an organization, or of what else it is asked to be about."""
-        with self.typed.waiting("either"):
-            await self._go("access")
-            cast("Any", self._view_of("access")).show_asked(request)
+        await self._go("access")
+        cast("Any", self._view_of("access")).show_asked(request)
 
     @on(ShowOrganization)
     @work(group="go", exit_on_error=False)
     async def show_organization(self, request: ShowOrganization) -> None:
         """Go to an organization in the tree."""
-        with self.typed.waiting("either"):
-            await self._go("organizations")
-            cast("Any", self._view_of("organizations")).show_organization(request.oid)
+        await self._go("organizations")
+        cast("Any", self._view_of("organizations")).show_organization(request.oid)
 
     @on(Back)
     @work(group="go", exit_on_error=False)
     async def go_back(self) -> None:
         """The view before; at the first one say how to leave."""
         if self._history:
-            with self.typed.waiting("either"):
-                await self._go(self._history.pop(), remember=False)
+            await self._go(self._history.pop(), remember=False)
         else:
             self.say("There is no view before this one. :quit leaves the console.")
 
@@ -618,8 +613,7 @@ class Console(App[int], inherit_bindings=False):
     async def last_view(self) -> None:
         """The view before, so that the same key comes back here."""
         if self._history:
-            with self.typed.waiting("either"):
-                await self._go(self._history[-1])
+            await self._go(self._history[-1])
         else:
             self.say("There is no view before this one.")
 
@@ -632,8 +626,9 @@ class Console(App[int], inherit_bindings=False):
             return
         if remember and here in self._modes and here in VIEWS:
             self._history = [*self._history[-30:], here]
-        await self.switch_mode(name)
-        self.typed.arrived(self._view_of(name))
+        with self.typed.waiting("either"):
+            await self.switch_mode(name)
+            self.typed.arrived(self._view_of(name))
 
     @on(SetScope)
     @work(exclusive=True, group="scope", exit_on_error=False)
