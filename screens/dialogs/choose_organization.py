@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from screens.dialogs.dialog import BESIDE, Modal
+from screens.dialogs.dialog import Modal, taken
 from screens.widgets.tree_table import Line, TreeColumn, TreeTable
 
 WIDEST = 110
@@ -83,8 +83,7 @@ class ChooseOrganization(Modal[str]):
 
     def on_resize(self, event: events.Resize) -> None:
         """As wide as it may be, or as wide as the terminal."""
-        whole = event.size.width < WIDEST + 2 * BESIDE
-        self.query_one(Vertical).styles.width = "100%" if whole else WIDEST
+        self.query_one(Vertical).styles.width = taken(event.size.width, WIDEST)
 
     def on_mount(self) -> None:
         """Show all of them."""

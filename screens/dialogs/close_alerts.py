@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 
 from screens.dialogs.dialog import Dialog, Subject, asked
 from screens.widgets.text import line
+from store.access import counted
 from store.text import safe_text
 from store.typednames import is_named
 
@@ -110,7 +111,9 @@ class CloseAlerts(Dialog[Closing | None]):
         name = self._subject.protected[0]
         more = len(self._subject.protected) - 1
         left = line(
-            Content.styled(f"without {_alerts(self._subject.protected_alerts)} of ", "bold ansi_yellow"),
+            Content.styled(
+                f"without {counted(self._subject.protected_alerts, 'alert')} of ", "bold ansi_yellow"
+            ),
             (name, "bold ansi_yellow"),
             Content.styled(f" and {more:,} more, protected" if more else ", protected", "bold ansi_yellow"),
         )
@@ -162,7 +165,9 @@ class CloseAlerts(Dialog[Closing | None]):
             return Content("enter close   ctrl+n without the protected   esc leave it open")
         if self._spared:
             count = self._subject.without_protected().count
-            return Content(f"enter close {_alerts(count)}   ctrl+n with the protected   esc leave it open")
+            return Content(
+                f"enter close {counted(count, 'alert')}   ctrl+n with the protected   esc leave it open"
+            )
         return Content(f"enter close   shift+tab class{extra}   esc leave it open")
 
     @property
@@ -320,7 +325,3 @@ class CloseAlerts(Dialog[Closing | None]):
                 self._held,
             )
         )
-
-
-def _alerts(count: int) -> str:
-    return f"{count:,} alert{'' if count == 1 else 's'}"

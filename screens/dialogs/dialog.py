@@ -20,6 +20,7 @@ from textual.widgets import Static
 
 from screens.view import SMALLEST, too_small
 from screens.widgets.text import line
+from store.access import counted
 
 Answer = TypeVar("Answer")
 
@@ -76,7 +77,7 @@ class Subject:
     @property
     def words(self) -> str:
         """`1,400 alerts of 61 organizations`; of one alert `1 alert`. Our own words."""
-        alerts = f"{self.count:,} alert{'' if self.count == 1 else 's'}"
+        alerts = counted(self.count, "alert")
         several = len(self.organizations)
         return alerts if several < 2 else f"{alerts} of {several:,} organizations"
 
@@ -108,6 +109,11 @@ would look like a part of it."""
 
 LOW = 20
 """Lines below which a dialog does without empty ones and takes the whole height."""
+
+
+def taken(columns: int, widest: int) -> int:
+    """Columns that a dialog takes of a terminal: as many as it may, or all there are."""
+    return columns if columns < widest + 2 * BESIDE else widest
 
 
 class Modal(ModalScreen[Answer], Generic[Answer]):
@@ -276,17 +282,15 @@ class Dialog(Modal[Answer], Generic[Answer]):
 
     def on_resize(self, event: events.Resize) -> None:
         """As wide as it may be, or as wide as the terminal."""
-        whole = event.size.width < self.WIDEST + 2 * BESIDE
         frame = self.query_one("#dialog-frame")
-        frame.styles.width = "100%" if whole else self.WIDEST
+        frame.styles.width = taken(event.size.width, self.WIDEST)
         if frame.styles.height is not None and not frame.styles.height.is_auto:
             self.query_one(Body).styles.height = "1fr"
 
     @property
     def room(self) -> int:
         """Columns for a line of its text, beside a scrollbar."""
-        width = self.size.width or 80
-        return (width if width < self.WIDEST + 2 * BESIDE else self.WIDEST) - 5
+        return taken(self.size.width or 80, self.WIDEST) - 5
 
     def heading(self) -> Content:
         """The first lines: what happens to what."""
