@@ -1,5 +1,6 @@
 """`limegrove sandbox snapshot` and `serve --from`: one file, whole or not at all, of a sandbox alone."""
 
+import errno
 import json
 import os
 import stat
@@ -16,6 +17,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from console.commands import sandbox as sandbox_command
+from console.commands.problem import Problem
 from tests.helpers.official import needs_official, official
 from tests.helpers.sandboxes import environment, limegrove, sandbox_process
 
@@ -272,3 +275,18 @@ def test_an_organization_without_keys_does_not_keep_it_from_being_served(tmp_pat
         names = _ask(after, "GET", "/v1/user/orgs?limit=50", _token(after, "-"))["orgs"]
         assert "New here" in {each["name"] for each in names}
         assert gone not in {each["oid"] for each in names}
+
+
+def test_where_there_are_no_links_it_is_written_as_well_and_over_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_link)
+    file = tmp_path / "kept.json"
+    sandbox_command._write(file, b"{}")
+    with pytest.raises(Problem, match="already there"):
+        sandbox_command._write(file, b"[]")
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (b"{}", 0o600)
+    assert os.listdir(tmp_path) == ["kept.json"]
