@@ -138,6 +138,16 @@ class Found:
     unchanged: bool = False
     """Nothing of it is otherwise now."""
 
+    @property
+    def at(self) -> int | None:
+        """As of which time (ms) it is; None for now."""
+        return None if self.then is None else self.then.at
+
+    @property
+    def since(self) -> bool:
+        """Whether what changed since is marked."""
+        return self.then is not None and self.then.since
+
 
 class Access(View[Found]):
     """The permission matrix, turned three ways; changes are staged in it, and planned from it."""
@@ -530,12 +540,11 @@ class Access(View[Found]):
     def _write_legend(self, found: Found) -> None:
         """The signs, with those that are there only now and then."""
         legend = line((LEGEND, "dim"))
-        marks = self._marks if found.then is None else None
-        if found.by == "organization" and marks is not None and marks[1] == found.cell.oid and marks[2]:
+        if self._marks_of(found):
             legend = line(
                 (f"{SIGNS}    ", "dim"), (f"u! g! k! finding ({press('access.findings', 'F')})", "dim")
             )
-        if found.then is not None and found.then.since:
+        if found.since:
             legend = line(
                 (" ".join(SIGNS.split()), "dim"), (f"   {access_then.SINCE_LEGEND}", "bold ansi_yellow")
             )
@@ -580,20 +589,26 @@ class Access(View[Found]):
 
     def _with_marks(self, found: Found, rows: list[grid.Row]) -> list[grid.Row]:
         """The rows of an organization, those of whom something is wrong with a `!` beside what they are."""
+        marks = self._marks_of(found)
+        if not marks:
+            return rows
+        return [replace(row, kind=f"{row.kind}{'!' if row.key in marks else ' '}") for row in rows]
+
+    def _marks_of(self, found: Found) -> dict[str, list[str]]:
+        """Row -> what is wrong with whom it is about, as far as it was looked for: of an organization as it
+        is now."""
         marks = self._marks
-        if found.then is not None:
-            return rows
-        if found.by != "organization" or marks is None or marks[1] != found.cell.oid or not marks[2]:
-            return rows
-        return [replace(row, kind=f"{row.kind}{'!' if row.key in marks[2] else ' '}") for row in rows]
+        if found.by != "organization" or found.then is not None or marks is None:
+            return {}
+        return marks[2] if marks[1] == found.cell.oid else {}
 
     def _look_for_marks(self, found: Found) -> None:
         """Look for what is wrong once the matrix is there: of ten thousand organizations it takes seconds."""
         known, (at, took) = self._marks, self._marked
         same = known is not None and known[1] == found.cell.oid
-        if found.then is not None:
+        if found.by != "organization" or found.then is not None:
             return
-        if found.by != "organization" or (known is not None and same and known[0] is found.world):
+        if known is not None and same and known[0] is found.world:
             return
         if not same or time.monotonic() - at > PATIENCE * took:
             self._find_marks(found.world, found.cell.oid)
@@ -608,7 +623,7 @@ class Access(View[Found]):
         found = self._found
         if found is None or found.grid is None or found.by != "organization" or found.cell.oid != oid:
             return
-        if found.then is not None:
+        if found.then is not None:  # it is of now
             return
         if marks or (before is not None and before[2]):
             self.table.fill(found.grid.columns, self._with_marks(found, found.grid.rows))
@@ -690,9 +705,7 @@ class Access(View[Found]):
                     accesslines.words(each, found.names)
                     for each in pivots.concerning(found.staged, cell, found.after)
                 )
-                at = found.then.at if found.then is not None else None
-                since = found.then is not None and found.then.since
-                known = Known(found.world, found.after, found.mfa, staged, at, since)
+                known = Known(found.world, found.after, found.mfa, staged, found.at, found.since)
                 columns = [column.key for column in self.table.columns]
                 lines = explain(known, found.by, cell, columns, self.table.category)
                 if wrong := self._wrong(found, cell):
@@ -704,10 +717,7 @@ class Access(View[Found]):
 
     def _wrong(self, found: Found, cell: Cell) -> Content | None:
         """What the findings say of whom the cell is about."""
-        marks = self._marks if found.then is None else None
-        if found.by != "organization" or marks is None or marks[1] != cell.oid:
-            return None
-        said = marks[2].get(pivots.key_of(cell.kind, cell.principal), [])
+        said = self._marks_of(found).get(pivots.key_of(cell.kind, cell.principal), [])
         if not said:
             return None
         more = (
@@ -770,7 +780,7 @@ class Access(View[Found]):
 
     def _why(self, cell: Cell) -> Why | None:
         """None when the principal or the organization is gone since the matrix was read."""
-        at = self._found.then.at if self._found is not None and self._found.then is not None else None
+        at = None if self._found is None else self._found.at
         with self.context.reader.reading() as connection:
             asked = access.facts(connection, cell.oid, cell.permission, cell.principal, at=at)
             behind = restricted(connection, cell.oid, cell.permission) if at is None else None
