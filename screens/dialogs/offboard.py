@@ -40,6 +40,10 @@ class OffboardAnswer:
     """The name, as it was typed."""
 
 
+def _called(row: Line) -> str:
+    return _SAID.get(row.part, row.part.replace("-", " "))
+
+
 def _takes(row: Line) -> bool:
     return bool(row.steps) and (row.part in PARTS or row.part == "own access")
 
@@ -120,7 +124,7 @@ class Offboard(Dialog[OffboardAnswer | None]):
         yield RowTable[Line](
             [
                 Column("", self._sign, 4, style=self._style),
-                Column("PART", lambda row: _SAID.get(row.part, row.part.replace("-", " ")), 17),
+                Column("PART", _called, 17),
                 Column("THERE", lambda row: row.there, 12, grow=2, cut="middle"),
                 Column("STEPS", lambda row: f"{row.steps:,}" if row.steps else "", 6),
                 Column("", lambda row: row.note, 18, grow=3, cut="end"),
@@ -171,7 +175,7 @@ class Offboard(Dialog[OffboardAnswer | None]):
         if row is None:
             return
         note = f"   {row.note}" if row.note else ""
-        said = line((f"{_SAID.get(row.part, row.part.replace('-', ' '))}: ", "bold"), row.there, note)
+        said = line((f"{_called(row)}: ", "bold"), row.there, note)
         self.query_one("#line", Static).update(said)
 
     def action_keep(self) -> None:
