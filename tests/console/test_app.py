@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,18 +24,9 @@ from screens.widgets.command_line import CommandLine
 from store import ingest, preferences
 from store.database import Store
 from store.errors import StoreUnavailable
-from tests.helpers.screens import NOW, detection, fill, oid_of, still, text_of, until
+from tests.helpers.screens import NOW, detection, oid_of, still, text_of, until
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def url(tmp_path):
-    """A store that is filled."""
-    made = f"sqlite:///{tmp_path / 'store.db'}"
-    with closing(Store(made)) as store:
-        fill(store)
-    return made
 
 
 @pytest.fixture

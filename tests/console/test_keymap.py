@@ -1,6 +1,5 @@
 """Keys of the settings: the console does, and says, what they say; what cannot be ends it before it opens."""
 
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,16 +15,7 @@ from screens.view import View
 from screens.widgets.command_line import CommandLine
 from screens.widgets.row_table import RowTable
 from store.database import Store
-from tests.helpers.screens import NOW, fill, still, text_of, until
-
-
-@pytest.fixture
-def url(tmp_path):
-    """A store that is filled."""
-    made = f"sqlite:///{tmp_path / 'store.db'}"
-    with closing(Store(made)) as store:
-        fill(store)
-    return made
+from tests.helpers.screens import NOW, still, text_of, until
 
 
 @pytest.fixture(autouse=True)
