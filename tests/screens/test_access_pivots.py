@@ -81,8 +81,7 @@ async def test_asked_for_somebody_the_cursor_stands_on_what_that_one_may_do_the_
         world = host.view._found.world
         for who in (KIM, DANA, LEE):
             held = world.held(who, ACME)
-            if held is None:
-                continue
+            assert held is not None
             host.view.show_asked(ShowAccess(ACME, principal=who))
             await until(pilot, lambda who=who: host.view.here.principal == who)
             await still(pilot)

@@ -64,8 +64,7 @@ async def at(pilot, *, since=False, oid=ACME):
 
 def signs(host, row):
     found = host.view._found
-    line = next(each for each in found.grid.rows if each.key == row)
-    return {key: sign for key in line.cells for sign in (line.cells[key],)}
+    return dict(next(each for each in found.grid.rows if each.key == row).cells)
 
 
 async def test_a_key_asks_for_a_time_and_shows_what_was_and_another_leads_back(past_store):

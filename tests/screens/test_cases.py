@@ -404,3 +404,20 @@ async def test_signs_have_a_head_and_the_counts_name_them(filled_store: Store) -
         await pilot.press("question_mark")
         await until(pilot, lambda: "wait for a decision (!)" in text_of(host))
         assert "~ waits for the cloud" in text_of(host)
+
+
+async def test_a_long_name_keeps_its_end_which_tells_it_from_others(filled_store: Store) -> None:
+    work(filled_store)
+    with filled_store.writing() as connection:
+        ingest.put_organizations(
+            connection,
+            [{"oid": oid_of(0), "name": "Northern Lights Veterinary Hospital Group, Oslo"}],
+            complete=False,
+            now=NOW,
+        )
+    host = Host(filled_store, Cases)
+    async with host.run_test(size=(80, 24)) as pilot:
+        await ready(pilot)
+        row = next(line for line in text_of(host).splitlines() if "#12" in line)
+        assert "North" in row
+        assert ", Oslo" in row
