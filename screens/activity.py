@@ -269,13 +269,6 @@ class Activity(Detailed[Found]):
         self.filter_line = line
         self._lay_out()
 
-    def close_inner(self) -> bool:
-        """Forget the filter."""
-        if self.filter_line:
-            self.filter_by("")
-            return True
-        return False
-
     def action_section(self, step: int) -> None:
         """The section beside."""
         self._section = (self._section + step) % len(SECTIONS)

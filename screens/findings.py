@@ -275,13 +275,6 @@ class Findings(Detailed[Found]):
         self.filter_line = line
         self._lay_out()
 
-    def close_inner(self) -> bool:
-        """Forget the filter."""
-        if self.filter_line:
-            self.filter_by("")
-            return True
-        return False
-
     def action_next_kind(self, step: int) -> None:
         """Only the next kind that there is anything of."""
         if self._found is None:

@@ -224,13 +224,6 @@ class Handover(Detailed[Found]):
         """Keep the items that hold every word."""
         self.filter_line = line
 
-    def close_inner(self) -> bool:
-        """Forget the filter."""
-        if self.filter_line:
-            self.filter_by("")
-            return True
-        return False
-
     def why_not(self, action: str) -> str:
         """What can be done with which item, and in which console."""
         row, found = self.table.current, self._found

@@ -183,13 +183,6 @@ class Scorecard(Detailed[list[Score]]):
         self.filter_line = line
         self._put()
 
-    def close_inner(self) -> bool:
-        """Forget the filter."""
-        if self.filter_line:
-            self.filter_by("")
-            return True
-        return False
-
     # -- keys -------------------------------------------------------------------------------------------
 
     def why_not(self, action: str) -> str:

@@ -241,13 +241,6 @@ class Timeline(Detailed[Found]):
         parse_filter(line, now=self.context.clock())
         self._to_top = True
 
-    def close_inner(self) -> bool:
-        """Forget the filter."""
-        if self.filter_line:
-            self.filter_by("")
-            return True
-        return False
-
     def _only(self, prefix: str, value: str) -> None:
         """Filter by the value of a column; when that is the filter already, show everything again."""
         quote = "'" if '"' in value else '"'

@@ -268,7 +268,11 @@ class View(Screen[None], Generic[Found], inherit_bindings=False):
         raise ValueError(f"{self.TITLE or 'This view'} has no filter.")
 
     def close_inner(self) -> bool:
-        """Close what is open inside the view (a pane); True when there was something."""
+        """Close what is open inside the view, a pane first; True when there was something. With no more than
+        that it is the filter, which is forgotten."""
+        if self.filter_line:
+            self.filter_by("")
+            return True
         return False
 
     def chosen_here(self) -> Chosen | None:
