@@ -36,7 +36,7 @@ from store.customers import Customer, kept_of
 from store.handover import Handover as Whole
 from store.handover import Item
 from store.queries.customers import Situation, standing
-from store.times import age, clock_words
+from store.times import age, clock_left, clock_words
 
 SECTIONS: tuple[tuple[str, str], ...] = (("offered", "To accept"), ("own", "Yours"))
 AGES_EVERY = 30
@@ -397,8 +397,7 @@ def item_lines(
         told("next", item.next_step),
         told("blocker", item.blocker, "ansi_yellow" if item.blocker else ""),
     ]
-    clock = clock_words(item.due_at, now)
-    said = "no clock runs" if not clock else clock if clock.endswith("late") else f"{clock} left"
+    said = clock_left(item.due_at, now) or "no clock runs"
     lines.append(line(("SLA        ", "dim"), (said, clock_style(item.due_at, now))))
     if known is not None:
         customer, stands = known

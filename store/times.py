@@ -49,6 +49,12 @@ def clock_words(due_at: int | None, now: int) -> str:
     return f"{span} late" if due_at < now else span
 
 
+def clock_left(due_at: int | None, now: int) -> str:
+    """The same where no head of a column says what it is: `0:14 left`, `0:11 late`; "" when none runs."""
+    words = clock_words(due_at, now)
+    return words if due_at is None or due_at < now else f"{words} left"
+
+
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 

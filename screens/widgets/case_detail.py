@@ -12,7 +12,7 @@ from screens.context import SEVERITY_STYLES, SEVERITY_WORDS, Context
 from screens.widgets.text import block, content, line
 from store.alerts import CLASSIFICATIONS, STATUSES
 from store.cases import CONFLICT, PENDING, REFUSED, SENDING
-from store.times import age, clock_words
+from store.times import age, clock_left
 
 if TYPE_CHECKING:
     from store.queries.cases import CaseDetail, CaseEventRow, EditRow
@@ -46,9 +46,7 @@ def describe(found: CaseDetail, context: Context) -> Content:
     who = ", ".join(row.assignees) or "nobody"
     add("state", state, ("   who ", "dim"), who)
     if row.due_at is not None:
-        late = row.due_at < now
-        words = clock_words(row.due_at, now) + ("" if late else " left")
-        add("SLA", (words, "bold ansi_red" if late else ""))
+        add("SLA", (clock_left(row.due_at, now), "bold ansi_red" if row.due_at < now else ""))
     if row.local:
         add("here", ("kept here: its organization has no cases of its own", "ansi_yellow"))
     elif row.creating:
