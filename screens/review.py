@@ -689,7 +689,6 @@ class Review(View[Found]):
             and action not in ("marked", "attest", "revoke", "undecide")
         ):
             self._acting = False
-        super().on_key(event)
 
     def action_open(self) -> None:
         """The lines of the review under the cursor."""

@@ -111,7 +111,6 @@ class FillIn(Dialog[Values | None]):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Where the cursor was is seen."""
-        super().on_descendant_focus(event)
         if not self.small and event.widget.id in self._unseen:
             self._unseen.remove(event.widget.id)
             self.refresh_words()
