@@ -47,6 +47,8 @@ MOVED_AT_ONCE = 5_000
 """Cases looked at in one turn."""
 SETTLE = 2.0
 """Seconds after a change in which whoever made it may send it himself."""
+PATIENCE = 3_600_000
+"""Milliseconds in which an organization is left alone that lists its cases but refused to show one."""
 
 _C: Table = models.CaseRecord.__table__  # type: ignore[attr-defined]
 _READING: Table = models.CaseReading.__table__  # type: ignore[attr-defined]
@@ -63,6 +65,22 @@ _UNREADABLE = exists().where(_SYNC.c.oid == _C.c.oid, _SYNC.c.subject == "cases"
 
 State = tuple[int, int]
 """(status, classification), indexes; the classification of an open one is 0."""
+
+
+@dataclass
+class Refusals:
+    """Organizations that list their cases and refuse to show them: they would take every turn."""
+
+    until: dict[str, int] = field(default_factory=dict)
+    """The moment (ms) at which each may be asked again."""
+
+    def add(self, oid: str, now: int) -> None:
+        """Leave an organization alone for a while."""
+        self.until[oid] = now + PATIENCE
+
+    def at(self, now: int) -> list[str]:
+        """Whom not to ask now."""
+        return [oid for oid, until in self.until.items() if now < until]
 
 
 @dataclass
@@ -87,6 +105,7 @@ async def turn(
     most: int = LINKS,
     whole: int = WHOLE,
     everything: bool = False,
+    refusals: Refusals | None = None,
     clock: Callable[[], int] = now_ms,
 ) -> Turn:
     """Read what cases hold and went through, bring them and their alerts in line, and send what waits.
@@ -95,13 +114,20 @@ async def turn(
         most: cases whose alerts are read at most.
         whole: changed cases that are read whole at most.
         everything: read every open case whole that never was, and every changed one.
+        refusals: who refused in turns before; this one adds to it.
     """
     made = Turn()
+    refusals = refusals or Refusals()
     with contextlib.suppress(Network, Auth, Throttled):
         made.whole = await read_whole(
-            store, cloud, most=None if everything else whole, unread=everything, clock=clock
+            store,
+            cloud,
+            most=None if everything else whole,
+            unread=everything,
+            refusals=refusals,
+            clock=clock,
         )
-        made.links = await read_links(store, cloud, most=most, clock=clock)
+        made.links = await read_links(store, cloud, most=most, refusals=refusals, clock=clock)
     made.moved, made.wanted = await asyncio.to_thread(align, store, clock=clock)
     made.drained = await CaseQueue(store, cloud, clock=clock).drain()
     if made.drained.cases:
@@ -120,6 +146,7 @@ async def keep(store: Store, cloud: Cloud, *, every: float = 20.0) -> None:
         if change.touches(tables):
             loop.call_soon_threadsafe(changed.set)
 
+    refusals = Refusals()
     stop = store.on_change(noted)
     try:
         while True:
@@ -130,7 +157,7 @@ async def keep(store: Store, cloud: Cloud, *, every: float = 20.0) -> None:
                 await asyncio.sleep(SETTLE)
             changed.clear()
             try:
-                await turn(store, cloud)
+                await turn(store, cloud, refusals=refusals)
             except (LimaCharlieError, StoreError) as error:
                 # The cloud, or the disk: the next turn finds everything as this one left it.
                 log.warning("cases: %s", error)
@@ -144,6 +171,7 @@ async def read_whole(
     *,
     most: int | None = WHOLE,
     unread: bool = False,
+    refusals: Refusals,
     clock: Callable[[], int] = now_ms,
 ) -> int:
     """Read the cases whole that changed and are open, or were read before; how many were.
@@ -151,34 +179,48 @@ async def read_whole(
     Args:
         most: at most so many, the open and gravest ones first; None for all.
         unread: also the open ones that never were, whether they changed or not.
+        refusals: whom not to ask; who refuses is added.
 
     Raises:
         Network, Auth, Throttled: the cloud is away.
     """
     queue = CaseQueue(store, cloud, clock=clock)
-    return await _each(queue, await queue.read(partial(stale, unread=unread, limit=most)), queue.whole)
+    wanted = partial(stale, unread=unread, limit=most, without=refusals.at(clock()))
+    return await _each(queue, await queue.read(wanted), queue.whole, refusals)
 
 
 async def read_links(
-    store: Store, cloud: Cloud, *, most: int = LINKS, clock: Callable[[], int] = now_ms
+    store: Store,
+    cloud: Cloud,
+    *,
+    most: int = LINKS,
+    refusals: Refusals,
+    clock: Callable[[], int] = now_ms,
 ) -> int:
     """Read the alerts of cases that are open, or changed, and whose alerts are not known; how many were.
+
+    Args:
+        most: at most so many.
+        refusals: whom not to ask; who refuses is added.
 
     Raises:
         Network, Auth, Throttled: the cloud is away.
     """
     queue = CaseQueue(store, cloud, clock=clock)
-    waiting = await queue.read(partial(unlinked, limit=most))
+    waiting = await queue.read(partial(unlinked, limit=most, without=refusals.at(clock())))
     counts = {(oid, number): count for oid, number, count in waiting}
 
     async def links(oid: str, number: int) -> None:
         await queue.links(oid, number, counts[oid, number])
 
-    return await _each(queue, list(counts), links)
+    return await _each(queue, list(counts), links, refusals)
 
 
 async def _each(
-    queue: CaseQueue, cases: Collection[tuple[str, int]], read: Callable[[str, int], Awaitable[object]]
+    queue: CaseQueue,
+    cases: Collection[tuple[str, int]],
+    read: Callable[[str, int], Awaitable[object]],
+    refusals: Refusals,
 ) -> int:
     """Read something of cases, some at once; of how many it was read."""
     slots = asyncio.Semaphore(AT_ONCE)
@@ -198,17 +240,21 @@ async def _each(
                 # Such as a permission that is missing there; its cases are listed all the same.
                 log.info("cases of %s: %s", oid, error)
                 closed.add(oid)
+                refusals.add(oid, queue.clock())
                 return 0
             return 1
 
     return sum(await asyncio.gather(*(one(*each) for each in cases)))
 
 
-def stale(c: Connection, *, unread: bool = False, limit: int | None = None) -> list[tuple[str, int]]:
+def stale(
+    c: Connection, *, unread: bool = False, limit: int | None = None, without: Collection[str] = ()
+) -> list[tuple[str, int]]:
     """(oid, number) of cases that have to be read whole again and may be, the open and gravest first.
 
     Args:
         unread: also the open ones that never were.
+        without: organizations that are left alone.
     """
     # Spelled as the partial index spells it.
     changed = and_(text("case_reading.stale"), or_(_C.c.status.in_(OPEN), _READING.c.read_at.is_not(None)))
@@ -217,16 +263,21 @@ def stale(c: Connection, *, unread: bool = False, limit: int | None = None) -> l
     rows = c.execute(
         select(_C.c.oid, _C.c.case_number)
         .select_from(joined)
-        .where(_C.c.case_number > 0, ~_UNREADABLE, or_(changed, never) if unread else changed)
+        .where(
+            _C.c.case_number > 0,
+            ~_UNREADABLE,
+            _C.c.oid.not_in(without),
+            or_(changed, never) if unread else changed,
+        )
         .order_by(_C.c.status >= RESOLVED, _C.c.severity.desc(), _C.c.created_at.desc())
         .limit(limit)
     )
     return [(row.oid, row.case_number) for row in rows]
 
 
-def unlinked(c: Connection, *, limit: int) -> list[tuple[str, int, int]]:
+def unlinked(c: Connection, *, limit: int, without: Collection[str] = ()) -> list[tuple[str, int, int]]:
     """(oid, number, alerts held) of cases whose alerts have to be read and may be, the gravest and newest
-    first."""
+    first, but none of the organizations in `without`."""
     rows = c.execute(
         select(_C.c.oid, _C.c.case_number, _C.c.detection_count)
         .select_from(_C.outerjoin(_READING, _same(_READING, _C)))
@@ -234,6 +285,7 @@ def unlinked(c: Connection, *, limit: int) -> list[tuple[str, int, int]]:
             _C.c.case_number > 0,
             _C.c.detection_count > 0,
             ~_UNREADABLE,
+            _C.c.oid.not_in(without),
             or_(_READING.c.links.is_(None), _READING.c.links != _C.c.detection_count),
             or_(_C.c.status.in_(OPEN), func.coalesce(_READING.c.agreed, "") != _words(_C)),
         )

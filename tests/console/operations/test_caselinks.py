@@ -280,6 +280,32 @@ async def test_cases_that_were_refused_do_not_take_the_turns_of_others(one_store
         assert refused in asked()[0]
 
 
+async def test_an_organization_that_lists_its_cases_and_shows_none_is_left_alone_for_an_hour(
+    one_store: Store,
+) -> None:
+    async with provider(one_store, detections=1500) as world:
+        with one_store.writing() as connection:
+            for one in world.organizations:
+                for case in world.cases.all_of(one):
+                    ingest.put_case_reading(connection, one.oid, case.number, stale=True)
+        with one_store.reader.reading() as connection:
+            refused = caselinks.stale(connection)[0][0]
+        world.served.faults.add(
+            Rule("status", status=403, oid=refused, path="*/cases/{number}", method="GET", count=None)
+        )
+        refusals = caselinks.Refusals()
+
+        async def turned(later: int = 0) -> int:
+            made = await caselinks.turn(
+                one_store, world.cloud, most=0, whole=1, refusals=refusals, clock=lambda: now_ms() + later
+            )
+            return made.whole
+
+        # The gravest of all cases is of the organization that refuses.
+        assert [await turned(), await turned(), await turned()] == [0, 1, 1]
+        assert await turned(caselinks.PATIENCE) == 0
+
+
 async def test_the_background_notices_what_is_wanted_and_sends_it(one_store: Store) -> None:
     async with provider(one_store) as world:
         case = world.in_status("in_progress")
