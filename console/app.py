@@ -263,9 +263,9 @@ class Console(App[int], inherit_bindings=False):
         self._known_handlers()
         settle_memory()
         if self.context.writable:
-            from console.operations import folding, triage
+            from console.operations import caselinks, folding
 
-            triage.resume(store)
+            caselinks.resume(store)
             folding.go_on(store)
         from console.operations import rollouts, runs
 

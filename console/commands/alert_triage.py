@@ -397,9 +397,9 @@ def _undo(session: Session) -> int:
 
 
 def _resume(session: Session) -> int:
-    from console.operations import triage as operations
+    from console.operations import caselinks
 
-    outcomes = operations.resume(session.store())
+    outcomes = caselinks.resume(session.store())
     session.show_rows([_told(done) for done in outcomes], footer=f"{len(outcomes)} decisions finished")
     _say_refused(session, [each for done in outcomes for each in done.refused])
     return 3 if any(done.refused for done in outcomes) else 0

@@ -410,6 +410,17 @@ def follow_undo(store: Store, action: int, *, clock: Callable[[], int] = now_ms)
     return Held(len({alert for alerts in held.values() for alert in alerts}), tuple(held))
 
 
+def resume(store: Store, *, clock: Callable[[], int] = now_ms) -> list[triage_store.Outcome]:
+    """Carry on with every decision over alerts that was interrupted, and let cases follow what was undone."""
+    outcomes = triage.resume(store)
+    for each in outcomes:
+        with store.reader.reading() as connection:
+            undoing = triage_store.decision_of(connection, each.action_id).verb == "undo"
+        if undoing:
+            follow_undo(store, each.action_id, clock=clock)
+    return outcomes
+
+
 def behind(c: Connection, action: int) -> list[tuple[str, int]]:
     """The cases of the cloud that are not yet what all their alerts became by a decision: (oid, number)."""
     found = []

@@ -16,7 +16,7 @@ from store.queries import alerts
 from store.queries import cases as queries
 from store.queries.alerts import AlertRow
 from store.times import now_ms
-from store.triage import WAKER, Selection, recent
+from store.triage import WAKER, Decision, Selection, begin, recent
 from tests.helpers.cases import Case, World, provider
 
 
@@ -432,6 +432,22 @@ async def test_an_undone_claim_stays_in_progress_where_its_case_moved_and_says_w
         assert world.there(case).status == "in_progress"
         assert states(world, case) == {(1, 0)}
         assert not world.edits(REFUSED, PENDING, CONFLICT)
+
+
+async def test_an_interrupted_undo_is_resumed_with_what_it_means_for_the_case(one_store: Store) -> None:
+    async with provider(one_store, detections=1200) as world:
+        case = several(world, "new", 1)
+        (alert,) = await known(world, case)
+        claimed = triage.claim(one_store, "mk", Selection((alert,)))
+        caselinks.align(one_store)
+        assert world.edits(PENDING)
+        with one_store.writing() as connection:
+            begin(connection, Decision("undo", "mk", of=claimed.action_id), Selection(), now=now_ms())
+        (resumed,) = caselinks.resume(one_store)
+        assert (resumed.changed, resumed.finished) == (1, True)
+        assert row(world, alert).status == 0
+        assert not world.edits(PENDING)
+        assert caselinks.resume(one_store) == []
 
 
 @pytest.mark.parametrize("verb", ["claim", "close"])
