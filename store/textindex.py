@@ -249,6 +249,13 @@ def ids(dialect: str, query: str) -> Select[int]:
     )
 
 
+def ids_sql(dialect: str, query: str) -> tuple[str, tuple[str]]:
+    """The same as SQL for the driver, and its value."""
+    if dialect == "sqlite":
+        return f"SELECT rowid FROM {TABLE} WHERE {TABLE} MATCH ?", (query,)
+    return f"SELECT detection_id FROM {TABLE} WHERE tokens @@ %s::tsquery", (query,)
+
+
 def newest(c: Connection, query: str, *, before: int | None = None, limit: int) -> list[int]:
     """The ids of the newest alerts that a query finds, newest first; below `before` when it is given."""
     return [row[0] for row in c.execute(newest_ids(c.dialect.name, query, before=before, limit=limit))]

@@ -24,7 +24,7 @@ from store import models, textindex
 from store.alerts import OPEN, SEVERITIES, STATUSES, AlertFilter
 from store.bodies import storable, unpack
 from store.models.columns import spelled
-from store.queries.matching import GATHERED, PICKED, labels, word_query
+from store.queries.matching import GATHERED, PICKED, about, labels, word_query
 from store.queries.matching import contains as contains
 from store.queries.matching import organizations_named as organizations_named
 from store.queries.scopes import NODE, ORGANIZATION, oids_of
@@ -403,7 +403,18 @@ def _quick(
     These are the pages that a key press reads, and to have SQLAlchemy put the statement together takes
     several times as long as to read it. None where it is not so; then `_plan` knows what to do.
     """
-    bare = replace(wanted, scope="", oid="", fold=0, severity=0, statuses=OPEN, snoozed="no")
+    bare = replace(
+        wanted,
+        scope="",
+        oid="",
+        fold=0,
+        severity=0,
+        statuses=OPEN,
+        snoozed="no",
+        cat="",
+        rule="",
+        hostname="",
+    )
     statuses = set(wanted.statuses)
     if bare != _PLAIN or statuses not in ({0, 1}, {2, 3}) or wanted.severity >= len(SEVERITIES):
         return None
@@ -427,6 +438,7 @@ def _quick(
     if wanted.oid:
         conditions.append(f"{sign if wanted.fold else ''}detection.oid = {mark}")
         values.append(wanted.oid)
+    everywhere = not (wanted.fold or wanted.oid)
     if wanted.scope:
         nodes = driven(
             connection, f"SELECT first, last, parent_id FROM node WHERE id = {mark}", (wanted.scope,)
@@ -435,19 +447,66 @@ def _quick(
             return None
         node = nodes[0]
         if node[2] is not None:
+            everywhere = False
             below = f"SELECT oid FROM node WHERE oid IS NOT NULL AND first >= {mark} AND first <= {mark}"
             if not (wanted.oid or wanted.fold) and not _many_hold(connection, wanted, (node[0], node[1])):
                 return None
             conditions.append(f"{sign}detection.oid IN ({below})")
             values += node[:2]
+    gathered = False
+    if wanted.cat or wanted.rule or wanted.hostname:
+        labelled = _labelled(connection, wanted) if everywhere else None
+        if labelled is None:
+            return None
+        more, theirs, gathered = labelled
+        conditions += more
+        values += theirs
     for compare, key in bounds:
         conditions.append(
             f"(detection.rank, detection.time, detection.id) {_SIGNS[compare]} ({mark}, {mark}, {mark})"
         )
         values += key
     way = "ASC" if backwards else "DESC"
-    order = f" ORDER BY detection.rank {way}, detection.time {way}, detection.id {way} LIMIT {mark}"
-    return SELECTED + " AND ".join(conditions) + order, (*values, limit)
+    first = sign if gathered else ""
+    order = f" ORDER BY {first}detection.rank {way}, detection.time {way}, detection.id {way} LIMIT {mark}"
+    where = " AND ".join(conditions) + order
+    if not gathered:
+        return SELECTED + where, (*values, limit)
+    # Of those that no page shows neither the name of the organization nor anything else is read.
+    shown = f"detection.id IN (SELECT detection.id FROM detection WHERE {where})"
+    return SELECTED + shown + order, (*values, limit, limit)
+
+
+def _labelled(connection: Connection, wanted: AlertFilter) -> tuple[list[str], list[Any], bool] | None:
+    """The conditions of `_quick` that the labels (categories, rules, host names) hold, their values, and
+    whether so few alerts do that they are gathered.
+
+    None where no label, or very many, or no alert has what is wanted.
+    """
+    dialect = connection.dialect.name
+    mark, sign = ("?", "+") if dialect == "sqlite" else ("%s", "")
+    conditions: list[str] = []
+    values: list[Any] = []
+    queries: list[str] = []
+    for name, needle in (("cat", wanted.cat), ("rule", wanted.rule), ("hostname", wanted.hostname)):
+        if not needle:
+            continue
+        held = labels(connection, name, needle)
+        if not held:
+            return None
+        queries.append(textindex.label_query(dialect, name, held))
+        conditions.append(f"{sign}detection.{name} IN ({', '.join([mark] * len(held))})")
+        values += held
+    query = textindex.all_of(dialect, queries)
+    count = about(connection, query)
+    if not count:
+        return None
+    gathered = count <= GATHERED
+    if count <= PICKED:
+        sql, given = textindex.ids_sql(dialect, query)
+        conditions.append(f"{'' if gathered else sign}detection.id IN ({sql})")
+        values += given
+    return conditions, values, gathered
 
 
 def _many_hold(connection: Connection, wanted: AlertFilter, within: tuple[int, int]) -> bool:
@@ -596,15 +655,15 @@ def _plan(connection: Connection, wanted: AlertFilter) -> _Plan | None:
         if held_oids:
             narrowing.append(textindex.label_query(dialect, "oid", held_oids))
         query = textindex.all_of(dialect, narrowing)
-        found = textindex.count(connection, query, cap=PICKED + 1)
-        if not found:
+        many = about(connection, query)
+        if not many:
             return None
-        if found <= GATHERED:
+        if many <= GATHERED:
             if column is not None:
                 conditions.append(_walked(connection, column, probes))
             column, probes, alone, gathered, spoken = None, (), False, True, []
             conditions.append(_D.c.id.in_(textindex.ids(dialect, query)))
-        elif found <= PICKED:
+        elif many <= PICKED:
             spoken = narrowing
     if wanted.oid and not by_due:
         mine = _walked(connection, _D.c.oid, [wanted.oid])

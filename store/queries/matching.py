@@ -1,5 +1,6 @@
 """What a text that somebody typed finds: in columns, in their distinct values, in the text index."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +20,11 @@ and those wanted are picked out of it."""
 PICKED = 15_000
 """So many that they are picked by their numbers, which the index that is walked has too; with more, the rows
 that are met are looked at, for one soon meets enough of them."""
+
+REMEMBERED = 10.0
+"""Seconds in which a number that only decides how alerts are read is not counted anew."""
+_MOST_REMEMBERED = 64
+"""Queries whose number is kept."""
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 _LABEL: Table = models.AlertLabel.__table__  # type: ignore[attr-defined]
@@ -132,6 +138,27 @@ def _joined(connection: Connection, kind: int) -> bytes:
         joined = func.string_agg(func.convert_to(few.c.value, "UTF8"), literal(_END, LargeBinary))
     many, exact = connection.execute(select(func.count(), joined)).one()
     return bytes(exact) + _END if 0 < many <= _MOST_KEPT else b""
+
+
+_FOUND: WeakKeyDictionary[Engine, dict[str, tuple[int, float]]] = WeakKeyDictionary()
+
+
+def about(connection: Connection, query: str) -> int:
+    """About how many alerts a query of the text index finds, up to PICKED + 1, for deciding how to read them.
+
+    Counting takes a millisecond, and with the same filter it would be done again for every page. 0 is exact.
+    """
+    mine = _FOUND.setdefault(connection.engine, {})
+    count, until = mine.get(query, (0, 0.0))
+    now = time.monotonic()
+    if now < until:
+        return count
+    count = textindex.count(connection, query, cap=PICKED + 1)
+    if len(mine) >= _MOST_REMEMBERED:
+        mine.clear()
+    if count:
+        mine[query] = count, now + REMEMBERED
+    return count
 
 
 def few_of_host(connection: Connection, oid: str, hostname: str) -> ColumnElement[bool] | None:

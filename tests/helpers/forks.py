@@ -58,7 +58,7 @@ class Fork:
             socket.send_fds(server, [asked], [told, *streams, *pass_fds])
         finally:
             os.close(told)
-        self._status = os.fdopen(status, "rb", 0)  # unbuffered: `select` knows no buffer
+        self._status = os.fdopen(status, "rb", 0)  # unbuffered: `poll` knows no buffer
         self.pid = int(self._status.readline())
 
     def poll(self) -> int | None:
@@ -70,7 +70,10 @@ class Fork:
     def wait(self, timeout: float | None = None) -> int:
         """Its exit code, negative for the signal that ended it."""
         if self.returncode is None:
-            if not select.select([self._status], [], [], timeout)[0]:
+            # Not `select`, which knows no descriptor above 1,023.
+            ends = select.poll()
+            ends.register(self._status, select.POLLIN)
+            if not ends.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("limegrove", timeout or 0)
             self.returncode = int(self._status.readline())
             self._status.close()

@@ -174,9 +174,11 @@ def test_more_of_them_are_picked_by_the_numbers_that_the_index_of_the_queue_has(
         assert "TEMP B-TREE" not in plan, plan
 
 
+@pytest.mark.parametrize("few", [3_000, 0], ids=["gathered", "picked"])
 def test_the_quick_way_answers_what_the_general_one_does(
-    store: Store, queue: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    store: Store, queue: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
+    monkeypatch.setattr(alerts, "GATHERED", few)
     lines = [
         "",
         "sev:high",
@@ -185,6 +187,10 @@ def test_the_quick_way_answers_what_the_general_one_does(
         "oid:o7 sev:low",
         "snoozed:any",
         "snoozed:yes",
+        "rule:managed",
+        "rule:nothing",
+        "host:host1 sev:low",
+        "cat:s host:host1 status:resolved,closed",
     ]
     places: list[dict[str, Any]] = [
         {}, {"after": (2, NOW - 20_000, 300)}, {"before": (2, NOW - 9_000, 9)}, {"starting": (3, NOW, 7)},
@@ -204,6 +210,7 @@ def test_the_quick_way_answers_what_the_general_one_does(
         monkeypatch.setattr(alerts, "_quick", lambda *_arguments, **_options: None)
         assert [alerts.page(connection, wanted, limit=40, **place) for wanted, place in asked] == quickly
     assert sum(taken) > len(taken) // 3
+    assert any(took and wanted.hostname for (wanted, _), took in zip(asked, taken, strict=True))
     assert any(quickly)
 
 
