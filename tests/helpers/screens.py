@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from textual import on
 from textual.app import App
@@ -265,6 +266,16 @@ async def still(pilot: Pilot[Any]) -> None:
     await until(pilot, lambda: not reads())
     await pilot.pause()
     await pilot.pause()
+
+
+async def press_at_once(pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys one behind the other, none of them waiting until the one before has come to rest."""
+
+    async def no_rest(*_: Any) -> None:
+        pass
+
+    with patch("textual.app.wait_for_idle", no_rest):
+        await pilot.press(*keys)
 
 
 def text_of(app: App[Any]) -> str:

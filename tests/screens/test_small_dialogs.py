@@ -50,7 +50,7 @@ from store.queries.alerts import AlertDetail
 from store.queries.searches import Result
 from store.text import Untrusted as U
 from tests.helpers.dialogs import NOTHING, Asking, a_context
-from tests.helpers.screens import CUSTOMERS, NOW, oid_of, still, text_of, until
+from tests.helpers.screens import CUSTOMERS, NOW, oid_of, press_at_once, still, text_of, until
 from tests.screens import (
     test_access_plan,
     test_apikeys,
@@ -280,8 +280,7 @@ async def test_its_keys_stand_and_what_has_the_focus_is_in_sight(
         if content := app.screen.query(Body):
             scroll = content.only_one(Body)
             app.screen.set_focus(None)
-            for _ in range(int(scroll.max_scroll_y) + 1):
-                await pilot.press("ctrl+down")
+            await press_at_once(pilot, *["ctrl+down"] * (int(scroll.max_scroll_y) + 1))
             await still(pilot)
             assert scroll.scroll_y == scroll.max_scroll_y
             await pilot.press("ctrl+up")
@@ -308,7 +307,7 @@ async def test_nothing_is_lost_while_the_terminal_is_too_small(filled_store: Any
             if small != (1, 1):
                 assert "too small: esc leaves" in text_of(app)
             # What is not seen is neither answered nor written into.
-            await pilot.press(*(key for key in KEYS_TRIED if key not in leaving(app)))
+            await press_at_once(pilot, *(key for key in KEYS_TRIED if key not in leaving(app)))
             await still(pilot)
             assert app.answer is NOTHING
         await pilot.resize_terminal(*size)
