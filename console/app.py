@@ -785,6 +785,8 @@ class Console(App[int], inherit_bindings=False):
                 for worker in going:
                     with contextlib.suppress(BaseException):
                         await worker.wait()
+        if self.store is not None:
+            await asyncio.to_thread(self.store.close)
 
 
 def _judged(settings: Settings) -> Mapping[str, tuple[str, ...]]:
