@@ -187,7 +187,7 @@ class Modal(ModalScreen[Answer], Generic[Answer]):
     def action_scroll_content(self, pages: int) -> None:
         """What there is no room for."""
         for body in self.query(Body):
-            body.scroll_relative(y=pages * max(1, body.size.height - 1), animate=False)
+            body.scroll_relative(y=pages * max(1, body.size.height - 1), animate=False, immediate=True)
 
 
 class Body(VerticalScroll):
@@ -204,7 +204,9 @@ class Body(VerticalScroll):
         for other in self.parent.displayed_children if isinstance(self.parent, Widget) else ():
             if other is not self:
                 around = other.gutter + other.styles.margin
-                below = other.get_content_height(container, viewport, max(0, width - around.width))
+                # At the width that they have: a short text beside longer keys is narrower than these.
+                beside = max(0, container.width - around.width)
+                below = other.get_content_height(container, viewport, beside)
                 lines = min(lines, max(0, container.height - below - around.height))
         return lines
 

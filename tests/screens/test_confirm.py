@@ -17,6 +17,17 @@ async def test_a_long_question_is_wrapped_and_not_cut_where_it_names_the_organiz
         assert "y yes n no" in shown
 
 
+@pytest.mark.parametrize("size", [(80, 24), (60, 15)], ids=["80x24", "60x15"])
+async def test_a_question_is_seen_however_short_it_is_beside_its_keys(size):
+    for question in ("?", "Leave?", "Leave limegrove?", "Leave limegrove now, really?", "Leave\nit?"):
+        app = Asking(Confirm(question, yes="leave", no="stay"))
+        async with app.run_test(size=size) as pilot:
+            await still(pilot)
+            shown = text_of(app)
+            assert all(line in shown for line in question.splitlines()), shown
+            assert "y leave    n stay" in shown
+
+
 @pytest.mark.parametrize(("key", "answer"), [("y", True), ("n", False), ("enter", False), ("escape", False)])
 async def test_only_y_means_yes(key, answer):
     app = Asking(Confirm("Sure?"))

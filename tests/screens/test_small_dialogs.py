@@ -337,6 +337,7 @@ async def test_it_is_as_wide_as_the_terminal_or_leaves_room_beside_it(
     app = Showing(lambda: DIALOGS[name](filled_store))
     async with app.run_test(size=(columns, 40)) as pilot:
         await still(pilot)
+        assert all(body.size.height for body in app.screen.query(Body)), text_of(app)
         box = seen(app.screen.children[0])[0]
         assert box.width == columns or BESIDE <= box.x <= columns - box.right, text_of(app)
 
