@@ -47,13 +47,13 @@ pytest: $(VENV)/.made-dev $(OFFICIAL)/.made style
 	@$(BIN)/python -m pytest --collect-only -qqq > $(VENV)/collected || { cat $(VENV)/collected; exit 1; }
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-lint: style types  ## style, types, import contracts
+lint: style types  ## style, types, import contracts, and no text that is not made safe
+	$(BIN)/python -m tests.lint.sinks
 
 style: $(VENV)/.made-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m tests.lint.sinks
 
 types: $(VENV)/.made-dev
 	$(BIN)/mypy

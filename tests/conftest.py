@@ -1,5 +1,6 @@
 """What every test stands on: a clean environment, and stores on both engines."""
 
+import contextlib
 import gc
 import itertools
 import os
@@ -302,6 +303,25 @@ def store(store_url: str) -> Iterator[Any]:
 
     with closing(Store(store_url)) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def module_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, sqlite_made: Path
+) -> Iterator[Any]:
+    """A store of each kind for all tests of a module, which fills it once and then only reads."""
+    from store.database import Store
+
+    with contextlib.ExitStack() as stack:
+        if request.param == "sqlite":
+            path = tmp_path_factory.mktemp("module") / "store.db"
+            shutil.copy(sqlite_made, path)
+            url = f"sqlite:///{path}"
+        else:
+            address = request.getfixturevalue("postgres")
+            made = request.getfixturevalue("postgres_made")
+            url = stack.enter_context(contextlib.contextmanager(_database)(address, made))
+        yield stack.enter_context(closing(Store(url)))
 
 
 @pytest.fixture

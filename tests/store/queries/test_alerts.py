@@ -3,6 +3,7 @@
 import operator
 import random
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -20,11 +21,17 @@ ORGANIZATIONS = {
 
 
 @pytest.fixture
-def queue(store: Store) -> list[dict[str, Any]]:
+def store(module_store: Store) -> Store:
+    """That of all tests here, none of which writes."""
+    return module_store
+
+
+@pytest.fixture(scope="module")
+def queue(module_store: Store) -> list[dict[str, Any]]:
     """600 alerts over 60 organizations, many of the same severity and time; some are closed."""
     chance = random.Random(7)
     expected = []
-    with store.writing() as c:
+    with module_store.writing() as c:
         ingest.put_organizations(
             c, [{"oid": oid, "name": name} for oid, name in ORGANIZATIONS.items()], complete=True, now=NOW
         )
@@ -266,12 +273,13 @@ def test_an_alert_has_its_organization_s_name_and_path_and_body(
         assert unplaced.path == ORGANIZATIONS["o58"]
 
 
-def test_two_organizations_that_share_an_id_are_both_answered(store: Store) -> None:
-    with store.writing() as connection:
-        for oid in ("a", "b"):
-            ingest.put_detections(connection, oid, [ingest.detection_from(b'{"detect_id": "same"}', oid)])
-    with store.reader.reading() as connection:
-        assert [found.row.oid for found in alerts.by_detect_id(connection, "same")] == ["a", "b"]
+def test_two_organizations_that_share_an_id_are_both_answered(empty_url: str) -> None:
+    with closing(Store(empty_url)) as store:
+        with store.writing() as connection:
+            for oid in ("a", "b"):
+                ingest.put_detections(connection, oid, [ingest.detection_from(b'{"detect_id": "same"}', oid)])
+        with store.reader.reading() as connection:
+            assert [found.row.oid for found in alerts.by_detect_id(connection, "same")] == ["a", "b"]
 
 
 def test_counting_what_no_counter_knows_stops_at_the_cap(store: Store, queue: list[dict[str, Any]]) -> None:

@@ -49,9 +49,14 @@ def change(store: Store, where: str, **values: Any) -> None:
         rules.changed(c, before)
 
 
-@pytest.fixture
-def queue(store: Store) -> Store:
-    """200 alerts of five organizations; some are closed, snoozed, woken, or somebody's."""
+@pytest.fixture(scope="module")
+def queue(module_store: Store) -> Store:
+    """200 alerts of five organizations; some are closed, snoozed, woken, or somebody's. Only read."""
+    return filled(module_store)
+
+
+def filled(store: Store) -> Store:
+    """A store with these alerts in it."""
     chance = random.Random(5)
     with store.writing() as c:
         ingest.put_organizations(
@@ -311,7 +316,8 @@ def close(store: Store, where: str, classification: int, by: str, comment: str, 
         rules.changed(c, before)
 
 
-def test_verdicts_name_this_fold_first_and_then_the_newest_elsewhere(queue: Store) -> None:
+def test_verdicts_name_this_fold_first_and_then_the_newest_elsewhere(store: Store) -> None:
+    queue = filled(store)
     with queue.writing() as c:
         ingest.put_detections(c, "o0", [alert("o0", 90, rule="general.verdict")])
         ingest.put_detections(c, "o1", [alert("o1", 90, rule="general.verdict")])
