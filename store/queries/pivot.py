@@ -6,17 +6,22 @@ from typing import Any, Final
 from sqlalchemy import Connection, Table, func, select
 
 from store import models, textindex
-from store.queries.alerts import SELECTED, AlertRow, driven, row_of
+from store.queries.alerts import SELECTED, AlertRow, driven, row_of, rows_of
 from store.queries.scopes import ORGANIZATION, oids_of
 from store.text import Untrusted
 
 VERDICTS: Final = 2_000
 """Among so many of the newest alerts with a value the last verdict is looked for."""
 
-_WIDE: Final = 3_000
-"""Organizations of a scope that the text index is asked about; of a wider one, alerts are read and picked."""
-
 _STRIDE: Final = 500
+"""Alerts of everywhere that are looked at, to pick those of a scope."""
+
+_STRIDES: Final = 4
+"""How often, before the text index is asked about each organization of the scope: most of a second for
+thousands of them, and seldom needed."""
+
+_WIDE: Final = 3_000
+"""It is asked about no more than so many; of a wider scope, alerts are picked to the end."""
 
 _D: Table = models.Detection.__table__  # type: ignore[attr-defined]
 
@@ -66,25 +71,33 @@ def pivot(
     query = textindex.value_query(dialect, kind, value)
     if not query or limit < 1:
         return []
-    held: set[str] | None = None
     oids = oids_of(connection, scope)
-    if oids is not None:
-        held = {str(row[0]) for row in connection.execute(oids)}
-        if not held:
-            return []
-        if len(held) <= _WIDE:
-            within = textindex.label_query(dialect, "oid", sorted(held))
-            query, held = textindex.all_of(dialect, [query, within]), None
-    if held is None:
+    if oids is None:
         return _page(connection, query, after, limit)
-    found: list[AlertRow] = []
-    while len(found) < limit:
-        rows = _page(connection, query, after, _STRIDE)
+    held = {str(row[0]) for row in connection.execute(oids)}
+    found: list[int] = []
+    strides = 0
+    while held and len(found) < limit:
+        if strides == _STRIDES and len(held) <= _WIDE:
+            within = textindex.label_query(dialect, "oid", sorted(held))
+            rest = _page(connection, textindex.all_of(dialect, [query, within]), after, limit - len(found))
+            return _by_number(connection, found) + rest
+        strides += 1
+        # Of those that are elsewhere nothing is read but where they are.
+        wanted, values = textindex.newest_sql(dialect, query, before=after, limit=_STRIDE)
+        rows = driven(
+            connection, f"SELECT id, oid FROM detection WHERE id IN ({wanted}) ORDER BY id DESC", values
+        )
         if not rows:
             break
-        after = rows[-1].id
-        found += [row for row in rows if row.oid in held]
-    return found[:limit]
+        found += [number for number, oid in rows if oid in held]
+        after = rows[-1][0]
+    return _by_number(connection, found[:limit])
+
+
+def _by_number(connection: Connection, ids: list[int]) -> list[AlertRow]:
+    """These alerts, those that came last first."""
+    return sorted(rows_of(connection, ids), key=lambda row: -row.id)
 
 
 def prevalence(connection: Connection, kind: str, value: str, *, scope: str = "") -> Prevalence:

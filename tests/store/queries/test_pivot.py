@@ -63,9 +63,12 @@ def test_every_alert_with_a_value_is_met_once_the_newest_first(store: Store) -> 
 
 
 @pytest.mark.usefixtures("seen")
-@pytest.mark.parametrize("wide", [3_000, 0])
-def test_a_scope_limits_what_is_found(store: Store, monkeypatch: pytest.MonkeyPatch, wide: int) -> None:
+@pytest.mark.parametrize(("wide", "strides"), [(3_000, 4), (3_000, 1), (3_000, 0), (0, 4)])
+def test_a_scope_limits_what_is_found(
+    store: Store, monkeypatch: pytest.MonkeyPatch, wide: int, strides: int
+) -> None:
     monkeypatch.setattr(queries, "_WIDE", wide)
+    monkeypatch.setattr(queries, "_STRIDES", strides)
     monkeypatch.setattr(queries, "_STRIDE", 4)
     with store.reader.reading() as connection:
         found: list[Any] = []
