@@ -14,12 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import textual._wait
-
-# After each key a pilot looks in steps of 20 ms whether the app still works; at half of that the tests of the
-# screens take a third less.
-textual._wait.SLEEP_GRANULARITY = 1 / 100
-textual._wait.SLEEP_IDLE = textual._wait.SLEEP_GRANULARITY / 20
 
 for _name in [
     name

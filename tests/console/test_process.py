@@ -290,8 +290,10 @@ sys.exit(asyncio.run(main()))
 
 
 def signalled(number: int, home: Path, code: str) -> tuple[int, str]:
+    # Whoever runs the tests may have had hang-ups ignored, which what is started inherits.
+    heard = "import signal, sys\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", f"from console.process import *\nimport sys\nharden()\n{code}"],
+        [sys.executable, "-c", f"{heard}from console.process import *\nharden()\n{code}"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": str(home), "LIMEGROVE_HOME": str(home / "lg")},
         text=True,
