@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, case, exists, func, or_, select, text
 
 from console.limacharlie.client import Cloud
-from console.limacharlie.errors import Auth, Gone, LimaCharlieError, Network, Throttled
+from console.limacharlie.errors import Auth, Denied, Gone, LimaCharlieError, Network, Throttled
 from console.operations import triage
 from console.operations.actor import actor
 from console.operations.casequeue import AT_ONCE, CaseQueue, Drained
@@ -240,7 +240,9 @@ async def _each(
                 # Such as a permission that is missing there; its cases are listed all the same.
                 log.info("cases of %s: %s", oid, error)
                 closed.add(oid)
-                refusals.add(oid, queue.clock())
+                if isinstance(error, Denied):
+                    # Not for one broken answer: the next turn asks again.
+                    refusals.add(oid, queue.clock())
                 return 0
             return 1
 

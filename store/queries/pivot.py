@@ -20,6 +20,9 @@ _STRIDES: Final = 4
 """How often, before the text index is asked about each organization of the scope: most of a second for
 thousands of them, and seldom needed."""
 
+_NARROW: Final = 400
+"""It is asked at once about a scope of so few."""
+
 _WIDE: Final = 3_000
 """It is asked about no more than so many; of a wider scope, alerts are picked to the end."""
 
@@ -76,9 +79,9 @@ def pivot(
         return _page(connection, query, after, limit)
     held = {str(row[0]) for row in connection.execute(oids)}
     found: list[int] = []
-    strides = 0
+    strides = 0 if len(held) > _NARROW else _STRIDES
     while held and len(found) < limit:
-        if strides == _STRIDES and len(held) <= _WIDE:
+        if strides >= _STRIDES and len(held) <= _WIDE:
             within = textindex.label_query(dialect, "oid", sorted(held))
             rest = _page(connection, textindex.all_of(dialect, [query, within]), after, limit - len(found))
             return _by_number(connection, found) + rest

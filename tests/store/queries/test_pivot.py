@@ -69,6 +69,7 @@ def test_a_scope_limits_what_is_found(
 ) -> None:
     monkeypatch.setattr(queries, "_WIDE", wide)
     monkeypatch.setattr(queries, "_STRIDES", strides)
+    monkeypatch.setattr(queries, "_NARROW", 0)
     monkeypatch.setattr(queries, "_STRIDE", 4)
     with store.reader.reading() as connection:
         found: list[Any] = []
