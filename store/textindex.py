@@ -274,13 +274,11 @@ def newest_sql(
     dialect: str, query: str, *, before: int | None = None, limit: int
 ) -> tuple[str, tuple[Any, ...]]:
     """The same as SQL for the driver, and its values."""
-    mark = "?" if dialect == "sqlite" else "%s"
-    column, found = (
-        ("rowid", f"{TABLE} MATCH ?") if dialect == "sqlite" else ("detection_id", "tokens @@ %s::tsquery")
-    )
+    sql, given = ids_sql(dialect, query)
+    column, mark = ("rowid", "?") if dialect == "sqlite" else ("detection_id", "%s")
     behind = "" if before is None else f" AND {column} < {mark}"
-    sql = f"SELECT {column} FROM {TABLE} WHERE {found}{behind} ORDER BY {column} DESC LIMIT {mark}"
-    return sql, (query, limit) if before is None else (query, before, limit)
+    sql += f"{behind} ORDER BY {column} DESC LIMIT {mark}"
+    return sql, (*given, limit) if before is None else (*given, before, limit)
 
 
 def count(c: Connection, query: str, *, cap: int) -> int:

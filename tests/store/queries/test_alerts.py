@@ -239,6 +239,30 @@ def test_the_quick_way_reads_one_index_and_never_sorts(
     assert "TEMP B-TREE" not in shown
 
 
+def test_how_many_there_were_a_moment_ago_decides_how_they_are_read_and_not_which(
+    a_store: Callable[[], Store],
+) -> None:
+    store = a_store()
+    wanted = parse_filter("rule:odd")
+
+    def shown() -> list[str]:
+        with store.reader.reading() as connection:
+            return sorted(row.detect_id for row in alerts.page(connection, wanted))
+
+    def put(name: str) -> None:
+        raw = f'{{"detect_id": "{name}", "source_rule": "general.odd"}}'.encode()
+        with store.writing() as connection:
+            ingest.put_detections(connection, "o1", [ingest.detection_from(raw, "o1")])
+
+    assert shown() == []
+    for names in (["a"], ["a", "b"], ["a", "b", "c"]):
+        put(names[-1])
+        assert shown() == names
+    with store.writing() as connection:
+        connection.execute(text("UPDATE detection SET status = 3 WHERE detect_id <> 'b'"))
+    assert shown() == ["b"]
+
+
 @pytest.mark.parametrize("scope", ["", "us", "eu"])
 @pytest.mark.parametrize("line", ["", "cat:s", "status:any", "host:host1 sev:low", "acme"])
 def test_paging_down_and_up_meets_every_alert_once(
